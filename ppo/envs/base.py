@@ -1,0 +1,75 @@
+"""What an environment is to the rest of the project: rows of one task, stepped together."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+State = dict[str, Any]
+"""Everything an environment needs to continue to the bit. Each value has one entry per row on its first axis:
+an array ``[rows, ...]`` or a list of ``rows`` strings, so the rows of one run can be cut out and joined to others."""
+
+
+class Transition(NamedTuple):
+    """One step of all rows. A row that ended has already been reset (Gymnasium's ``SAME_STEP``)."""
+
+    observations: NDArray[Any]
+    """``[rows, *observation_shape]``: where the next action is taken; after an episode's end, the next one's start."""
+    rewards: NDArray[np.float64]
+    """``[rows]``: the environment's own reward, neither scaled nor clipped."""
+    terminated: NDArray[np.bool_]
+    """``[rows]``: the task ended the episode."""
+    truncated: NDArray[np.bool_]
+    """``[rows]``: the time limit cut the episode."""
+    final_observations: NDArray[Any]
+    """``[rows, *observation_shape]``: what the action led to: an ended episode's last observation, else ``observations``."""
+
+
+class VectorEnv(ABC):
+    """``rows`` copies of one environment, one seed each, that reset themselves.
+
+    The arrays that ``reset`` and ``step`` return belong to the caller: a later step does not change them.
+    """
+
+    rows: int
+    observation_shape: tuple[int, ...]
+    observation_dtype: np.dtype[Any]
+    action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete
+    """The space of one row's action."""
+
+    @abstractmethod
+    def reset(self) -> NDArray[Any]:
+        """Start every row's first episode; returns ``[rows, *observation_shape]``."""
+
+    @abstractmethod
+    def step(self, actions: NDArray[Any]) -> Transition:
+        """``actions``: ``[rows, *action_space.shape]``, of ``action_space.dtype``; not clipped to the space's bounds."""
+
+    @abstractmethod
+    def get_state(self) -> State:
+        """A copy of everything that the continuation depends on."""
+
+    @abstractmethod
+    def set_state(self, state: State) -> NDArray[Any]:
+        """Continue from ``state``; returns the current observations. Raises ``ValueError`` for a state that does not fit."""
+
+    def close(self) -> None:  # noqa: B027 (most environments hold nothing that must be given back)
+        """Give back what the environment holds (processes, windows)."""
+
+
+def generator_state(generator: np.random.Generator) -> str:
+    """A generator's state as JSON: unlike a pickle, a file from a stranger cannot run code through it."""
+    return json.dumps(generator.bit_generator.state)
+
+
+def set_generator_state(generator: np.random.Generator, state: str) -> None:
+    """The inverse of :func:`generator_state`."""
+    generator.bit_generator.state = json.loads(state)
+
+
+Seeds = Sequence[int]
+"""One seed per row, handed to the row's own generator as ``gymnasium.Env.reset(seed=...)`` would."""
