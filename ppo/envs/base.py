@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -26,7 +26,7 @@ class Transition(NamedTuple):
     truncated: NDArray[np.bool_]
     """``[rows]``: the time limit cut the episode."""
     final_observations: NDArray[Any]
-    """``[rows, *observation_shape]``: what the action led to: an ended episode's last observation, else ``observations``."""
+    """``[rows, *observation_shape]``: what the action led to: an ended episode's last one, else ``observations``."""
 
 
 class VectorEnv(ABC):
@@ -47,7 +47,7 @@ class VectorEnv(ABC):
 
     @abstractmethod
     def step(self, actions: NDArray[Any]) -> Transition:
-        """``actions``: ``[rows, *action_space.shape]``, of ``action_space.dtype``; not clipped to the space's bounds."""
+        """``actions``: ``[rows, *action_space.shape]``, of ``action_space.dtype``; not clipped to its bounds."""
 
     @abstractmethod
     def get_state(self) -> State:
@@ -55,7 +55,7 @@ class VectorEnv(ABC):
 
     @abstractmethod
     def set_state(self, state: State) -> NDArray[Any]:
-        """Continue from ``state``; returns the current observations. Raises ``ValueError`` for a state that does not fit."""
+        """Continue from ``state``; returns the current observations. A state that does not fit: ``ValueError``."""
 
     def close(self) -> None:  # noqa: B027 (most environments hold nothing that must be given back)
         """Give back what the environment holds (processes, windows)."""
@@ -68,8 +68,35 @@ def generator_state(generator: np.random.Generator) -> str:
 
 def set_generator_state(generator: np.random.Generator, state: str) -> None:
     """The inverse of :func:`generator_state`."""
-    generator.bit_generator.state = json.loads(state)
+    try:
+        generator.bit_generator.state = json.loads(state)
+    except (ValueError, TypeError, KeyError) as error:
+        kind = type(generator.bit_generator).__name__
+        raise ValueError(f"state of a random generator: not the JSON of a {kind}'s state ({error})") from None
 
 
 Seeds = Sequence[int]
 """One seed per row, handed to the row's own generator as ``gymnasium.Env.reset(seed=...)`` would."""
+
+
+def check_state(env_id: str, state: State, texts: Sequence[str], arrays: Mapping[str, NDArray[Any]], rows: int) -> None:
+    """Raise a one-line ``ValueError`` unless ``state`` is one of ``rows`` rows of ``env_id``.
+
+    Apart from ``environment``, the id of each row, it holds lists of strings ``texts``, and arrays of the names, shapes
+    and types of ``arrays``.
+    """
+    needed = {"environment", *texts, *arrays}
+    if set(state) != needed:
+        raise ValueError(f"state for {env_id}: has {sorted(state)}, needed are {sorted(needed)}")
+    for name in ("environment", *texts):
+        value = state[name]
+        if not (isinstance(value, list) and len(value) == rows and all(isinstance(entry, str) for entry in value)):
+            raise ValueError(f"state for {env_id}: {name!r} must be a list of {rows} strings")
+    others = set(state["environment"]) - {env_id}
+    if others:
+        raise ValueError(f"state for {env_id}: it was saved by {', '.join(sorted(others))}")
+    for name, array in arrays.items():
+        value = state[name]
+        if not isinstance(value, np.ndarray) or (value.shape, value.dtype) != (array.shape, array.dtype):
+            found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise ValueError(f"state for {env_id}: {name!r} is {found}, needed is {array.dtype} {array.shape}")

@@ -1,0 +1,185 @@
+"""Reading measured data (results/) and the paper's numbers (results/published/), and refusing what is damaged.
+
+A file that is absent raises FileNotFoundError, one that is truncated or not ours raises ValueError; either message is
+one line that names the file. `gather` turns both into a sentence for the report, so that one bad file never hides the
+other experiments.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.names import UNTRAINED, task
+
+RUN = ["environment", "algorithm", "setting", "seed"]
+"""The four columns that name a run."""
+
+EPISODES = [*RUN, "step", "episodic_return", "episodic_length"]
+INTERPOLATION = ["environment", "seed", "interpolation", "kl", "surrogate_cpi", "surrogate_clipped", "surrogate_clip"]
+_TEXT = {"environment", "algorithm", "setting"}
+_RUN_FIELDS = [*RUN, "total_timesteps", "steps_done", "status", "diverged_at"]
+
+PUBLISHED = Path(__file__).parents[1] / "results" / "published"
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is known of one protocol: its planned runs, their episodes, or why there is nothing."""
+
+    protocol: str
+    manifest: dict[str, Any]
+    runs: pd.DataFrame
+    """One row per planned run: environment, algorithm, setting, seed, total_timesteps, steps_done, status,
+    diverged_at (step or NaN), complete (bool: nothing more will come from this run)."""
+    episodes: pd.DataFrame
+    """One row per finished episode, by run and step; of a diverged run only those before it diverged."""
+    problem: str | None
+    """One line saying why there are no data; None if there are."""
+
+    @property
+    def trained(self) -> pd.DataFrame:
+        """The runs without the untrained policy's."""
+        return self.runs[self.runs["setting"] != UNTRAINED]
+
+
+def published(name: str) -> pd.DataFrame:
+    """One of the tables in results/published/ (its README says where each comes from)."""
+    return pd.read_csv(PUBLISHED / f"{name}.csv")
+
+
+def episodes(results: Path, protocol: str) -> pd.DataFrame:
+    """RESULTS/<protocol>/episodes.parquet: one row per finished training episode, sorted by run and step.
+
+    Columns: environment, algorithm, setting (str), seed, step (int64; environment steps of the run when the episode
+    ended), episodic_return (float64, raw), episodic_length (int32).
+    """
+    path = results / protocol / "episodes.parquet"
+    frame = _parquet(path, EPISODES)
+    if (frame["step"] < 1).any() or (frame["episodic_length"] < 1).any():
+        raise ValueError(f"{_label(path)} has an episode with a step or a length below 1")
+    ordered: pd.DataFrame = frame.sort_values([*RUN, "step"], kind="stable", ignore_index=True)
+    return ordered
+
+
+def interpolation(results: Path) -> pd.DataFrame:
+    """RESULTS/figure2/interpolation.parquet: the surrogates along the line from theta_old (0) to theta (1) and on."""
+    path = results / "figure2" / "interpolation.parquet"
+    frame = _parquet(path, INTERPOLATION)
+    if frame.isna().any(axis=None):
+        raise ValueError(f"{_label(path)} has empty cells")
+    return frame.sort_values(["environment", "seed", "interpolation"], kind="stable", ignore_index=True)
+
+
+def manifest(results: Path, protocol: str) -> dict[str, Any]:
+    """RESULTS/<protocol>/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}."""
+    path = results / protocol / "manifest.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(2, "No such file", _label(path)) from None
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{_label(path)} is unreadable: {_one_line(error)}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
+        raise ValueError(f"{_label(path)} is not a manifest: it has no list of runs")
+    if content.get("protocol") != protocol:
+        raise ValueError(f"{_label(path)} belongs to protocol {content.get('protocol')!r}, not {protocol!r}")
+    if content.get("profile") not in ("quick", "paper"):
+        raise ValueError(f"{_label(path)} names no known profile: {content.get('profile')!r}")
+    for run in content["runs"]:
+        missing = [field for field in _RUN_FIELDS if not isinstance(run, dict) or field not in run]
+        if missing:
+            raise ValueError(f"{_label(path)} has a run without {', '.join(missing)}")
+    return content
+
+
+def gather(results: Path, protocol: str) -> Data:
+    """Everything of one protocol. Never raises: what is absent or damaged is told in `problem`, and not used."""
+    empty_runs = _runs_frame([])
+    empty_episodes = pd.DataFrame(columns=EPISODES)
+    directory = results / protocol
+    try:
+        content = manifest(results, protocol)
+        runs = _runs_frame(content["runs"])
+        _check_runs(directory / "manifest.json", runs)
+        started = (runs["steps_done"] > 0).any()
+        # Before the first episode has ended there may be no file yet: that is an early stage, not damage.
+        exists = started or (directory / "episodes.parquet").exists()
+        rows = _matched(directory, episodes(results, protocol), runs) if exists else empty_episodes
+    except FileNotFoundError as error:
+        problem = f"{protocol}: no data ({error.filename} does not exist); `ppo run {protocol}` makes them."
+        return Data(protocol, {}, empty_runs, empty_episodes, problem)
+    except ValueError as error:
+        return Data(protocol, {}, empty_runs, empty_episodes, f"{protocol}: the data are unreadable: {error}.")
+    return Data(protocol, content, runs, rows, None)
+
+
+def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:
+    """The file with exactly these columns (others are dropped), text as str and the rest as numbers."""
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file", _label(path))
+    try:
+        frame: pd.DataFrame = pq.read_table(path).to_pandas()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ValueError(f"{_label(path)} is unreadable: {_one_line(error)}") from error
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise ValueError(f"{_label(path)} lacks the columns {', '.join(missing)}")
+    frame = frame[columns]
+    for column in columns:
+        if column in _TEXT:
+            frame = frame.astype({column: str})
+        elif not pd.api.types.is_numeric_dtype(frame[column]):
+            raise ValueError(f"{_label(path)}: column {column} does not hold numbers")
+    return frame
+
+
+def _runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame([{field: run[field] for field in _RUN_FIELDS} for run in runs], columns=_RUN_FIELDS)
+    frame["diverged_at"] = pd.to_numeric(frame["diverged_at"]).astype(float)
+    # A diverged run has said all it will say, whatever the rest of its stack still does.
+    frame["complete"] = (frame["status"] == "finished") | frame["diverged_at"].notna()
+    return frame
+
+
+def _check_runs(path: Path, runs: pd.DataFrame) -> None:
+    if runs.duplicated(RUN).any():
+        raise ValueError(f"{_label(path)} lists a run twice")
+    versions = runs.assign(task=runs["environment"].map(task)).groupby("task")["environment"].unique()
+    for ids in versions:
+        if len(ids) > 1:
+            raise ValueError(f"{_label(path)} mixes versions of one environment: {', '.join(sorted(ids))}")
+
+
+def _matched(directory: Path, rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The episodes of the manifest's runs; of a diverged run those before it diverged. Foreign runs are an error."""
+    path = directory / "episodes.parquet"
+    joined = rows.merge(runs[[*RUN, "diverged_at", "total_timesteps"]], on=RUN, how="left", indicator="source")
+    foreign = joined["source"] == "left_only"
+    if foreign.any():
+        run = " ".join(str(value) for value in joined.loc[foreign, RUN].iloc[0])
+        raise ValueError(f"{_label(path)} holds a run that the manifest does not list: {run}")
+    if (joined["step"] > joined["total_timesteps"]).any():
+        raise ValueError(f"{_label(path)} holds episodes beyond the runs' budget")
+    kept = joined["diverged_at"].isna() | (joined["step"] <= joined["diverged_at"])
+    finite = np.isfinite(joined["episodic_return"].to_numpy(dtype=float))
+    if (~finite & kept & joined["diverged_at"].isna()).any():
+        raise ValueError(f"{_label(path)} holds a return that is no number, of a run not marked as diverged")
+    usable: pd.DataFrame = rows[(kept & finite).to_numpy()]
+    return usable.reset_index(drop=True)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _label(path: Path) -> str:
+    """A file as messages name it: independent of where results/ lies, so that a report reads the same everywhere."""
+    return f"{path.parent.name}/{path.name}"

@@ -1,0 +1,130 @@
+"""One table, four dresses: Markdown, CSV (the numbers, unrounded), LaTeX (booktabs) and HTML."""
+
+from __future__ import annotations
+
+import html
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+NOTHING = "–"
+"""Shown where there is no number."""
+
+# What LaTeX cannot take as it stands; the longer patterns first.
+_LATEX = {
+    "d_targ": r"$d_{\mathrm{targ}}$",
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "#": r"\#",
+    "_": r"\_",
+    "ε": r"$\epsilon$",
+    "β": r"$\beta$",
+    "σ": r"$\sigma$",
+    "−": "$-$",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "≥": r"$\geq$",
+    "–": "--",
+    "·": r"$\cdot$",
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A finished table. `shown` holds the cells as text; `data` the same facts as plain numbers, for other programs."""
+
+    name: str
+    title: str
+    caption: str
+    shown: pd.DataFrame
+    data: pd.DataFrame
+    notes: tuple[str, ...] = ()
+    text_columns: int = 1
+    """How many columns from the left hold words (aligned left); the others hold numbers (aligned right)."""
+
+
+def number(value: float, digits: int | None = None) -> str:
+    """A number as read by people: a true minus sign; without `digits`, none after the point from 100 on, else one."""
+    if value is None or not math.isfinite(value):
+        return NOTHING
+    if digits is None:
+        digits = 0 if abs(value) >= 100 else 1
+    text = f"{value:,.{digits}f}" if abs(value) >= 10_000 else f"{value:.{digits}f}"
+    text = text.lstrip("-") if float(text.replace(",", "")) == 0 else text
+    return text.replace("-", "−")
+
+
+def signed(value: float, digits: int | None = None) -> str:
+    """A difference, with its sign."""
+    text = number(value, digits)
+    return f"+{text}" if text != NOTHING and value > 0 else text
+
+
+def markdown(table: Table) -> str:
+    rows = [list(table.shown.columns), *table.shown.to_numpy().tolist()]
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(cells[0]))]
+    left = [column < table.text_columns for column in range(len(widths))]
+
+    def line(row: list[str]) -> str:
+        padded = [c.ljust(w) if at_left else c.rjust(w) for c, w, at_left in zip(row, widths, left, strict=True)]
+        return "| " + " | ".join(padded) + " |"
+
+    rule = [("-" * w if at_left else "-" * (w - 1) + ":") for w, at_left in zip(widths, left, strict=True)]
+    body = [line(cells[0]), line(rule), *(line(row) for row in cells[1:])]
+    notes = [f"- {note}" for note in table.notes]
+    parts = [f"# {table.title}", "\n".join(body), table.caption, "\n".join(notes)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def csv(table: Table) -> str:
+    return table.data.to_csv(index=False, lineterminator="\n")
+
+
+def latex(table: Table) -> str:
+    """A table environment for a document with \\usepackage{booktabs}."""
+    columns = table.shown.columns
+    alignment = "l" * table.text_columns + "r" * (len(columns) - table.text_columns)
+    rows = [" & ".join(_latex(str(cell)) for cell in row) + r" \\" for row in table.shown.to_numpy().tolist()]
+    caption = " ".join([f"{table.title}.", table.caption, *table.notes])
+    lines = [
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{_latex(caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{alignment}}}",
+        r"\toprule",
+        " & ".join(_latex(str(column)) for column in columns) + r" \\",
+        r"\midrule",
+        *rows,
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def table_html(table: Table) -> str:
+    def row(cells: list[str], tag: str) -> str:
+        classes = ["" if column < table.text_columns else ' class="number"' for column in range(len(cells))]
+        return "".join(f"<{tag}{c}>{html.escape(str(cell))}</{tag}>" for c, cell in zip(classes, cells, strict=True))
+
+    body = "\n".join(f"<tr>{row(cells, 'td')}</tr>" for cells in table.shown.to_numpy().tolist())
+    notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+    return (
+        f'<figure id="{table.name}">\n<h3>{html.escape(table.title)}</h3>\n'
+        f'<div class="scroll"><table>\n<thead><tr>{row(list(table.shown.columns), "th")}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
+        f"<figcaption>{html.escape(table.caption)}{f'<ul>{notes}</ul>' if notes else ''}</figcaption>\n</figure>"
+    )
+
+
+def _latex(text: str) -> str:
+    result = ""
+    while text:
+        found = next((pattern for pattern in _LATEX if text.startswith(pattern)), None)
+        result += _LATEX[found] if found else text[0]
+        text = text[len(found) if found else 1 :]
+    return result

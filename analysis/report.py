@@ -1,0 +1,191 @@
+"""From results/ to tables, figures and one page that holds them all. Works on whatever part of the data exists."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import comparisons, figures, render, tables
+from analysis.drawing import Drawing, pictures
+from analysis.load import Data, gather, interpolation
+from analysis.render import NOTHING, Table
+from analysis.status import missing
+
+STYLE = """
+:root { --ink: #222; --faint: #666; --line: #ddd; }
+body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.7rem; } h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); } h3 { margin: 0 0 .5rem; }
+nav ul { columns: 2; padding-left: 1.2rem; } a { color: #0b5394; text-decoration: none; }
+figure { margin: 2rem 0; } figure img { width: 100%; height: auto; }
+figcaption { color: var(--faint); font-size: .88rem; max-width: 60rem; margin-top: .5rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: .85rem; border-top: 2px solid var(--ink);
+  border-bottom: 2px solid var(--ink); }
+th { border-bottom: 1px solid var(--ink); text-align: left; vertical-align: bottom; }
+th, td { padding: .25rem .6rem; white-space: nowrap; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
+tbody tr:nth-child(even) { background: #f7f7f7; }
+code { background: #f2f2f2; padding: 0 .2rem; }
+"""
+
+
+def build(results: Path, out: Path) -> list[str]:
+    """Writes OUT/tables/*.{md,csv,tex}, OUT/figures/*.{png,svg} and OUT/report.html from RESULTS/<protocol>/.
+
+    Every file is written, with the paper's numbers alone where there are none of ours; only the curves behind Table 1,
+    of which the paper has none, wait for data. Returns what is missing, unreadable, unfinished or diverged, one line
+    each (none: the data are whole).
+    """
+    surrogates, algorithms = gather(results, "table1"), gather(results, "figure3")
+    line, problem = _interpolation(results)
+    parts = tables.evaluate(surrogates)
+    made_tables = {
+        "Surrogate objectives (section 6.1)": [
+            tables.table1(surrogates, parts),
+            tables.normalised_by_environment(surrogates, parts),
+            tables.raw_scores(surrogates, parts),
+        ],
+        "The clipped objective (section 3)": [comparisons.figure2(line, problem)],
+        "Comparison with other algorithms (section 6.2)": [
+            comparisons.figure3(algorithms),
+            comparisons.elsewhere(algorithms),
+        ],
+    }
+    made_figures = {
+        "The clipped objective (section 3)": [figures.figure1(), figures.figure2(line, problem)],
+        "Surrogate objectives (section 6.1)": [
+            figures.table1_scores(tables.table1_rows(surrogates, parts), surrogates),
+            *([figures.table1_curves(surrogates)] if len(surrogates.episodes) else []),
+        ],
+        "Comparison with other algorithms (section 6.2)": [figures.figure3(algorithms)],
+    }
+    gaps = [*missing(surrogates), *([problem] if problem else []), *missing(algorithms)]
+    for table in (table for group in made_tables.values() for table in group):
+        for kind, dress in (("md", render.markdown), ("csv", render.csv), ("tex", render.latex)):
+            _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
+    for stale in (out / "figures").glob("table1_curves.*"):
+        stale.unlink()
+    inlined: dict[str, str] = {}
+    for drawing in (drawing for group in made_figures.values() for drawing in group):
+        for kind, content in pictures(drawing).items():
+            _write(out / "figures" / f"{drawing.name}.{kind}", content)
+            if kind == "svg":
+                inlined[drawing.name] = "data:image/svg+xml;base64," + base64.b64encode(content).decode()
+    page = _page(made_figures, made_tables, inlined, gaps, [surrogates, algorithms])
+    _write(out / "report.html", page.encode())
+    return gaps
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """`python -m analysis`: builds the report and says what it lacks."""
+    parser = argparse.ArgumentParser(prog="analysis", description="Tables, figures and the report, from results/.")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where the measured data lie")
+    parser.add_argument("--out", type=Path, default=Path("results"), help="where tables/, figures/, report.html go")
+    options = parser.parse_args(argv)
+    for gap in build(options.results, options.out):
+        print(gap)
+    print(f"wrote {options.out / 'report.html'}")
+    return 0
+
+
+def _interpolation(results: Path) -> tuple[pd.DataFrame | None, str]:
+    """Figure 2's data, or None and one line saying why there are none."""
+    try:
+        return interpolation(results), ""
+    except FileNotFoundError as error:
+        return None, f"figure2: no data ({error.filename} does not exist); `ppo run figure2` makes them."
+    except ValueError as error:
+        return None, f"figure2: the data are unreadable: {error}."
+
+
+def _page(
+    drawings: dict[str, list[Drawing]],
+    made_tables: dict[str, list[Table]],
+    inlined: dict[str, str],
+    gaps: list[str],
+    protocols: list[Data],
+) -> str:
+    contents, body = [], []
+    for number, (section, figures_here) in enumerate(drawings.items(), start=1):
+        contents.append(f'<li><a href="#section-{number}">{html.escape(section)}</a></li>')
+        body.append(f'<h2 id="section-{number}">{html.escape(section)}</h2>')
+        # The table that a section is about comes first, the pictures, and then the tables of details.
+        first, *others = made_tables[section]
+        body.append(render.table_html(first))
+        body += [_figure_html(drawing, inlined[drawing.name]) for drawing in figures_here]
+        body += [render.table_html(table) for table in others]
+    contents.append('<li><a href="#missing">What is missing</a></li><li><a href="#provenance">Provenance</a></li>')
+    lines = "".join(f"<li>{_code(gap)}</li>" for gap in gaps) or "<li>Nothing: every planned run is finished.</li>"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>Proximal Policy Optimization, reproduced</title>\n<style>{STYLE}</style></head>\n<body>\n"
+        "<h1>Proximal Policy Optimization Algorithms, reproduced</h1>\n"
+        "<p>Tables and figures of Schulman et al. 2017 (arXiv 1707.06347) beside our measurements. Returns are raw, "
+        "undiscounted, of training episodes; steps are environment steps. Numbers and curves of the paper are its "
+        "printed tables, or digitised from its figures and named so.</p>\n"
+        f"<nav><ul>{''.join(contents)}</ul></nav>\n" + "\n".join(body) + "\n"
+        f'<h2 id="missing">What is missing</h2>\n<ul>{lines}</ul>\n'
+        f'<h2 id="provenance">Provenance</h2>\n{"".join(_provenance(data) for data in protocols)}\n</body>\n</html>\n'
+    )
+
+
+def _figure_html(drawing: Drawing, source: str) -> str:
+    title = html.escape(drawing.title)
+    return (
+        f'<figure id="figure-{drawing.name}">\n<h3>{title}</h3>\n<img alt="{title}" src="{source}">\n'
+        f"<figcaption>{_code(drawing.caption)}</figcaption>\n</figure>"
+    )
+
+
+def _provenance(data: Data) -> str:
+    """The distinct circumstances under which a protocol's runs were made, and how many runs each made."""
+    if data.problem or not data.manifest["runs"]:
+        return f"<h3>{data.protocol}</h3>\n<p>No runs.</p>"
+    begun = [run for run in data.manifest["runs"] if run["status"] != "missing"]
+    rows = [
+        {
+            "Commit": run.get("commit") or NOTHING,
+            "Machine": run.get("machine") or NOTHING,
+            "Device": run.get("device") or NOTHING,
+            "Threads": str(run.get("threads") or NOTHING),
+            "Versions": ", ".join(f"{name} {value}" for name, value in sorted((run.get("versions") or {}).items())),
+            "hours": float(run.get("wall_time") or 0) / 3600,
+        }
+        for run in begun
+    ]
+    if not rows:
+        return f"<h3>{data.protocol}</h3>\n<p>{len(data.runs)} runs planned, none begun.</p>"
+    frame = pd.DataFrame(rows)
+    keys = ["Commit", "Machine", "Device", "Threads", "Versions"]
+    groups = frame.groupby(keys, as_index=False).agg(
+        Runs=("hours", "size"), low=("hours", "min"), high=("hours", "max")
+    )
+    groups["Wall time of a run, hours"] = [
+        f"{low:.2f} to {high:.2f}" for low, high in groups[["low", "high"]].to_numpy()
+    ]
+    table = Table(
+        name=f"provenance-{data.protocol}",
+        title=f"{data.protocol} ({data.manifest['profile']} profile)",
+        caption="Runs trained together as one stack share its wall time, so these do not add up.",
+        shown=groups.drop(columns=["low", "high"]),
+        data=groups,
+        text_columns=5,
+    )
+    return render.table_html(table)
+
+
+def _code(text: str) -> str:
+    """Escaped, with `backticks` as code."""
+    parts = html.escape(text).split("`")
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)

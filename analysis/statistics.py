@@ -1,0 +1,76 @@
+"""Aggregates over few runs, and what they can say: stratified bootstrap, IQM, rank correlation, improvement.
+
+numpy in, numpy out. The methods are those of Agarwal et al. 2021 ("Deep RL at the edge of the statistical precipice").
+
+What an interval cannot tell with 3 seeds: a bootstrap resamples only the seeds it has, so it knows nothing of a kind of
+run that did not occur among them, and its spread is too small by about sqrt(2/3) (it divides by n where n - 1 is
+unbiased). Read such intervals as a lower bound of the uncertainty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import scipy.stats
+
+Array = npt.NDArray[np.float64]
+Statistic = Callable[[Array], Array]
+
+RESAMPLES = 10_000
+SEED = 20170720
+"""Fixed, so that the same data give the same interval (the date of the paper's first version)."""
+
+
+def mean(samples: Array) -> Array:
+    """Mean over the last axis."""
+    return np.asarray(samples.mean(axis=-1))
+
+
+def iqm(samples: Array) -> Array:
+    """Interquartile mean over the last axis: the mean without the lowest and the highest quarter of the runs."""
+    return np.asarray(scipy.stats.trim_mean(samples, proportiontocut=0.25, axis=-1))
+
+
+def stratified_bootstrap(
+    strata: Sequence[Array], statistic: Statistic = mean, resamples: int = RESAMPLES, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Percentile interval of `statistic` over all runs, seeds being resampled within each stratum (environment).
+
+    `strata` holds one array [seeds] of scores per environment, of any lengths; `statistic` reduces the last axis of
+    [resamples, runs]. Resampling within an environment keeps each resample's mix of tasks as it is. The normalisation
+    is held fixed: the interval does not include that "best" and "random" are themselves measured. (NaN, NaN) if empty.
+    """
+    filled = [np.asarray(stratum, dtype=np.float64) for stratum in strata if len(stratum)]
+    if not filled:
+        return float("nan"), float("nan")
+    generator = np.random.default_rng(SEED)
+    drawn = [stratum[generator.integers(0, len(stratum), (resamples, len(stratum)))] for stratum in filled]
+    values = statistic(np.concatenate(drawn, axis=1))
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
+    """Spearman's rank correlation over the pairs where both are known; NaN with fewer than three, or no variation."""
+    pairs = np.asarray([ours, theirs], dtype=np.float64)
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    if pairs.shape[1] < 3 or np.ptp(pairs, axis=1).min() == 0:
+        return float("nan")
+    return float(scipy.stats.spearmanr(pairs[0], pairs[1]).statistic)
+
+
+def probability_of_improvement(ours: Sequence[Array], theirs: Sequence[Array]) -> float:
+    """P(a run of ours beats a run of theirs), ties counting half, averaged over environments.
+
+    One array [seeds] per environment on each side, environments in the same order; those without runs on either side
+    are left out. NaN if none remains.
+    """
+    chances = []
+    for left, right in zip(ours, theirs, strict=True):
+        if len(left) and len(right):
+            difference = np.subtract.outer(np.asarray(left), np.asarray(right))
+            chances.append(float(np.mean((difference > 0) + 0.5 * (difference == 0))))
+    return float(np.mean(chances)) if chances else float("nan")

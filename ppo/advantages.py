@@ -1,0 +1,36 @@
+"""Advantage estimators."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+def gae(
+    rewards: NDArray[np.floating],
+    values: NDArray[np.floating],
+    next_values: NDArray[np.floating],
+    terminal: NDArray[np.bool_],
+    ended: NDArray[np.bool_],
+    gamma: ArrayLike,
+    gae_lambda: ArrayLike,
+) -> NDArray[np.float64]:
+    """Truncated generalised advantage estimation, equations 11 and 12 of the paper.
+
+        delta_t = r_t + gamma V(s_{t+1}) - V(s_t)
+        A_t     = delta_t + gamma lambda delta_{t+1} + ... + (gamma lambda)^{T-t-1} delta_{T-1}
+
+    Two masks, because an episode that ends need not have no future: where ``terminal``, V(s_{t+1}) counts as 0; where
+    ``ended`` (terminated or truncated), the sum stops, since the next row belongs to another episode.
+
+    Shapes: all ``[steps, ...]``; ``next_values[t]`` is the value of the state that action t led to (an ended episode's
+    last observation, not the next one's first). ``gamma`` and ``gae_lambda`` broadcast against ``[...]``.
+    Returns the advantages ``[steps, ...]``. In numpy and float64: it is a short loop over tiny rows.
+    """
+    gamma = np.asarray(gamma, dtype=np.float64)
+    deltas = rewards + gamma * next_values * ~terminal - values
+    decay = gamma * np.asarray(gae_lambda, dtype=np.float64) * ~ended
+    advantages = np.empty(deltas.shape, dtype=np.float64)
+    following = np.zeros(deltas.shape[1:])
+    for step in range(len(deltas) - 1, -1, -1):
+        following = deltas[step] + decay[step] * following
+        advantages[step] = following
+    return advantages

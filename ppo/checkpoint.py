@@ -1,0 +1,81 @@
+"""Files that survive a crash and are never trusted: atomic, checked, loaded with ``weights_only=True``."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+MAGIC = b"ppo-reproduction checkpoint 1 sha256 "
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used; the message names the file and why."""
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` (dicts, lists, tuples, numbers, strings, tensors, arrays) so that ``path`` is always whole.
+
+    The bytes go to a file beside it, to the disk, and only then take its name; a full disk or a crash before that
+    leaves the earlier checkpoint as it was. The one before stays as ``NAME.previous``.
+    """
+    buffer = io.BytesIO()
+    torch.save(_pack(state), buffer)
+    payload = buffer.getvalue()
+    temporary = path.with_name(path.name + ".writing")
+    try:
+        with temporary.open("wb") as file:
+            file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    if path.exists():
+        previous = path.with_name(path.name + ".previous")
+        previous.unlink(missing_ok=True)
+        os.link(path, previous)  # a second name, so that at no moment is there no checkpoint
+    os.replace(temporary, path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The state in ``path``. Raises ``CheckpointError`` for a file that is cut short, changed, or not ours."""
+    data = path.read_bytes()
+    header, newline, payload = data.partition(b"\n")
+    if not newline or not header.startswith(MAGIC):
+        raise CheckpointError(f"{path} is not a checkpoint of this project, or its beginning is damaged")
+    if hashlib.sha256(payload).hexdigest().encode() != header[len(MAGIC) :]:
+        raise CheckpointError(f"{path} is damaged: its contents do not match its checksum (cut short, or bytes changed)")
+    try:
+        state = _unpack(torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu"))
+    except Exception as error:  # torch raises many kinds for contents that only a stranger can have put there
+        raise CheckpointError(f"{path} holds something other than numbers and text: {error}".splitlines()[0]) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} holds a {type(state).__name__} where a dict of state was expected")
+    return state
+
+
+def _pack(value: Any) -> Any:
+    """Arrays as marked tensors: ``weights_only`` knows tensors but not arrays."""
+    if isinstance(value, np.ndarray):
+        return ("numpy", torch.from_numpy(np.ascontiguousarray(value)).view(value.shape))
+    if isinstance(value, dict):
+        return {key: _pack(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_pack(item) for item in value]
+    if isinstance(value, torch.Tensor):
+        return value.detach()
+    return value
+
+
+def _unpack(value: Any) -> Any:
+    if isinstance(value, tuple) and len(value) == 2 and value[0] == "numpy":
+        return value[1].numpy()
+    if isinstance(value, dict):
+        return {key: _unpack(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_unpack(item) for item in value]
+    return value

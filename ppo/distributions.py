@@ -1,0 +1,124 @@
+"""Action distributions with a run dimension: what a policy's outputs mean.
+
+Shapes: ``runs`` runs, ``batch`` states each, ``size`` action components (or actions to choose from).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+class Distribution(Protocol):
+    """One distribution per run and state."""
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """Actions made of noise that ``noise_like`` drew: ``[runs, batch, ...]``."""
+        ...
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        """Log density (or log probability) of ``actions``: ``[runs, batch]``."""
+        ...
+
+    def entropy(self) -> Tensor:
+        """Differential entropy (or entropy), in nats: ``[runs, batch]``."""
+        ...
+
+    def kl(self, other: Self) -> Tensor:
+        """KL[self, other] in closed form, in nats: ``[runs, batch]``."""
+        ...
+
+    def detach(self) -> Self:
+        """The same distribution as data: no gradient flows into it."""
+        ...
+
+    def select(self, indices: Tensor) -> Self:
+        """The states at ``indices`` ``[runs, n]``."""
+        ...
+
+
+def take(values: Tensor, indices: Tensor) -> Tensor:
+    """``values[r, indices[r]]`` for every run: ``[runs, batch, ...]`` and ``[runs, n]`` give ``[runs, n, ...]``."""
+    runs, batch = values.shape[:2]
+    offsets = torch.arange(runs, device=values.device).unsqueeze(1) * batch
+    flat = values.view(runs * batch, *values.shape[2:])
+    return flat.index_select(0, (indices + offsets).view(-1)).view(*indices.shape, *values.shape[2:])
+
+
+@dataclass(frozen=True)
+class DiagonalGaussian:
+    """N(mean, diag(exp(log_std)^2)), the deviation independent of the state (sec. 6.1, following [TRPO])."""
+
+    mean: Tensor
+    """``[runs, batch, size]``"""
+    log_std: Tensor
+    """``[runs, 1, size]``"""
+
+    def sample(self, noise: Tensor) -> Tensor:
+        return torch.addcmul(self.mean, self.log_std.exp(), noise)
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        standardised = (actions - self.mean) * (-self.log_std).exp()
+        constant = self.log_std.sum(-1) + 0.5 * math.log(2 * math.pi) * self.mean.shape[-1]
+        return -0.5 * standardised.square().sum(-1) - constant
+
+    def entropy(self) -> Tensor:
+        return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1).expand(self.mean.shape[:2])
+
+    def kl(self, other: "DiagonalGaussian") -> Tensor:
+        precision = (-2 * other.log_std).exp()
+        variance_ratio = (2 * self.log_std).exp() * precision
+        squared_distance = (self.mean - other.mean).square() * precision
+        return (other.log_std - self.log_std + 0.5 * (variance_ratio + squared_distance - 1)).sum(-1)
+
+    def detach(self) -> "DiagonalGaussian":
+        return DiagonalGaussian(self.mean.detach(), self.log_std.detach())
+
+    def select(self, indices: Tensor) -> "DiagonalGaussian":
+        return DiagonalGaussian(take(self.mean, indices), self.log_std)
+
+    @staticmethod
+    def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:
+        """Standard normal noise ``[*shape, size]`` for ``sample``."""
+        return generator.standard_normal((*shape, size), dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One of ``size`` actions, from logits ``[runs, batch, size]``."""
+
+    logits: Tensor
+
+    @property
+    def log_probs(self) -> Tensor:
+        """``[runs, batch, size]``, normalised."""
+        return self.logits.log_softmax(-1)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        return (self.logits + noise).argmax(-1)  # the Gumbel-max trick
+
+    def log_prob(self, actions: Tensor) -> Tensor:
+        return self.log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+    def entropy(self) -> Tensor:
+        log_probs = self.log_probs
+        return -(log_probs.exp() * log_probs).sum(-1)
+
+    def kl(self, other: "Categorical") -> Tensor:
+        log_probs = self.log_probs
+        return (log_probs.exp() * (log_probs - other.log_probs)).sum(-1)
+
+    def detach(self) -> "Categorical":
+        return Categorical(self.logits.detach())
+
+    def select(self, indices: Tensor) -> "Categorical":
+        return Categorical(take(self.logits, indices))
+
+    @staticmethod
+    def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:
+        """Standard Gumbel noise ``[*shape, size]`` for ``sample``."""
+        return generator.gumbel(size=(*shape, size)).astype(np.float32)

@@ -1,0 +1,117 @@
+"""Any other Gymnasium environment: a loop over Gymnasium's own, restartable by replaying each row's episode."""
+
+import json
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from ppo.envs.base import Seeds, State, Transition, VectorEnv, check_state, generator_state, set_generator_state
+
+
+class GymnasiumVectorEnv(VectorEnv):
+    """Row i is ``make(env_id)`` after ``reset(seed=seeds[i])``, for Box observations, and Discrete or 1-D Box actions.
+
+    No Gymnasium environment can be asked for its state, and a pickle of one can run code when it is loaded. So a state
+    here is a row's generator as it was before the episode began, and the actions since; restoring plays them again.
+    That is exact for an environment whose randomness all comes from its ``np_random`` and which carries nothing else
+    from one episode to the next; restoring costs as long as the unfinished episodes took. Where the replay does not
+    lead to the saved observation, ``set_state`` refuses.
+    """
+
+    action_space: Box | Discrete
+
+    def __init__(self, env_id: str, seeds: Seeds) -> None:
+        self._env_id = env_id
+        self._seeds = [int(seed) for seed in seeds]
+        self.rows = len(self._seeds)
+        try:
+            self._envs = [gymnasium.make(env_id, disable_env_checker=True) for _ in seeds]
+        except (gymnasium.error.Error, ImportError) as error:
+            reason = " ".join(str(error).split())
+            raise ValueError(f"environment {env_id!r} cannot be made: {reason}") from error
+        observation_space, action_space = self._envs[0].observation_space, self._envs[0].action_space
+        if not isinstance(observation_space, Box):
+            kind = type(observation_space).__name__
+            raise ValueError(f"environment {env_id!r}: observations are a {kind} space; only Box is supported")
+        action_shape = action_space.shape or ()
+        dimensions = 1 if isinstance(action_space, Box) else 0
+        if not isinstance(action_space, Box | Discrete) or len(action_shape) != dimensions:
+            kind = f"{type(action_space).__name__} space of shape {action_shape}"
+            raise ValueError(f"environment {env_id!r}: actions are a {kind}; Discrete and 1-D Box are supported")
+        self.action_space = action_space
+        self._action_shape = action_shape
+        self.observation_shape = observation_space.shape
+        self.observation_dtype = observation_space.dtype
+        self._observations = np.zeros((self.rows, *self.observation_shape), self.observation_dtype)
+        self._starts = [""] * self.rows
+        self._actions: list[list[Any]] = [[] for _ in range(self.rows)]
+
+    def reset(self) -> NDArray[Any]:
+        for i, (env, seed) in enumerate(zip(self._envs, self._seeds, strict=True)):
+            self._starts[i] = generator_state(seeding.np_random(seed)[0])
+            self._actions[i] = []
+            self._observations[i], _ = env.reset(seed=seed)
+        return self._observations.copy()
+
+    def step(self, actions: NDArray[Any]) -> Transition:
+        needed = (self.rows, *self._action_shape)
+        if actions.shape != needed:
+            raise ValueError(f"{self._env_id}: actions have shape {actions.shape}, needed is {needed}")
+        rewards = np.zeros(self.rows)
+        terminated, truncated = np.zeros(self.rows, np.bool_), np.zeros(self.rows, np.bool_)
+        recorded = actions.copy()  # an environment may keep or change the action it gets
+        for i, env in enumerate(self._envs):
+            self._observations[i], reward, terminated[i], truncated[i], _ = env.step(actions[i].copy())
+            rewards[i] = float(reward)
+            self._actions[i].append(recorded[i])
+        final_observations = self._observations.copy()
+        for i in np.flatnonzero(terminated | truncated).tolist():
+            env = self._envs[i]
+            self._starts[i] = generator_state(env.unwrapped.np_random)
+            self._actions[i] = []
+            self._observations[i], _ = env.reset()
+        return Transition(self._observations.copy(), rewards, terminated, truncated, final_observations)
+
+    def get_state(self) -> State:
+        if not all(self._starts):
+            raise ValueError(f"{self._env_id}: get_state() was called before reset()")
+        return {
+            "environment": [self._env_id] * self.rows,
+            "starts": list(self._starts),
+            "actions": [json.dumps([action.tolist() for action in actions]) for actions in self._actions],
+            "observations": self._observations.copy(),
+        }
+
+    def set_state(self, state: State) -> NDArray[Any]:
+        check_state(self._env_id, state, ["starts", "actions"], {"observations": self._observations}, self.rows)
+        for i in range(self.rows):
+            self._replay(i, state["starts"][i], state["actions"][i])
+            if not np.array_equal(self._observations[i], state["observations"][i], equal_nan=True):
+                raise ValueError(
+                    f"state for {self._env_id}: replaying row {i} does not lead to its saved observation; this "
+                    "environment is not deterministic, or another version of it saved the state"
+                )
+        return self._observations.copy()
+
+    def _replay(self, i: int, start: str, actions: str) -> None:
+        """Play row i's unfinished episode again: ``start`` is its generator before the reset, ``actions`` JSON."""
+        try:
+            replayed = np.array(json.loads(actions), self.action_space.dtype).reshape(-1, *self._action_shape)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"state for {self._env_id}: 'actions' of row {i} are not actions of it ({error})"
+            ) from None
+        env = self._envs[i]
+        set_generator_state(env.unwrapped.np_random, start)
+        self._starts[i], self._actions[i] = start, list(replayed)
+        self._observations[i], _ = env.reset()
+        for action in replayed:
+            self._observations[i], *_ = env.step(action.copy())
+
+    def close(self) -> None:
+        for env in self._envs:
+            env.close()

@@ -1,0 +1,114 @@
+"""The paper's MuJoCo tasks: the physics of all rows in one C++ call, the rest in numpy, to the bit Gymnasium's own.
+
+Through Gymnasium, a step of one of these tasks costs as much Python as physics. ``mujoco.batch.Batch`` steps all rows
+in one call, and a handful of numpy operations over the rows make the rest of it (mujoco_tasks.py).
+"""
+
+import math
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from ppo.envs.base import Seeds, State, Transition, VectorEnv, check_state, generator_state, set_generator_state
+from ppo.envs.mujoco_tasks import TASKS, Simulation
+
+MUJOCO_IDS: tuple[str, ...] = tuple(TASKS)
+"""The environments that :class:`MujocoVectorEnv` knows."""
+
+
+class MujocoVectorEnv(VectorEnv):
+    """Row i is ``gymnasium.make(env_id)`` after ``reset(seed=seeds[i])``: the same bits at every step of every episode.
+
+    Observations and rewards are float64. A row's result does not depend on the other rows. In a state,
+    ``observations`` also carries what Reacher-v4 pays for at the next step: the distance before it.
+    """
+
+    def __init__(self, env_id: str, seeds: Seeds) -> None:
+        if env_id not in TASKS:
+            raise ValueError(f"{env_id!r} is not a MuJoCo task of this project; known are {', '.join(MUJOCO_IDS)}")
+        self._env_id = env_id
+        self._task = TASKS[env_id]
+        self._seeds = [int(seed) for seed in seeds]
+        self.rows = len(self._seeds)
+        task = self._task
+        self._sim = Simulation(task.xml, task.frame_skip, task.observation_size, self.rows)
+        self.observation_shape = (task.observation_size,)
+        self.observation_dtype = np.dtype(np.float64)
+        low, high = self._sim.model.actuator_ctrlrange.T.astype(np.float32)
+        self.action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
+        self._elapsed = np.zeros(self.rows, np.int64)
+        self._generators: list[np.random.Generator] = []
+
+    def reset(self) -> NDArray[np.float64]:
+        self._generators = [seeding.np_random(seed)[0] for seed in self._seeds]
+        self._start_episodes(np.arange(self.rows))
+        return self._sim.observations.copy()
+
+    def step(self, actions: NDArray[Any]) -> Transition:
+        """In a step without an episode's end, ``final_observations`` is the very array ``observations``."""
+        sim, task = self._sim, self._task
+        if actions.shape != sim.ctrl.shape:
+            raise ValueError(f"{self._env_id}: actions have shape {actions.shape}, needed is {sim.ctrl.shape}")
+        if not self._generators:
+            raise ValueError(f"{self._env_id}: step() was called before reset()")
+        before = task.before(sim)
+        sim.ctrl[...] = actions
+        if math.isnan(np.vdot(actions, actions)):
+            # MuJoCo clamps huge and infinite controls, and takes a row's controls for zeros if one is NaN. Writing the
+            # zeros here gives the same bits and spares a warning in ./MUJOCO_LOG.TXT for each episode of a dead run.
+            sim.ctrl[np.isnan(actions).any(axis=1)] = 0.0
+        sim.batch.step(nstep=task.frame_skip)
+        task.observe(sim)
+        terminated = task.terminated(sim)
+        rewards = task.reward(sim, before, actions, terminated)
+        self._elapsed += 1
+        truncated = self._elapsed >= task.max_episode_steps
+        ended = terminated | truncated
+        final_observations = sim.observations.copy()
+        if not np.count_nonzero(ended):
+            return Transition(final_observations, rewards, terminated, truncated, final_observations)
+        self._start_episodes(np.flatnonzero(ended))
+        return Transition(sim.observations.copy(), rewards, terminated, truncated, final_observations)
+
+    def _start_episodes(self, ids: NDArray[np.intp]) -> None:
+        sim = self._sim
+        sim.state[ids] = sim.rest_state
+        for i in ids:
+            sim.motion[i] = self._task.start(self._generators[i], sim.rest)
+        sim.batch.forward(ids)
+        self._task.observe(sim)  # of all rows: the others' fields, and so their observations, are as they were
+        self._elapsed[ids] = 0
+
+    def get_state(self) -> State:
+        if not self._generators:
+            raise ValueError(f"{self._env_id}: get_state() was called before reset()")
+        return {
+            "environment": [self._env_id] * self.rows,
+            "generators": [generator_state(generator) for generator in self._generators],
+            "simulation": self._sim.state.copy(),
+            "elapsed": self._elapsed.copy(),
+            "observations": self._sim.observations.copy(),
+        }
+
+    def set_state(self, state: State) -> NDArray[np.float64]:
+        arrays = {
+            # mjSTATE_INTEGRATION: without the solver's warm start, part of it, a continuation is not exact
+            "simulation": self._sim.state,
+            "elapsed": self._elapsed,
+            # not a function of the simulation alone: derived fields lag by one physics step
+            "observations": self._sim.observations,
+        }
+        check_state(self._env_id, state, ["generators"], arrays, self.rows)
+        limit = self._task.max_episode_steps
+        if not ((state["elapsed"] >= 0) & (state["elapsed"] < limit)).all():
+            raise ValueError(f"state for {self._env_id}: 'elapsed' must lie between 0 and {limit - 1}")
+        generators = [np.random.Generator(np.random.PCG64(0)) for _ in range(self.rows)]
+        for generator, text in zip(generators, state["generators"], strict=True):
+            set_generator_state(generator, text)
+        self._generators = generators
+        for name, array in arrays.items():
+            array[...] = state[name]
+        return self._sim.observations.copy()

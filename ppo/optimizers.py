@@ -1,0 +1,71 @@
+"""Adam over the rows of a parameter matrix: one learning rate and one gradient norm per run."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Adam:
+    """Kingma and Ba 2015, each run with its own learning rate, its gradient first clipped to its own norm.
+
+    ``parameters``: ``[runs, P]``, a leaf that is updated in place. ``columns``: the part of it to optimise.
+    """
+
+    def __init__(
+        self,
+        parameters: Tensor,
+        learning_rate: Tensor,
+        max_grad_norm: Tensor,
+        *,
+        eps: float = 1e-5,
+        betas: tuple[float, float] = (0.9, 0.999),
+        columns: slice = slice(None),
+    ) -> None:
+        """``learning_rate``, ``max_grad_norm``: ``[runs, 1]``; a norm of inf leaves the gradient as it is."""
+        self.parameters = parameters
+        self.columns = columns
+        self.learning_rate = learning_rate
+        self.max_grad_norm = max_grad_norm
+        self.eps = eps
+        self.betas = betas
+        self.steps = 0
+        rows = parameters.detach()[:, columns]
+        self.mean = torch.zeros_like(rows, memory_format=torch.contiguous_format)
+        self.mean_square = torch.zeros_like(self.mean)
+        self._rows = rows
+        self._clips = bool(torch.isfinite(max_grad_norm).any())
+
+    def step(self, loss: Tensor) -> Tensor:
+        """Descend on ``loss`` ``[runs]``; nothing mixes across runs, so the gradient of the sum is each run's own.
+
+        Returns each run's gradient norm before clipping, ``[runs]``.
+        """
+        (gradient,) = torch.autograd.grad(loss, self.parameters, torch.ones_like(loss))
+        return self.apply(gradient[:, self.columns])
+
+    def apply(self, gradient: Tensor) -> Tensor:
+        """One step along ``gradient`` ``[runs, columns]``, which it may overwrite; returns its norms ``[runs]``."""
+        norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+        if self._clips:
+            gradient.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
+        beta1, beta2 = self.betas
+        self.steps += 1
+        self.mean.lerp_(gradient, 1 - beta1)
+        self.mean_square.mul_(beta2).addcmul_(gradient, gradient, value=1 - beta2)
+        # Kingma and Ba's end of section 2: both bias corrections in the step size, so the matrices are passed over once less
+        correction = (1 - beta2**self.steps) ** 0.5
+        direction = torch.sqrt(self.mean_square).add_(self.eps * correction)
+        torch.div(self.mean, direction, out=direction)
+        self._rows.addcmul_(direction, self.learning_rate, value=-correction / (1 - beta1**self.steps))
+        return norm.squeeze(1)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {"steps": self.steps, "mean": self.mean, "mean_square": self.mean_square}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self.steps = state["steps"]
+        self.mean.copy_(state["mean"])
+        self.mean_square.copy_(state["mean_square"])

@@ -1,0 +1,193 @@
+"""Actor-critics with a run dimension: every weight is ``[runs, in, out]``, a layer is one ``baddbmm``.
+
+All parameters of a stack are one matrix ``[runs, parameters]`` and the layers are views of it, so that an optimiser,
+a checkpoint or CEM's sampling works on rows.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ppo.distributions import Categorical, DiagonalGaussian
+from ppo.seeding import generator, sequence
+
+
+Layers = list[tuple[Tensor, Tensor]]
+"""(weights ``[runs, in, out]``, bias ``[runs, 1, out]``) of each layer."""
+
+
+class TanhMLP:
+    """A tanh network in columns ``offset ... offset + size`` of the parameter matrix, with its own derivatives.
+
+    Written out by hand because a 64-unit network is so small that autograd's bookkeeping and a separate kernel for
+    every bias are a third of its price; and because TRPO needs the forward-mode derivative as well.
+    """
+
+    def __init__(self, sizes: Sequence[int], offset: int) -> None:
+        """``sizes``: (inputs, hidden ..., outputs)."""
+        self.sizes = tuple(sizes)
+        self.offset = offset
+        self.size = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+
+    def layers(self, matrix: Tensor) -> Layers:
+        """The layers as views of ``matrix`` ``[runs, P]`` (parameters, a gradient, a direction)."""
+        runs, start, views = matrix.shape[0], self.offset, []
+        for n_in, n_out in pairwise(self.sizes):
+            weights = matrix[:, start : start + n_in * n_out].view(runs, n_in, n_out)
+            start += n_in * n_out
+            views.append((weights, matrix[:, start : start + n_out].unsqueeze(1)))
+            start += n_out
+        return views
+
+    def forward(self, layers: Layers, inputs: Tensor) -> list[Tensor]:
+        """The inputs ``[runs, batch, in]``, each hidden layer's output, and the outputs ``[runs, batch, out]``."""
+        activations = [inputs]
+        for weights, bias in layers[:-1]:
+            activations.append(_tanh_of_linear(activations[-1], weights, bias))
+        activations.append(_linear(activations[-1], *layers[-1]))
+        return activations
+
+    def backward(self, layers: Layers, activations: list[Tensor], grad: Tensor, out: Tensor) -> None:
+        """Vector-Jacobian product: ``grad`` ``[runs, batch, outputs]`` into this network's columns of ``out``."""
+        grad_layers = self.layers(out)
+        for index in reversed(range(len(layers))):
+            (weights, _), (grad_weights, grad_bias), inputs = layers[index], grad_layers[index], activations[index]
+            torch.sum(grad, 1, keepdim=True, out=grad_bias)
+            if grad.shape[-1] == 1:
+                torch.sum(inputs * grad, 1, out=grad_weights.squeeze(-1))
+            else:
+                torch.bmm(inputs.transpose(1, 2), grad, out=grad_weights)
+            if index > 0:
+                grad = grad * weights.transpose(1, 2) if grad.shape[-1] == 1 else grad.bmm(weights.transpose(1, 2))
+                grad = torch.ops.aten.tanh_backward(grad, inputs)
+
+    def jvp(self, layers: Layers, activations: list[Tensor], tangent: Tensor) -> Tensor:
+        """Jacobian-vector product: the change ``[runs, batch, out]`` of the outputs along ``tangent`` ``[runs, P]``."""
+        tangents = self.layers(tangent)
+        change = _linear(activations[0], *tangents[0])
+        for index in range(1, len(layers)):
+            change = change * (1 - activations[index].square())
+            change = change.matmul(layers[index][0]) + _linear(activations[index], *tangents[index])
+        return change
+
+    def initialise(self, row: Tensor, gains: Sequence[float], rng: torch.Generator) -> None:
+        """Orthogonal weights of the given gain per layer, zero biases, into one run's ``row`` ``[1, P]``."""
+        for (weights, bias), gain in zip(self.layers(row), gains, strict=True):
+            torch.nn.init.orthogonal_(weights[0], gain, generator=rng)
+            bias.zero_()
+
+
+def _linear(inputs: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    if weights.shape[-1] == 1:  # a product and a sum: with one output, baddbmm's bits would depend on the stack's size
+        return (inputs * weights.transpose(1, 2)).sum(-1, keepdim=True) + bias
+    return torch.baddbmm(bias, inputs, weights)
+
+
+def _tanh_of_linear(inputs: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    if inputs.device.type == "cpu":  # tanh(x) = 2 sigmoid(2x) - 1 takes 0.4 of the time of PyTorch's tanh on a CPU
+        return torch.baddbmm(bias, inputs, weights, beta=2, alpha=2).sigmoid_().mul_(2).sub_(1)
+    return torch.baddbmm(bias, inputs, weights).tanh_()
+
+
+class _Evaluate(torch.autograd.Function):
+    """Some networks' outputs and the log-std, with a gradient written straight into one ``[runs, P]`` matrix."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, parameters: Tensor, inputs: Tensor, policy: "ActorCritic", names: Sequence[str]
+    ) -> tuple[Tensor, ...]:
+        ctx.set_materialize_grads(False)
+        ctx.policy, ctx.names, ctx.shape = policy, names, parameters.shape
+        activations = [policy.networks[name].forward(policy.layers[name], inputs) for name in names]
+        outputs = [own.pop() for own in activations]  # kept in ctx they would hold each other, and the memory, for ever
+        ctx.activations = activations
+        return (policy.log_std.clone(), *outputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad_log_std: Tensor | None, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        policy: ActorCritic = ctx.policy
+        out = torch.zeros(ctx.shape, device=policy.parameters.device)
+        for name, activations, grad in zip(ctx.names, ctx.activations, grads, strict=True):
+            if grad is not None:
+                policy.networks[name].backward(policy.layers[name], activations, grad, out)
+        if grad_log_std is not None:
+            out[:, policy.log_std_columns] = grad_log_std.squeeze(1)
+        return out, None, None, None
+
+
+class ActorCritic:
+    """A tanh network for the policy and another for the value (sec. 6.1: 2 x 64, not shared), for every run.
+
+    Continuous actions: a Gaussian whose mean is the network's output and whose log-std is a free parameter, starting
+    at 0. Discrete actions: the network gives the logits.
+    """
+
+    def __init__(
+        self,
+        observation_shape: tuple[int, ...],
+        action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete,
+        seeds: Sequence[int],
+        hidden: Sequence[int] = (64, 64),
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """Orthogonal weights: gain sqrt 2 in hidden layers, 0.01 for the policy's head, 1 for the value's (as in
+        openai/baselines' ppo2)."""
+        inputs = int(np.prod(observation_shape))
+        self.discrete = isinstance(action_space, gymnasium.spaces.Discrete)
+        self.action_size = int(action_space.n) if self.discrete else int(np.prod(action_space.shape))
+        actor = TanhMLP((inputs, *hidden, self.action_size), 0)
+        free = 0 if self.discrete else self.action_size
+        critic = TanhMLP((inputs, *hidden, 1), actor.size + free)
+        self.networks = {"actor": actor, "critic": critic}
+        self.log_std_columns = slice(actor.size, actor.size + free)
+        self.actor_columns = slice(0, actor.size + free)
+        """The columns that the action distribution depends on: the policy network and the log-std."""
+        self.critic_columns = slice(actor.size + free, actor.size + free + critic.size)
+
+        matrix = torch.zeros(len(seeds), self.critic_columns.stop)
+        gains = [math.sqrt(2)] * len(hidden)
+        for row, seed in enumerate(seeds):
+            rng = torch.Generator().manual_seed(int(sequence(seed, "initialisation").generate_state(1)[0]))
+            actor.initialise(matrix[row : row + 1], [*gains, 0.01], rng)
+            critic.initialise(matrix[row : row + 1], [*gains, 1.0], rng)
+        self.parameters = matrix.to(device).requires_grad_()
+        """``[runs, P]``, a leaf: updated in place, so that the layers stay views of it."""
+        detached = self.parameters.detach()
+        self.layers = {name: network.layers(detached) for name, network in self.networks.items()}
+        self.log_std = detached[:, self.log_std_columns].unsqueeze(1)
+
+    def __call__(self, observations: Tensor) -> tuple[DiagonalGaussian | Categorical, Tensor]:
+        """Action distribution and values ``[runs, batch]`` at ``observations`` ``[runs, batch, inputs]``."""
+        log_std, outputs, values = self._evaluate(observations, ("actor", "critic"))
+        return self._distribution(outputs, log_std), values.squeeze(-1)
+
+    def distribution(self, observations: Tensor) -> DiagonalGaussian | Categorical:
+        """The action distribution alone."""
+        log_std, outputs = self._evaluate(observations, ("actor",))
+        return self._distribution(outputs, log_std)
+
+    def values(self, observations: Tensor) -> Tensor:
+        """The values alone: ``[runs, batch]``."""
+        return self._evaluate(observations, ("critic",))[1].squeeze(-1)
+
+    def draw_noise(self, seeds: Sequence[int], iteration: int, steps: int, envs: int) -> NDArray[np.float32]:
+        """What ``Distribution.sample`` needs, each run's from its own stream: ``[steps, runs, envs, action_size]``."""
+        kind = Categorical if self.discrete else DiagonalGaussian
+        streams = [generator(seed, "actions", iteration) for seed in seeds]
+        return np.stack([kind.draw_noise(stream, (steps, envs), self.action_size) for stream in streams], axis=1)
+
+    def _distribution(self, outputs: Tensor, log_std: Tensor) -> DiagonalGaussian | Categorical:
+        return Categorical(outputs) if self.discrete else DiagonalGaussian(outputs, log_std)
+
+    def _evaluate(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
+        if torch.is_grad_enabled():
+            return _Evaluate.apply(self.parameters, observations, self, names)  # type: ignore[no-any-return]
+        outputs = [self.networks[name].forward(self.layers[name], observations)[-1] for name in names]
+        return (self.log_std, *outputs)

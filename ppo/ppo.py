@@ -1,0 +1,190 @@
+"""Proximal policy optimisation: the clipped and the KL-penalised surrogates of sections 3 and 4."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ppo.algorithm import Metrics, OnPolicy, Settings, require
+from ppo.distributions import Categorical, DiagonalGaussian
+from ppo.envs.base import VectorEnv
+from ppo.optimizers import Adam
+from ppo.rollout import Batch
+from ppo.seeding import generator
+
+
+@dataclass(frozen=True)
+class PPOSettings(Settings):
+    """PPO's settings; the defaults are Table 3 with clipping 0.2 (see experiments/settings.py for every source)."""
+
+    clip_coef: float = 0.2
+    """epsilon of the clipped surrogate (equation 7); inf for no clipping"""
+    kl_coef: float = 0.0
+    """beta, the KL penalty's coefficient (equation 8); its first value if kl_target is set"""
+    kl_target: float = 0.0
+    """d_targ: beta is adapted towards this KL after every policy update (section 4); 0 for a fixed beta"""
+    vf_coef: float = 0.25
+    """c1, the value loss's coefficient (equation 9)"""
+    ent_coef: float = 0.0
+    """c2, the entropy bonus's coefficient (equation 9)"""
+    update_epochs: int = 10
+    """passes over each batch"""
+    minibatch_size: int = 64
+    """samples in each gradient step"""
+    norm_adv: Literal["minibatch", "batch", "none"] = "minibatch"
+    """over what the advantages are standardised"""
+    clip_vloss: float = math.inf
+    """how far the value may move from its old one before its loss is clipped; inf for no clipping, as in the text"""
+    anneal_clip: bool = False
+    """whether clip_coef falls linearly to 0 over total_timesteps (Table 5)"""
+
+    def check(self) -> None:
+        super().check()
+        require(self, "clip_coef", self.clip_coef > 0, "greater than 0 (inf for no clipping)")
+        require(self, "clip_vloss", self.clip_vloss > 0, "greater than 0 (inf for no clipping)")
+        for name in ("kl_coef", "kl_target", "vf_coef", "ent_coef"):
+            require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
+        for name in ("update_epochs", "minibatch_size"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+        batch = self.num_steps * self.num_envs
+        require(self, "minibatch_size", self.minibatch_size <= batch, f"at most num_steps x num_envs = {batch}")
+        require(self, "norm_adv", self.norm_adv in ("minibatch", "batch", "none"), "minibatch, batch or none")
+
+
+def surrogate(ratio: Tensor, advantages: Tensor, clip_coef: Tensor) -> Tensor:
+    """L^CLIP per sample (equation 7): min(r A, clip(r, 1 - eps, 1 + eps) A). With eps = inf it is L^CPI (equation 6).
+
+    ``ratio``, ``advantages``: ``[runs, batch]``; ``clip_coef``: ``[runs, 1]``.
+    """
+    return torch.min(ratio * advantages, ratio.clamp(1 - clip_coef, 1 + clip_coef) * advantages)
+
+
+def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, kl_target: Tensor) -> Tensor:
+    """beta for the next policy update, given this one's d = E[KL[pi_old, pi]] (section 4), all ``[runs, 1]``.
+
+    d < d_targ / 1.5: beta / 2.   d > d_targ x 1.5: beta x 2.   Runs without a target keep their beta.
+    """
+    factor = torch.where(kl < kl_target / 1.5, 0.5, torch.where(kl > kl_target * 1.5, 2.0, 1.0))
+    return torch.where(kl_target > 0, kl_coef * factor, kl_coef)
+
+
+def value_loss(values: Tensor, batch: Batch, clip_vloss: Tensor) -> Tensor:
+    """L^VF (equation 9): the mean squared error, ``[runs]``; with a finite ``clip_vloss`` the pessimistic one of
+    openai/baselines, where the new value may not move further than that from the old."""
+    error = (values - batch.returns).square()
+    if torch.isfinite(clip_vloss).any():
+        clipped = batch.values + (values - batch.values).clamp(-clip_vloss, clip_vloss)
+        error = torch.max(error, (clipped - batch.returns).square())
+    return error.mean(dim=1)
+
+
+def standardised(advantages: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 within each run: ``[runs, batch]``."""
+    variance, mean = torch.var_mean(advantages, dim=1, correction=0, keepdim=True)
+    return (advantages - mean) / (variance.sqrt() + 1e-8)
+
+
+class PPO(OnPolicy):
+    """Several epochs of minibatch ascent on L = L^surrogate - beta KL - c1 L^VF + c2 S (equations 7, 8 and 9)."""
+
+    Settings = PPOSettings
+
+    def __init__(
+        self,
+        env: VectorEnv,
+        settings: Sequence[Any],
+        seeds: Sequence[int],
+        total_timesteps: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        super().__init__(env, settings, seeds, total_timesteps, device)
+        self.learning_rate = self.per_run("learning_rate")
+        self.clip_coef = self.per_run("clip_coef")
+        self.clip_vloss = self.per_run("clip_vloss")
+        self.kl_coef = self.per_run("kl_coef")
+        self.kl_target = self.per_run("kl_target")
+        self._penalty_free = self.kl_coef.squeeze(1) == 0
+        self.vf_coef = self.per_run("vf_coef").squeeze(1)
+        self.ent_coef = self.per_run("ent_coef").squeeze(1)
+        self.optimizer = Adam(
+            self.policy.parameters, self.learning_rate, self.per_run("max_grad_norm"), eps=self.common.adam_eps
+        )
+
+    def update(self, batch: Batch) -> Metrics:
+        self.optimizer.learning_rate = self.learning_rate * (self.remaining() if self.common.anneal_lr else 1.0)
+        if self.common.norm_adv == "batch":
+            batch.advantages.copy_(standardised(batch.advantages))
+        clip_coef = self.current_clip_coef()
+        grad_norm = torch.zeros(self.runs, device=self.device)
+        for indices in self.minibatches(batch):
+            grad_norm = self.optimizer.step(self.loss(batch.select(indices), clip_coef))
+        return {"losses/grad_norm": grad_norm, **self.after_update(batch, clip_coef)}
+
+    def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
+        """-L of equation 9 on one minibatch: ``[runs]``."""
+        distribution, values = self.policy(batch.observations)
+        advantages = standardised(batch.advantages) if self.common.norm_adv == "minibatch" else batch.advantages
+        ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
+        loss = self.vf_coef * value_loss(values, batch, self.clip_vloss)
+        loss = loss - surrogate(ratio, advantages, clip_coef).mean(dim=1)
+        if self._penalised:
+            penalty = self.kl_coef.squeeze(1) * _kl(batch, distribution).mean(dim=1)
+            loss = loss + torch.where(self._penalty_free, 0.0, penalty)  # 0 x inf would be NaN
+        if self._entropy_bonus:
+            loss = loss - self.ent_coef * distribution.entropy().mean(dim=1)
+        return loss
+
+    def minibatches(self, batch: Batch) -> Iterator[Tensor]:
+        """Indices ``[runs, minibatch_size]``: each run shuffles each epoch in its own order."""
+        size = batch.log_probs.shape[1]
+        streams = [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
+        for _ in range(self.common.update_epochs):
+            order = torch.from_numpy(np.stack([stream.permutation(size) for stream in streams])).to(self.device)
+            yield from order.split(self.common.minibatch_size, dim=1)
+
+    @torch.no_grad()
+    def after_update(self, batch: Batch, clip_coef: Tensor) -> Metrics:
+        """What the update did, measured on the whole batch; adapts beta once per policy update (section 4)."""
+        distribution, values = self.policy(batch.observations)
+        ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
+        kl = _kl(batch, distribution).mean(dim=1)
+        metrics = {
+            "losses/policy_loss": -surrogate(ratio, standardised(batch.advantages), clip_coef).mean(dim=1),
+            "losses/value_loss": value_loss(values, batch, self.clip_vloss),
+            "losses/entropy": distribution.entropy().mean(dim=1),
+            "losses/approx_kl": kl,
+            "losses/clipfrac": ((ratio - 1).abs() > clip_coef).float().mean(dim=1),
+            "losses/kl_coef": self.kl_coef.squeeze(1),
+            "charts/learning_rate": self.optimizer.learning_rate.squeeze(1),
+        }
+        self.kl_coef = adapted_kl_coef(self.kl_coef, kl.unsqueeze(1), self.kl_target)
+        return metrics
+
+    def current_clip_coef(self) -> Tensor:
+        """epsilon now: ``[runs, 1]``."""
+        return self.clip_coef * self.remaining() if self.common.anneal_clip else self.clip_coef
+
+    @property
+    def _penalised(self) -> bool:
+        return any(own.kl_coef > 0 for own in self.settings)
+
+    @property
+    def _entropy_bonus(self) -> bool:
+        return any(own.ent_coef > 0 for own in self.settings)
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "optimizer": self.optimizer.state(), "kl_coef": self.kl_coef}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.optimizer.load_state(state["optimizer"])
+        self.kl_coef = state["kl_coef"].to(self.device)
+
+
+def _kl(batch: Batch, distribution: DiagonalGaussian | Categorical) -> Tensor:
+    """KL[pi_old, pi] of each sample: ``[runs, batch]``."""
+    return batch.distribution.kl(distribution)  # type: ignore[arg-type]  # both are the policy's own kind

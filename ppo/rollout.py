@@ -1,0 +1,187 @@
+"""One batch of experience, and how it is collected."""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ppo.distributions import Categorical, DiagonalGaussian, take
+from ppo.envs.base import VectorEnv
+from ppo.normalizers import ObservationNormalizer, RewardNormalizer
+from ppo.policies import ActorCritic
+
+
+class Episode(NamedTuple):
+    """A finished episode, in the environment's own rewards: raw, undiscounted, neither scaled nor clipped."""
+
+    run: int
+    """Index of the run in its stack."""
+    step: int
+    """Environment steps the run had done when the episode ended."""
+    episodic_return: float
+    episodic_length: int
+
+
+@dataclass(frozen=True)
+class Experience:
+    """``steps`` steps of every environment of every run, as arrays ``[steps, runs, envs, ...]``."""
+
+    observations: Tensor
+    """Normalised, float32, on the policy's device."""
+    actions: Tensor
+    rewards: NDArray[np.float64]
+    """Scaled if the algorithm scales rewards."""
+    terminated: NDArray[np.bool_]
+    ended: NDArray[np.bool_]
+    """Terminated or cut by the time limit."""
+    next_observations: Tensor | None
+    """What each action led to (an ended episode's last observation), if asked for."""
+    last_observations: Tensor
+    """``[runs, envs, ...]``: where the next action will be taken."""
+    episodes: list[Episode]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Experience ready for an update; ``batch`` = steps x envs, and every tensor is ``[runs, batch, ...]``."""
+
+    observations: Tensor
+    actions: Tensor
+    log_probs: Tensor
+    """log pi_old(a|s): ``[runs, batch]``"""
+    values: Tensor
+    """V_old(s): ``[runs, batch]``"""
+    advantages: Tensor
+    """``[runs, batch]``"""
+    returns: Tensor
+    """V^targ of equation 9: advantage + value, ``[runs, batch]``"""
+    distribution: DiagonalGaussian | Categorical
+    """pi_old(.|s), as data."""
+
+    def select(self, indices: Tensor) -> "Batch":
+        """The samples at ``indices`` ``[runs, n]``, each run's own."""
+        return Batch(
+            take(self.observations, indices),
+            take(self.actions, indices),
+            take(self.log_probs, indices),
+            take(self.values, indices),
+            take(self.advantages, indices),
+            take(self.returns, indices),
+            self.distribution.select(indices),
+        )
+
+
+class Collector:
+    """Steps the environments of a stack with its policy and keeps what spans iterations: the current observations,
+    the normalisers and the half-finished episodes."""
+
+    def __init__(
+        self,
+        env: VectorEnv,
+        policy: ActorCritic,
+        runs: int,
+        observation_normalizer: ObservationNormalizer | None,
+        reward_normalizer: RewardNormalizer | None,
+    ) -> None:
+        self.env = env
+        self.policy = policy
+        self.runs = runs
+        self.envs = env.rows // runs
+        self.observation_normalizer = observation_normalizer
+        self.reward_normalizer = reward_normalizer
+        self.device = policy.parameters.device
+        self.episodic_returns = np.zeros((runs, self.envs))
+        self.episodic_lengths = np.zeros((runs, self.envs), dtype=np.int64)
+        self.diverged = np.zeros(runs, dtype=np.bool_)
+        """Runs whose actions are no numbers any more: their environments get zeros, their episodes are not recorded."""
+        self.observations = self._split(env.reset())
+        if observation_normalizer:
+            observation_normalizer.update(self.observations)
+
+    @torch.no_grad()
+    def collect(self, noise: NDArray[np.float32], steps_done: int, keep_next: bool) -> Experience:
+        """``noise``: ``[steps, runs, envs, size]`` for the action distribution. ``steps_done``: by each run before.
+        ``keep_next``: whether ``next_observations`` are wanted (they double the memory)."""
+        steps = len(noise)
+        shape = (steps, self.runs, self.envs)
+        observations = torch.empty((*shape, *self.env.observation_shape))
+        next_observations = torch.empty_like(observations) if keep_next else None
+        action_space = self.env.action_space
+        actions = np.empty((*shape, *action_space.shape), dtype=action_space.dtype)
+        rewards = np.empty(shape)
+        terminated = np.empty(shape, dtype=np.bool_)
+        ended = np.empty(shape, dtype=np.bool_)
+        episodes: list[Episode] = []
+        device_noise = torch.from_numpy(noise).to(self.device)
+        for step in range(steps):
+            observations[step] = self._normalised(self.observations)
+            distribution = self.policy.distribution(observations[step].to(self.device))
+            actions[step] = distribution.sample(device_noise[step]).cpu().numpy()
+            if self.diverged.any():
+                actions[step, self.diverged] = 0
+            transition = self.env.step(actions[step].reshape(self.env.rows, *action_space.shape))
+            raw_rewards = transition.rewards.reshape(shape[1:])
+            terminated[step] = transition.terminated.reshape(shape[1:])
+            ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])
+            self.observations = self._split(transition.observations)
+            if next_observations is not None:
+                next_observations[step] = self._normalised(self._split(transition.final_observations))
+            if self.observation_normalizer:
+                self.observation_normalizer.update(self.observations)
+            rewards[step] = self.reward_normalizer(raw_rewards, ended[step]) if self.reward_normalizer else raw_rewards
+            self._count(raw_rewards, ended[step], steps_done + (step + 1) * self.envs, episodes)
+        return Experience(
+            observations.to(self.device),
+            torch.from_numpy(actions).to(self.device),
+            rewards,
+            terminated,
+            ended,
+            None if next_observations is None else next_observations.to(self.device),
+            self._normalised(self.observations).to(self.device),
+            episodes,
+        )
+
+    def _split(self, rows: NDArray[Any]) -> NDArray[Any]:
+        return rows.reshape(self.runs, self.envs, *self.env.observation_shape)
+
+    def _normalised(self, observations: NDArray[Any]) -> Tensor:
+        if self.observation_normalizer:
+            return torch.from_numpy(self.observation_normalizer(observations))
+        return torch.from_numpy(observations.astype(np.float32))
+
+    def _count(self, rewards: NDArray[Any], ended: NDArray[Any], step: int, episodes: list[Episode]) -> None:
+        self.episodic_returns += rewards
+        self.episodic_lengths += 1
+        if ended.any():
+            for run, env in np.argwhere(ended).tolist():
+                if not self.diverged[run]:
+                    length = int(self.episodic_lengths[run, env])
+                    episodes.append(Episode(run, step, float(self.episodic_returns[run, env]), length))
+            self.episodic_returns[ended] = 0.0
+            self.episodic_lengths[ended] = 0
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds: everything that a later step depends on."""
+        observation, reward = self.observation_normalizer, self.reward_normalizer
+        return {
+            "env": self.env.get_state(),
+            "episodic_returns": self.episodic_returns,
+            "episodic_lengths": self.episodic_lengths,
+            "diverged": self.diverged,
+            "observation_normalizer": observation.statistics.state() if observation else None,
+            "reward_normalizer": reward.state() if reward else None,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self.observations = self._split(self.env.set_state(state["env"]))
+        self.episodic_returns = state["episodic_returns"].copy()
+        self.episodic_lengths = state["episodic_lengths"].copy()
+        self.diverged = state["diverged"].copy()
+        if self.observation_normalizer:
+            self.observation_normalizer.statistics.load_state(state["observation_normalizer"])
+        if self.reward_normalizer:
+            self.reward_normalizer.load_state(state["reward_normalizer"])

@@ -1,0 +1,94 @@
+"""Synthetic results with known answers. Data like these exist in tests only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.names import ENVIRONMENTS, SETTINGS, UNTRAINED
+
+EPISODE = 500
+BUDGET = 20_000
+
+
+def planned(environment: str, setting: str, seed: int, **changes: Any) -> dict[str, Any]:
+    """One run of a manifest, finished unless `changes` say otherwise."""
+    return {
+        "environment": f"{environment}-v4",
+        "algorithm": "ppo",
+        "setting": setting,
+        "seed": seed,
+        "total_timesteps": BUDGET,
+        "steps_done": BUDGET,
+        "status": "finished",
+        "diverged_at": None,
+        "settings": {},
+        "versions": {"torch": "2", "numpy": "2"},
+        "commit": "0123abc",
+        "machine": "test",
+        "device": "cpu",
+        "threads": 1,
+        "wall_time": 60.0,
+        **changes,
+    }
+
+
+def level(environment: str, setting: str, seed: int) -> float:
+    """The constant return of a run: 0 untrained; setting i of 11 has 10 (i + 1), seeds 1 and 2 one below and above.
+
+    The scale differs between environments: times 1, 2, ... 7.
+    """
+    if setting == UNTRAINED:
+        return 0.0
+    return (10 * (SETTINGS.index(setting) + 1) + (-1) ** seed) * (ENVIRONMENTS.index(environment) + 1.0)
+
+
+def episodes_of(run: dict[str, Any], value: float) -> pd.DataFrame:
+    steps = np.arange(EPISODE, run["steps_done"] + 1, EPISODE, dtype=np.int64)
+    return pd.DataFrame(
+        {
+            **{name: run[name] for name in ("environment", "algorithm", "setting")},
+            "seed": np.int64(run["seed"]),
+            "step": steps,
+            "episodic_return": np.full(len(steps), value),
+            "episodic_length": np.full(len(steps), EPISODE, dtype=np.int32),
+        }
+    )
+
+
+def write(results: Path, protocol: str, runs: list[dict[str, Any]], rows: list[pd.DataFrame], profile: str) -> None:
+    directory = results / protocol
+    directory.mkdir(parents=True, exist_ok=True)
+    pd.concat(rows).to_parquet(directory / "episodes.parquet", index=False)
+    manifest = {"protocol": protocol, "profile": profile, "runs": runs}
+    (directory / "manifest.json").write_text(json.dumps(manifest))
+
+
+Writer = Callable[..., Path]
+
+
+@pytest.fixture()
+def table1_results(tmp_path: Path) -> Writer:
+    """Writes RESULTS/table1 with two seeds of every setting and environment; `change(run)` may alter or drop runs."""
+
+    def make(
+        change: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda run: run, profile: str = "paper"
+    ) -> Path:
+        runs, rows = [], []
+        for environment in ENVIRONMENTS:
+            for setting in (*SETTINGS, UNTRAINED):
+                for seed in (1, 2):
+                    run = change(planned(environment, setting, seed))
+                    if run is not None:
+                        runs.append(run)
+                        rows.append(episodes_of(run, level(environment, setting, seed)))
+        write(tmp_path, "table1", runs, rows, profile)
+        return tmp_path
+
+    return make

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis import scores
+from analysis.load import RUN
+
+
+def frame(returns: dict[tuple[str, str, int], list[float]], spacing: int = 10) -> pd.DataFrame:
+    """Episodes of runs named (environment, setting, seed), one episode every `spacing` steps."""
+    rows = [
+        (environment, "ppo", setting, seed, spacing * (i + 1), value, spacing)
+        for (environment, setting, seed), values in returns.items()
+        for i, value in enumerate(values)
+    ]
+    return pd.DataFrame(rows, columns=[*RUN, "step", "episodic_return", "episodic_length"])
+
+
+def test_final_score_is_the_mean_of_the_last_episodes_by_step() -> None:
+    episodes = frame({("A-v4", "x", 1): [100.0, 1.0, 2.0, 3.0], ("A-v4", "x", 2): [5.0]})
+    shuffled = episodes.sample(frac=1, random_state=0)
+    runs = pd.DataFrame([("A-v4", "ppo", "x", seed) for seed in (1, 2, 3)], columns=RUN)
+    result = scores.final_scores(shuffled, runs, last=3)
+    assert result["score"].tolist()[:2] == [2.0, 5.0]
+    assert np.isnan(result["score"][2])
+    assert result["episodes"].tolist() == [3, 1, 0]
+
+
+def test_the_default_is_one_hundred_episodes() -> None:
+    episodes = frame({("A-v4", "x", 1): [1000.0] * 50 + [1.0] * 100})
+    assert scores.final_scores(episodes, episodes[RUN].drop_duplicates())["score"].tolist() == [1.0]
+
+
+def test_normalisation_by_hand_in_both_readings() -> None:
+    episodes = frame(
+        {
+            ("A-v4", "untrained", 1): [-10.0, -30.0],  # random level -20
+            ("A-v4", "x", 1): [80.0],  # the best run
+            ("A-v4", "x", 2): [20.0],  # mean of x: 50
+            ("A-v4", "y", 1): [60.0],
+            ("A-v4", "y", 2): [60.0],  # mean of y: 60, the best setting
+        }
+    )
+    runs = episodes.loc[episodes["setting"] != "untrained", RUN].drop_duplicates()
+    final = scores.final_scores(episodes, runs)
+    random = scores.random_levels(episodes)
+    assert random.to_dict() == {"A-v4": -20.0}
+    best_run, best_setting = scores.best_runs(final), scores.best_settings(final)
+    assert (best_run["A-v4"], best_setting["A-v4"]) == (80.0, 60.0)
+    assert scores.normalised_scores(final, random, best_run).tolist() == pytest.approx([1.0, 0.4, 0.8, 0.8])
+    assert scores.normalised_scores(final, random, best_setting).tolist() == pytest.approx([1.25, 0.5, 1.0, 1.0])
+
+
+def test_no_scale_where_no_run_beats_random_or_random_is_unknown() -> None:
+    final = pd.DataFrame({"environment": ["A-v4", "B-v4"], "setting": ["x", "x"], "score": [1.0, 2.0]})
+    random = pd.Series({"A-v4": 5.0})
+    assert scores.normalised_scores(final, random, scores.best_runs(final)).isna().all()
+
+
+def test_learning_curve_against_a_direct_mean() -> None:
+    rng = np.random.default_rng(0)
+    steps = np.cumsum(rng.integers(3, 40, 400))
+    episodes = frame({("A-v4", "x", 1): rng.normal(size=400).tolist()}).assign(step=steps)
+    grid = np.arange(500, int(steps[-1]) + 2000, 500, dtype=np.int64)
+    curve = scores.learning_curves(episodes, grid, window=700)
+    for step, value in zip(curve["step"], curve["mean_return"], strict=True):
+        inside = episodes["episodic_return"][(steps > step - 700) & (steps <= step)]
+        if step < steps[-1] + 500:
+            assert value == pytest.approx(inside.mean())
+        else:
+            assert np.isnan(value)  # the run had ended: no tail
+
+
+def test_curve_grid_at_the_papers_budget_and_at_a_short_one() -> None:
+    grid, window = scores.curve_grid(1_000_000)
+    assert (grid[0], grid[-1], len(grid), window) == (10_000, 1_000_000, 100, 50_000)
+    grid, window = scores.curve_grid(20_000)
+    assert (grid[0], grid[-1], len(grid), window) == (1_000, 20_000, 20, 5_000)
+
+
+def test_last_tenth_weighs_steps_and_not_episodes() -> None:
+    # Budget 100,000: the last tenth is ten bins of 1,000 steps. Bin 91 holds one long episode of return 10, the other
+    # nine bins ten short episodes of return 0 each: mean over bins 1, while the mean over episodes would be 10 / 91.
+    late = [(91_000, 10.0)] + [(91_000 + 100 * (i + 1), 0.0) for i in range(90)]
+    episodes = pd.DataFrame(
+        [("A-v4", "ppo", "x", 1, step, value, 100) for step, value in [(50_000, 77.0), *late]],
+        columns=[*RUN, "step", "episodic_return", "episodic_length"],
+    )
+    runs = episodes[RUN].drop_duplicates().assign(total_timesteps=100_000)
+    assert scores.last_tenth(episodes, runs)["score"].tolist() == pytest.approx([1.0])
+    unseen = runs.assign(seed=9)
+    assert scores.last_tenth(episodes, unseen)["score"].isna().all()

@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from analysis import statistics
+from analysis.load import published
+
+
+def test_one_stratum_is_scipys_bootstrap() -> None:
+    scores = np.random.default_rng(1).normal(size=8)
+    theirs = scipy.stats.bootstrap(
+        (scores,),
+        np.mean,
+        n_resamples=statistics.RESAMPLES,
+        method="percentile",
+        vectorized=True,
+        rng=np.random.default_rng(statistics.SEED),
+    ).confidence_interval
+    assert statistics.stratified_bootstrap([scores]) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
+
+
+def test_strata_are_resampled_apart() -> None:
+    # Each stratum is constant, so no resample differs; resampling over all runs would give an interval around 50.
+    assert statistics.stratified_bootstrap([np.zeros(3), np.full(3, 100.0)]) == (50.0, 50.0)
+
+
+def test_two_strata_by_enumeration() -> None:
+    # Seeds {0, 1} and {0, 2}: a stratum's resampled sum is 0, 1, 2 (or twice that) with chances 1/4, 1/2, 1/4.
+    low, high = statistics.stratified_bootstrap([np.array([0.0, 1.0]), np.array([0.0, 2.0])], confidence=0.8)
+    assert (low, high) == (0.25, 1.25)  # P(mean <= 0) = 1/16, P(mean <= 0.25) = 3/16, and symmetric about 0.75
+
+
+def test_strata_may_differ_in_size_and_be_empty() -> None:
+    low, high = statistics.stratified_bootstrap([np.array([1.0, 2.0, 3.0]), np.array([]), np.array([2.0])])
+    assert 1.0 <= low < high <= 3.0
+    assert all(np.isnan(statistics.stratified_bootstrap([])))
+
+
+def test_iqm_is_scipys_trimmed_mean() -> None:
+    scores = np.array([-100.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 900.0])
+    assert float(statistics.iqm(scores)) == scipy.stats.trim_mean(scores, 0.25) == 3.5
+
+
+def test_rank_correlation() -> None:
+    paper = published("table1")["score"].to_list()
+    assert statistics.rank_correlation(paper, paper) == pytest.approx(1.0)
+    assert statistics.rank_correlation([-x for x in paper], paper) == pytest.approx(-1.0)
+    assert statistics.rank_correlation([1.0, 2.0, np.nan, 3.0], [10.0, 20.0, 0.0, 15.0]) == pytest.approx(0.5)
+    assert np.isnan(statistics.rank_correlation([1.0, 2.0], [1.0, 2.0]))
+    assert np.isnan(statistics.rank_correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]))
+
+
+def test_probability_of_improvement_by_hand() -> None:
+    ours = [np.array([1.0, 3.0]), np.array([5.0]), np.array([])]
+    theirs = [np.array([2.0, 3.0]), np.array([4.0]), np.array([1.0])]
+    # First environment: 1 < 2, 1 < 3, 3 > 2, 3 = 3 -> 1.5 / 4; second: 1; third: no runs of ours.
+    assert statistics.probability_of_improvement(ours, theirs) == pytest.approx((0.375 + 1) / 2)

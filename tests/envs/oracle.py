@@ -1,0 +1,83 @@
+"""A loop over Gymnasium's own environments as the oracle, and how to compare with it."""
+
+import collections
+
+import gymnasium
+import numpy as np
+
+from ppo.envs.base import VectorEnv
+
+
+class Oracle:
+    """``gymnasium.make(env_id)`` per seed, stepped one by one, each reset on the step that ends its episode."""
+
+    def __init__(self, env_id, seeds):
+        self.envs = [gymnasium.make(env_id) for _ in seeds]
+        self.seeds = seeds
+
+    def reset(self):
+        return [env.reset(seed=seed)[0] for env, seed in zip(self.envs, self.seeds, strict=True)]
+
+    def step(self, actions):
+        """Of each row: next observation, final observation, reward, terminated, truncated."""
+        rows = []
+        for env, action in zip(self.envs, actions, strict=True):
+            final, reward, terminated, truncated, _ = env.step(action)
+            observation = env.reset()[0] if terminated or truncated else final
+            rows.append((observation, final, reward, terminated, truncated))
+        return rows
+
+
+def assert_same_step(transition, expected):
+    """Every number of the transition is the oracle's: ``==``, and NaN where it has NaN."""
+    assert len(expected) == len(transition.rewards)
+    for i, (observation, final, reward, terminated, truncated) in enumerate(expected):
+        np.testing.assert_array_equal(transition.observations[i], observation, strict=True)
+        np.testing.assert_array_equal(transition.final_observations[i], final, strict=True)
+        np.testing.assert_array_equal(transition.rewards[i], np.float64(reward))
+        assert transition.terminated[i] == terminated
+        assert transition.truncated[i] == truncated
+
+
+def compare(env: VectorEnv, oracle: Oracle, actions) -> collections.Counter:
+    """Step both from a reset; counts what was compared: rows' steps, and how their episodes ended."""
+    np.testing.assert_array_equal(env.reset(), np.stack(oracle.reset()), strict=True)
+    counts = collections.Counter()
+    for action in actions:
+        transition = env.step(action)
+        assert_same_step(transition, oracle.step(action))
+        counts["steps"] += len(action)
+        counts["terminated"] += int(transition.terminated.sum())
+        counts["truncated"] += int(transition.truncated.sum())
+    return counts
+
+
+def random_actions(env, steps, scale=1.5, seed=0):
+    """``[steps, rows, *action_shape]``; at scale > 1 many beyond the bounds, where MuJoCo clamps but costs do not."""
+    generator = np.random.default_rng(seed)
+    if isinstance(env.action_space, gymnasium.spaces.Discrete):
+        return generator.integers(env.action_space.n, size=(steps, env.rows))
+    size = (steps, env.rows, *env.action_space.shape)
+    return (scale * env.action_space.high * generator.standard_normal(size)).astype(env.action_space.dtype)
+
+
+def assert_same_transition(one, other):
+    for name, a, b in zip(one._fields, one, other, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=name, strict=True)
+
+
+def take_rows(state, rows):
+    """The given rows of a state, as moving runs between stacks does."""
+    return {
+        name: value[rows] if isinstance(value, np.ndarray) else [value[i] for i in rows]
+        for name, value in state.items()
+    }
+
+
+def join_rows(*states):
+    return {
+        name: np.concatenate([state[name] for state in states])
+        if isinstance(value, np.ndarray)
+        else [entry for state in states for entry in state[name]]
+        for name, value in states[0].items()
+    }

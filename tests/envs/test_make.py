@@ -1,0 +1,73 @@
+"""Which engine an id gets, and what is said of an id that cannot be made."""
+
+import gymnasium
+import numpy as np
+import pytest
+from oracle import random_actions
+
+from ppo.envs import make
+from ppo.envs.gymnasium import GymnasiumVectorEnv
+from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
+
+
+@pytest.mark.parametrize("env_id", MUJOCO_IDS)
+def test_the_papers_tasks_are_batched(env_id):
+    assert isinstance(make(env_id, [0, 1]), MujocoVectorEnv)
+
+
+@pytest.mark.parametrize(
+    "env_id", ["Ant-v5", "CartPole-v1", "Pendulum-v1", "gymnasium.envs.classic_control:Acrobot-v1"]
+)
+def test_any_other_gymnasium_id_works(env_id):
+    env = make(env_id, [0, 1])
+    assert isinstance(env, GymnasiumVectorEnv)
+    assert env.reset().shape == (2, *env.observation_shape)
+    env.close()
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v4", "CartPole-v1"])
+def test_reset_starts_over(env_id):
+    env = make(env_id, [5, 6])
+    first = env.reset()
+    for action in random_actions(env, 30):
+        env.step(action)
+    np.testing.assert_array_equal(env.reset(), first)
+    assert not np.array_equal(first[0], first[1])
+
+
+@pytest.mark.parametrize(
+    ("env_id", "message"),
+    [
+        ("Hoper-v4", "unknown environment 'Hoper-v4'; did you mean Hopper-v4, Hopper-v5?"),
+        ("Hopper", "unknown environment 'Hopper'; did you mean Hopper-v5, Hopper-v4?"),
+        ("zzz", "unknown environment 'zzz'; gymnasium.pprint_registry() lists the known ones"),
+    ],
+)
+def test_an_unknown_id_gets_its_nearest(env_id, message):
+    with pytest.raises(ValueError, match="unknown") as error:
+        make(env_id, [0])
+    assert str(error.value) == message
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(ValueError, match="'Hopper-v4': no seeds were given"):
+        make("Hopper-v4", [])
+
+
+def test_a_missing_package_is_one_line(monkeypatch):
+    def needs_a_package():
+        raise gymnasium.error.DependencyNotInstalled("Box2D is not installed,\n run `pip install swig`")
+
+    monkeypatch.setitem(
+        gymnasium.registry, "Lander-v0", gymnasium.envs.registration.EnvSpec("Lander-v0", needs_a_package)
+    )
+    with pytest.raises(ValueError, match="cannot be made") as error:
+        make("Lander-v0", [0])
+    assert str(error.value) == "environment 'Lander-v0' cannot be made: Box2D is not installed, run `pip install swig`"
+
+
+@pytest.mark.parametrize("env_id", ["Hopper-v3", "nomodule:Thing-v0"])
+def test_what_gymnasium_cannot_make_is_one_line(env_id):
+    with pytest.raises(ValueError, match=f"environment '{env_id}' cannot be made: ") as error:
+        make(env_id, [0])
+    assert "\n" not in str(error.value)
