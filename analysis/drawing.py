@@ -80,15 +80,14 @@ def run_curves(data: Data) -> tuple[pd.DataFrame, int]:
 
 def draw_runs(axes: Axes, curves: pd.DataFrame, colour: str, width: float) -> None:
     """The runs of one line: seeds thin, their mean thick, a cross where a run diverged."""
-    for _, seed in curves.groupby("seed"):
-        axes.plot(seed["step"], seed["mean_return"], color=colour, linewidth=0.6, alpha=0.4)
-        known = seed[seed["mean_return"].notna()]
-        if seed["diverged_at"].notna().any() and len(known):
-            last = known.iloc[-1]
-            axes.plot(last["step"], last["mean_return"], "x", color=colour, markersize=6, markeredgewidth=1.6)
+    seeds = curves.pivot(index="step", columns="seed", values="mean_return")
+    steps = seeds.index.to_numpy()
+    axes.plot(steps, seeds.to_numpy(dtype=float), color=colour, linewidth=0.6, alpha=0.4)
+    for seed in sorted(set(curves.loc[curves["diverged_at"].notna(), "seed"])):
+        drawn = seeds[seed].dropna()
+        axes.plot(drawn.index[-1:], drawn.iloc[-1:], "x", color=colour, markersize=6, markeredgewidth=1.6)
     # Only where every seed has a value: a mean that loses a diverged seed on its way would rise for no merit.
-    mean = curves.pivot(index="step", columns="seed", values="mean_return").mean(axis=1, skipna=False)
-    axes.plot(mean.index.to_numpy(), mean.to_numpy(), color=colour, linewidth=width)
+    axes.plot(steps, seeds.mean(axis=1, skipna=False).to_numpy(), color=colour, linewidth=width)
 
 
 def frame_panel(axes: Axes, title: str, budget: int, empty: str) -> None:

@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import time
 from collections import deque
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,10 @@ class Training:
 
     def __init__(self, algorithm: Algorithm) -> None:
         self.algorithm = algorithm
+        self.wall_time = 0.0
+        """Seconds of training, over all stops."""
+        self.began_with: dict[str, str] = {}
+        """The versions of the software that the training began with, as the caller names them."""
         self._chunks: list[EpisodeColumns] = []
         self._recent: list[deque[float]] = [deque(maxlen=SCORE_EPISODES) for _ in range(algorithm.runs)]
 
@@ -54,7 +59,9 @@ class Training:
 
     def iterate(self) -> Metrics:
         """One iteration of the algorithm; its episodes are recorded."""
+        start = time.perf_counter()
         episodes, metrics = self.algorithm.iterate()
+        self.wall_time += time.perf_counter() - start
         if episodes:
             columns = zip(_COLUMN_TYPES.items(), zip(*episodes, strict=True), strict=True)
             self._record({name: np.array(values, dtype=kind) for (name, kind), values in columns})
@@ -74,7 +81,13 @@ class Training:
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
         """Write a checkpoint; ``about`` says whose it is and must be the same when it is loaded."""
-        state = {"about": about, "algorithm": self.algorithm.state(), "episodes": self.episodes()}
+        state = {
+            "about": about,
+            "wall_time": self.wall_time,
+            "began_with": self.began_with,
+            "algorithm": self.algorithm.state(),
+            "episodes": self.episodes(),
+        }
         checkpoint.save(path, state)
 
     def load(self, path: Path, about: dict[str, Any]) -> None:
@@ -87,6 +100,7 @@ class Training:
             raise checkpoint.CheckpointError(f"{path} belongs to another training (other runs, settings or versions)")
         try:
             self.algorithm.load_state(state["algorithm"])
+            self.wall_time, self.began_with = state["wall_time"], state["began_with"]
             self._chunks = []
             self._record(state["episodes"])
         except (KeyError, TypeError, ValueError, RuntimeError) as error:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
 
 from analysis.names import ENVIRONMENTS, SETTINGS, UNTRAINED
 
@@ -70,25 +69,55 @@ def write(results: Path, protocol: str, runs: list[dict[str, Any]], rows: list[p
     (directory / "manifest.json").write_text(json.dumps(manifest))
 
 
-Writer = Callable[..., Path]
+def keep(run: dict[str, Any]) -> dict[str, Any]:
+    return run
 
 
-@pytest.fixture()
-def table1_results(tmp_path: Path) -> Writer:
-    """Writes RESULTS/table1 with two seeds of every setting and environment; `change(run)` may alter or drop runs."""
+def write_table1(
+    results: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep, profile: str = "paper"
+) -> Path:
+    """RESULTS/table1 with two seeds of every setting and environment; `change(run)` may alter a run, or drop it."""
+    runs, rows = [], []
+    for environment in ENVIRONMENTS:
+        for setting in (*SETTINGS, UNTRAINED):
+            for seed in (1, 2):
+                run = change(planned(environment, setting, seed))
+                if run is not None:
+                    runs.append(run)
+                    rows.append(episodes_of(run, level(environment, setting, seed)))
+    write(results, "table1", runs, rows, profile)
+    return results
 
-    def make(
-        change: Callable[[dict[str, Any]], dict[str, Any] | None] = lambda run: run, profile: str = "paper"
-    ) -> Path:
-        runs, rows = [], []
-        for environment in ENVIRONMENTS:
-            for setting in (*SETTINGS, UNTRAINED):
-                for seed in (1, 2):
-                    run = change(planned(environment, setting, seed))
-                    if run is not None:
-                        runs.append(run)
-                        rows.append(episodes_of(run, level(environment, setting, seed)))
-        write(tmp_path, "table1", runs, rows, profile)
-        return tmp_path
 
-    return make
+def write_figure3(results: Path, algorithms: tuple[str, ...] = ("ppo",), profile: str = "paper") -> Path:
+    """RESULTS/figure3 with two seeds of every algorithm on every environment."""
+    runs = [
+        planned(environment, "clip-0.2" if algorithm == "ppo" else "default", seed, algorithm=algorithm)
+        for environment in ENVIRONMENTS
+        for algorithm in algorithms
+        for seed in (1, 2)
+    ]
+    write(results, "figure3", runs, [episodes_of(run, 100.0 * run["seed"]) for run in runs], profile)
+    return results
+
+
+def write_figure2(results: Path) -> Path:
+    """RESULTS/figure2 with the curves KL = x^2 / 50, E[rA] = x s / 20, and so on, for seeds s = 1 and 2."""
+    x = np.linspace(-0.5, 2.0, 26)
+    rows = [
+        pd.DataFrame(
+            {
+                "environment": "Hopper-v4",
+                "seed": seed,
+                "interpolation": x,
+                "kl": x**2 / 50,
+                "surrogate_cpi": x * seed / 20,
+                "surrogate_clipped": np.minimum(x, 1) / 25,
+                "surrogate_clip": (x - x**2 / 2) / 15,
+            }
+        )
+        for seed in (1, 2)
+    ]
+    (results / "figure2").mkdir(parents=True, exist_ok=True)
+    pd.concat(rows).to_parquet(results / "figure2" / "interpolation.parquet", index=False)
+    return results

@@ -1,0 +1,125 @@
+"""The paper's experiments as data: which runs each table and figure needs."""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from experiments.settings import ENVIRONMENTS, MUJOCO, TABLE1, UNTRAINED, Profile
+from ppo.algorithm import Settings
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: one algorithm with its settings, one environment, one seed, one budget."""
+
+    environment: str
+    algorithm: str
+    setting: str
+    """A short name of the settings, for people and plots."""
+    seed: int
+    total_timesteps: int
+    settings: Settings
+
+    @property
+    def key(self) -> str:
+        """The same for two runs exactly if they train the same thing."""
+        about = [self.environment, self.algorithm, self.seed, self.total_timesteps, settings_to_json(self.settings)]
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{self.environment}_{self.algorithm}_{self.setting}_{self.seed}_{digest}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain data, for manifests and stacks."""
+        return {**dataclasses.asdict(self), "settings": settings_to_json(self.settings)}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One of the paper's tables or figures."""
+
+    name: str
+    about: str
+    runs: tuple[Run, ...]
+
+
+def settings_to_json(settings: Settings) -> dict[str, Any]:
+    """Settings as strict JSON, which has no infinity: inf becomes "inf"."""
+    return {
+        name: repr(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
+        for name, value in dataclasses.asdict(settings).items()
+    }
+
+
+def settings_from_json(kind: type[Settings], data: dict[str, Any]) -> Settings:
+    """The inverse of ``settings_to_json``. Raises ``ValueError`` for names that ``kind`` does not have."""
+    known = {field.name for field in dataclasses.fields(kind)}
+    if unknown := sorted(set(data) - known):
+        raise ValueError(f"{kind.__name__} has no setting {unknown[0]!r}")
+    return kind(**{name: float(value) if value in ("inf", "-inf") else value for name, value in data.items()})
+
+
+def table1(profile: Profile) -> Protocol:
+    """Sec. 6.1: 11 surrogate objectives x 7 tasks x seeds, and the random policy that their scores are measured from."""
+    runs = [
+        Run(environment, "ppo", setting, seed, profile.total_timesteps, settings)
+        for environment in ENVIRONMENTS
+        for setting, settings in TABLE1.items()
+        for seed in profile.seeds
+    ]
+    runs += [
+        Run(environment, "ppo", "untrained", seed, profile.untrained_timesteps, UNTRAINED)
+        for environment in ENVIRONMENTS
+        for seed in profile.seeds
+    ]
+    return Protocol("table1", "surrogate objectives (sec. 6.1, Table 1)", tuple(runs))
+
+
+def figure1(profile: Profile) -> Protocol:
+    """A drawing of equation 7: nothing to train."""
+    return Protocol("figure1", "the clipped objective as a function of the ratio (a formula: no runs)", ())
+
+
+def figure2(profile: Profile) -> Protocol:
+    """Sec. 3: the surrogates between the first policy and the one after its first update, on Hopper."""
+    runs = [Run("Hopper-v4", "ppo", "clip-0.2", seed, MUJOCO.num_steps, MUJOCO) for seed in FIGURE2_SEEDS]
+    return Protocol("figure2", "surrogates along the first policy update on Hopper (Figure 2)", tuple(runs))
+
+
+FIGURE2_SEEDS = tuple(range(1, 11))
+"""The paper shows one update of one run; ten of ours cost seconds and show how much they differ."""
+
+
+def figure3(profile: Profile) -> Protocol:
+    """Sec. 6.2: the comparison of algorithms on the seven tasks."""
+    runs = [
+        Run(environment, "ppo", "clip-0.2", seed, profile.total_timesteps, MUJOCO)
+        for environment in ENVIRONMENTS
+        for seed in profile.seeds
+    ]
+    return Protocol("figure3", "comparison of algorithms (sec. 6.2, Figure 3)", tuple(runs))
+
+
+PROTOCOLS = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3}
+
+
+def select(names: Iterable[str], profile: Profile) -> list[Protocol]:
+    """The protocols called ``names`` ("all" for every one). Raises ``ValueError`` that names the nearest ones."""
+    wanted: dict[str, None] = {}
+    for name in names:
+        if name == "all":
+            wanted.update(dict.fromkeys(PROTOCOLS))
+        elif name in PROTOCOLS:
+            wanted[name] = None
+        else:
+            raise ValueError(unknown("protocol", name, [*PROTOCOLS, "all"]))
+    return [PROTOCOLS[name](profile) for name in wanted]
+
+
+def unknown(kind: str, name: str, valid: Iterable[str]) -> str:
+    """One line for a name that is not one of ``valid``: the nearest ones, or all of them if none is near."""
+    valid = list(valid)
+    near = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
+    return f"unknown {kind} {name!r}; " + (f"did you mean {', '.join(near)}?" if near else f"valid: {', '.join(valid)}")

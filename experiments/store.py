@@ -1,0 +1,196 @@
+"""Where results are kept, and how they are read and written without ever losing or trusting any.
+
+    RESULTS/<protocol>/episodes.parquet   one row per finished training episode of every finished run
+    RESULTS/<protocol>/manifest.json      every planned run: settings, versions, machine, status
+    RESULTS/stacks/<stack>/               a training in progress or done: stack.json, checkpoint, progress.json, log.txt,
+                                          and once finished episodes.parquet, manifest.json
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from baselines import ALGORITHMS
+from experiments.planner import Stack
+from experiments.protocols import Run, settings_from_json
+from ppo.training import EpisodeColumns
+
+EPISODE_COLUMNS = {
+    "environment": "str",
+    "algorithm": "str",
+    "setting": "str",
+    "seed": "int64",
+    "step": "int64",
+    "episodic_return": "float64",
+    "episodic_length": "int32",
+}
+IDENTITY = ["environment", "algorithm", "setting", "seed"]
+
+
+class StoreError(ValueError):
+    """A file of results that cannot be used, or a folder that cannot be written: one line naming it and why."""
+
+
+class BusyError(RuntimeError):
+    """Another process is at work on the same folder."""
+
+
+def write_atomically(path: Path, write: Any) -> None:
+    """Let ``write(temporary_path)`` make the file, then give it its name: readers see the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    try:
+        write(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, data: dict[str, Any]) -> None:
+    """``data`` as JSON, atomically."""
+    text = json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
+    write_atomically(path, lambda temporary: temporary.write_text(text))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises ``StoreError`` if the file is not a JSON object."""
+    try:
+        data = json.loads(path.read_text())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise StoreError(f"{path} is not JSON: {error} (cut short, or from elsewhere)") from error
+    if not isinstance(data, dict):
+        raise StoreError(f"{path} holds a JSON {type(data).__name__} where an object was expected")
+    return data
+
+
+def set_aside(path: Path) -> Path:
+    """Rename a damaged or foreign file so that it is neither used nor lost; returns its new name."""
+    for number in range(1, 1000):
+        target = path.with_name(f"{path.name}.damaged-{number}")
+        if not target.exists():
+            path.rename(target)
+            return target
+    raise StoreError(f"{path.parent} holds 999 damaged files already: look at them and remove them")
+
+
+def writable(folder: Path) -> None:
+    """Make ``folder``; raises ``StoreError`` if it cannot be written, before anything is trained for it."""
+    probe = folder / f".probe.{os.getpid()}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(f"cannot write results to {folder}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` for this process. Raises ``BusyError`` while another holds it; a dead process holds nothing."""
+    with (folder / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise BusyError(f"{folder} is being written by another process: wait for it, or stop it") from error
+        yield
+
+
+def episode_frame(runs: list[Run], columns: EpisodeColumns) -> pd.DataFrame:
+    """The tidy table of a stack's episodes."""
+    index = columns["run"]
+    table = {
+        "environment": np.array([run.environment for run in runs], dtype=object)[index],
+        "algorithm": np.array([run.algorithm for run in runs], dtype=object)[index],
+        "setting": np.array([run.setting for run in runs], dtype=object)[index],
+        "seed": np.array([run.seed for run in runs], dtype=np.int64)[index],
+        **{name: columns[name] for name in ("step", "episodic_return", "episodic_length")},
+    }
+    frame = pd.DataFrame(table).astype(EPISODE_COLUMNS)
+    return frame.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
+
+
+def write_episodes(path: Path, frame: pd.DataFrame) -> None:
+    """One Parquet file, atomically; the same episodes give the same bytes."""
+    write_atomically(path, lambda temporary: frame.to_parquet(temporary, index=False, compression="zstd"))
+
+
+def read_episodes(path: Path) -> pd.DataFrame:
+    """Raises ``StoreError`` if the file is damaged or is not a table of episodes."""
+    try:
+        frame = pd.read_parquet(path)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # pyarrow raises many kinds for damaged files
+        raise StoreError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
+    missing = [name for name in EPISODE_COLUMNS if name not in frame.columns]
+    if missing:
+        raise StoreError(f"{path} is not a table of episodes: it has no column {missing[0]!r}")
+    try:
+        return frame[list(EPISODE_COLUMNS)].astype(EPISODE_COLUMNS)
+    except (TypeError, ValueError) as error:
+        raise StoreError(f"{path} is not a table of episodes: {str(error).splitlines()[0]}") from error
+
+
+def empty_episodes() -> pd.DataFrame:
+    """A table of no episodes."""
+    return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EPISODE_COLUMNS.items()})
+
+
+class StackFolder:
+    """``RESULTS/stacks/<stack>``: one stack's files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stack = path / "stack.json"
+        self.checkpoint = path / "checkpoint.pt"
+        self.progress = path / "progress.json"
+        self.log = path / "log.txt"
+        self.episodes = path / "episodes.parquet"
+        self.manifest = path / "manifest.json"
+        self.error = path / "error.txt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained: the manifest is written last."""
+        return self.manifest.exists() and self.episodes.exists()
+
+    def create(self, stack: Stack) -> None:
+        """Write what a worker needs to train it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if not self.stack.exists():
+            write_json(self.stack, {"runs": [run.to_json() for run in stack.runs]})
+
+    def runs(self) -> list[Run]:
+        """The stack's runs, in its order. Raises ``StoreError`` for a file that is damaged or asks for the unknown."""
+        return runs_from_json(self.stack, read_json(self.stack).get("runs"))
+
+
+def runs_from_json(path: Path, data: Any) -> list[Run]:
+    """Runs as a manifest or a stack holds them; ``path`` is for the message of the ``StoreError``."""
+    try:
+        return [
+            Run(
+                str(item["environment"]),
+                str(item["algorithm"]),
+                str(item["setting"]),
+                int(item["seed"]),
+                int(item["total_timesteps"]),
+                settings_from_json(ALGORITHMS[item["algorithm"]].Settings, item["settings"]),
+            )
+            for item in data
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} does not describe runs of this version: {error}") from error
+
+
+def stack_folders(results: Path) -> list[StackFolder]:
+    """All stacks that were ever begun in ``results``."""
+    return [StackFolder(path.parent) for path in sorted((results / "stacks").glob("*/stack.json"))]

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import write_figure2, write_figure3, write_table1
+
+from analysis import figures
+from analysis.load import gather
+from analysis.report import build, main
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
+    results = write_figure2(write_figure3(write_table1(tmp_path / "results"), ("ppo", "trpo")))
+    assert build(results, tmp_path / "first") == []
+    build(results, tmp_path / "second")
+    first, second = content(tmp_path / "first"), content(tmp_path / "second")
+    assert first == second
+    assert len(first) == 6 * 3 + 5 * 2 + 1
+    page = first["report.html"].decode()
+    assert "Nothing: every planned run is finished." in page
+    assert page.count("data:image/svg+xml;base64,") == 5
+    for outside in ('src="http', 'href="http', "<script", "@import", "url("):
+        assert outside not in page
+    assert "0123abc" in page  # the commit, in the provenance
+    assert str(tmp_path) not in page
+
+
+def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--results", str(tmp_path / "nothing"), "--out", str(tmp_path / "out")]) == 0
+    assert "`ppo run table1` makes them" in capsys.readouterr().out
+    files = content(tmp_path / "out")
+    assert {"figures/figure1.svg", "figures/figure3.png", "tables/table1.md", "report.html"} <= set(files)
+    assert "figures/table1_curves.png" not in files
+    assert "−0.39" in files["tables/table1.md"].decode()
+    assert "<code>ppo run table1</code>" in files["report.html"].decode()
+
+
+def test_partial_quick_and_damaged_results(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        environment, setting, seed = run["environment"], run["setting"], run["seed"]
+        if environment == "Reacher-v4" or (environment, setting, seed) == ("Hopper-v4", "clip-0.2", 2):
+            return None
+        if environment == "Swimmer-v4":
+            return {**run, "status": "missing", "steps_done": 0}
+        if environment == "Walker2d-v4":
+            return {**run, "status": "running", "steps_done": 2_000}
+        if (environment, setting, seed) == ("HalfCheetah-v4", "none", 1):
+            return {**run, "diverged_at": 400}  # before its first episode ended
+        return run
+
+    results = write_figure3(write_table1(tmp_path / "results", change, profile="quick"))
+    parquet = results / "figure3" / "episodes.parquet"
+    parquet.write_bytes(parquet.read_bytes()[:500])
+    gaps = build(results, tmp_path / "out")
+    assert "table1: Swimmer: missing: all 24 runs" in gaps
+    assert "table1: Walker2d: running, 2,000 of 20,000 steps done: all 24 runs" in gaps
+    assert "table1: HalfCheetah: diverged at step 400: PPO (Clip), No clipping or penalty, seed 1" in gaps
+    assert any(gap.startswith("figure2: no data") for gap in gaps)
+    assert any(gap.startswith("figure3: the data are unreadable: figure3/episodes.parquet") for gap in gaps)
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    assert page.count("quick profile: 2 seeds, 20,000 steps: not comparable") >= 3
+
+
+def test_quick_figures_say_so(tmp_path: Path) -> None:
+    drawing = figures.figure3(gather(write_figure3(tmp_path, profile="quick"), "figure3"))
+    assert "quick profile: 2 seeds, 20,000 steps" in drawing.figure.get_suptitle()
+    assert "Quick profile: 2 seeds, 20,000 steps" in drawing.caption
