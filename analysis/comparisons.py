@@ -24,7 +24,7 @@ CURVES = (
 )
 
 
-def figure2(rows: pd.DataFrame | None, note: str) -> Table:
+def figure2(data: Data, rows: pd.DataFrame | None) -> Table:
     """Figure 2 in numbers: each curve at the updated policy (x = 1), at x = 2, and where it is largest.
 
     `rows` is interpolation.parquet (None if there is none); ours is the mean over its seeds.
@@ -45,9 +45,8 @@ def figure2(rows: pd.DataFrame | None, note: str) -> Table:
         f"(x = 1), Hopper. Ours: mean over seeds ({seeds}). Paper: digitised from Figure 2. The maximum is taken over "
         "the points of the curve; a maximum at x = 2 only means that the curve still rises there."
     )
-    notes = (note,) if note else ()
     title = "Figure 2 in numbers"
-    return Table("figure2", title, caption, pd.DataFrame(cells), pd.DataFrame(facts), notes)
+    return Table("figure2", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), incomplete(data))
 
 
 def figure3(data: Data) -> Table:

@@ -83,7 +83,7 @@ def figure1(epsilon: float = 0.2) -> Drawing:
 
 
 @matplotlib.rc_context(STYLE)
-def figure2(rows: pd.DataFrame | None, note: str) -> Drawing:
+def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
     """Figure 2: the surrogates along the line from theta_old to theta; `rows` is interpolation.parquet or None."""
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.subplots()
@@ -106,6 +106,7 @@ def figure2(rows: pd.DataFrame | None, note: str) -> Drawing:
     axes.set_ylabel("Objective, KL divergence")
     handles = [*axes.get_legend_handles_labels()[0], *legend_of_lines(rows is not None)]
     axes.legend(handles=handles, loc="upper left", frameon=True, facecolor="white", edgecolor="none", framealpha=0.95)
+    note = note_of(data)
     warn(figure, note)
     seeds = 0 if rows is None else rows["seed"].nunique()
     ours = f"Ours: thin lines are the {seeds} seeds, the thick line their mean." if seeds else "No data of ours yet."

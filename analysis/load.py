@@ -102,8 +102,6 @@ def manifest(results: Path, protocol: str) -> dict[str, Any]:
 
 def gather(results: Path, protocol: str) -> Data:
     """Everything of one protocol. Never raises: what is absent or damaged is told in `problem`, and not used."""
-    empty_runs = _runs_frame([])
-    empty_episodes = pd.DataFrame(columns=EPISODES)
     directory = results / protocol
     try:
         content = manifest(results, protocol)
@@ -112,13 +110,34 @@ def gather(results: Path, protocol: str) -> Data:
         started = (runs["steps_done"] > 0).any()
         # Before the first episode has ended there may be no file yet: that is an early stage, not damage.
         exists = started or (directory / "episodes.parquet").exists()
-        rows = _matched(directory, episodes(results, protocol), runs) if exists else empty_episodes
-    except FileNotFoundError as error:
-        problem = f"{protocol}: no data ({error.filename} does not exist); `ppo run {protocol}` makes them."
-        return Data(protocol, {}, empty_runs, empty_episodes, problem)
-    except ValueError as error:
-        return Data(protocol, {}, empty_runs, empty_episodes, f"{protocol}: the data are unreadable: {error}.")
+        rows = _matched(directory, episodes(results, protocol), runs) if exists else pd.DataFrame(columns=EPISODES)
+    except (FileNotFoundError, ValueError) as error:
+        return _nothing(protocol, error)
     return Data(protocol, content, runs, rows, None)
+
+
+def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
+    """Figure 2's data and rows (None if absent or damaged). A manifest beside them is used, and not demanded."""
+    name = "figure2"
+    try:
+        rows = interpolation(results)
+    except (FileNotFoundError, ValueError) as error:
+        return _nothing(name, error), None
+    try:
+        content = manifest(results, name)
+    except FileNotFoundError:
+        content = {"protocol": name, "runs": []}
+    except ValueError as error:
+        return _nothing(name, error), None
+    return Data(name, content, _runs_frame(content["runs"]), pd.DataFrame(columns=EPISODES), None), rows
+
+
+def _nothing(protocol: str, error: Exception) -> Data:
+    if isinstance(error, FileNotFoundError):
+        problem = f"{protocol}: no data ({error.filename} does not exist); `ppo run {protocol}` makes them."
+    else:
+        problem = f"{protocol}: the data are unreadable: {error}."
+    return Data(protocol, {}, _runs_frame([]), pd.DataFrame(columns=EPISODES), problem)
 
 
 def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:

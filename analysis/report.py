@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis import comparisons, figures, render, tables
 from analysis.drawing import Drawing, pictures
-from analysis.load import Data, gather, interpolation
+from analysis.load import Data, gather, gather_interpolation
 from analysis.render import NOTHING, Table
 from analysis.status import missing
 
@@ -42,7 +42,7 @@ def build(results: Path, out: Path) -> list[str]:
     each (none: the data are whole).
     """
     surrogates, algorithms = gather(results, "table1"), gather(results, "figure3")
-    line, problem = _interpolation(results)
+    first_update, line = gather_interpolation(results)
     parts = tables.evaluate(surrogates)
     made_tables = {
         "Surrogate objectives (section 6.1)": [
@@ -50,21 +50,21 @@ def build(results: Path, out: Path) -> list[str]:
             tables.normalised_by_environment(surrogates, parts),
             tables.raw_scores(surrogates, parts),
         ],
-        "The clipped objective (section 3)": [comparisons.figure2(line, problem)],
+        "The clipped objective (section 3)": [comparisons.figure2(first_update, line)],
         "Comparison with other algorithms (section 6.2)": [
             comparisons.figure3(algorithms),
             comparisons.elsewhere(algorithms),
         ],
     }
     made_figures = {
-        "The clipped objective (section 3)": [figures.figure1(), figures.figure2(line, problem)],
+        "The clipped objective (section 3)": [figures.figure1(), figures.figure2(first_update, line)],
         "Surrogate objectives (section 6.1)": [
             figures.table1_scores(tables.table1_rows(surrogates, parts), surrogates),
             *([figures.table1_curves(surrogates)] if len(surrogates.episodes) else []),
         ],
         "Comparison with other algorithms (section 6.2)": [figures.figure3(algorithms)],
     }
-    gaps = [*missing(surrogates), *([problem] if problem else []), *missing(algorithms)]
+    gaps = [*missing(surrogates), *missing(first_update), *missing(algorithms)]
     for table in (table for group in made_tables.values() for table in group):
         for kind, dress in (("md", render.markdown), ("csv", render.csv), ("tex", render.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
@@ -76,7 +76,7 @@ def build(results: Path, out: Path) -> list[str]:
             _write(out / "figures" / f"{drawing.name}.{kind}", content)
             if kind == "svg":
                 inlined[drawing.name] = "data:image/svg+xml;base64," + base64.b64encode(content).decode()
-    page = _page(made_figures, made_tables, inlined, gaps, [surrogates, algorithms])
+    page = _page(made_figures, made_tables, inlined, gaps, [surrogates, first_update, algorithms])
     _write(out / "report.html", page.encode())
     return gaps
 
@@ -91,16 +91,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(gap)
     print(f"wrote {options.out / 'report.html'}")
     return 0
-
-
-def _interpolation(results: Path) -> tuple[pd.DataFrame | None, str]:
-    """Figure 2's data, or None and one line saying why there are none."""
-    try:
-        return interpolation(results), ""
-    except FileNotFoundError as error:
-        return None, f"figure2: no data ({error.filename} does not exist); `ppo run figure2` makes them."
-    except ValueError as error:
-        return None, f"figure2: the data are unreadable: {error}."
 
 
 def _page(

@@ -1,9 +1,9 @@
 """Where results are kept, and how they are read and written without ever losing or trusting any.
 
-    RESULTS/<protocol>/episodes.parquet   one row per finished training episode of every finished run
-    RESULTS/<protocol>/manifest.json      every planned run: settings, versions, machine, status
-    RESULTS/stacks/<stack>/               a training in progress or done: stack.json, checkpoint, progress.json, log.txt,
-                                          and once finished episodes.parquet, manifest.json
+RESULTS/<protocol>/episodes.parquet   one row per finished training episode of every finished run
+RESULTS/<protocol>/manifest.json      every planned run: settings, versions, machine, status
+RESULTS/stacks/<stack>/               a training in progress or done: stack.json, checkpoint, progress.json, log.txt,
+                                      and once finished episodes.parquet, manifest.json
 """
 
 import contextlib

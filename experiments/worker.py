@@ -57,12 +57,12 @@ class Stop:
         return self.asked or os.getppid() != self.parent
 
 
-def build(runs: Sequence[Run], device: str = "cpu") -> Algorithm:
-    """The algorithm of a stack, with its environments."""
+def build(runs: Sequence[Run], device: str = "cpu", kind: type[Algorithm] | None = None) -> Algorithm:
+    """The algorithm of a stack (or ``kind`` in its place), with its environments."""
     seeds = [run.seed for run in runs]
     settings = [run.settings for run in runs]
     env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs))
-    return ALGORITHMS[runs[0].algorithm](env, settings, seeds, runs[0].total_timesteps, device)
+    return (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device)
 
 
 class Board:
@@ -141,7 +141,10 @@ def _continue(folder: StackFolder, training: Training, about: dict[str, Any]) ->
             continue
         try:
             training.load(path, about)
-            print(f"continuing at step {training.algorithm.steps_done} of {training.algorithm.total_timesteps}", flush=True)
+            print(
+                f"continuing at step {training.algorithm.steps_done} of {training.algorithm.total_timesteps}",
+                flush=True,
+            )
             return
         except CheckpointError as error:
             print(f"{error}; set aside as {set_aside(path).name}", flush=True)

@@ -48,7 +48,9 @@ def load(path: Path) -> dict[str, Any]:
     if not newline or not header.startswith(MAGIC):
         raise CheckpointError(f"{path} is not a checkpoint of this project, or its beginning is damaged")
     if hashlib.sha256(payload).hexdigest().encode() != header[len(MAGIC) :]:
-        raise CheckpointError(f"{path} is damaged: its contents do not match its checksum (cut short, or bytes changed)")
+        raise CheckpointError(
+            f"{path} is damaged: its contents do not match its checksum (cut short, or bytes changed)"
+        )
     try:
         state = _unpack(torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu"))
     except Exception as error:  # torch raises many kinds for contents that only a stranger can have put there

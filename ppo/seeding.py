@@ -27,5 +27,7 @@ def generator(seed: int, purpose: Purpose, index: int = 0) -> np.random.Generato
 def environment_seeds(seeds: Sequence[int], num_envs: int) -> list[int]:
     """One integer seed per environment row, for ``Env.reset(seed=...)``: ``num_envs`` rows for each run's seed."""
     return [
-        int(sequence(seed, "environment", env).generate_state(1, np.uint64)[0]) for seed in seeds for env in range(num_envs)
+        int(sequence(seed, "environment", env).generate_state(1, np.uint64)[0])
+        for seed in seeds
+        for env in range(num_envs)
     ]

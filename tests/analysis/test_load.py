@@ -10,6 +10,7 @@ import pytest
 from synthetic import BUDGET, episodes_of, planned, write, write_figure2, write_table1
 
 from analysis import load
+from analysis.status import mark
 
 
 def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
@@ -128,3 +129,18 @@ def test_planned_and_not_begun_is_no_damage(tmp_path: Path) -> None:
 def test_no_data_names_the_command(tmp_path: Path) -> None:
     data = load.gather(tmp_path, "table1")
     assert data.problem == "table1: no data (table1/manifest.json does not exist); `ppo run table1` makes them."
+
+
+def test_figure2_uses_a_manifest_and_does_not_demand_one(tmp_path: Path) -> None:
+    write_figure2(tmp_path)
+    data, rows = load.gather_interpolation(tmp_path)
+    assert (data.problem, mark(data)) == (None, "")
+    assert rows is not None
+    runs = [planned("Hopper", "clip-0.2", seed, total_timesteps=2048, steps_done=2048) for seed in (1, 2)]
+    path = tmp_path / "figure2" / "manifest.json"
+    path.write_text(json.dumps({"protocol": "figure2", "profile": "quick", "runs": runs}))
+    assert mark(load.gather_interpolation(tmp_path)[0]).startswith("quick profile: 2 seeds, 2,048 steps")
+    path.write_text("{")
+    data, rows = load.gather_interpolation(tmp_path)
+    assert "figure2/manifest.json is unreadable" in str(data.problem)
+    assert rows is None

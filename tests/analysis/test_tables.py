@@ -8,7 +8,7 @@ import pytest
 from synthetic import write_figure2, write_figure3, write_table1
 
 from analysis import comparisons, render, tables
-from analysis.load import gather, interpolation, published
+from analysis.load import gather, gather_interpolation, published
 from analysis.names import SETTINGS, algorithm_name, ordered, task
 
 
@@ -117,7 +117,7 @@ def test_elsewhere_table(tmp_path: Path) -> None:
 
 
 def test_figure2_table(tmp_path: Path) -> None:
-    table = comparisons.figure2(interpolation(write_figure2(tmp_path)), "")
+    table = comparisons.figure2(*gather_interpolation(write_figure2(tmp_path)))
     numbers = table.data.set_index("curve")
     assert numbers.at["kl", "at_1"] == pytest.approx(0.02)
     assert numbers.at["surrogate_cpi", "at_2"] == pytest.approx(0.15)  # mean of 2/20 and 4/20

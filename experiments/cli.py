@@ -1,0 +1,221 @@
+"""The one command: ppo plan | run | status | train | evaluate | video | report."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from rich.console import Console
+
+from baselines import ALGORITHMS
+from experiments import collecting, evaluation, interpolation, local, planner, status
+from experiments.flags import add_settings, sweep
+from experiments.protocols import PROTOCOLS, Protocol, Run, select, unknown
+from experiments.settings import PROFILES
+from experiments.store import StoreError, read_json, runs_from_json, writable
+from ppo.algorithm import SettingsError
+from ppo.envs import make
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what was wrong in one line, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Say which runs, stacks, steps and hours, and start nothing."""
+    protocols, stacks, _ = _planned(arguments)
+    status.print_plan(console, protocols, stacks, arguments.workers)
+    return 0
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train what the protocols still miss, and gather their episodes."""
+    writable(arguments.results)
+    protocols, stacks, problems = _planned(arguments, mend=True)
+    for problem in problems:
+        console.print(problem)
+    status.print_plan(console, protocols, stacks, arguments.workers)
+    outcome = local.train(arguments.results, stacks, _options(arguments), console)
+    finished, problems = collecting.finished_runs(arguments.results)
+    for protocol in protocols:
+        if protocol.name == "figure2":
+            if not outcome.stopped and not (arguments.results / "figure2" / "interpolation.parquet").exists():
+                interpolation.measure(arguments.results, protocol, arguments.profile)
+        elif protocol.runs:
+            about = {"protocol": protocol.name, "profile": arguments.profile}
+            collecting.collect(arguments.results / protocol.name, about, protocol.runs, finished)
+    return _report_outcome(outcome, problems)
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train anything by hand."""
+    kind = ALGORITHMS[arguments.algorithm]
+    runs = [
+        Run(arguments.environment, arguments.algorithm, name, seed, arguments.total_timesteps, settings)
+        for name, settings in sweep(arguments, kind.Settings).items()
+        for seed in arguments.seeds
+    ]
+    _check(runs)
+    out: Path = arguments.out
+    writable(out)
+    finished, problems = collecting.finished_runs(out, mend=True)
+    for problem in problems:
+        console.print(problem)
+    waiting = [run for run in runs if run.key not in finished]
+    console.print(f"{len(runs)} runs, {len(runs) - len(waiting)} finished before")
+    outcome = local.train(out, planner.stacks(waiting, arguments.workers), _options(arguments), console)
+    finished, problems = collecting.finished_runs(out)
+    known = runs_from_json(out, read_json(out / "manifest.json")["runs"]) if (out / "manifest.json").exists() else []
+    every = list({run.key: run for run in [*known, *runs]}.values())
+    collecting.collect(out, {"protocol": None, "profile": "train"}, every, finished)
+    return _report_outcome(outcome, problems)
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Draw the tables and figures."""
+    from analysis.__main__ import main as draw  # analysis reads what experiments wrote, so it is imported here alone
+
+    return draw(["--results", str(arguments.results), "--out", str(arguments.out or arguments.results)])
+
+
+def _planned(
+    arguments: argparse.Namespace, mend: bool = False
+) -> tuple[list[Protocol], list[planner.Stack], list[str]]:
+    """The protocols, the stacks of this shard that are not finished, and what was found damaged."""
+    protocols = select(arguments.protocols, PROFILES[arguments.profile])
+    runs = {run.key: run for protocol in protocols if protocol.name != "figure2" for run in protocol.runs}
+    finished, problems = collecting.finished_runs(arguments.results, mend)
+    index, count = arguments.shard
+    stacks = planner.shard(planner.stacks(runs.values(), arguments.workers * count), index, count)
+    left = [planner.Stack(tuple(run for run in stack.runs if run.key not in finished)) for stack in stacks]
+    return protocols, [stack for stack in left if stack.runs], problems
+
+
+def _check(runs: Sequence[Run]) -> None:
+    """Refuse, before anything is trained, what cannot be."""
+    first = runs[0]
+    make(first.environment, [0]).close()
+    for run in runs:
+        if run.seed < 0:
+            raise SettingsError(f"seed = {run.seed} cannot be used: it must be at least 0")
+        envs = run.settings.num_envs
+        if run.total_timesteps < 1 or run.total_timesteps % envs:
+            raise SettingsError(
+                f"total_timesteps = {run.total_timesteps} cannot be spent exactly: "
+                f"it must be a positive multiple of num_envs = {envs}"
+            )
+
+
+def _options(arguments: argparse.Namespace) -> local.Options:
+    return local.Options(arguments.workers, arguments.device, arguments.checkpoint_interval, arguments.tensorboard)
+
+
+def _report_outcome(outcome: local.Outcome, problems: Sequence[str]) -> int:
+    for problem in problems:
+        console.print(problem)
+    for name in outcome.busy:
+        console.print(f"{name}: another process is training it; left to that")
+    for reason in outcome.failed.values():
+        console.print(f"failed: {reason}")
+    if outcome.stopped:
+        console.print("stopped; the same command continues where it stopped")
+        return 130
+    return 1 if outcome.failed else 0
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard: write i/n with 1 <= i <= n, such as 2/8")
+    return int(index), int(count)
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _add_training_options(parser: argparse.ArgumentParser) -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser.add_argument("--workers", type=_count, default=cores, help=f"processes, one core each (default: {cores})")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
+    parser.add_argument(
+        "--checkpoint-interval", type=float, default=60.0, help="seconds between two checkpoints (default: 60)"
+    )
+    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
+
+
+def _parser(algorithm: str) -> Parser:
+    parser = Parser(prog="ppo", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, function in (("plan", plan), ("run", run)):
+        command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
+        command.add_argument(
+            "--profile", choices=list(PROFILES), default="paper", help="how much of it (default: paper)"
+        )
+        command.add_argument(
+            "--results", type=Path, default=None, help="default: results, or benchmark for --profile quick"
+        )
+        command.add_argument(
+            "--shard", type=_shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts"
+        )
+        _add_training_options(command)
+        command.set_defaults(function=function)
+    command = commands.add_parser("status", help="How far the protocols in a results folder are.")
+    command.add_argument("protocols", nargs="*", metavar="PROTOCOL", help="default: all that are there")
+    command.add_argument("--results", type=Path, default=Path("results"))
+    command.set_defaults(function=lambda arguments: status.show(console, arguments.results, arguments.protocols))
+    command = commands.add_parser("train", help=train.__doc__, description=train.__doc__)
+    command.add_argument("environment", metavar="ENV", help="a Gymnasium id, such as Hopper-v4")
+    command.add_argument("--algorithm", default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
+    command.add_argument("--seeds", type=int, nargs="+", default=[1], help="one run for each (default: 1)")
+    command.add_argument(
+        "--total-timesteps", type=int, default=1_000_000, help="environment steps of each run (default: 1000000)"
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder to train into; what it holds is continued")
+    _add_training_options(command)
+    add_settings(command, ALGORITHMS[algorithm].Settings)
+    command.set_defaults(function=train)
+    evaluation.add_commands(commands, console)
+    command = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
+    command.add_argument("--results", type=Path, default=Path("results"))
+    command.add_argument(
+        "--out", type=Path, help="where tables/, figures/ and report.html go (default: the results folder)"
+    )
+    command.set_defaults(function=report)
+    return parser
+
+
+def _algorithm(argv: Sequence[str]) -> str:
+    """The algorithm that is asked for: which settings there are depends on it."""
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--algorithm", default="ppo")
+    name: str = first.parse_known_args(argv)[0].algorithm
+    if name not in ALGORITHMS:
+        raise ValueError(unknown("algorithm", name, ALGORITHMS))
+    return name
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0, 1 if a stack failed, 2 for bad input, 130 if stopped."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    try:
+        arguments: Any = _parser(_algorithm(argv)).parse_args(argv)
+        if getattr(arguments, "results", True) is None:
+            arguments.results = Path("benchmark" if arguments.profile == "quick" else "results")
+        return int(arguments.function(arguments))
+    except (ValueError, StoreError) as error:
+        print(f"ppo: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130

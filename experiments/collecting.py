@@ -1,0 +1,97 @@
+"""From what was trained to one tidy table: which runs are finished, and where their episodes are."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from experiments.protocols import Run
+from experiments.store import (
+    IDENTITY,
+    StoreError,
+    empty_episodes,
+    locked,
+    read_episodes,
+    read_json,
+    runs_from_json,
+    set_aside,
+    stack_folders,
+    write_episodes,
+    write_json,
+)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished run: its manifest entry, and the Parquet file that its episodes are in."""
+
+    entry: dict[str, Any]
+    episodes: Path
+
+
+def finished_runs(results: Path, mend: bool = False) -> tuple[dict[str, Finished], list[str]]:
+    """Every finished run in ``results`` by its key, from whichever protocol or stack holds it, and what is damaged.
+
+    ``mend``: set damaged files aside, so that their runs are trained again.
+    """
+    found: dict[str, Finished] = {}
+    problems: list[str] = []
+    manifests = [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]
+    manifests += [folder.manifest for folder in stack_folders(results) if folder.finished]
+    for path in manifests:
+        episodes = path.with_name("episodes.parquet")
+        if not episodes.exists():
+            continue
+        for file, check in ((path, read_json), (episodes, read_episodes)):
+            try:
+                content = check(file)
+                if file is path:
+                    entries = _finished_entries(path, content)
+            except StoreError as error:
+                problems.append(f"{error}" + (f"; set aside as {set_aside(file).name}" if mend else ""))
+                break
+        else:
+            for key, entry in entries.items():
+                found.setdefault(key, Finished(entry, episodes))
+    return found, problems
+
+
+def _finished_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
+    entries = manifest.get("runs")
+    if not isinstance(entries, list):
+        raise StoreError(f"{path} is not a manifest: it has no list of runs")
+    entries = [entry for entry in entries if isinstance(entry, dict) and entry.get("status") == "finished"]
+    return {run.key: entry for run, entry in zip(runs_from_json(path, entries), entries, strict=True)}
+
+
+def collect(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: dict[str, Finished]) -> None:
+    """Write ``folder``/episodes.parquet and manifest.json: ``about``, and every one of ``runs``, finished or missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder):
+        entries = []
+        for run in runs:
+            own = finished.get(run.key)
+            missing = {**run.to_json(), "status": "missing", "steps_done": 0, "diverged_at": None}
+            entries.append({**own.entry, "setting": run.setting} if own else missing)
+        frames = _frames([(run, finished[run.key]) for run in runs if run.key in finished])
+        table = pd.concat(frames, ignore_index=True) if frames else empty_episodes()
+        write_episodes(
+            folder / "episodes.parquet", table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
+        )
+        write_json(folder / "manifest.json", {**about, "runs": entries})
+
+
+def _frames(wanted: Iterable[tuple[Run, Finished]]) -> list[pd.DataFrame]:
+    by_file: dict[Path, list[tuple[Run, Finished]]] = {}
+    for run, own in wanted:
+        by_file.setdefault(own.episodes, []).append((run, own))
+    frames = []
+    for path, pairs in by_file.items():
+        groups = dict(tuple(read_episodes(path).groupby(IDENTITY, sort=False)))
+        for run, own in pairs:
+            identity = (run.environment, run.algorithm, own.entry["setting"], run.seed)
+            if identity in groups:  # a run may end before its first episode does
+                frames.append(groups[identity].assign(setting=run.setting))
+    return frames

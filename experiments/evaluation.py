@@ -1,0 +1,196 @@
+"""Use what was trained: play episodes with a policy, or film it. The observation normaliser belongs to the policy."""
+
+import argparse
+import ctypes.util
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from experiments.protocols import Run
+from experiments.store import StoreError, runs_from_json, writable
+from ppo import checkpoint
+from ppo.envs import make
+from ppo.normalizers import ObservationNormalizer
+from ppo.policies import ActorCritic
+from ppo.seeding import environment_seeds
+
+
+@dataclass(frozen=True)
+class Player:
+    """One trained policy with its observation normaliser."""
+
+    run: Run
+    policy: ActorCritic
+    normalizer: ObservationNormalizer | None
+
+    @torch.no_grad()
+    def act(self, observations: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
+        """Actions ``[rows, ...]`` at ``observations`` ``[rows, ...]``; without noise the most likely ones."""
+        rows = observations[None]
+        inputs = self.normalizer(rows) if self.normalizer else rows.astype(np.float32)
+        distribution = self.policy.distribution(torch.from_numpy(inputs))
+        if noise is None:
+            noise = np.zeros((len(observations), self.policy.action_size), dtype=np.float32)
+        actions: NDArray[Any] = distribution.sample(torch.from_numpy(noise)[None])[0].numpy()
+        return actions
+
+
+def players(path: Path) -> list[Player]:
+    """The policies in a training folder, a stack's folder, a checkpoint or an exported policy."""
+    files = [path] if path.is_file() else sorted({*path.glob("checkpoint.pt"), *path.glob("stacks/*/checkpoint.pt")})
+    if not files:
+        raise StoreError(
+            f"{path} holds no trained policy: name a folder of `ppo train`, a stack's folder or a policy file"
+        )
+    return [player for file in files for player in _load(file)]
+
+
+def _load(path: Path) -> Iterator[Player]:
+    state = checkpoint.load(path)
+    try:
+        runs = runs_from_json(path, state["about"]["runs"])
+        statistics = state["algorithm"]["collector"]["observation_normalizer"]
+        for row, run in enumerate(runs):
+            env = make(run.environment, [0])
+            policy = ActorCritic(env.observation_shape, env.action_space, [run.seed])
+            normalizer = ObservationNormalizer(1, env.observation_shape) if statistics else None
+            env.close()
+            with torch.no_grad():
+                policy.parameters.copy_(state["algorithm"]["parameters"][row : row + 1])
+            if normalizer:
+                own = {name: statistics[name][row : row + 1] for name in ("mean", "var")}
+                normalizer.statistics.load_state({**own, "count": statistics["count"]})
+            yield Player(run, policy, normalizer)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise StoreError(f"{path} holds no policy of this version: {error}") from error
+
+
+def export(player: Player, path: Path) -> None:
+    """Write one policy as a small file that ``players`` reads."""
+    statistics = player.normalizer.statistics.state() if player.normalizer else None
+    algorithm = {"parameters": player.policy.parameters, "collector": {"observation_normalizer": statistics}}
+    checkpoint.save(path, {"about": {"runs": [player.run.to_json()]}, "algorithm": algorithm})
+
+
+def play(player: Player, episodes: int, seed: int, deterministic: bool) -> NDArray[np.float64]:
+    """Raw returns of ``episodes`` episodes, all played side by side: ``[episodes]``."""
+    env = make(player.run.environment, environment_seeds([seed], episodes))
+    observations = env.reset()
+    returns, playing, step = np.zeros(episodes), np.ones(episodes, dtype=np.bool_), 0
+    while playing.any():
+        noise = None if deterministic else player.policy.draw_noise([seed], step, 1, episodes)[0, 0]
+        transition = env.step(player.act(observations, noise))
+        returns[playing] += transition.rewards[playing]
+        playing &= ~(transition.terminated | transition.truncated)
+        observations, step = transition.observations, step + 1
+    env.close()
+    return returns
+
+
+def film(player: Player, path: Path, seed: int, deterministic: bool) -> float:
+    """Film one episode as ``path`` (.mp4 or .gif); returns its raw return."""
+    import imageio.v2 as imageio  # slow to import, and only wanted here
+
+    env = _rendering_environment(player.run.environment)
+    observation, _ = env.reset(seed=environment_seeds([seed], 1)[0])
+    total, step, ended = 0.0, 0, False
+    with imageio.get_writer(path, fps=env.metadata.get("render_fps", 30)) as writer:
+        while not ended:
+            writer.append_data(env.render())
+            noise = None if deterministic else player.policy.draw_noise([seed], step, 1, 1)[0, 0]
+            action = player.act(np.asarray(observation)[None], noise)[0]
+            observation, reward, terminated, truncated, _ = env.step(action)
+            total, step, ended = total + float(reward), step + 1, terminated or truncated
+    env.close()
+    return total
+
+
+def _rendering_environment(name: str) -> gymnasium.Env[Any, Any]:
+    """The environment with a picture, drawn without a screen: by EGL, or by OSMesa where there is none."""
+    if "MUJOCO_GL" not in os.environ and not os.environ.get("DISPLAY"):
+        os.environ["MUJOCO_GL"] = "egl" if ctypes.util.find_library("EGL") else "osmesa"
+    try:
+        env: gymnasium.Env[Any, Any] = gymnasium.make(name, render_mode="rgb_array")
+        env.reset(seed=0)
+        env.render()
+    except Exception as error:  # the GL libraries raise many kinds when they find no driver
+        backend = os.environ.get("MUJOCO_GL", "the screen")
+        raise StoreError(
+            f"cannot draw {name} with {backend}: {str(error).splitlines()[0] if str(error) else type(error).__name__}; "
+            "install EGL or OSMesa (Debian: libegl1 libgl1-mesa-dri, or libosmesa6) or set MUJOCO_GL=egl|osmesa|glfw"
+        ) from error
+    return env
+
+
+def evaluate(console: Console, arguments: argparse.Namespace) -> int:
+    """Play episodes with every policy in PATH and print their returns."""
+    table = Table(box=None, pad_edge=False)
+    for column in ("environment", "algorithm", "setting", "seed", "episodes", "mean return", "std", "min", "max"):
+        table.add_column(column, justify="left" if column in ("environment", "algorithm", "setting") else "right")
+    for player in _chosen(arguments):
+        returns = play(player, arguments.episodes, arguments.seed, arguments.deterministic)
+        numbers = [f"{value:,.1f}" for value in (returns.mean(), returns.std(), returns.min(), returns.max())]
+        run = player.run
+        table.add_row(run.environment, run.algorithm, run.setting, str(run.seed), str(len(returns)), *numbers)
+    console.print(table)
+    return 0
+
+
+def video(console: Console, arguments: argparse.Namespace) -> int:
+    """Film one episode of every policy in PATH."""
+    if arguments.format not in ("mp4", "gif"):
+        raise StoreError(f"cannot film as {arguments.format!r}: choose mp4 or gif")
+    writable(arguments.out)
+    for player in _chosen(arguments):
+        run = player.run
+        name = f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}".replace("/", "-")
+        path = arguments.out / f"{name}.{arguments.format}"
+        episodic_return = film(player, path, arguments.seed, arguments.deterministic)
+        console.print(f"{path}  return {episodic_return:,.1f}")
+    return 0
+
+
+def _chosen(arguments: argparse.Namespace) -> list[Player]:
+    if not arguments.path.exists():
+        raise StoreError(f"there is no {arguments.path}: name a folder of `ppo train` or a policy file")
+    found = players(arguments.path)
+    chosen = [
+        player
+        for player in found
+        if (arguments.run_seed is None or player.run.seed == arguments.run_seed)
+        and (arguments.setting is None or player.run.setting == arguments.setting)
+    ]
+    if not chosen:
+        runs = ", ".join(f"{player.run.setting}/{player.run.seed}" for player in found)
+        raise StoreError(f"{arguments.path} holds no such policy; setting/seed there: {runs}")
+    return chosen
+
+
+def add_commands(commands: Any, console: Console) -> None:
+    """ppo evaluate and ppo video."""
+    for name, function in (("evaluate", evaluate), ("video", video)):
+        command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
+        command.add_argument(
+            "path", type=Path, metavar="PATH", help="folder of `ppo train`, a stack's folder, or a policy file"
+        )
+        command.add_argument("--setting", help="only this setting's policies")
+        command.add_argument("--run-seed", type=int, help="only the policies of runs with this seed")
+        command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
+        command.add_argument(
+            "--deterministic", action="store_true", help="take the most likely action instead of sampling"
+        )
+        if name == "evaluate":
+            command.add_argument("--episodes", type=int, default=10, help="default: 10")
+        else:
+            command.add_argument("--out", type=Path, default=Path("videos"), help="folder (default: videos)")
+            command.add_argument("--format", default="mp4", help="mp4 or gif (default: mp4)")
+        command.set_defaults(function=lambda arguments, function=function: function(console, arguments))

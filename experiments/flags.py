@@ -1,0 +1,69 @@
+"""Every setting of an algorithm as a command-line flag, with its docstring as help."""
+
+import argparse
+import ast
+import dataclasses
+import inspect
+import itertools
+import textwrap
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from ppo.algorithm import Settings
+
+
+def field_docs(kind: type[Settings]) -> dict[str, str]:
+    """The docstring under each field of a settings class and of those that it inherits from."""
+    docs: dict[str, str] = {}
+    for cls in reversed(kind.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for node, following in itertools.pairwise(body.body):
+            if (
+                isinstance(node, ast.AnnAssign)
+                and isinstance(node.target, ast.Name)
+                and isinstance(following, ast.Expr)
+            ):
+                docs[node.target.id] = inspect.cleandoc(ast.literal_eval(following.value))
+    return docs
+
+
+def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
+    """One flag per field of ``kind``; several values of a flag make a sweep."""
+    group = parser.add_argument_group(f"settings ({kind.__name__}; several values of one make a sweep)")
+    hints, docs = get_type_hints(kind), field_docs(kind)
+    for field in dataclasses.fields(kind):
+        hint = hints[field.name]
+        choices = get_args(hint) if get_origin(hint) is Literal else None
+        group.add_argument(
+            "--" + field.name.replace("_", "-"),
+            dest=f"setting_{field.name}",
+            nargs="+",
+            type=_boolean if hint is bool else (str if choices else hint),
+            choices=choices,
+            metavar=None if choices else hint.__name__.upper(),
+            help=f"{docs[field.name]} (default: {field.default})".replace("%", "%%"),
+        )
+
+
+def sweep(arguments: argparse.Namespace, kind: type[Settings]) -> dict[str, Settings]:
+    """Every combination of the settings that were given, by a name that says where it differs from the defaults."""
+    given = {
+        field.name: getattr(arguments, f"setting_{field.name}") or [field.default] for field in dataclasses.fields(kind)
+    }
+    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+    combinations: dict[str, Settings] = {}
+    for values in itertools.product(*given.values()):
+        chosen: dict[str, Any] = dict(zip(given, values, strict=True))
+        changed = [f"{name}={value}" for name, value in chosen.items() if value != defaults[name]]
+        settings = kind(**chosen)
+        settings.check()
+        combinations[",".join(changed) or "default"] = settings
+    return combinations
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("true", "yes", "1"):
+        return True
+    if text.lower() in ("false", "no", "0"):
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
