@@ -208,8 +208,9 @@ FAMILIES = {"Clipping": "clip-", "Adaptive KL": "adaptive-kl-", "Fixed KL": "fix
 @matplotlib.rc_context(STYLE)
 def table1_curves(data: Data) -> Drawing:
     """The learning curves behind Table 1: a row per environment, a column per family of settings."""
-    figure = Figure(figsize=(11, 14), layout="constrained")
+    figure = Figure(figsize=(11, 14))
     panels = figure.subplots(len(ENVIRONMENTS), len(FAMILIES), sharex=True, sharey="row")
+    figure.subplots_adjust(left=0.085, right=0.98, top=0.95, bottom=0.125, hspace=0.24, wspace=0.08)
     curves, window = run_curves(data)
     budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
     levels = {task(str(environment)): level for environment, level in random_levels(data.episodes).items()}

@@ -124,12 +124,11 @@ def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
     except (FileNotFoundError, ValueError) as error:
         return _nothing(name, error), None
     try:
-        content = manifest(results, name)
-    except FileNotFoundError:
-        content = {"protocol": name, "runs": []}
+        beside = (results / name / "manifest.json").exists()
+        content: dict[str, Any] = manifest(results, name) if beside else {"protocol": name, "runs": []}
+        return Data(name, content, _runs_frame(content["runs"]), pd.DataFrame(columns=EPISODES), None), rows
     except ValueError as error:
         return _nothing(name, error), None
-    return Data(name, content, _runs_frame(content["runs"]), pd.DataFrame(columns=EPISODES), None), rows
 
 
 def _nothing(protocol: str, error: Exception) -> Data:
@@ -162,7 +161,13 @@ def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:
 
 def _runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame([{field: run[field] for field in _RUN_FIELDS} for run in runs], columns=_RUN_FIELDS)
-    frame["diverged_at"] = pd.to_numeric(frame["diverged_at"]).astype(float)
+    try:
+        for column in ("seed", "total_timesteps", "steps_done"):
+            frame[column] = pd.to_numeric(frame[column]).astype("int64")
+        frame["diverged_at"] = pd.to_numeric(frame["diverged_at"]).astype(float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the manifest has a run whose numbers are none: {_one_line(error)}") from error
+    frame = frame.astype(dict.fromkeys(_TEXT, str))
     # A diverged run has said all it will say, whatever the rest of its stack still does.
     frame["complete"] = (frame["status"] == "finished") | frame["diverged_at"].notna()
     return frame

@@ -90,7 +90,7 @@ def learning_curves(episodes: pd.DataFrame, grid: npt.NDArray[np.int64], window:
 def last_tenth(episodes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Of each run, the mean of its curve over the last tenth of its budget: the last 100k of 1M steps.
 
-    This is what facts of Figure 3 are digitised as (mean of the plotted curve over the last 100k steps). The curve is
+    The digitised curves of Figure 3 are summarised the same way (published/fig3_summary.csv). The curve here is
     taken at budget/100 with a window of one spacing, so every 10k steps weigh the same: a mean over episodes would
     let short, bad episodes weigh more. `runs` needs RUN and total_timesteps; the result is RUN and `score`.
     """

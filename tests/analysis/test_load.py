@@ -126,6 +126,15 @@ def test_planned_and_not_begun_is_no_damage(tmp_path: Path) -> None:
     assert (len(data.runs), len(data.episodes)) == (1, 0)
 
 
+def test_a_manifest_of_no_runs_or_of_words_for_numbers(tmp_path: Path) -> None:
+    data = gathered(tmp_path, [], [episodes_of(planned("Hopper", "none", 1), 1.0)])
+    assert "a run that the manifest does not list" in str(data.problem)
+    for field in ("seed", "steps_done", "diverged_at"):
+        run = planned("Hopper", "none", 1)
+        data = gathered(tmp_path, [{**run, field: "many"}], [episodes_of(run, 1.0)])
+        assert "whose numbers are none" in str(data.problem)
+
+
 def test_no_data_names_the_command(tmp_path: Path) -> None:
     data = load.gather(tmp_path, "table1")
     assert data.problem == "table1: no data (table1/manifest.json does not exist); `ppo run table1` makes them."

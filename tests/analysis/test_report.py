@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import write_figure2, write_figure3, write_table1
+from synthetic import planned, write_figure2, write_figure3, write_table1
 
-from analysis import figures
+from analysis import figures, tables
 from analysis.load import gather
 from analysis.report import build, main
 
@@ -65,6 +66,18 @@ def test_partial_quick_and_damaged_results(tmp_path: Path) -> None:
     assert any(gap.startswith("figure3: the data are unreadable: figure3/episodes.parquet") for gap in gaps)
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
     assert page.count("quick profile: 2 seeds, 20,000 steps: not comparable") >= 3
+
+
+def test_planned_and_not_begun(tmp_path: Path) -> None:
+    (tmp_path / "table1").mkdir()
+    runs = [planned("Hopper", "none", seed, steps_done=0, status="missing") for seed in (1, 2)]
+    content = {"protocol": "table1", "profile": "paper", "runs": runs}
+    (tmp_path / "table1" / "manifest.json").write_text(json.dumps(content))
+    data = gather(tmp_path, "table1")
+    parts = tables.evaluate(data)
+    assert [(row.setting, row.runs, row.planned) for row in tables.table1_rows(data, parts)] == [("none", 0, 2)]
+    assert "0 of 2 runs are finished." in tables.table1(data, parts).notes
+    assert "0 of 2 runs are finished" in figures.table1_curves(data).caption
 
 
 def test_quick_figures_say_so(tmp_path: Path) -> None:
