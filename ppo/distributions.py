@@ -40,6 +40,10 @@ class Distribution(Protocol):
         """The states at ``indices`` ``[runs, n]``."""
         ...
 
+    def slice(self, start: int, end: int) -> Self:
+        """The states from ``start`` to before ``end``."""
+        ...
+
 
 def take(values: Tensor, indices: Tensor) -> Tensor:
     """``values[r, indices[r]]`` for every run: ``[runs, batch, ...]`` and ``[runs, n]`` give ``[runs, n, ...]``."""
@@ -81,6 +85,9 @@ class DiagonalGaussian:
     def select(self, indices: Tensor) -> "DiagonalGaussian":
         return DiagonalGaussian(take(self.mean, indices), self.log_std)
 
+    def slice(self, start: int, end: int) -> "DiagonalGaussian":
+        return DiagonalGaussian(self.mean[:, start:end], self.log_std)
+
     @staticmethod
     def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:
         """Standard normal noise ``[*shape, size]`` for ``sample``."""
@@ -117,6 +124,9 @@ class Categorical:
 
     def select(self, indices: Tensor) -> "Categorical":
         return Categorical(take(self.logits, indices))
+
+    def slice(self, start: int, end: int) -> "Categorical":
+        return Categorical(self.logits[:, start:end])
 
     @staticmethod
     def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:

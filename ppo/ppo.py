@@ -120,8 +120,8 @@ class PPO(OnPolicy):
             batch.advantages.copy_(standardised(batch.advantages))
         clip_coef = self.current_clip_coef()
         grad_norm = torch.zeros(self.runs, device=self.device)
-        for indices in self.minibatches(batch):
-            grad_norm = self.optimizer.step(self.loss(batch.select(indices), clip_coef))
+        for minibatch in self.minibatches(batch):
+            grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef))
         return {"losses/grad_norm": grad_norm, **self.after_update(batch, clip_coef)}
 
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
@@ -138,13 +138,15 @@ class PPO(OnPolicy):
             loss = loss - self.ent_coef * distribution.entropy().mean(dim=1)
         return loss
 
-    def minibatches(self, batch: Batch) -> Iterator[Tensor]:
-        """Indices ``[runs, minibatch_size]``: each run shuffles each epoch in its own order."""
+    def minibatches(self, batch: Batch) -> Iterator[Batch]:
+        """The samples in minibatches of ``minibatch_size``: each run shuffles each epoch in its own order."""
         size = batch.log_probs.shape[1]
         streams = [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
         for _ in range(self.common.update_epochs):
             order = torch.from_numpy(np.stack([stream.permutation(size) for stream in streams])).to(self.device)
-            yield from order.split(self.common.minibatch_size, dim=1)
+            shuffled = batch.select(order)
+            for start in range(0, size, self.common.minibatch_size):
+                yield shuffled.slice(start, start + self.common.minibatch_size)
 
     @torch.no_grad()
     def after_update(self, batch: Batch, clip_coef: Tensor) -> Metrics:

@@ -73,6 +73,18 @@ class Batch:
             self.distribution.select(indices),
         )
 
+    def slice(self, start: int, end: int) -> "Batch":
+        """The samples from ``start`` to before ``end`` of every run."""
+        return Batch(
+            self.observations[:, start:end],
+            self.actions[:, start:end],
+            self.log_probs[:, start:end],
+            self.values[:, start:end],
+            self.advantages[:, start:end],
+            self.returns[:, start:end],
+            self.distribution.slice(start, end),
+        )
+
 
 class Collector:
     """Steps the environments of a stack with its policy and keeps what spans iterations: the current observations,
@@ -107,19 +119,18 @@ class Collector:
         ``keep_next``: whether ``next_observations`` are wanted (they double the memory)."""
         steps = len(noise)
         shape = (steps, self.runs, self.envs)
-        observations = torch.empty((*shape, *self.env.observation_shape))
-        next_observations = torch.empty_like(observations) if keep_next else None
+        observations = np.empty((*shape, *self.env.observation_shape), dtype=np.float32)
+        next_observations = np.empty_like(observations) if keep_next else None
         action_space = self.env.action_space
         actions = np.empty((*shape, *action_space.shape), dtype=action_space.dtype)
         rewards = np.empty(shape)
         terminated = np.empty(shape, dtype=np.bool_)
         ended = np.empty(shape, dtype=np.bool_)
         episodes: list[Episode] = []
-        device_noise = torch.from_numpy(noise).to(self.device)
         for step in range(steps):
-            observations[step] = self._normalised(self.observations)
-            distribution = self.policy.distribution(observations[step].to(self.device))
-            actions[step] = distribution.sample(device_noise[step]).cpu().numpy()
+            inputs = self._normalised(self.observations)
+            observations[step] = inputs
+            actions[step] = self._act(inputs, noise[step])
             if self.diverged.any():
                 actions[step, self.diverged] = 0
             transition = self.env.step(actions[step].reshape(self.env.rows, *action_space.shape))
@@ -134,23 +145,33 @@ class Collector:
             rewards[step] = self.reward_normalizer(raw_rewards, ended[step]) if self.reward_normalizer else raw_rewards
             self._count(raw_rewards, ended[step], steps_done + (step + 1) * self.envs, episodes)
         return Experience(
-            observations.to(self.device),
-            torch.from_numpy(actions).to(self.device),
+            self._to_device(observations),
+            self._to_device(actions),
             rewards,
             terminated,
             ended,
-            None if next_observations is None else next_observations.to(self.device),
-            self._normalised(self.observations).to(self.device),
+            None if next_observations is None else self._to_device(next_observations),
+            self._to_device(self._normalised(self.observations)),
             episodes,
         )
 
     def _split(self, rows: NDArray[Any]) -> NDArray[Any]:
         return rows.reshape(self.runs, self.envs, *self.env.observation_shape)
 
-    def _normalised(self, observations: NDArray[Any]) -> Tensor:
+    def _normalised(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         if self.observation_normalizer:
-            return torch.from_numpy(self.observation_normalizer(observations))
-        return torch.from_numpy(observations.astype(np.float32))
+            return self.observation_normalizer(observations)
+        return observations.astype(np.float32)
+
+    def _act(self, observations: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[Any]:
+        if self.device.type == "cpu":
+            return self.policy.act(observations, noise)
+        distribution = self.policy.distribution(self._to_device(observations))
+        actions: NDArray[Any] = distribution.sample(self._to_device(noise)).cpu().numpy()
+        return actions
+
+    def _to_device(self, values: NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
 
     def _count(self, rewards: NDArray[Any], ended: NDArray[Any], step: int, episodes: list[Episode]) -> None:
         self.episodic_returns += rewards

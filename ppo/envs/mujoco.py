@@ -34,10 +34,11 @@ class MujocoVectorEnv(VectorEnv):
         self._seeds = [int(seed) for seed in seeds]
         self.rows = len(self._seeds)
         task = self._task
-        self._sim = Simulation(task.xml, task.frame_skip, task.observation_size, self.rows)
+        self.sim = Simulation(task.xml, task.frame_skip, task.observation_size, self.rows)
+        self.frame_skip = task.frame_skip
         self.observation_shape = (task.observation_size,)
         self.observation_dtype = np.dtype(np.float64)
-        low, high = self._sim.model.actuator_ctrlrange.T.astype(np.float32)
+        low, high = self.sim.model.actuator_ctrlrange.T.astype(np.float32)
         self.action_space = gymnasium.spaces.Box(low, high, dtype=np.float32)
         self._elapsed = np.zeros(self.rows, np.int64)
         self._generators: list[np.random.Generator] = []
@@ -45,11 +46,11 @@ class MujocoVectorEnv(VectorEnv):
     def reset(self) -> NDArray[np.float64]:
         self._generators = [seeding.np_random(seed)[0] for seed in self._seeds]
         self._start_episodes(np.arange(self.rows))
-        return self._sim.observations.copy()
+        return self.sim.observations.copy()
 
     def step(self, actions: NDArray[Any]) -> Transition:
         """In a step without an episode's end, ``final_observations`` is the very array ``observations``."""
-        sim, task = self._sim, self._task
+        sim, task = self.sim, self._task
         if actions.shape != sim.ctrl.shape:
             raise ValueError(f"{self._env_id}: actions have shape {actions.shape}, needed is {sim.ctrl.shape}")
         if not self._generators:
@@ -74,7 +75,7 @@ class MujocoVectorEnv(VectorEnv):
         return Transition(sim.observations.copy(), rewards, terminated, truncated, final_observations)
 
     def _start_episodes(self, ids: NDArray[np.intp]) -> None:
-        sim = self._sim
+        sim = self.sim
         sim.state[ids] = sim.rest_state
         for i in ids:
             sim.motion[i] = self._task.start(self._generators[i], sim.rest)
@@ -88,18 +89,18 @@ class MujocoVectorEnv(VectorEnv):
         return {
             "environment": [self._env_id] * self.rows,
             "generators": [generator_state(generator) for generator in self._generators],
-            "simulation": self._sim.state.copy(),
+            "simulation": self.sim.state.copy(),
             "elapsed": self._elapsed.copy(),
-            "observations": self._sim.observations.copy(),
+            "observations": self.sim.observations.copy(),
         }
 
     def set_state(self, state: State) -> NDArray[np.float64]:
         arrays = {
             # mjSTATE_INTEGRATION: without the solver's warm start, part of it, a continuation is not exact
-            "simulation": self._sim.state,
+            "simulation": self.sim.state,
             "elapsed": self._elapsed,
             # not a function of the simulation alone: derived fields lag by one physics step
-            "observations": self._sim.observations,
+            "observations": self.sim.observations,
         }
         check_state(self._env_id, state, ["generators"], arrays, self.rows)
         limit = self._task.max_episode_steps
@@ -111,4 +112,4 @@ class MujocoVectorEnv(VectorEnv):
         self._generators = generators
         for name, array in arrays.items():
             array[...] = state[name]
-        return self._sim.observations.copy()
+        return self.sim.observations.copy()

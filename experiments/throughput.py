@@ -1,0 +1,196 @@
+"""``make throughput``: how fast training is, beside Stable-Baselines3 and beside the physics alone, in one run.
+
+Machines are noisy, so everything that is compared is measured in turn, block by block, and what is quoted is the median
+of the blocks' ratios. One thread each.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from experiments.protocols import Run
+from experiments.settings import MUJOCO, TABLE1
+from experiments.worker import build
+from ppo.algorithm import OnPolicy
+from ppo.envs.mujoco import MujocoVectorEnv
+from ppo.training import prepare_process
+
+SEEDS = (1, 2, 3)
+BUDGET = 10**9  # never reached
+
+
+def stack_of(environment: str, runs: int) -> OnPolicy:
+    """The first ``runs`` of Table 1's 33 runs in ``environment``; of one run, the clipped one."""
+    planned = [
+        Run(environment, "ppo", name, seed, BUDGET, settings) for name, settings in TABLE1.items() for seed in SEEDS
+    ]
+    chosen = [run for run in planned if run.setting == "clip-0.2"][:1] if runs == 1 else planned[:runs]
+    algorithm = build(chosen)
+    assert isinstance(algorithm, OnPolicy)
+    return algorithm
+
+
+class Recorder:
+    """Notes the simulation's state and controls before each step, so that the physics alone can be run on them."""
+
+    def __init__(self, env: MujocoVectorEnv) -> None:
+        self.env = env
+        self.states: list[Any] = []
+        self.step = env.step
+
+    def __enter__(self) -> "Recorder":
+        def recorded(actions: Any) -> Any:
+            self.states.append((self.env.sim.state.copy(), actions.copy()))
+            return self.step(actions)
+
+        self.env.step = recorded  # type: ignore[method-assign]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.env.step = self.step  # type: ignore[method-assign]
+
+    def physics_seconds(self) -> float:
+        """Time of ``Batch.step`` alone on the recorded states and controls."""
+        sim, frame_skip = self.env.sim, self.env.frame_skip
+        here = sim.state.copy()
+        total = 0.0
+        for state, controls in self.states:
+            sim.state[...] = state
+            sim.ctrl[...] = controls
+            start = time.perf_counter()
+            sim.batch.step(nstep=frame_skip)
+            total += time.perf_counter() - start
+        sim.state[...] = here
+        self.states.clear()
+        return total
+
+
+def sb3_block(environment: str) -> Callable[[], float]:
+    """Seconds per step of one iteration of Stable-Baselines3's PPO with the same settings."""
+    import gymnasium
+    from stable_baselines3 import PPO
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    env = VecNormalize(DummyVecEnv([lambda: gymnasium.make(environment)]), gamma=MUJOCO.gamma)
+    model = PPO(
+        "MlpPolicy",
+        env,
+        learning_rate=MUJOCO.learning_rate,
+        n_steps=MUJOCO.num_steps,
+        batch_size=MUJOCO.minibatch_size,
+        n_epochs=MUJOCO.update_epochs,
+        max_grad_norm=MUJOCO.max_grad_norm,
+        vf_coef=MUJOCO.vf_coef,
+        policy_kwargs={"net_arch": [64, 64]},
+        seed=1,
+        device="cpu",
+    )
+
+    def block() -> float:
+        start = time.perf_counter()
+        model.learn(MUJOCO.num_steps, reset_num_timesteps=False)
+        return (time.perf_counter() - start) / MUJOCO.num_steps
+
+    return block
+
+
+def measure(environment: str, blocks: int, warmup: int) -> dict[str, list[float]]:
+    """Seconds per environment step, block by block, of each contestant."""
+    warnings.filterwarnings("ignore")
+    sb3, single, stack = sb3_block(environment), stack_of(environment, 1), stack_of(environment, 33)
+    assert isinstance(stack.env, MujocoVectorEnv)
+    for _ in range(warmup):
+        single.iterate()
+    steps = MUJOCO.num_steps
+    names = ("Stable-Baselines3", "stack of 1", "stack of 33", "physics of 33")
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for block in range(blocks + 1):
+        per_step = {"Stable-Baselines3": sb3()}
+        start = time.perf_counter()
+        single.iterate()
+        per_step["stack of 1"] = (time.perf_counter() - start) / steps
+        with Recorder(stack.env) as recorder:
+            start = time.perf_counter()
+            stack.iterate()
+            per_step["stack of 33"] = (time.perf_counter() - start) / (steps * 33)
+            per_step["physics of 33"] = recorder.physics_seconds() / (steps * 33)
+        if block > 0:  # the first warms up
+            for name, value in per_step.items():
+                seconds[name].append(value)
+    return seconds
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """Median over the blocks of slow / fast."""
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
+
+
+def loop(environment: str, seconds: float) -> None:
+    """Train a stack of 33 for a while and print its steps per second and its peak memory (run in a process of its own)."""
+    stack = stack_of(environment, 33)
+    stack.iterate()
+    start, before = time.perf_counter(), stack.steps_done
+    while time.perf_counter() - start < seconds:
+        stack.iterate()
+    per_second = (stack.steps_done - before) * 33 / (time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(per_second, peak)
+
+
+def workers(environment: str, count: int, seconds: float) -> tuple[float, float]:
+    """Steps per second of ``count`` workers together, and the peak memory of the largest in GiB."""
+    command = [sys.executable, "-m", "experiments.throughput", "--loop", environment, str(seconds)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    lines = [process.communicate()[0].split() for process in processes]
+    return sum(float(line[0]) for line in lines), max(float(line[1]) for line in lines)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="throughput", description=__doc__)
+    parser.add_argument("--environments", nargs="+", default=["HalfCheetah-v4", "Hopper-v4"])
+    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument(
+        "--warmup", type=int, default=5, help="iterations of the single run before anything is measured"
+    )
+    parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    prepare_process()
+    if arguments.loop:
+        loop(arguments.loop[0], float(arguments.loop[1]))
+        return 0
+    console = Console(soft_wrap=True)
+    table = Table("environment", "contestant", "steps/s", "x Stable-Baselines3", "x physics time", box=None)
+    for environment in arguments.environments:
+        seconds = measure(environment, arguments.blocks, arguments.warmup)
+        for name, values in seconds.items():
+            table.add_row(
+                environment,
+                name,
+                f"{1 / statistics.median(values):,.0f}",
+                "" if name == "physics of 33" else f"{ratio(seconds['Stable-Baselines3'], values):.2f}",
+                f"{ratio(values, seconds['physics of 33']):.2f}" if name == "stack of 33" else "",
+            )
+    console.print(table)
+    pairs = [(workers("HalfCheetah-v4", 1, 15), workers("HalfCheetah-v4", 2, 15)) for _ in range(3)]
+    gain = statistics.median(two[0] / one[0] for one, two in pairs)
+    peak = max(two[1] for _, two in pairs)
+    console.print(
+        f"two workers against one, HalfCheetah-v4, stacks of 33: {gain:.2f}x; peak memory of a worker {peak:.2f} GiB"
+    )
+    console.print(f"numpy {np.__version__}, one torch thread per process")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
