@@ -81,7 +81,7 @@ def train(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """Draw the tables and figures."""
-    from analysis.__main__ import main as draw  # analysis reads what experiments wrote, so it is imported here alone
+    from analysis.report import main as draw  # analysis reads what experiments wrote, so it is imported here alone
 
     return draw(["--results", str(arguments.results), "--out", str(arguments.out or arguments.results)])
 

@@ -103,6 +103,7 @@ def film(player: Player, path: Path, seed: int, deterministic: bool) -> float:
     env = _rendering_environment(player.run.environment)
     observation, _ = env.reset(seed=environment_seeds([seed], 1)[0])
     total, step, ended = 0.0, 0, False
+    writer: Any
     with imageio.get_writer(path, fps=env.metadata.get("render_fps", 30)) as writer:
         while not ended:
             writer.append_data(env.render())

@@ -58,7 +58,8 @@ def settings_from_json(kind: type[Settings], data: dict[str, Any]) -> Settings:
     known = {field.name for field in dataclasses.fields(kind)}
     if unknown := sorted(set(data) - known):
         raise ValueError(f"{kind.__name__} has no setting {unknown[0]!r}")
-    return kind(**{name: float(value) if value in ("inf", "-inf") else value for name, value in data.items()})
+    values: dict[str, Any] = {name: float(value) if value in ("inf", "-inf") else value for name, value in data.items()}
+    return kind(**values)
 
 
 def table1(profile: Profile) -> Protocol:

@@ -172,7 +172,7 @@ def _entries(runs: Sequence[Run], training: Training, device: str) -> list[dict[
 def _tensorboard_writers(folder: StackFolder, runs: Sequence[Run]) -> list[Any]:
     from torch.utils.tensorboard import SummaryWriter  # seconds to import, and only wanted on request
 
-    return [SummaryWriter(str(folder.path / "tensorboard" / f"{run.setting}_{run.seed}")) for run in runs]  # type: ignore[no-untyped-call]
+    return [SummaryWriter(str(folder.path / "tensorboard" / f"{run.setting}_{run.seed}")) for run in runs]
 
 
 def _log_scalars(writers: Sequence[Any], training: Training, metrics: Metrics) -> None:

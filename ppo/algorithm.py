@@ -96,7 +96,7 @@ class Algorithm(ABC):
         total_timesteps: int,
         device: torch.device | str = "cpu",
     ) -> None:
-        """``env``: num_envs rows for each run. ``settings``, ``seeds``: one per run. ``total_timesteps``: of each run."""
+        """``env``: num_envs rows per run. ``settings``, ``seeds``: one per run. ``total_timesteps``: of each run."""
         for own in settings:
             own.check()
         if len({own.structure() for own in settings}) != 1:

@@ -18,7 +18,6 @@ from torch import Tensor
 from ppo.distributions import Categorical, DiagonalGaussian
 from ppo.seeding import generator, sequence
 
-
 Layers = list[tuple[Tensor, Tensor]]
 """(weights ``[runs, in, out]``, bias ``[runs, 1, out]``) of each layer."""
 
@@ -54,16 +53,19 @@ class TanhMLP:
         activations.append(_linear(activations[-1], *layers[-1]))
         return activations
 
-    def backward(self, layers: Layers, activations: list[Tensor], grad: Tensor, out: Tensor) -> None:
-        """Vector-Jacobian product: ``grad`` ``[runs, batch, outputs]`` into this network's columns of ``out``."""
-        grad_layers = self.layers(out)
+    def backward(self, layers: Layers, activations: list[Tensor], grad: Tensor) -> list[Tensor]:
+        """Vector-Jacobian product: ``grad`` ``[runs, batch, outputs]`` back to this network's columns, in pieces
+        ``[runs, n]`` in their order."""
+        pieces = []
         for index in reversed(range(len(layers))):
-            (weights, _), (grad_weights, grad_bias), inputs = layers[index], grad_layers[index], activations[index]
-            grad_bias.copy_(grad.sum(1, keepdim=True))
-            grad_weights.copy_(_weight_gradient(inputs, grad))
+            inputs = activations[index]
+            pieces += [grad.sum(1), _weight_gradient(inputs, grad).reshape(len(grad), -1)]
             if index > 0:
-                grad = grad * weights.transpose(1, 2) if grad.shape[-1] == 1 else grad.bmm(weights.transpose(1, 2))
-                grad = torch.ops.aten.tanh_backward(grad, inputs)
+                weights = layers[index][0].transpose(1, 2)
+                grad = torch.ops.aten.tanh_backward(
+                    grad * weights if grad.shape[-1] == 1 else grad.bmm(weights), inputs
+                )
+        return pieces[::-1]
 
     def jvp(self, layers: Layers, activations: list[Tensor], tangent: Tensor) -> Tensor:
         """Jacobian-vector product: the change ``[runs, batch, out]`` of the outputs along ``tangent`` ``[runs, P]``."""
@@ -80,6 +82,10 @@ class TanhMLP:
             torch.nn.init.orthogonal_(weights[0], gain, generator=rng)
             bias.zero_()
 
+
+ALIGNMENT = 16
+"""The parameter matrix has a multiple of so many columns, the last ones unused: where a row ends within a vector
+register, kernels compute its end otherwise than its middle, and a run's bits would depend on its place in the stack."""
 
 NARROW = 16
 """Outputs below which MKL's batched product is three times slower than the transposed one."""
@@ -102,9 +108,13 @@ def _weight_gradient(inputs: Tensor, grad: Tensor) -> Tensor:
     return torch.bmm(inputs.transpose(1, 2), grad)
 
 
+_MINUS_ONE = torch.tensor(-1.0)
+
+
 def _tanh_of_linear(inputs: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
     if inputs.device.type == "cpu":  # tanh(x) = 2 sigmoid(2x) - 1 takes 0.4 of the time of PyTorch's tanh on a CPU
-        return torch.baddbmm(bias, inputs, weights, beta=2, alpha=2).sigmoid_().mul_(2).sub_(1)
+        outputs = torch.baddbmm(bias, inputs, weights, beta=2, alpha=2).sigmoid_()
+        return torch.add(_MINUS_ONE, outputs, alpha=2, out=outputs)
     return torch.baddbmm(bias, inputs, weights).tanh_()
 
 
@@ -116,7 +126,7 @@ class _Evaluate(torch.autograd.Function):
         ctx: Any, parameters: Tensor, inputs: Tensor, policy: "ActorCritic", names: Sequence[str]
     ) -> tuple[Tensor, ...]:
         ctx.set_materialize_grads(False)
-        ctx.policy, ctx.names, ctx.shape = policy, names, parameters.shape
+        ctx.policy, ctx.names = policy, names
         activations = [policy.networks[name].forward(policy.layers[name], inputs) for name in names]
         outputs = [own.pop() for own in activations]  # kept in ctx they would hold each other, and the memory, for ever
         ctx.activations = activations
@@ -125,12 +135,16 @@ class _Evaluate(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_log_std: Tensor | None, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
         policy: ActorCritic = ctx.policy
-        out = torch.zeros(ctx.shape, device=policy.parameters.device)
-        for name, activations, grad in zip(ctx.names, ctx.activations, grads, strict=True):
-            if grad is not None:
-                policy.networks[name].backward(policy.layers[name], activations, grad, out)
-        if grad_log_std is not None:
-            out[:, policy.log_std_columns] = grad_log_std.squeeze(1)
+        known = dict(zip(ctx.names, zip(ctx.activations, grads, strict=True), strict=True))
+        pieces: dict[str, list[Tensor]] = {}
+        for name, network in policy.networks.items():
+            activations, grad = known.get(name, (None, None))
+            if grad is None:
+                pieces[name] = [policy.parameters.new_zeros(policy.runs, network.size)]
+            else:
+                pieces[name] = network.backward(policy.layers[name], activations, grad)
+        log_std = torch.zeros_like(policy.log_std) if grad_log_std is None else grad_log_std
+        out = torch.cat([*pieces["actor"], log_std.squeeze(1), *pieces["critic"], policy.padding], dim=1)
         return out, None, None, None
 
 
@@ -151,9 +165,12 @@ class ActorCritic:
     ) -> None:
         """Orthogonal weights: gain sqrt 2 in hidden layers, 0.01 for the policy's head, 1 for the value's (as in
         openai/baselines' ppo2)."""
-        inputs = int(np.prod(observation_shape))
+        self.runs = len(seeds)
+        inputs = math.prod(observation_shape)
         self.discrete = isinstance(action_space, gymnasium.spaces.Discrete)
-        self.action_size = int(action_space.n) if self.discrete else int(np.prod(action_space.shape))
+        self.action_size = int(
+            action_space.n if isinstance(action_space, gymnasium.spaces.Discrete) else math.prod(action_space.shape)
+        )
         actor = TanhMLP((inputs, *hidden, self.action_size), 0)
         free = 0 if self.discrete else self.action_size
         critic = TanhMLP((inputs, *hidden, 1), actor.size + free)
@@ -163,7 +180,8 @@ class ActorCritic:
         """The columns that the action distribution depends on: the policy network and the log-std."""
         self.critic_columns = slice(actor.size + free, actor.size + free + critic.size)
 
-        matrix = torch.zeros(len(seeds), self.critic_columns.stop)
+        padded = -(-self.critic_columns.stop // ALIGNMENT) * ALIGNMENT
+        matrix = torch.zeros(len(seeds), padded)
         gains = [math.sqrt(2)] * len(hidden)
         for row, seed in enumerate(seeds):
             rng = torch.Generator().manual_seed(int(sequence(seed, "initialisation").generate_state(1)[0]))
@@ -174,6 +192,7 @@ class ActorCritic:
         detached = self.parameters.detach()
         self.layers = {name: network.layers(detached) for name, network in self.networks.items()}
         self.log_std = detached[:, self.log_std_columns].unsqueeze(1)
+        self.padding = torch.zeros_like(detached[:, self.critic_columns.stop :])
         if detached.device.type == "cpu":
             self._numpy_layers = [(weights.numpy(), bias.numpy()) for weights, bias in self.layers["actor"]]
             self._numpy_log_std = self.log_std.numpy()
@@ -204,7 +223,8 @@ class ActorCritic:
             hidden = np.tanh(hidden @ weights + bias)
         outputs = hidden @ layers[-1][0] + layers[-1][1]
         if self.discrete:
-            return (outputs + noise).argmax(-1)
+            choices: NDArray[np.int64] = (outputs + noise).argmax(-1)
+            return choices
         actions: NDArray[np.float32] = outputs + np.exp(self._numpy_log_std) * noise
         return actions
 
@@ -219,6 +239,6 @@ class ActorCritic:
 
     def _evaluate(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
         if torch.is_grad_enabled():
-            return _Evaluate.apply(self.parameters, observations, self, names)  # type: ignore[no-any-return]
+            return _Evaluate.apply(self.parameters, observations, self, names)  # type: ignore[no-any-return, no-untyped-call]
         outputs = [self.networks[name].forward(self.layers[name], observations)[-1] for name in names]
         return (self.log_std, *outputs)

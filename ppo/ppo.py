@@ -72,11 +72,11 @@ def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, kl_target: Tensor) -> Tensor:
     return torch.where(kl_target > 0, kl_coef * factor, kl_coef)
 
 
-def value_loss(values: Tensor, batch: Batch, clip_vloss: Tensor) -> Tensor:
-    """L^VF (equation 9): the mean squared error, ``[runs]``; with a finite ``clip_vloss`` the pessimistic one of
+def value_loss(values: Tensor, batch: Batch, clip_vloss: Tensor | None) -> Tensor:
+    """L^VF (equation 9): the mean squared error, ``[runs]``; with ``clip_vloss`` ``[runs, 1]`` the pessimistic one of
     openai/baselines, where the new value may not move further than that from the old."""
     error = (values - batch.returns).square()
-    if torch.isfinite(clip_vloss).any():
+    if clip_vloss is not None:
         clipped = batch.values + (values - batch.values).clamp(-clip_vloss, clip_vloss)
         error = torch.max(error, (clipped - batch.returns).square())
     return error.mean(dim=1)
@@ -104,9 +104,12 @@ class PPO(OnPolicy):
         super().__init__(env, settings, seeds, total_timesteps, device)
         self.learning_rate = self.per_run("learning_rate")
         self.clip_coef = self.per_run("clip_coef")
-        self.clip_vloss = self.per_run("clip_vloss")
+        clips_values = any(own.clip_vloss < math.inf for own in settings)
+        self.clip_vloss = self.per_run("clip_vloss") if clips_values else None
         self.kl_coef = self.per_run("kl_coef")
         self.kl_target = self.per_run("kl_target")
+        self._penalised = any(own.kl_coef > 0 for own in settings)
+        self._entropy_bonus = any(own.ent_coef > 0 for own in settings)
         self._penalty_free = self.kl_coef.squeeze(1) == 0
         self.vf_coef = self.per_run("vf_coef").squeeze(1)
         self.ent_coef = self.per_run("ent_coef").squeeze(1)
@@ -169,14 +172,6 @@ class PPO(OnPolicy):
     def current_clip_coef(self) -> Tensor:
         """epsilon now: ``[runs, 1]``."""
         return self.clip_coef * self.remaining() if self.common.anneal_clip else self.clip_coef
-
-    @property
-    def _penalised(self) -> bool:
-        return any(own.kl_coef > 0 for own in self.settings)
-
-    @property
-    def _entropy_bonus(self) -> bool:
-        return any(own.ent_coef > 0 for own in self.settings)
 
     def state(self) -> dict[str, Any]:
         return {**super().state(), "optimizer": self.optimizer.state(), "kl_coef": self.kl_coef}

@@ -105,6 +105,7 @@ class Collector:
         self.observation_normalizer = observation_normalizer
         self.reward_normalizer = reward_normalizer
         self.device = policy.parameters.device
+        self.action_shape = tuple(env.action_space.shape or ())
         self.episodic_returns = np.zeros((runs, self.envs))
         self.episodic_lengths = np.zeros((runs, self.envs), dtype=np.int64)
         self.diverged = np.zeros(runs, dtype=np.bool_)
@@ -121,8 +122,7 @@ class Collector:
         shape = (steps, self.runs, self.envs)
         observations = np.empty((*shape, *self.env.observation_shape), dtype=np.float32)
         next_observations = np.empty_like(observations) if keep_next else None
-        action_space = self.env.action_space
-        actions = np.empty((*shape, *action_space.shape), dtype=action_space.dtype)
+        actions = np.empty((*shape, *self.action_shape), dtype=self.env.action_space.dtype)
         rewards = np.empty(shape)
         terminated = np.empty(shape, dtype=np.bool_)
         ended = np.empty(shape, dtype=np.bool_)
@@ -133,7 +133,7 @@ class Collector:
             actions[step] = self._act(inputs, noise[step])
             if self.diverged.any():
                 actions[step, self.diverged] = 0
-            transition = self.env.step(actions[step].reshape(self.env.rows, *action_space.shape))
+            transition = self.env.step(actions[step].reshape(self.env.rows, *self.action_shape))
             raw_rewards = transition.rewards.reshape(shape[1:])
             terminated[step] = transition.terminated.reshape(shape[1:])
             ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])

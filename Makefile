@@ -1,0 +1,57 @@
+# `make` lists what there is. Every target installs what it needs into .venv first, and again after the pins change.
+
+PYTHON ?= python3
+PROFILE ?= quick
+JOBS ?= 2
+
+RESULTS := $(if $(filter quick,$(PROFILE)),benchmark,results)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup benchmark test figures lint format types throughput
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED) ## install everything into .venv (PYTHON=python3.12 to choose the Python, 3.11 or newer)
+
+benchmark: $(INSTALLED) ## train every protocol and draw its tables and figures (PROFILE=quick into benchmark/, PROFILE=paper into results/)
+	@code=0; $(BIN)/ppo run all --profile $(PROFILE) --results $(RESULTS) || code=$$?; \
+	if [ $$code -gt 1 ]; then exit $$code; fi; \
+	$(BIN)/ppo report --results $(RESULTS) || exit $$?; \
+	echo; echo "The report: $(CURDIR)/$(RESULTS)/report.html (tables/ and figures/ beside it)"; \
+	exit $$code
+
+test: $(INSTALLED) ## run the tests (JOBS=2 processes)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
+
+figures: $(INSTALLED) ## draw the tables and figures of results/ again
+	$(BIN)/ppo report --results results
+
+lint: $(INSTALLED) ## look for mistakes and for formatting that differs
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: $(INSTALLED) ## format the code and mend what can be mended by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+types: $(INSTALLED) ## check the types, strictly
+	$(BIN)/mypy
+
+throughput: $(INSTALLED) ## measure steps per second beside Stable-Baselines3 and beside the physics alone
+	$(BIN)/python -m experiments.throughput
+
+$(INSTALLED): pyproject.toml constraints.txt
+	@command -v $(PYTHON) >/dev/null || { \
+	  echo "make: there is no $(PYTHON); name a Python of 3.11 or newer: make setup PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) -V 2>&1);" \
+	    "name another: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || $(PYTHON) -m venv --clear .venv || { \
+	  echo "make: $(PYTHON) cannot make a virtual environment (Debian, Ubuntu: apt install python3-venv)" >&2; exit 1; }
+	@echo "installing into .venv (minutes the first time) ..."
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(shell sed -n '/^torch==/p' constraints.txt)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

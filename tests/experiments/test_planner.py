@@ -1,0 +1,129 @@
+"""How runs become stacks, and stacks parts."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from experiments.planner import MAX_STACK, Stack, seconds, shard, stacks
+from experiments.protocols import Run, select, table1
+from experiments.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
+
+PAPER = PROFILES["paper"]
+TABLE1_RUNS = table1(PAPER).runs
+
+
+def runs_of(count, environment="Hopper-v4", **changes):
+    settings = dataclasses.replace(MUJOCO, **changes)
+    return [Run(environment, "ppo", "clip-0.2", seed, 4096, settings) for seed in range(count)]
+
+
+def keys(planned):
+    return sorted(run.key for stack in planned for run in stack.runs)
+
+
+def test_table_1_is_one_stack_of_33_for_each_task():
+    trained = [stack for stack in stacks(TABLE1_RUNS) if stack.runs[0].setting != "untrained"]
+    assert sorted(stack.runs[0].environment for stack in trained) == sorted(ENVIRONMENTS)
+    for stack in trained:
+        assert len(stack.runs) == 33
+        assert {run.environment for run in stack.runs} == {stack.runs[0].environment}
+        assert {run.setting for run in stack.runs} == set(TABLE1)
+
+
+def test_every_run_is_in_exactly_one_stack():
+    assert keys(stacks(TABLE1_RUNS)) == sorted(run.key for run in TABLE1_RUNS)
+
+
+def test_a_run_that_two_protocols_need_is_planned_once():
+    both = [run for protocol in select(["table1", "figure3"], PAPER) for run in protocol.runs]
+    assert keys(stacks(both)) == sorted({run.key for run in both})
+
+
+def test_the_same_runs_give_the_same_stacks():
+    assert stacks(TABLE1_RUNS) == stacks(TABLE1_RUNS)
+
+
+def test_the_order_of_the_runs_does_not_change_what_is_trained_together():
+    def together(planned):
+        return {stack.name for stack in planned}
+
+    assert together(stacks(TABLE1_RUNS)) == together(stacks(TABLE1_RUNS[::-1]))
+
+
+def test_what_cannot_be_trained_in_lockstep_is_apart():
+    alike = runs_of(2)
+    others = [
+        *runs_of(2, num_steps=1024),
+        *runs_of(2, norm_obs=False),
+        *runs_of(2, environment="Swimmer-v4"),
+        *(dataclasses.replace(run, total_timesteps=8192) for run in alike),
+    ]
+    assert sorted(len(stack.runs) for stack in stacks([*alike, *others])) == [2, 2, 2, 2, 2]
+
+
+def test_settings_that_are_floats_may_differ_within_a_stack():
+    swept = [run for rate in (1e-4, 3e-4) for run in runs_of(2, learning_rate=rate)]
+    assert len(stacks(swept)) == 1
+
+
+@pytest.mark.parametrize("count", [MAX_STACK, MAX_STACK + 1, 3 * MAX_STACK])
+def test_no_stack_is_larger_than_the_largest(count):
+    planned = stacks(runs_of(count))
+    assert max(len(stack.runs) for stack in planned) <= MAX_STACK
+    assert len(planned) == -(-count // MAX_STACK)
+    assert len(set(keys(planned))) == count
+
+
+@pytest.mark.parametrize("count", range(1, 9))
+def test_parts_share_the_stacks_out_without_overlap(count):
+    planned = stacks(TABLE1_RUNS, workers=count)
+    parts = [shard(planned, index, count) for index in range(1, count + 1)]
+    assert keys(itertools.chain(*parts)) == keys(planned)
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+@pytest.mark.parametrize(("runs", "workers", "sizes"), [(4, 1, [4]), (4, 2, [2, 2]), (5, 3, [1, 2, 2]), (2, 8, [1, 1])])
+def test_stacks_are_split_where_there_are_fewer_than_workers(runs, workers, sizes):
+    planned = stacks(runs_of(runs), workers)
+    assert sorted(len(stack.runs) for stack in planned) == sizes
+    assert len(set(keys(planned))) == runs
+
+
+def test_nothing_is_split_where_there_are_enough():
+    assert stacks(TABLE1_RUNS, workers=2) == stacks(TABLE1_RUNS, workers=1)
+
+
+def test_no_runs_are_no_stacks():
+    assert stacks([], workers=4) == []
+    assert seconds([], 2) == 0
+
+
+def test_the_longest_stack_comes_first():
+    expected = [stack.seconds for stack in stacks(TABLE1_RUNS, workers=20)]
+    assert expected == sorted(expected, reverse=True)
+
+
+def test_a_stack_is_named_by_its_runs_alone():
+    runs = runs_of(3)
+    assert Stack(tuple(runs)).name == Stack(tuple(runs[::-1])).name
+    assert Stack(tuple(runs)).name != Stack(tuple(runs[:2])).name
+    assert "/" not in Stack((dataclasses.replace(runs[0], environment="ALE/Pong-v5"),)).name
+
+
+def test_more_workers_never_take_longer_and_never_less_than_the_longest_stack():
+    planned = stacks(TABLE1_RUNS)
+    guesses = [seconds(planned, workers) for workers in range(1, 20)]
+    assert guesses == sorted(guesses, reverse=True)
+    assert guesses[0] == pytest.approx(sum(stack.seconds for stack in planned))
+    assert guesses[-1] == max(stack.seconds for stack in planned)
+
+
+def test_a_stack_takes_less_time_than_its_runs_one_by_one():
+    together, alone = stacks(runs_of(33)), [Stack((run,)) for run in runs_of(33)]
+    assert seconds(together, 1) < seconds(alone, 1) / 1.5
+
+
+def test_the_paper_takes_hours_and_the_quick_profile_minutes():
+    assert 1 < seconds(stacks(TABLE1_RUNS), 2) / 3600 < 12
+    assert 1 < seconds(stacks(table1(PROFILES["quick"]).runs), 2) / 60 < 10

@@ -1,0 +1,148 @@
+"""The paper's experiments as data, against the paper's own lists."""
+
+import dataclasses
+import json
+import math
+import subprocess
+import sys
+from collections import Counter
+
+import pytest
+
+from experiments.protocols import PROTOCOLS, Run, select, settings_from_json, settings_to_json, table1
+from experiments.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
+from ppo.ppo import PPOSettings
+
+PAPER = PROFILES["paper"]
+
+TABLE1_IN_PRINT = {  # the printed rows as (epsilon, first beta, d_targ); sec. 6.1: "beta was initialized at 1"
+    "none": (math.inf, 0, 0),
+    "clip-0.1": (0.1, 0, 0),
+    "clip-0.2": (0.2, 0, 0),
+    "clip-0.3": (0.3, 0, 0),
+    "adaptive-kl-0.003": (math.inf, 1, 0.003),
+    "adaptive-kl-0.01": (math.inf, 1, 0.01),
+    "adaptive-kl-0.03": (math.inf, 1, 0.03),
+    "fixed-kl-0.3": (math.inf, 0.3, 0),
+    "fixed-kl-1": (math.inf, 1, 0),
+    "fixed-kl-3": (math.inf, 3, 0),
+    "fixed-kl-10": (math.inf, 10, 0),
+}
+
+
+def test_table_1_is_11_settings_on_7_tasks_with_3_seeds_of_a_million_steps():
+    runs = [run for run in table1(PAPER).runs if run.setting != "untrained"]
+    assert len(runs) == 11 * 7 * 3 == len({(run.environment, run.setting, run.seed) for run in runs})
+    assert set(Counter(run.setting for run in runs).values()) == {21}
+    assert set(Counter(run.environment for run in runs).values()) == {33}
+    assert {run.total_timesteps for run in runs} == {1_000_000}
+    tasks = {"HalfCheetah", "Hopper", "InvertedDoublePendulum", "InvertedPendulum", "Reacher", "Swimmer", "Walker2d"}
+    assert {run.environment for run in runs} == {f"{task}-v4" for task in tasks}
+
+
+def test_the_random_level_is_measured_on_every_task_and_learns_nothing():
+    untrained = [run for run in table1(PAPER).runs if run.setting == "untrained"]
+    assert {(run.environment, run.seed) for run in untrained} == {(env, seed) for env in ENVIRONMENTS for seed in (1, 2, 3)}
+    assert {run.settings.learning_rate for run in untrained} == {0.0}
+
+
+@pytest.mark.parametrize("setting", TABLE1_IN_PRINT)
+def test_each_row_of_table_1_has_the_numbers_in_print(setting):
+    own = TABLE1[setting]
+    assert (own.clip_coef, own.kl_coef, own.kl_target) == TABLE1_IN_PRINT[setting]
+
+
+def test_table_1_has_no_other_rows():
+    assert list(TABLE1) == list(TABLE1_IN_PRINT)
+
+
+@pytest.mark.parametrize("setting", TABLE1_IN_PRINT)
+def test_every_row_has_the_numbers_of_table_3(setting):
+    own = TABLE1[setting]
+    assert own.num_envs * own.num_steps == 2048  # horizon T
+    assert own.learning_rate == 3e-4  # Adam stepsize
+    assert own.update_epochs == 10
+    assert own.minibatch_size == 64
+    assert own.gamma == 0.99
+    assert own.gae_lambda == 0.95
+    assert own.ent_coef == 0  # sec. 6.1: "we don't use an entropy bonus"
+    assert not own.anneal_lr
+    assert not own.anneal_clip
+
+
+def test_figure_3_is_the_clipped_runs_of_table_1():
+    of_table1 = {run.key for run in table1(PAPER).runs if run.setting == "clip-0.2"}
+    (figure3,) = select(["figure3"], PAPER)
+    assert {run.key for run in figure3.runs if run.algorithm == "ppo"} == of_table1
+
+
+def test_figure_2_is_the_first_update_on_hopper():
+    (figure2,) = select(["figure2"], PAPER)
+    assert {(run.environment, run.total_timesteps) for run in figure2.runs} == {("Hopper-v4", 2048)}
+    assert {run.settings for run in figure2.runs} == {MUJOCO}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_keys_are_unique_within_a_protocol(profile):
+    for protocol in select(["all"], PROFILES[profile]):
+        assert len({run.key for run in protocol.runs}) == len(protocol.runs)
+
+
+def test_a_key_tells_every_difference_in_what_is_trained():
+    run = Run("Hopper-v4", "ppo", "x", 1, 2048, MUJOCO)
+    others = [
+        dataclasses.replace(run, environment="Hopper-v5"),
+        dataclasses.replace(run, seed=2),
+        dataclasses.replace(run, total_timesteps=4096),
+        *(
+            dataclasses.replace(run, settings=dataclasses.replace(MUJOCO, **change))
+            for change in ({"clip_coef": 0.3}, {"norm_obs": False}, {"norm_adv": "batch"}, {"minibatch_size": 32})
+        ),
+    ]
+    assert len({run.key, *(other.key for other in others)}) == 1 + len(others)
+
+
+def test_keys_are_the_same_in_another_process():
+    code = (
+        "from experiments.protocols import table1; from experiments.settings import PROFILES;"
+        "print('\\n'.join(run.key for run in table1(PROFILES['quick']).runs))"
+    )
+    command = [sys.executable, "-c", code]
+    elsewhere = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"})
+    assert elsewhere.stdout.split() == [run.key for run in table1(PROFILES["quick"]).runs]
+
+
+@pytest.mark.parametrize("setting", TABLE1)
+def test_settings_survive_strict_json(setting):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    text = json.dumps(settings_to_json(TABLE1[setting]), allow_nan=False)
+    back = settings_from_json(PPOSettings, json.loads(text, parse_constant=refuse))
+    assert back == TABLE1[setting]
+    assert {type(value) for value in dataclasses.asdict(back).values()} <= {int, float, bool, str}
+
+
+def test_a_setting_that_the_algorithm_does_not_have_is_refused():
+    data = {**settings_to_json(MUJOCO), "clip_coff": 0.2}
+    with pytest.raises(ValueError, match="PPOSettings has no setting 'clip_coff'"):
+        settings_from_json(PPOSettings, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("tabel1", "table1"), ("figure", "figure1"), ("al", "all"), ("Table1", "table1")]
+)
+def test_an_unknown_protocol_gets_its_nearest(name, near):
+    with pytest.raises(ValueError, match=f"unknown protocol '{name}'; did you mean .*{near}") as error:
+        select([name], PAPER)
+    assert "\n" not in str(error.value)
+
+
+def test_a_name_like_no_protocol_gets_them_all():
+    with pytest.raises(ValueError, match=f"valid: {', '.join(PROTOCOLS)}, all"):
+        select(["zzz"], PAPER)
+
+
+def test_all_is_every_protocol_once():
+    assert [protocol.name for protocol in select(["figure3", "all"], PAPER)].count("figure3") == 1
+    assert {protocol.name for protocol in select(["all"], PAPER)} == set(PROTOCOLS)

@@ -1,0 +1,125 @@
+"""Adam with a row per run against torch.optim.Adam, one for each run."""
+
+import math
+
+import pytest
+import torch
+
+from ppo.optimizers import Adam
+
+RUNS, SIZE = 3, 48
+RATES = torch.tensor([[1e-2], [3e-4], [0.0]])
+NORMS = torch.tensor([[0.5], [math.inf], [2.0]])
+
+
+def start(seed=0):
+    return torch.randn((RUNS, SIZE), generator=torch.Generator().manual_seed(seed))
+
+
+def loss_of(parameters, step, scale=3.0):
+    """A different badly scaled quadratic at every step: ``[runs]``."""
+    rng = torch.Generator().manual_seed(100 + step)
+    target = torch.randn(parameters.shape[-1], generator=rng)
+    weights = scale * torch.rand(parameters.shape[-1], generator=rng)
+    return (weights * (parameters - target).square()).sum(-1)
+
+
+@pytest.mark.parametrize("eps", [1e-5, 1e-8])
+def test_every_run_is_a_torch_adam_with_its_own_rate_and_clipping(eps):
+    ours = start().requires_grad_()
+    optimizer = Adam(ours, RATES, NORMS, eps=eps)
+    theirs = [row.clone().requires_grad_() for row in start()]
+    references = [torch.optim.Adam([row], lr=rate.item(), eps=eps) for row, rate in zip(theirs, RATES, strict=True)]
+    for step in range(50):
+        scale = 3.0 if step % 2 else 0.02  # gradients above and below the norms
+        norms = optimizer.step(loss_of(ours, step, scale))
+        for row, reference, limit, norm in zip(theirs, references, NORMS, norms, strict=True):
+            reference.zero_grad()
+            loss_of(row, step, scale).backward()
+            before = torch.nn.utils.clip_grad_norm_([row], limit.item())
+            reference.step()
+            torch.testing.assert_close(norm, before, rtol=1e-5, atol=0)
+    torch.testing.assert_close(ours.detach(), torch.stack(theirs).detach(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(ours[2], start()[2]), "a rate of 0 changes nothing"
+    assert (ours[0] - start()[0]).abs().max() > 0.3, "the others moved"
+
+
+def test_a_changed_learning_rate_counts_from_the_next_step():
+    ours, row = start().requires_grad_(), start()[0].clone().requires_grad_()
+    optimizer = Adam(ours, RATES, torch.full((RUNS, 1), math.inf))
+    reference = torch.optim.Adam([row], lr=1e-2, eps=1e-5)
+    for step in range(6):
+        factor = 1 - step / 6
+        optimizer.learning_rate = RATES * factor
+        reference.param_groups[0]["lr"] = 1e-2 * factor
+        optimizer.step(loss_of(ours, step))
+        reference.zero_grad()
+        loss_of(row, step).backward()
+        reference.step()
+    torch.testing.assert_close(ours[0], row, rtol=1e-5, atol=1e-6)
+
+
+def test_only_the_given_columns_change_and_their_gradient_alone_is_clipped():
+    ours = start().requires_grad_()
+    columns = slice(16, 32)
+    optimizer = Adam(ours, RATES, NORMS, columns=columns)
+    row = start()[0][columns].clone().requires_grad_()
+    reference = torch.optim.Adam([row], lr=1e-2, eps=1e-5)
+    for step in range(10):
+        optimizer.step(loss_of(ours, step))
+        rest = start()[0]
+        reference.zero_grad()
+        loss_of(torch.cat([rest[:16], row, rest[32:]]), step).backward()
+        torch.nn.utils.clip_grad_norm_([row], 0.5)
+        reference.step()
+    torch.testing.assert_close(ours[0, columns], row, rtol=1e-5, atol=1e-6)
+    assert torch.equal(ours[:, :16], start()[:, :16])
+    assert torch.equal(ours[:, 32:], start()[:, 32:])
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
+def test_a_run_whose_gradient_is_no_number_leaves_the_others_as_they_are(poison):
+    def train(factor):
+        ours = start().requires_grad_()
+        optimizer = Adam(ours, torch.full((RUNS, 1), 1e-2), NORMS)
+        for step in range(5):
+            factors = torch.tensor([1.0, factor if step == 2 else 1.0, 1.0])
+            optimizer.step(loss_of(ours, step) * factors)
+        return ours.detach()
+
+    healthy, poisoned = train(1.0), train(poison)
+    assert not torch.isfinite(poisoned[1]).any()
+    assert torch.equal(poisoned[[0, 2]], healthy[[0, 2]])
+
+
+def test_a_runs_steps_do_not_depend_on_its_place_in_the_stack():
+    def train(rows):
+        ours = start()[rows].clone().requires_grad_()
+        optimizer = Adam(ours, RATES[rows], NORMS[rows])
+        for step in range(10):
+            optimizer.step(loss_of(ours, step))
+        return ours.detach()
+
+    whole = train([0, 1, 2])
+    for rows in ([0], [1], [2], [2, 0], [1, 2, 0]):
+        assert torch.equal(train(rows), whole[rows]), rows
+
+
+def test_a_restored_optimizer_continues_to_the_bit():
+    def steps(optimizer, parameters, numbers):
+        for step in numbers:
+            optimizer.step(loss_of(parameters, step))
+
+    ours = start().requires_grad_()
+    optimizer = Adam(ours, RATES, NORMS)
+    steps(optimizer, ours, range(7))
+    saved = {name: torch.as_tensor(value).clone() for name, value in optimizer.state().items()}
+    parameters = ours.detach().clone().requires_grad_()
+    steps(optimizer, ours, range(7, 12))
+
+    restored = Adam(parameters, RATES, NORMS)
+    restored.load_state(saved)
+    steps(restored, parameters, range(7, 12))
+    assert torch.equal(parameters, ours)
+    for name, value in restored.state().items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(optimizer.state()[name])), name
