@@ -7,23 +7,19 @@ other experiments.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis.names import UNTRAINED, task
+from experiments.store import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, read_json, read_table
 
-RUN = ["environment", "algorithm", "setting", "seed"]
+RUN = IDENTITY
 """The four columns that name a run."""
 
-EPISODES = [*RUN, "step", "episodic_return", "episodic_length"]
-INTERPOLATION = ["environment", "seed", "interpolation", "kl", "surrogate_cpi", "surrogate_clipped", "surrogate_clip"]
 _TEXT = {"environment", "algorithm", "setting"}
 _RUN_FIELDS = [*RUN, "total_timesteps", "steps_done", "status", "diverged_at"]
 
@@ -62,7 +58,7 @@ def episodes(results: Path, protocol: str) -> pd.DataFrame:
     ended), episodic_return (float64, raw), episodic_length (int32).
     """
     path = results / protocol / "episodes.parquet"
-    frame = _parquet(path, EPISODES)
+    frame = _table(path, EPISODE_COLUMNS)
     if (frame["step"] < 1).any() or (frame["episodic_length"] < 1).any():
         raise ValueError(f"{_label(path)} has an episode with a step or a length below 1")
     ordered: pd.DataFrame = frame.sort_values([*RUN, "step"], kind="stable", ignore_index=True)
@@ -72,7 +68,7 @@ def episodes(results: Path, protocol: str) -> pd.DataFrame:
 def interpolation(results: Path) -> pd.DataFrame:
     """RESULTS/figure2/interpolation.parquet: the surrogates along the line from theta_old (0) to theta (1) and on."""
     path = results / "figure2" / "interpolation.parquet"
-    frame = _parquet(path, INTERPOLATION)
+    frame = _table(path, INTERPOLATION_COLUMNS)
     if frame.isna().any(axis=None):
         raise ValueError(f"{_label(path)} has empty cells")
     return frame.sort_values(["environment", "seed", "interpolation"], kind="stable", ignore_index=True)
@@ -81,13 +77,9 @@ def interpolation(results: Path) -> pd.DataFrame:
 def manifest(results: Path, protocol: str) -> dict[str, Any]:
     """RESULTS/<protocol>/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}."""
     path = results / protocol / "manifest.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise FileNotFoundError(2, "No such file", _label(path)) from None
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{_label(path)} is unreadable: {_one_line(error)}") from error
-    if not isinstance(content, dict) or not isinstance(content.get("runs"), list):
+    _demand(path)
+    content = read_json(path)
+    if not isinstance(content.get("runs"), list):
         raise ValueError(f"{_label(path)} is not a manifest: it has no list of runs")
     if content.get("protocol") != protocol:
         raise ValueError(f"{_label(path)} belongs to protocol {content.get('protocol')!r}, not {protocol!r}")
@@ -110,9 +102,13 @@ def gather(results: Path, protocol: str) -> Data:
         started = (runs["steps_done"] > 0).any()
         # Before the first episode has ended there may be no file yet: that is an early stage, not damage.
         exists = started or (directory / "episodes.parquet").exists()
-        rows = _matched(directory, episodes(results, protocol), runs) if exists else pd.DataFrame(columns=EPISODES)
+        rows = (
+            _matched(directory, episodes(results, protocol), runs)
+            if exists
+            else pd.DataFrame(columns=list(EPISODE_COLUMNS))
+        )
     except (FileNotFoundError, ValueError) as error:
-        return _nothing(protocol, error)
+        return _nothing(protocol, directory, error)
     return Data(protocol, content, runs, rows, None)
 
 
@@ -122,41 +118,34 @@ def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
     try:
         rows = interpolation(results)
     except (FileNotFoundError, ValueError) as error:
-        return _nothing(name, error), None
+        return _nothing(name, results / name, error), None
     try:
         beside = (results / name / "manifest.json").exists()
         content: dict[str, Any] = manifest(results, name) if beside else {"protocol": name, "runs": []}
-        return Data(name, content, _runs_frame(content["runs"]), pd.DataFrame(columns=EPISODES), None), rows
+        return Data(
+            name, content, _runs_frame(content["runs"]), pd.DataFrame(columns=list(EPISODE_COLUMNS)), None
+        ), rows
     except ValueError as error:
-        return _nothing(name, error), None
+        return _nothing(name, results / name, error), None
 
 
-def _nothing(protocol: str, error: Exception) -> Data:
+def _table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    _demand(path)
+    return read_table(path, columns)
+
+
+def _demand(path: Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file", _label(path))
+
+
+def _nothing(protocol: str, directory: Path, error: Exception) -> Data:
     if isinstance(error, FileNotFoundError):
         problem = f"{protocol}: no data ({error.filename} does not exist); `ppo run {protocol}` makes them."
     else:
-        problem = f"{protocol}: the data are unreadable: {error}."
-    return Data(protocol, {}, _runs_frame([]), pd.DataFrame(columns=EPISODES), problem)
-
-
-def _parquet(path: Path, columns: list[str]) -> pd.DataFrame:
-    """The file with exactly these columns (others are dropped), text as str and the rest as numbers."""
-    if not path.exists():
-        raise FileNotFoundError(2, "No such file", _label(path))
-    try:
-        frame: pd.DataFrame = pq.read_table(path).to_pandas()
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise ValueError(f"{_label(path)} is unreadable: {_one_line(error)}") from error
-    missing = [column for column in columns if column not in frame.columns]
-    if missing:
-        raise ValueError(f"{_label(path)} lacks the columns {', '.join(missing)}")
-    frame = frame[columns]
-    for column in columns:
-        if column in _TEXT:
-            frame = frame.astype({column: str})
-        elif not pd.api.types.is_numeric_dtype(frame[column]):
-            raise ValueError(f"{_label(path)}: column {column} does not hold numbers")
-    return frame
+        reason = str(error).replace(str(directory), protocol)  # so that a report reads the same wherever results/ lies
+        problem = f"{protocol}: the data are unreadable: {reason}."
+    return Data(protocol, {}, _runs_frame([]), pd.DataFrame(columns=list(EPISODE_COLUMNS)), problem)
 
 
 def _runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:

@@ -1,1 +1,1 @@
-"""The paper's experiments: what is run (protocols, settings), how (planner, worker, local), and where it is kept (store)."""
+"""The experiments: what is run (protocols, settings), how (planner, worker, local), and where it is kept (store)."""

@@ -92,6 +92,12 @@ def _planned(
     """The protocols, the stacks of this shard that are not finished, and what was found damaged."""
     protocols = select(arguments.protocols, PROFILES[arguments.profile])
     runs = {run.key: run for protocol in protocols if protocol.name != "figure2" for run in protocol.runs}
+    if arguments.environments:
+        planned = {run.environment for run in runs.values()}
+        for name in arguments.environments:
+            if name not in planned:
+                raise ValueError(unknown("environment of these protocols", name, sorted(planned)))
+        runs = {key: run for key, run in runs.items() if run.environment in arguments.environments}
     finished, problems = collecting.finished_runs(arguments.results, mend)
     index, count = arguments.shard
     stacks = planner.shard(planner.stacks(runs.values(), arguments.workers * count), index, count)
@@ -165,6 +171,9 @@ def _parser(algorithm: str) -> Parser:
         )
         command.add_argument(
             "--results", type=Path, default=None, help="default: results, or benchmark for --profile quick"
+        )
+        command.add_argument(
+            "--environments", nargs="+", metavar="ENV", help="only these environments of the protocols"
         )
         command.add_argument(
             "--shard", type=_shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts"

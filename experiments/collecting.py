@@ -67,7 +67,7 @@ def _finished_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
 
 
 def collect(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: dict[str, Finished]) -> None:
-    """Write ``folder``/episodes.parquet and manifest.json: ``about``, and every one of ``runs``, finished or missing."""
+    """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing."""
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder):
         entries = []

@@ -76,7 +76,7 @@ def stacks(runs: Iterable[Run], workers: int = 1) -> list[Stack]:
 
 
 def shard(planned: Sequence[Stack], index: int, count: int) -> list[Stack]:
-    """Part ``index`` (1 ... ``count``) of the stacks: dealt out like cards, so that every part has long and short ones."""
+    """Part ``index`` (1 ... ``count``) of the stacks, dealt out like cards: every part gets long and short ones."""
     return list(planned[index - 1 :: count])
 
 

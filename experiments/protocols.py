@@ -63,7 +63,7 @@ def settings_from_json(kind: type[Settings], data: dict[str, Any]) -> Settings:
 
 
 def table1(profile: Profile) -> Protocol:
-    """Sec. 6.1: 11 surrogate objectives x 7 tasks x seeds, and the random policy that their scores are measured from."""
+    """Sec. 6.1: 11 surrogate objectives x 7 tasks x seeds, and the random policy that scores are measured from."""
     runs = [
         Run(environment, "ppo", setting, seed, profile.total_timesteps, settings)
         for environment in ENVIRONMENTS

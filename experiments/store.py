@@ -16,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from baselines import ALGORITHMS
 from experiments.planner import Stack
@@ -30,6 +32,15 @@ EPISODE_COLUMNS = {
     "step": "int64",
     "episodic_return": "float64",
     "episodic_length": "int32",
+}
+INTERPOLATION_COLUMNS = {
+    "environment": "str",
+    "seed": "int64",
+    "interpolation": "float64",
+    "kl": "float64",
+    "surrogate_cpi": "float64",
+    "surrogate_clipped": "float64",
+    "surrogate_clip": "float64",
 }
 IDENTITY = ["environment", "algorithm", "setting", "seed"]
 
@@ -65,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text())
     except (ValueError, UnicodeDecodeError) as error:
-        raise StoreError(f"{path} is not JSON: {error} (cut short, or from elsewhere)") from error
+        raise StoreError(f"{path} is unreadable: {_one_line(error)}") from error
     if not isinstance(data, dict):
         raise StoreError(f"{path} holds a JSON {type(data).__name__} where an object was expected")
     return data
@@ -124,19 +135,30 @@ def write_episodes(path: Path, frame: pd.DataFrame) -> None:
 
 def read_episodes(path: Path) -> pd.DataFrame:
     """Raises ``StoreError`` if the file is damaged or is not a table of episodes."""
+    return read_table(path, EPISODE_COLUMNS)
+
+
+def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    """``columns`` (name -> type) of a Parquet file. Raises ``StoreError`` if it is damaged or holds something else."""
     try:
-        frame = pd.read_parquet(path)
+        frame: pd.DataFrame = pq.read_table(path).to_pandas()
     except FileNotFoundError:
         raise
-    except Exception as error:  # pyarrow raises many kinds for damaged files
-        raise StoreError(f"{path} is not a readable Parquet file: {str(error).splitlines()[0]}") from error
-    missing = [name for name in EPISODE_COLUMNS if name not in frame.columns]
-    if missing:
-        raise StoreError(f"{path} is not a table of episodes: it has no column {missing[0]!r}")
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise StoreError(f"{path} is unreadable: {_one_line(error)}") from error
+    if missing := [name for name in columns if name not in frame.columns]:
+        raise StoreError(f"{path} lacks the columns {', '.join(missing)}")
+    for name, kind in columns.items():
+        if kind != "str" and not pd.api.types.is_numeric_dtype(frame[name]):
+            raise StoreError(f"{path}: column {name} does not hold numbers")
     try:
-        return frame[list(EPISODE_COLUMNS)].astype(EPISODE_COLUMNS)
+        return frame[list(columns)].astype(columns)
     except (TypeError, ValueError) as error:
-        raise StoreError(f"{path} is not a table of episodes: {str(error).splitlines()[0]}") from error
+        raise StoreError(f"{path} holds other values than it should: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
 
 
 def empty_episodes() -> pd.DataFrame:

@@ -136,7 +136,7 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
 
 
 def loop(environment: str, seconds: float) -> None:
-    """Train a stack of 33 for a while and print its steps per second and its peak memory (run in a process of its own)."""
+    """Train a stack of 33 for a while and print its steps per second and its peak memory, in a process of its own."""
     stack = stack_of(environment, 33)
     stack.iterate()
     start, before = time.perf_counter(), stack.steps_done

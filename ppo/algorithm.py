@@ -68,7 +68,8 @@ class Settings:
 
     def structure(self) -> tuple[tuple[str, Any], ...]:
         """The settings that all runs of a stack share."""
-        return tuple(item for item in dataclasses.asdict(self).items() if not isinstance(item[1], float))
+        own = dataclasses.asdict(self).items()
+        return tuple(item for item in own if item[0] == "adam_eps" or not isinstance(item[1], float))
 
 
 def require(settings: Settings, name: str, holds: bool, right: str) -> None:

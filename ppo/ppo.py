@@ -78,7 +78,8 @@ def value_loss(values: Tensor, batch: Batch, clip_vloss: Tensor | None) -> Tenso
     error = (values - batch.returns).square()
     if clip_vloss is not None:
         clipped = batch.values + (values - batch.values).clamp(-clip_vloss, clip_vloss)
-        error = torch.max(error, (clipped - batch.returns).square())
+        pessimistic = torch.max(error, (clipped - batch.returns).square())
+        error = torch.where(torch.isfinite(clip_vloss), pessimistic, error)  # old + (new - old) is not new to the bit
     return error.mean(dim=1)
 
 

@@ -21,7 +21,7 @@ def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_table1(tmp_path)
     frame = load.episodes(tmp_path, "table1")
-    assert list(frame.columns) == load.EPISODES
+    assert list(frame.columns) == list(load.EPISODE_COLUMNS)
     assert len(frame) == 7 * 12 * 2 * BUDGET // 500
     data = load.gather(tmp_path, "table1")
     assert data.problem is None
@@ -55,7 +55,7 @@ def test_foreign_parquet_is_named(tmp_path: Path) -> None:
     pd.DataFrame({"step": [1]}).to_parquet(path)
     with pytest.raises(ValueError, match="lacks the columns environment"):
         load.episodes(tmp_path, "table1")
-    words = pd.DataFrame({name: ["x"] for name in load.EPISODES})
+    words = pd.DataFrame({name: ["x"] for name in list(load.EPISODE_COLUMNS)})
     words.to_parquet(path)
     with pytest.raises(ValueError, match="column seed does not hold numbers"):
         load.episodes(tmp_path, "table1")
@@ -65,7 +65,7 @@ def test_foreign_parquet_is_named(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", "is unreadable"),
-        ("[]", "is not a manifest"),
+        ("[]", "holds a JSON list"),
         ('{"protocol": "figure3", "profile": "paper", "runs": []}', "belongs to protocol 'figure3'"),
         ('{"protocol": "table1", "profile": "slow", "runs": []}', "names no known profile"),
         ('{"protocol": "table1", "profile": "paper", "runs": [{"seed": 1}]}', "has a run without environment"),

@@ -42,7 +42,9 @@ def test_table_1_is_11_settings_on_7_tasks_with_3_seeds_of_a_million_steps():
 
 def test_the_random_level_is_measured_on_every_task_and_learns_nothing():
     untrained = [run for run in table1(PAPER).runs if run.setting == "untrained"]
-    assert {(run.environment, run.seed) for run in untrained} == {(env, seed) for env in ENVIRONMENTS for seed in (1, 2, 3)}
+    assert {(run.environment, run.seed) for run in untrained} == {
+        (env, seed) for env in ENVIRONMENTS for seed in (1, 2, 3)
+    }
     assert {run.settings.learning_rate for run in untrained} == {0.0}
 
 

@@ -72,8 +72,8 @@ class ConstantReward(gymnasium.Env):
         return np.ones(1, np.float32), 1.0, False, False, {}
 
 
-if "ConstantReward-v0" not in gymnasium.registry:
-    gymnasium.register("ConstantReward-v0", ConstantReward, max_episode_steps=4)
+ENDLESS, ENDLESS_LIMIT = "ConstantReward-v0", 4
+gymnasium.register(ENDLESS, ConstantReward, max_episode_steps=ENDLESS_LIMIT)
 
 
 def perturbed(parameters, scale, seed):

@@ -1,10 +1,12 @@
 """Generalised advantage estimation against tables worked by hand, Stable-Baselines3, and a value known in advance."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.buffers import RolloutBuffer
-from stubs import CONTINUOUS_1, ConstantReward
+from stubs import CONTINUOUS_1, ENDLESS, ENDLESS_LIMIT
 
 from ppo.advantages import gae
 from ppo.envs import make
@@ -97,26 +99,30 @@ def test_a_terminated_steps_next_value_does_not_count(terminal_value):
 
 
 @pytest.mark.parametrize("gamma", [0.5, 0.75])
-def test_the_value_of_an_endless_task_is_learned_through_time_limits_only_if_they_are_bootstrapped(gamma):
-    """Reward 1 for ever is worth 1 / (1 - gamma). With limits of 4 steps taken for terminations, the one state there is
-    has the mean worth of 4, 3, 2 and 1 steps."""
+def test_the_value_of_an_endless_task_is_learned_over_time_limits_only_if_they_are_bootstrapped(gamma):
+    """Reward 1 for ever is worth 1 / (1 - gamma), whatever the time limit. Where limits count as terminations, the
+    value of the one state there is settles where the estimated advantages of its steps have mean 0."""
+    gae_lambda = 0.9
     settings = PPOSettings(
-        num_steps=64, minibatch_size=64, learning_rate=1e-2, gamma=gamma, gae_lambda=0.9, norm_obs=False,
-        norm_reward=False, bootstrap_truncation=True, max_grad_norm=10.0, vf_coef=1.0,
-    )  # fmt: skip
-    limit = 4
-    true_value = 1 / (1 - gamma)
-    cut_value = np.mean([(1 - gamma**left) / (1 - gamma) for left in range(1, limit + 1)])
-    state = torch.ones(1, 1, 1)
-    learned = {}
-    for bootstrap in (True, False):
-        own = PPOSettings(**{**vars(settings), "bootstrap_truncation": bootstrap})
-        ppo = PPO(make("ConstantReward-v0", [1]), [own], [1], 64 * 40)
+        num_steps=64,
+        minibatch_size=64,
+        learning_rate=1e-2,
+        gamma=gamma,
+        gae_lambda=gae_lambda,
+        norm_obs=False,
+        norm_reward=False,
+        max_grad_norm=10.0,
+        vf_coef=1.0,
+    )
+    left = np.arange(1, ENDLESS_LIMIT + 1)  # steps before the limit; (gamma lambda)^j weighs the error j steps on
+    weights = np.cumsum((gamma * gae_lambda) ** (left - 1.0))
+    cut_value = weights.sum() / (weights.sum() - gamma * weights[:-1].sum())
+    expected = {True: 1 / (1 - gamma), False: cut_value}
+    for bootstrap, value in expected.items():
+        own = dataclasses.replace(settings, bootstrap_truncation=bootstrap)
+        ppo = PPO(make(ENDLESS, [1]), [own], [1], 64 * 40)
         for _ in range(40):
             ppo.iterate()
         with torch.no_grad():
-            learned[bootstrap] = ppo.policy.values(state).item()
-    assert ConstantReward is not None
-    assert learned[True] == pytest.approx(true_value, rel=0.03)
-    # the estimate within an episode itself leans on the value of the next state, which is the same state
-    assert learned[False] < true_value - 0.5 * (true_value - cut_value)
+            assert ppo.policy.values(torch.ones(1, 1, 1)).item() == pytest.approx(value, rel=0.03)
+    assert expected[False] < 0.85 * expected[True], "two values that can be told apart"

@@ -1,0 +1,84 @@
+"""The command ``ppo`` as its users have it: in this process, or as a process that can be disturbed."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+
+from experiments.cli import main
+from experiments.store import read_episodes
+
+PATIENCE = 60
+
+
+def train_flags(out, *more, workers=1):
+    """Four short runs: two seeds, two clip ranges. ``more`` comes last and so wins."""
+    flags = ["train", "InvertedPendulum-v4", "--total-timesteps", "8192", "--seeds", "1", "2"]
+    flags += ["--clip-coef", "0.1", "0.2", "--num-steps", "256", "--update-epochs", "2"]
+    return [*flags, "--workers", str(workers), "--out", str(out), *map(str, more)]
+
+
+def train(out, *more, workers=1):
+    """Train in this process (its workers are processes all the same); returns the exit code."""
+    return main(train_flags(out, *more, workers=workers))
+
+
+def begin(argv, prefix=()):
+    """The command as a process of its own."""
+    command = [*prefix, sys.executable, "-m", "experiments", *argv]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def end(process):
+    """What it printed, once it ended; never leaves it running."""
+    try:
+        return process.communicate(timeout=PATIENCE)[0]
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.communicate()[0]
+
+
+def wait_for(happened):
+    """The first true value of ``happened()``."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        if value := happened():
+            return value
+        time.sleep(0.01)
+    raise AssertionError("waited in vain")
+
+
+def stacks_of(out):
+    """The folders of its stacks, by name."""
+    return sorted((Path(out) / "stacks").glob("*"))
+
+
+def working_on(stack):
+    """The process that trains ``stack``, and has saved a checkpoint; None if there is none yet."""
+    try:
+        progress = json.loads((stack / "progress.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return progress["pid"] if (stack / "checkpoint.pt").exists() and progress["state"] == "training" else None
+
+
+def same_episodes(out, other):
+    """Whether both folders hold exactly the same table."""
+    pd.testing.assert_frame_equal(
+        read_episodes(Path(out) / "episodes.parquet"), read_episodes(Path(other) / "episodes.parquet"), check_exact=True
+    )
+    assert (Path(out) / "episodes.parquet").read_bytes() == (Path(other) / "episodes.parquet").read_bytes()
+    return True
+
+
+def files_in(folder):
+    """Every file below ``folder`` with its bytes and when it was written, but for locks."""
+    return {
+        path: (path.read_bytes(), os.stat(path).st_mtime_ns)
+        for path in sorted(Path(folder).rglob("*"))
+        if path.is_file() and path.name != ".lock"
+    }

@@ -1,0 +1,164 @@
+"""The command: bad input is one line and exit code 2, before anything is written; help and plan tell everything."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from baselines import ALGORITHMS
+from experiments.cli import main
+from experiments.flags import field_docs
+
+TRAIN = ["train", "InvertedPendulum-v4", "--out", "out", "--total-timesteps", "64", "--num-steps", "64"]
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "120")
+
+
+def call(*argv):
+    """The exit code, whether it is returned or raised (argparse raises)."""
+    try:
+        return main([str(word) for word in argv])
+    except SystemExit as ending:
+        return ending.code
+
+
+def refused(capsys, *argv):
+    """The one line that says why, after making sure that nothing else happened."""
+    Path("file").touch()
+    assert call(*argv) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("\n") == 1, printed.err
+    assert printed.err.startswith("ppo")
+    assert printed.out == ""
+    assert os.listdir() == ["file"]
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["train", "Hoper-v4", "--out", "out"], "unknown environment 'Hoper-v4'; did you mean Hopper-v4"),
+        ([*TRAIN, "--algorithm", "pop"], "unknown algorithm 'pop'; did you mean ppo"),
+        ([*TRAIN, "--algorithm=zzz"], "unknown algorithm 'zzz'; valid: ppo"),
+        (["plan", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
+        (["run", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
+        (["run", "table1", "figrue3", "--results", "out"], "unknown protocol 'figrue3'; did you mean figure3"),
+        (["status", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
+        (["run", "table1", "--profile", "quik"], "quick"),
+        (["trian", "Hopper-v4"], "train"),
+        ([], "COMMAND"),
+        ([*TRAIN, "--clip-coff", "0.2"], "--clip-coef"),
+        ([*TRAIN, "--learning_rate", "0.1"], "--learning-rate"),
+        ([*TRAIN, "--norm-adv", "batsh"], "batch"),
+    ],
+)
+def test_a_name_that_is_not_there_gets_its_nearest(capsys, argv, said):
+    assert said in refused(capsys, *argv)
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (
+            ["--minibatch-size", "65"],
+            "minibatch_size = 65 cannot be trained: it must be at most num_steps x num_envs = 64",
+        ),
+        (["--minibatch-size", "0"], "minibatch_size = 0 cannot be trained: it must be at least 1"),
+        (["--total-timesteps", "-64"], "total_timesteps = -64"),
+        (["--total-timesteps", "0"], "total_timesteps = 0"),
+        (["--total-timesteps", "65", "--num-envs", "2"], "it must be a positive multiple of num_envs = 2"),
+        (["--total-timesteps", "1e6"], "1e6"),
+        (["--num-steps", "-1"], "num_steps = -1"),
+        (["--num-envs", "0"], "num_envs = 0"),
+        (["--clip-coef", "0"], "clip_coef = 0.0 cannot be trained: it must be greater than 0"),
+        (["--clip-coef", "0.2", "-0.2"], "clip_coef = -0.2"),
+        (["--clip-coef", "nan"], "clip_coef = nan"),
+        (["--learning-rate", "-1"], "learning_rate = -1.0"),
+        (["--learning-rate", "nan"], "learning_rate = nan"),
+        (["--learning-rate", "inf"], "learning_rate = inf"),
+        (["--gamma", "1.5"], "gamma = 1.5 cannot be trained: it must be between 0 and 1"),
+        (["--kl-coef", "-1"], "kl_coef = -1.0"),
+        (["--max-grad-norm", "0"], "max_grad_norm = 0.0"),
+        (["--update-epochs", "0"], "update_epochs = 0"),
+        (["--clip-coef", "small"], "'small'"),
+        (["--clip-coef"], "--clip-coef"),
+        (["--norm-obs", "maybe"], "'maybe' is neither true nor false"),
+        (["--seeds", "-1"], "seed = -1"),
+        (["--seeds", "one"], "'one'"),
+        (["--workers", "0"], "'0' is not a whole number of at least 1"),
+        (["--workers", "two"], "'two'"),
+        (["--checkpoint-interval", "-1"], "-1"),
+        (["--checkpoint-interval", "nan"], "nan"),
+        (["--device", "gpu"], "gpu"),
+        (["--out", "file"], "cannot write results to file"),
+        (["--out", "file/below"], "cannot write results to file/below"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_anything_is_written(capsys, flags, said):
+    assert said in refused(capsys, *TRAIN, *flags)
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "1/0", "1", "a/b", "1/2/3", "-1/2", ""])
+def test_a_shard_that_is_none_is_refused(capsys, shard):
+    assert "is no shard: write i/n" in refused(capsys, "run", "table1", f"--shard={shard}")
+
+
+@pytest.mark.parametrize("argv", [["run", "table1", "--results"], ["train", "Hopper-v4", "--out"]])
+def test_a_folder_that_cannot_be_written_is_refused(capsys, argv):
+    assert "cannot write results to file" in refused(capsys, *argv, "file")
+
+
+@pytest.mark.parametrize("command", [["evaluate"], ["video"]])
+def test_a_path_without_policies_is_refused(capsys, command):
+    assert "there is no nowhere" in refused(capsys, *command, "nowhere")
+
+
+def test_status_of_a_folder_that_is_not_there_is_refused(capsys):
+    assert "there is no results folder nowhere" in refused(capsys, "status", "--results", "nowhere")
+
+
+def test_help_names_every_command(capsys):
+    assert call("--help") == 0
+    text = capsys.readouterr().out
+    for command in ("plan", "run", "status", "train", "evaluate", "video", "report"):
+        assert f"\n    {command} " in text
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_help_of_train_has_every_setting_with_its_docstring(capsys, algorithm):
+    assert call("train", "--help", "--algorithm", algorithm) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    docs = field_docs(ALGORITHMS[algorithm].Settings)
+    for field in dataclasses.fields(ALGORITHMS[algorithm].Settings):
+        assert f"--{field.name.replace('_', '-')} " in text
+        assert " ".join(docs[field.name].split()) in text
+
+
+@pytest.mark.parametrize("command", ["plan", "run", "status", "train", "evaluate", "video", "report"])
+def test_every_command_has_help_of_its_own(capsys, command):
+    assert call(command, "--help") == 0
+    assert f"usage: ppo {command}" in capsys.readouterr().out
+
+
+def test_plan_tells_runs_stacks_steps_and_hours_and_starts_nothing(capsys):
+    assert call("plan", "table1", "--profile", "paper", "--workers", "2") == 0
+    text = capsys.readouterr().out
+    assert "table1: 252 runs" in text  # 11 settings x 7 tasks x 3 seeds, and the untrained policy's 7 x 3
+    assert "HalfCheetah-v4 ppo" in text
+    assert "to train: 252 runs in 14 stacks, 232,050,000 steps" in text  # 231 x 1M + 21 x 50k + nothing else
+    assert " h) with 2 workers" in text
+    assert os.listdir() == []
+
+
+def test_a_plan_of_parts_adds_up_to_the_whole(capsys):
+    def planned(*flags):
+        assert call("plan", "table1", "--profile", "quick", "--workers", "1", *flags) == 0
+        last = capsys.readouterr().out.splitlines()[-1]
+        return int(last.split()[2])
+
+    assert sum(planned("--shard", f"{index}/3") for index in (1, 2, 3)) == planned()

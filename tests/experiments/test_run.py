@@ -1,0 +1,360 @@
+"""Real trainings through the command: recorded whole, continued wherever they stopped, never trained twice."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+
+import pandas as pd
+import pytest
+from commands import begin, end, files_in, same_episodes, stacks_of, train, train_flags, wait_for, working_on
+
+from experiments.store import read_episodes
+
+CLIPPED = {"default", "clip_coef=0.1"}
+CHECKPOINT_ALWAYS = ("--checkpoint-interval", "0")
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A training that nothing disturbed."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    assert train(out, "--tensorboard") == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def interrupted(tmp_path_factory):
+    """The same training, stopped by Ctrl-C in the middle: its folder, exit code and last words."""
+    out = tmp_path_factory.mktemp("interrupted") / "out"
+    process = begin(train_flags(out, *CHECKPOINT_ALWAYS))
+    wait_for(lambda: any(map(working_on, stacks_of(out))))
+    process.send_signal(signal.SIGINT)
+    return out, end(process), process.returncode
+
+
+@pytest.fixture
+def finished(undisturbed, tmp_path):
+    """A copy of the undisturbed training."""
+    return shutil.copytree(undisturbed, tmp_path / "out")
+
+
+@pytest.fixture
+def half_done(interrupted, tmp_path):
+    """A copy of the interrupted training."""
+    return shutil.copytree(interrupted[0], tmp_path / "out")
+
+
+# --- what is recorded
+
+
+def test_four_runs_are_one_stack(undisturbed):
+    (stack,) = stacks_of(undisturbed)
+    assert len(json.loads((stack / "stack.json").read_text())["runs"]) == 4
+
+
+def test_every_episode_of_every_run_is_recorded(undisturbed):
+    table = read_episodes(undisturbed / "episodes.parquet")
+    runs = table.groupby(["environment", "algorithm", "setting", "seed"])
+    assert set(runs.groups) == {("InvertedPendulum-v4", "ppo", name, seed) for name in CLIPPED for seed in (1, 2)}
+    for _, run in runs:
+        # one environment: an episode ends where those before it and itself are done, and at most one is unfinished
+        assert run["step"].tolist() == run["episodic_length"].cumsum().tolist()
+        assert 8192 - 1000 < run["step"].iloc[-1] <= 8192
+        # InvertedPendulum pays 1 a step, and nothing on the step where the pole falls (in -v4: 1)
+        assert ((run["episodic_length"] - run["episodic_return"]).isin([0, 1])).all()
+    first = [run["episodic_length"].tolist() for _, run in runs]
+    assert len({tuple(lengths) for lengths in first}) == 4, "no two runs are the same"
+
+
+def test_the_manifest_says_what_each_run_was(undisturbed):
+    manifest = json.loads((undisturbed / "manifest.json").read_text())
+    assert len(manifest["runs"]) == 4
+    for run in manifest["runs"]:
+        assert run["status"] == "finished"
+        assert run["steps_done"] == run["total_timesteps"] == 8192
+        assert run["diverged_at"] is None
+        assert run["settings"]["clip_coef"] == (0.2 if run["setting"] == "default" else 0.1)
+        assert run["settings"]["num_steps"] == 256
+        assert {"torch", "numpy", "gymnasium", "mujoco", "ale-py", "python"} <= set(run["versions"])
+        assert run["versions"]["mujoco"][0].isdigit()
+        assert run["wall_time"] > 0
+        assert (run["device"], run["threads"], run["stack"]) == ("cpu", 1, 4)
+        assert run["commit"]
+        assert run["machine"]
+
+
+def test_tensorboard_has_the_names_of_the_field(undisturbed):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (stack,) = stacks_of(undisturbed)
+    folders = sorted((stack / "tensorboard").iterdir())
+    assert {folder.name for folder in folders} == {f"{name}_{seed}" for name in CLIPPED for seed in (1, 2)}
+    events = EventAccumulator(str(folders[0]))
+    events.Reload()
+    names = {"policy_loss", "value_loss", "entropy", "approx_kl", "clipfrac", "explained_variance"}
+    wanted = {f"losses/{name}" for name in names}
+    wanted |= {"charts/learning_rate", "charts/episodic_return", "charts/SPS"}
+    assert wanted <= set(events.Tags()["scalars"])
+    assert [event.step for event in events.Scalars("losses/policy_loss")] == list(range(256, 8193, 256))
+
+
+# --- run again
+
+
+def test_what_is_finished_is_not_trained_again(finished):
+    before = {path: content for path, content in files_in(finished).items() if "stacks" in path.parts}
+    table = (finished / "episodes.parquet").read_bytes()
+    assert train(finished) == 0
+    assert {path: content for path, content in files_in(finished).items() if "stacks" in path.parts} == before
+    assert (finished / "episodes.parquet").read_bytes() == table
+
+
+def test_a_new_seed_trains_the_new_runs_alone_and_keeps_the_old(finished, undisturbed):
+    assert train(finished, "--seeds", "3") == 0
+    new = [stack for stack in stacks_of(finished) if not (undisturbed / "stacks" / stack.name).exists()]
+    assert [len(json.loads((stack / "stack.json").read_text())["runs"]) for stack in new] == [2]
+    table = read_episodes(finished / "episodes.parquet")
+    assert set(table["seed"]) == {1, 2, 3}
+    old = table[table["seed"] != 3].reset_index(drop=True)
+    pd.testing.assert_frame_equal(old, read_episodes(undisturbed / "episodes.parquet"), check_exact=True)
+
+
+# --- stopped and killed
+
+
+def test_ctrl_c_stops_cleanly(interrupted):
+    _, said, code = interrupted
+    assert code == 130
+    assert "the same command continues" in said
+    assert "Traceback" not in said
+    assert "failed" not in said
+
+
+def test_after_ctrl_c_the_same_command_finishes_to_the_same_bytes(half_done, undisturbed):
+    assert train(half_done) == 0
+    (stack,) = stacks_of(half_done)
+    assert "continuing at step" in (stack / "log.txt").read_text()
+    assert same_episodes(half_done, undisturbed)
+
+
+def test_ctrl_c_at_the_very_start_is_no_failure(tmp_path):
+    process = begin(train_flags(tmp_path / "out"))
+    wait_for(lambda: stacks_of(tmp_path / "out"))
+    process.send_signal(signal.SIGINT)
+    said = end(process)
+    assert process.returncode == 130
+    assert "failed" not in said
+    assert "Traceback" not in said
+
+
+def test_a_killed_worker_is_named_the_others_finish_and_the_rest_continues(tmp_path, undisturbed, capfd):
+    out = tmp_path / "out"
+    process = begin(train_flags(out, *CHECKPOINT_ALWAYS, workers=2))
+    victim = wait_for(lambda: next(filter(working_on, stacks_of(out)), None))
+    (pid := working_on(victim)) and subprocess.run(["kill", "-9", str(pid)], check=True)
+    said = end(process)
+    assert process.returncode == 1
+    assert f"failed: {victim.name}: its process was killed by SIGKILL" in said
+    survivors = [stack for stack in stacks_of(out) if stack != victim]
+    assert [(stack / "manifest.json").exists() for stack in survivors] == [True]
+    assert train(out, workers=2) == 0
+    assert same_episodes(out, undisturbed)
+    assert "continuing at step" in (victim / "log.txt").read_text(), "what the killed worker had done was trained again"
+
+
+def test_two_commands_on_the_same_folder_at_once_do_no_harm(tmp_path, undisturbed):
+    processes = [begin(train_flags(tmp_path / "out")) for _ in range(2)]
+    said = [end(process) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert not any("Traceback" in text for text in said), said
+    assert same_episodes(tmp_path / "out", undisturbed)
+    runs = json.loads((tmp_path / "out" / "manifest.json").read_text())["runs"]
+    assert [run["status"] for run in runs] == ["finished"] * 4
+
+
+HOLD = """
+import sys, time, pathlib
+from experiments.store import locked
+with locked(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(1.5)
+"""
+
+
+def test_a_command_that_finds_the_table_being_written_waits_or_says_so(finished, capsys):
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(finished)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    code = train(finished)
+    holder.communicate()
+    assert code == 0 or capsys.readouterr().err.count("\n") == 1
+
+
+# --- damage
+
+
+def test_damaged_and_foreign_checkpoints_are_named_set_aside_and_trained_again(half_done, undisturbed):
+    (stack,) = stacks_of(half_done)
+    whole = (stack / "checkpoint.pt").read_bytes()
+    (stack / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
+    (stack / "checkpoint.pt.previous").write_bytes(b"PK\x03\x04 a checkpoint of some other program")
+    assert train(half_done) == 0
+    log = (stack / "log.txt").read_text()
+    assert f"{stack / 'checkpoint.pt'} is damaged" in log
+    assert "set aside as checkpoint.pt.damaged-1" in log
+    assert "set aside as checkpoint.pt.previous.damaged-1" in log
+    assert "Traceback" not in log
+    assert (stack / "checkpoint.pt.damaged-1").read_bytes() == whole[: len(whole) // 2]
+    assert same_episodes(half_done, undisturbed)
+
+
+def test_the_checkpoint_before_serves_where_the_last_is_damaged(half_done, undisturbed):
+    (stack,) = stacks_of(half_done)
+    whole = (stack / "checkpoint.pt").read_bytes()
+    shutil.copy(stack / "checkpoint.pt", stack / "checkpoint.pt.previous")
+    (stack / "checkpoint.pt").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert train(half_done) == 0
+    assert "continuing at step" in (stack / "log.txt").read_text()
+    assert same_episodes(half_done, undisturbed)
+
+
+def test_a_damaged_list_of_runs_is_named_and_mended(half_done, undisturbed):
+    (stack,) = stacks_of(half_done)
+    (stack / "stack.json").write_text('{"runs": [')
+    assert train(half_done) == 0
+    assert (stack / "stack.json.damaged-1").exists()
+    assert same_episodes(half_done, undisturbed)
+
+
+def test_damaged_results_are_named_set_aside_and_made_again(finished, undisturbed, capsys):
+    (stack,) = stacks_of(finished)
+    (finished / "episodes.parquet").write_bytes((finished / "episodes.parquet").read_bytes()[:-9])
+    (stack / "manifest.json").write_text('{"runs": [{"seed"')
+    assert train(finished) == 0
+    said = capsys.readouterr().out
+    assert f"{finished / 'episodes.parquet'} is not a readable Parquet file" in said
+    assert "set aside as episodes.parquet.damaged-1" in said
+    assert f"{stack / 'manifest.json'} is not JSON" in said
+    assert "set aside as manifest.json.damaged-1" in said
+    assert same_episodes(finished, undisturbed)
+
+
+@pytest.mark.parametrize("foreign", ["{}", '{"runs": 3}', "[]", "{", '{"runs": [{"seed": 1}]}'])
+@pytest.mark.parametrize("with_table", [True, False])
+def test_a_foreign_manifest_is_named_and_set_aside(finished, undisturbed, capsys, foreign, with_table):
+    (finished / "manifest.json").write_text(foreign)
+    if not with_table:
+        (finished / "episodes.parquet").unlink()
+    assert train(finished) == 0
+    assert str(finished / "manifest.json") in capsys.readouterr().out
+    assert (finished / "manifest.json.damaged-1").read_text() == foreign
+    assert same_episodes(finished, undisturbed)
+
+
+def test_a_posted_progress_that_is_foreign_does_no_harm(finished):
+    (stack,) = stacks_of(finished)
+    (stack / "manifest.json").unlink()
+    for path in (finished / "manifest.json", finished / "episodes.parquet"):
+        path.unlink()
+    (stack / "progress.json").write_text('{"steps": "all"}')
+    assert train(finished) == 0
+
+
+# --- a full disk, as the limit on the size of a file that a process may write
+
+
+@pytest.mark.parametrize("kilobytes", [100, 4])  # too small for a checkpoint; too small for the list of runs
+def test_a_full_disk_is_said_and_loses_nothing(finished, undisturbed, kilobytes):
+    more = ["--seeds", "1", "2", "3", "4", "5", "6", "7"]
+    command = train_flags(finished, *more)
+    process = begin(command, prefix=["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "bash"])
+    said = end(process)
+    assert process.returncode in (1, 2), said
+    assert "Traceback" not in said, said
+    assert "File too large" in said  # what the system says of that limit; of a disk it says "No space left on device"
+    table = read_episodes(finished / "episodes.parquet")
+    old = table[table["seed"] <= 2].reset_index(drop=True)
+    pd.testing.assert_frame_equal(old, read_episodes(undisturbed / "episodes.parquet"), check_exact=True)
+    assert not list(finished.rglob("*.writing"))
+
+
+# --- protocols
+
+TINY = """
+import dataclasses, sys
+from experiments import cli, protocols, settings
+protocols.ENVIRONMENTS = ("InvertedPendulum-v4",)
+protocols.FIGURE2_SEEDS = (1, 2)
+settings.PROFILES["quick"] = dataclasses.replace(
+    settings.PROFILES["quick"], seeds=(1, 2), total_timesteps=512, untrained_timesteps=256
+)
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+def tiny(*argv):
+    """The command with a profile of seconds, on one task, in a process of its own."""
+    command = [sys.executable, "-c", textwrap.dedent(TINY), *argv]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory):
+    """``ppo run all`` of the tiny profile: its folder and what it printed."""
+    results = tmp_path_factory.mktemp("benchmark") / "results"
+    ran = tiny("run", "all", "--profile", "quick", "--workers", "1", "--results", str(results))
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    return results, ran.stdout
+
+
+def test_all_protocols_are_gathered(benchmark):
+    results, _ = benchmark
+    table1 = read_episodes(results / "table1" / "episodes.parquet")
+    assert len(table1.groupby(["setting", "seed"])) == 12 * 2  # 11 settings and the untrained policy
+    manifest = json.loads((results / "table1" / "manifest.json").read_text())
+    assert (manifest["protocol"], manifest["profile"]) == ("table1", "quick")
+    assert {run["status"] for run in manifest["runs"]} == {"finished"}
+    assert len(manifest["runs"]) == 24
+
+
+def test_what_two_protocols_need_is_trained_once(benchmark):
+    results, said = benchmark
+    assert "to train: 24 runs in 2 stacks" in said
+    trained = [len(json.loads((stack / "stack.json").read_text())["runs"]) for stack in stacks_of(results)]
+    assert sorted(trained) == [2, 22]
+    table1 = read_episodes(results / "table1" / "episodes.parquet")
+    shared = table1[table1["setting"] == "clip-0.2"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(read_episodes(results / "figure3" / "episodes.parquet"), shared, check_exact=True)
+
+
+def test_figure_2_is_measured(benchmark):
+    results, _ = benchmark
+    table = pd.read_parquet(results / "figure2" / "interpolation.parquet")
+    assert set(table["seed"]) == {1, 2}
+    at_start = table[table["interpolation"] == 0]
+    assert at_start["kl"].abs().max() < 1e-6
+    assert at_start["surrogate_clip"].abs().max() < 1e-5  # standardised advantages: every surrogate starts at 0
+    at_end = table[table["interpolation"] == 1]
+    assert (at_end["kl"] > 0).all()
+    assert (at_end["surrogate_clip"] > 0).all()
+    assert (table["surrogate_clip"] <= table[["surrogate_cpi", "surrogate_clipped"]].min(axis=1) + 1e-6).all()
+
+
+def test_run_again_trains_nothing_and_report_builds_on_it(benchmark):
+    results, _ = benchmark
+    again = tiny("run", "all", "--profile", "quick", "--workers", "1", "--results", str(results))
+    assert again.returncode == 0
+    assert "to train: 0 runs in 0 stacks" in again.stdout
+    assert tiny("status", "--results", str(results)).stdout.startswith("figure2: 2 of 2 runs finished, 0 diverged")
+    report = tiny("report", "--results", str(results))
+    assert report.returncode == 0, report.stderr
+    assert f"wrote {results / 'report.html'}" in report.stdout
+    assert (results / "tables" / "table1.md").stat().st_size > 0
+    assert (results / "figures" / "figure2.png").exists()
