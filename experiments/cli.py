@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 from rich.console import Console
 
 from baselines import ALGORITHMS
@@ -14,7 +15,7 @@ from experiments import collecting, evaluation, interpolation, local, planner, s
 from experiments.flags import add_settings, sweep
 from experiments.protocols import PROTOCOLS, Protocol, Run, select, unknown
 from experiments.settings import PROFILES
-from experiments.store import StoreError, read_json, runs_from_json, writable
+from experiments.store import BusyError, read_json, runs_from_json, writable
 from ppo.algorithm import SettingsError
 from ppo.envs import make
 
@@ -38,6 +39,9 @@ def plan(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what the protocols still miss, and gather their episodes."""
+    _check_device(arguments.device)
+    for protocol in select(arguments.protocols, PROFILES[arguments.profile]):
+        collecting.check_profile(arguments.results / protocol.name, arguments.profile)
     writable(arguments.results)
     protocols, stacks, problems = _planned(arguments, mend=True)
     for problem in problems:
@@ -64,6 +68,7 @@ def train(arguments: argparse.Namespace) -> int:
         for seed in arguments.seeds
     ]
     _check(runs)
+    _check_device(arguments.device)
     out: Path = arguments.out
     writable(out)
     finished, problems = collecting.finished_runs(out, mend=True)
@@ -118,6 +123,13 @@ def _check(runs: Sequence[Run]) -> None:
                 f"total_timesteps = {run.total_timesteps} cannot be spent exactly: "
                 f"it must be a positive multiple of num_envs = {envs}"
             )
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"cannot use device {device!r}: {str(error).splitlines()[0]}") from error
 
 
 def _options(arguments: argparse.Namespace) -> local.Options:
@@ -205,6 +217,14 @@ def _parser(algorithm: str) -> Parser:
     return parser
 
 
+def _flags(parser: argparse.ArgumentParser, command: str) -> list[str]:
+    """The flags that ``command`` knows."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            return [flag for option in action.choices[command]._actions for flag in option.option_strings]
+    return []
+
+
 def _algorithm(argv: Sequence[str]) -> str:
     """The algorithm that is asked for: which settings there are depends on it."""
     first = argparse.ArgumentParser(add_help=False)
@@ -219,12 +239,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, 1 if a stack failed, 2 for bad input, 130 if stopped."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        arguments: Any = _parser(_algorithm(argv)).parse_args(argv)
+        parser = _parser(_algorithm(argv))
+        arguments: Any
+        arguments, rest = parser.parse_known_args(argv)
+        if rest:
+            flags = [flag for flag in _flags(parser, arguments.command) if flag.startswith("--")]
+            raise ValueError(unknown("argument", rest[0], flags))
         if getattr(arguments, "results", True) is None:
             arguments.results = Path("benchmark" if arguments.profile == "quick" else "results")
         return int(arguments.function(arguments))
-    except (ValueError, StoreError) as error:
+    except ValueError as error:
         print(f"ppo: {error}", file=sys.stderr)
         return 2
+    except (BusyError, OSError) as error:
+        print(f"ppo: {error}; what was recorded before is kept", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130

@@ -69,7 +69,8 @@ def _finished_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
 def collect(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: dict[str, Finished]) -> None:
     """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing."""
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
+    with locked(folder, wait=True):
+        _keep_what_is_not_planned(folder, {run.key for run in runs})
         entries = []
         for run in runs:
             own = finished.get(run.key)
@@ -81,6 +82,30 @@ def collect(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: 
             folder / "episodes.parquet", table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
         )
         write_json(folder / "manifest.json", {**about, "runs": entries})
+
+
+def check_profile(folder: Path, profile: str) -> None:
+    """Raises ``StoreError`` if ``folder`` holds results of another profile, which writing there would replace."""
+    path = folder / "manifest.json"
+    held = read_json(path).get("profile") if path.exists() else profile
+    if held != profile:
+        raise StoreError(
+            f"{folder} holds results of the {held} profile: give the {profile} profile another --results folder"
+        )
+
+
+def _keep_what_is_not_planned(folder: Path, planned: set[str]) -> None:
+    """Set the files aside if they hold finished runs that are planned no more (settings changed, say)."""
+    manifest, episodes = folder / "manifest.json", folder / "episodes.parquet"
+    if not (manifest.exists() and episodes.exists()):
+        return
+    try:
+        kept = set(_finished_entries(manifest, read_json(manifest))) <= planned
+    except StoreError:
+        kept = False
+    if not kept:
+        set_aside(manifest, "replaced")
+        set_aside(episodes, "replaced")
 
 
 def _frames(wanted: Iterable[tuple[Run, Finished]]) -> list[pd.DataFrame]:

@@ -73,5 +73,5 @@ class Profile:
 
 PROFILES = {
     "paper": Profile("paper", seeds=(1, 2, 3), total_timesteps=1_000_000, untrained_timesteps=50_000),  # sec. 6.1
-    "quick": Profile("quick", seeds=(1, 2), total_timesteps=40_960, untrained_timesteps=4_096),
+    "quick": Profile("quick", seeds=(1, 2), total_timesteps=30_720, untrained_timesteps=4_096),
 }

@@ -82,14 +82,14 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def set_aside(path: Path) -> Path:
-    """Rename a damaged or foreign file so that it is neither used nor lost; returns its new name."""
+def set_aside(path: Path, why: str = "damaged") -> Path:
+    """Rename a file that cannot be used any more, so that it is not lost either; returns its new name."""
     for number in range(1, 1000):
-        target = path.with_name(f"{path.name}.damaged-{number}")
+        target = path.with_name(f"{path.name}.{why}-{number}")
         if not target.exists():
             path.rename(target)
             return target
-    raise StoreError(f"{path.parent} holds 999 damaged files already: look at them and remove them")
+    raise StoreError(f"{path.parent} holds 999 {why} files already: look at them and remove them")
 
 
 def writable(folder: Path) -> None:
@@ -104,11 +104,12 @@ def writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold ``folder`` for this process. Raises ``BusyError`` while another holds it; a dead process holds nothing."""
+def locked(folder: Path, wait: bool = False) -> Iterator[None]:
+    """Hold ``folder`` for this process; a dead process holds nothing. Raises ``BusyError`` while another holds it, or
+    waits for it."""
     with (folder / ".lock").open("w") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError as error:
             raise BusyError(f"{folder} is being written by another process: wait for it, or stop it") from error
         yield
@@ -187,8 +188,7 @@ class StackFolder:
     def create(self, stack: Stack) -> None:
         """Write what a worker needs to train it."""
         self.path.mkdir(parents=True, exist_ok=True)
-        if not self.stack.exists():
-            write_json(self.stack, {"runs": [run.to_json() for run in stack.runs]})
+        write_json(self.stack, {"runs": [run.to_json() for run in stack.runs]})
 
     def runs(self) -> list[Run]:
         """The stack's runs, in its order. Raises ``StoreError`` for a file that is damaged or asks for the unknown."""

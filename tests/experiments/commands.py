@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from experiments import worker
 from experiments.cli import main
-from experiments.store import read_episodes
+from experiments.store import StackFolder, read_episodes
 
 PATIENCE = 60
 
 
 def train_flags(out, *more, workers=1):
     """Four short runs: two seeds, two clip ranges. ``more`` comes last and so wins."""
-    flags = ["train", "InvertedPendulum-v4", "--total-timesteps", "8192", "--seeds", "1", "2"]
+    flags = ["train", "InvertedPendulum-v4", "--total-timesteps", "6144", "--seeds", "1", "2"]
     flags += ["--clip-coef", "0.1", "0.2", "--num-steps", "256", "--update-epochs", "2"]
     return [*flags, "--workers", str(workers), "--out", str(out), *map(str, more)]
 
@@ -27,9 +28,14 @@ def train(out, *more, workers=1):
     return main(train_flags(out, *more, workers=workers))
 
 
-def begin(argv, prefix=()):
+def train_stack(stack):
+    """What the worker of ``stack`` does, without a process for it; returns its exit code."""
+    return worker.train(StackFolder(stack), "cpu", checkpoint_interval=60, tensorboard=False, stop=False)
+
+
+def begin(argv):
     """The command as a process of its own."""
-    command = [*prefix, sys.executable, "-m", "experiments", *argv]
+    command = [sys.executable, "-m", "experiments", *argv]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 

@@ -13,7 +13,8 @@ from commands import begin, end, files_in, same_episodes, stacks_of, train, trai
 
 from experiments.store import read_episodes
 
-CLIPPED = {"default", "clip_coef=0.1"}
+STEPS = 6144
+SETTINGS = {"num_steps=256,update_epochs=2", "num_steps=256,clip_coef=0.1,update_epochs=2"}
 CHECKPOINT_ALWAYS = ("--checkpoint-interval", "0")
 
 
@@ -63,11 +64,11 @@ def test_four_runs_are_one_stack(undisturbed):
 def test_every_episode_of_every_run_is_recorded(undisturbed):
     table = read_episodes(undisturbed / "episodes.parquet")
     runs = table.groupby(["environment", "algorithm", "setting", "seed"])
-    assert set(runs.groups) == {("InvertedPendulum-v4", "ppo", name, seed) for name in CLIPPED for seed in (1, 2)}
+    assert set(runs.groups) == {("InvertedPendulum-v4", "ppo", name, seed) for name in SETTINGS for seed in (1, 2)}
     for _, run in runs:
         # one environment: an episode ends where those before it and itself are done, and at most one is unfinished
         assert run["step"].tolist() == run["episodic_length"].cumsum().tolist()
-        assert 8192 - 1000 < run["step"].iloc[-1] <= 8192
+        assert STEPS - 1000 < run["step"].iloc[-1] <= STEPS
         # InvertedPendulum pays 1 a step, and nothing on the step where the pole falls (in -v4: 1)
         assert ((run["episodic_length"] - run["episodic_return"]).isin([0, 1])).all()
     first = [run["episodic_length"].tolist() for _, run in runs]
@@ -79,9 +80,9 @@ def test_the_manifest_says_what_each_run_was(undisturbed):
     assert len(manifest["runs"]) == 4
     for run in manifest["runs"]:
         assert run["status"] == "finished"
-        assert run["steps_done"] == run["total_timesteps"] == 8192
+        assert run["steps_done"] == run["total_timesteps"] == STEPS
         assert run["diverged_at"] is None
-        assert run["settings"]["clip_coef"] == (0.2 if run["setting"] == "default" else 0.1)
+        assert run["settings"]["clip_coef"] == (0.1 if "clip_coef=0.1" in run["setting"] else 0.2)
         assert run["settings"]["num_steps"] == 256
         assert {"torch", "numpy", "gymnasium", "mujoco", "ale-py", "python"} <= set(run["versions"])
         assert run["versions"]["mujoco"][0].isdigit()
@@ -96,14 +97,14 @@ def test_tensorboard_has_the_names_of_the_field(undisturbed):
 
     (stack,) = stacks_of(undisturbed)
     folders = sorted((stack / "tensorboard").iterdir())
-    assert {folder.name for folder in folders} == {f"{name}_{seed}" for name in CLIPPED for seed in (1, 2)}
+    assert {folder.name for folder in folders} == {f"{name}_{seed}" for name in SETTINGS for seed in (1, 2)}
     events = EventAccumulator(str(folders[0]))
     events.Reload()
     names = {"policy_loss", "value_loss", "entropy", "approx_kl", "clipfrac", "explained_variance"}
     wanted = {f"losses/{name}" for name in names}
     wanted |= {"charts/learning_rate", "charts/episodic_return", "charts/SPS"}
     assert wanted <= set(events.Tags()["scalars"])
-    assert [event.step for event in events.Scalars("losses/policy_loss")] == list(range(256, 8193, 256))
+    assert [event.step for event in events.Scalars("losses/policy_loss")] == list(range(256, STEPS + 1, 256))
 
 
 # --- run again
