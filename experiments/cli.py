@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,9 +87,9 @@ def train(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """Draw the tables and figures."""
-    from analysis.report import main as draw  # analysis reads what experiments wrote, so it is imported here alone
-
-    return draw(["--results", str(arguments.results), "--out", str(arguments.out or arguments.results)])
+    where = ["--results", str(arguments.results), "--out", str(arguments.out or arguments.results)]
+    # A process of its own: analysis reads what experiments wrote, and nothing here imports it.
+    return subprocess.call([sys.executable, "-m", "analysis", *where])
 
 
 def _planned(

@@ -119,6 +119,11 @@ class Algorithm(ABC):
         self.iteration = 0
         self.diverged_at: list[int | None] = [None] * self.runs
         """Where a run's parameters stopped being numbers: its steps done by then."""
+        self.setup()
+
+    @abstractmethod
+    def setup(self) -> None:
+        """Make the policy and whatever else the algorithm keeps."""
 
     @abstractmethod
     def iterate(self) -> tuple[list[Episode], Metrics]:
@@ -144,23 +149,14 @@ class Algorithm(ABC):
 class OnPolicy(Algorithm):
     """Collect ``num_steps`` steps from every environment, then ``update`` the policy with them (Algorithm 1)."""
 
-    def __init__(
-        self,
-        env: VectorEnv,
-        settings: Sequence[Any],
-        seeds: Sequence[int],
-        total_timesteps: int,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        super().__init__(env, settings, seeds, total_timesteps, device)
-        self.policy = ActorCritic(env.observation_shape, env.action_space, seeds, device=device)
+    def setup(self) -> None:
+        shape = self.env.observation_shape
+        self.policy = ActorCritic(shape, self.env.action_space, self.seeds, device=self.device)
         self.gamma = self._column("gamma")
         self.gae_lambda = self._column("gae_lambda")
-        observation_normalizer = (
-            ObservationNormalizer(self.runs, env.observation_shape) if self.common.norm_obs else None
-        )
+        observation_normalizer = ObservationNormalizer(self.runs, shape) if self.common.norm_obs else None
         reward_normalizer = RewardNormalizer(self.gamma, self.common.num_envs) if self.common.norm_reward else None
-        self.collector = Collector(env, self.policy, self.runs, observation_normalizer, reward_normalizer)
+        self.collector = Collector(self.env, self.policy, self.runs, observation_normalizer, reward_normalizer)
 
     @abstractmethod
     def update(self, batch: Batch) -> Metrics:

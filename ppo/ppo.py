@@ -1,7 +1,7 @@
 """Proximal policy optimisation: the clipped and the KL-penalised surrogates of sections 3 and 4."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,6 @@ from torch import Tensor
 
 from ppo.algorithm import Metrics, OnPolicy, Settings, require
 from ppo.distributions import Categorical, DiagonalGaussian
-from ppo.envs.base import VectorEnv
 from ppo.optimizers import Adam
 from ppo.rollout import Batch
 from ppo.seeding import generator
@@ -94,23 +93,16 @@ class PPO(OnPolicy):
 
     Settings = PPOSettings
 
-    def __init__(
-        self,
-        env: VectorEnv,
-        settings: Sequence[Any],
-        seeds: Sequence[int],
-        total_timesteps: int,
-        device: torch.device | str = "cpu",
-    ) -> None:
-        super().__init__(env, settings, seeds, total_timesteps, device)
+    def setup(self) -> None:
+        super().setup()
         self.learning_rate = self.per_run("learning_rate")
         self.clip_coef = self.per_run("clip_coef")
-        clips_values = any(own.clip_vloss < math.inf for own in settings)
+        clips_values = any(own.clip_vloss < math.inf for own in self.settings)
         self.clip_vloss = self.per_run("clip_vloss") if clips_values else None
         self.kl_coef = self.per_run("kl_coef")
         self.kl_target = self.per_run("kl_target")
-        self._penalised = any(own.kl_coef > 0 for own in settings)
-        self._entropy_bonus = any(own.ent_coef > 0 for own in settings)
+        self._penalised = any(own.kl_coef > 0 for own in self.settings)
+        self._entropy_bonus = any(own.ent_coef > 0 for own in self.settings)
         self._penalty_free = self.kl_coef.squeeze(1) == 0
         self.vf_coef = self.per_run("vf_coef").squeeze(1)
         self.ent_coef = self.per_run("ent_coef").squeeze(1)

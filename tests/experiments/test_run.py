@@ -1,17 +1,36 @@
 """Real trainings through the command: recorded whole, continued wherever they stopped, never trained twice."""
 
+import contextlib
+import dataclasses
+import io
 import json
+import os
+import resource
 import shutil
 import signal
 import subprocess
 import sys
-import textwrap
+import threading
 
 import pandas as pd
 import pytest
-from commands import begin, end, files_in, same_episodes, stacks_of, train, train_flags, wait_for, working_on
+from commands import (
+    begin,
+    end,
+    files_in,
+    same_episodes,
+    stacks_of,
+    train,
+    train_flags,
+    train_stack,
+    wait_for,
+    working_on,
+)
+from rich.console import Console
 
-from experiments.store import read_episodes
+from experiments import cli, local, protocols, settings
+from experiments.planner import Stack
+from experiments.store import StackFolder, read_episodes
 
 STEPS = 6144
 SETTINGS = {"num_steps=256,update_epochs=2", "num_steps=256,clip_coef=0.1,update_epochs=2"}
@@ -146,21 +165,23 @@ def test_after_ctrl_c_the_same_command_finishes_to_the_same_bytes(half_done, und
     assert same_episodes(half_done, undisturbed)
 
 
-def test_ctrl_c_at_the_very_start_is_no_failure(tmp_path):
-    process = begin(train_flags(tmp_path / "out"))
-    wait_for(lambda: stacks_of(tmp_path / "out"))
-    process.send_signal(signal.SIGINT)
-    said = end(process)
-    assert process.returncode == 130
+def test_ctrl_c_at_the_very_start_is_no_failure(tmp_path, capsys):
+    def press():
+        wait_for(lambda: stacks_of(tmp_path / "out"))
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+
+    threading.Thread(target=press).start()
+    assert train(tmp_path / "out") == 130
+    said = capsys.readouterr().out
+    assert "the same command continues" in said
     assert "failed" not in said
-    assert "Traceback" not in said
 
 
 def test_a_killed_worker_is_named_the_others_finish_and_the_rest_continues(tmp_path, undisturbed, capfd):
     out = tmp_path / "out"
     process = begin(train_flags(out, *CHECKPOINT_ALWAYS, workers=2))
     victim = wait_for(lambda: next(filter(working_on, stacks_of(out)), None))
-    (pid := working_on(victim)) and subprocess.run(["kill", "-9", str(pid)], check=True)
+    os.kill(working_on(victim), signal.SIGKILL)
     said = end(process)
     assert process.returncode == 1
     assert f"failed: {victim.name}: its process was killed by SIGKILL" in said
@@ -201,29 +222,44 @@ def test_a_command_that_finds_the_table_being_written_waits_or_says_so(finished,
 # --- damage
 
 
-def test_damaged_and_foreign_checkpoints_are_named_set_aside_and_trained_again(half_done, undisturbed):
+def test_damaged_and_foreign_checkpoints_are_named_set_aside_and_trained_again(half_done, undisturbed, capsys):
     (stack,) = stacks_of(half_done)
     whole = (stack / "checkpoint.pt").read_bytes()
     (stack / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
     (stack / "checkpoint.pt.previous").write_bytes(b"PK\x03\x04 a checkpoint of some other program")
-    assert train(half_done) == 0
-    log = (stack / "log.txt").read_text()
-    assert f"{stack / 'checkpoint.pt'} is damaged" in log
-    assert "set aside as checkpoint.pt.damaged-1" in log
-    assert "set aside as checkpoint.pt.previous.damaged-1" in log
-    assert "Traceback" not in log
+    assert train_stack(stack) == 0
+    said = capsys.readouterr().out
+    assert f"{stack / 'checkpoint.pt'} is damaged" in said
+    assert "set aside as checkpoint.pt.damaged-1" in said
+    assert "set aside as checkpoint.pt.previous.damaged-1" in said
     assert (stack / "checkpoint.pt.damaged-1").read_bytes() == whole[: len(whole) // 2]
-    assert same_episodes(half_done, undisturbed)
+    assert same_episodes(stack, stacks_of(undisturbed)[0])
 
 
-def test_the_checkpoint_before_serves_where_the_last_is_damaged(half_done, undisturbed):
+def test_a_checkpoint_of_another_training_is_named_set_aside_and_not_used(half_done, undisturbed, capsys):
+    (stack,) = stacks_of(half_done)
+    runs = json.loads((stack / "stack.json").read_text())["runs"]
+    for run in runs:
+        run["seed"] += 1
+    (stack / "stack.json").write_text(json.dumps({"runs": runs}))
+    assert train_stack(stack) == 0
+    said = capsys.readouterr().out
+    assert f"{stack / 'checkpoint.pt'} belongs to another training" in said
+    assert "continuing" not in said
+    table, before = (read_episodes(folder / "episodes.parquet") for folder in (stack, undisturbed))
+    pd.testing.assert_frame_equal(  # seed 2 is seed 2, whether 1 or 3 is trained beside it
+        table[table["seed"] == 2].reset_index(drop=True), before[before["seed"] == 2].reset_index(drop=True)
+    )
+
+
+def test_the_checkpoint_before_serves_where_the_last_is_damaged(half_done, undisturbed, capsys):
     (stack,) = stacks_of(half_done)
     whole = (stack / "checkpoint.pt").read_bytes()
     shutil.copy(stack / "checkpoint.pt", stack / "checkpoint.pt.previous")
     (stack / "checkpoint.pt").write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    assert train(half_done) == 0
-    assert "continuing at step" in (stack / "log.txt").read_text()
-    assert same_episodes(half_done, undisturbed)
+    assert train_stack(stack) == 0
+    assert "continuing at step" in capsys.readouterr().out
+    assert same_episodes(stack, stacks_of(undisturbed)[0])
 
 
 def test_a_damaged_list_of_runs_is_named_and_mended(half_done, undisturbed):
@@ -240,9 +276,9 @@ def test_damaged_results_are_named_set_aside_and_made_again(finished, undisturbe
     (stack / "manifest.json").write_text('{"runs": [{"seed"')
     assert train(finished) == 0
     said = capsys.readouterr().out
-    assert f"{finished / 'episodes.parquet'} is not a readable Parquet file" in said
+    assert str(finished / "episodes.parquet") in said
     assert "set aside as episodes.parquet.damaged-1" in said
-    assert f"{stack / 'manifest.json'} is not JSON" in said
+    assert str(stack / "manifest.json") in said
     assert "set aside as manifest.json.damaged-1" in said
     assert same_episodes(finished, undisturbed)
 
@@ -259,27 +295,35 @@ def test_a_foreign_manifest_is_named_and_set_aside(finished, undisturbed, capsys
     assert same_episodes(finished, undisturbed)
 
 
-def test_a_posted_progress_that_is_foreign_does_no_harm(finished):
-    (stack,) = stacks_of(finished)
-    (stack / "manifest.json").unlink()
-    for path in (finished / "manifest.json", finished / "episodes.parquet"):
-        path.unlink()
-    (stack / "progress.json").write_text('{"steps": "all"}')
-    assert train(finished) == 0
+@pytest.mark.parametrize("content", ['{"steps": "all"}', "[]", '{"steps_done": 1', '{"steps_done": "x"}'])
+def test_a_posted_progress_that_is_foreign_does_no_harm(half_done, content, capsys):
+    (stack,) = stacks_of(half_done)
+    (stack / "progress.json").write_text(content)
+    job = local._Job(Stack(tuple(StackFolder(stack).runs())), StackFolder(stack))
+    job.state = "training"
+    local._Display(Console(force_terminal=False), [job]).update()
+    assert stack.name in capsys.readouterr().out
 
 
 # --- a full disk, as the limit on the size of a file that a process may write
 
 
-@pytest.mark.parametrize("kilobytes", [100, 4])  # too small for a checkpoint; too small for the list of runs
-def test_a_full_disk_is_said_and_loses_nothing(finished, undisturbed, kilobytes):
-    more = ["--seeds", "1", "2", "3", "4", "5", "6", "7"]
-    command = train_flags(finished, *more)
-    process = begin(command, prefix=["bash", "-c", f'ulimit -f {kilobytes}; exec "$@"', "bash"])
-    said = end(process)
-    assert process.returncode in (1, 2), said
-    assert "Traceback" not in said, said
-    assert "File too large" in said  # what the system says of that limit; of a disk it says "No space left on device"
+@pytest.fixture
+def disk_of():
+    """Call it with the largest size that a file may have: writing more fails, here and in the workers."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [100_000, 4096])  # too small for a checkpoint; too small for the list of 10 runs
+def test_a_full_disk_is_said_and_loses_nothing(finished, undisturbed, disk_of, size, capsys):
+    disk_of(size)
+    code = train(finished, "--seeds", "1", "2", "3", "4", "5", "6", "7")
+    disk_of(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
+    said = capsys.readouterr()
+    assert code in (1, 2)
+    assert "File too large" in said.out + said.err  # of that limit; a full disk has "No space left on device"
     table = read_episodes(finished / "episodes.parquet")
     old = table[table["seed"] <= 2].reset_index(drop=True)
     pd.testing.assert_frame_equal(old, read_episodes(undisturbed / "episodes.parquet"), check_exact=True)
@@ -288,31 +332,30 @@ def test_a_full_disk_is_said_and_loses_nothing(finished, undisturbed, kilobytes)
 
 # --- protocols
 
-TINY = """
-import dataclasses, sys
-from experiments import cli, protocols, settings
-protocols.ENVIRONMENTS = ("InvertedPendulum-v4",)
-protocols.FIGURE2_SEEDS = (1, 2)
-settings.PROFILES["quick"] = dataclasses.replace(
-    settings.PROFILES["quick"], seeds=(1, 2), total_timesteps=512, untrained_timesteps=256
-)
-sys.exit(cli.main(sys.argv[1:]))
-"""
 
-
-def tiny(*argv):
-    """The command with a profile of seconds, on one task, in a process of its own."""
-    command = [sys.executable, "-c", textwrap.dedent(TINY), *argv]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+def call_each(*commands):
+    """What each command prints, run one after the other; all must succeed."""
+    said = []
+    for argv in commands:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            assert cli.main(list(map(str, argv))) == 0, out.getvalue()
+        said.append(out.getvalue())
+    return said
 
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory):
-    """``ppo run all`` of the tiny profile: its folder and what it printed."""
+    """``ppo run all``, again, ``status`` and ``report``, with a profile of seconds and one task: the folder, and what
+    each printed."""
     results = tmp_path_factory.mktemp("benchmark") / "results"
-    ran = tiny("run", "all", "--profile", "quick", "--workers", "1", "--results", str(results))
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    return results, ran.stdout
+    quick = dataclasses.replace(settings.PROFILES["quick"], seeds=(1, 2), total_timesteps=512, untrained_timesteps=256)
+    run = ["run", "all", "--profile", "quick", "--workers", "1", "--results", results]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(settings.PROFILES, "quick", quick)
+        patch.setattr(protocols, "ENVIRONMENTS", ("InvertedPendulum-v4",))
+        patch.setattr(protocols, "FIGURE2_SEEDS", (1, 2))
+        said = call_each(run, run, ["status", "--results", results], ["report", "--results", results])
+    return results, dict(zip(("run", "again", "status", "report"), said, strict=True))
 
 
 def test_all_protocols_are_gathered(benchmark):
@@ -327,7 +370,7 @@ def test_all_protocols_are_gathered(benchmark):
 
 def test_what_two_protocols_need_is_trained_once(benchmark):
     results, said = benchmark
-    assert "to train: 24 runs in 2 stacks" in said
+    assert "to train: 24 runs in 2 stacks" in said["run"]
     trained = [len(json.loads((stack / "stack.json").read_text())["runs"]) for stack in stacks_of(results)]
     assert sorted(trained) == [2, 22]
     table1 = read_episodes(results / "table1" / "episodes.parquet")
@@ -348,14 +391,20 @@ def test_figure_2_is_measured(benchmark):
     assert (table["surrogate_clip"] <= table[["surrogate_cpi", "surrogate_clipped"]].min(axis=1) + 1e-6).all()
 
 
-def test_run_again_trains_nothing_and_report_builds_on_it(benchmark):
-    results, _ = benchmark
-    again = tiny("run", "all", "--profile", "quick", "--workers", "1", "--results", str(results))
-    assert again.returncode == 0
-    assert "to train: 0 runs in 0 stacks" in again.stdout
-    assert tiny("status", "--results", str(results)).stdout.startswith("figure2: 2 of 2 runs finished, 0 diverged")
-    report = tiny("report", "--results", str(results))
-    assert report.returncode == 0, report.stderr
-    assert f"wrote {results / 'report.html'}" in report.stdout
+def test_run_again_trains_nothing(benchmark):
+    _, said = benchmark
+    assert "to train: 0 runs in 0 stacks, 0 steps" in said["again"]
+    assert "training" not in said["again"].split("to train:")[1]
+
+
+def test_status_counts_what_is_finished(benchmark):
+    _, said = benchmark
+    assert "figure2: 2 of 2 runs finished, 0 diverged" in said["status"]
+    assert "table1: 24 of 24 runs finished" in said["status"]
+
+
+def test_report_builds_on_it(benchmark):
+    results, said = benchmark
+    assert f"wrote {results / 'report.html'}" in said["report"]
     assert (results / "tables" / "table1.md").stat().st_size > 0
     assert (results / "figures" / "figure2.png").exists()

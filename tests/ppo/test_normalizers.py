@@ -144,7 +144,9 @@ def test_a_restored_normaliser_continues_to_the_bit_and_shares_no_memory():
     normalizer, restored = RewardNormalizer(gamma, 2), RewardNormalizer(gamma, 2)
     for step in range(15):
         normalizer(rewards[step], ended)
-    state = {name: np.copy(value) if isinstance(value, np.ndarray) else value for name, value in normalizer.state().items()}
+    state = {
+        name: np.copy(value) if isinstance(value, np.ndarray) else value for name, value in normalizer.state().items()
+    }
     restored.load_state(normalizer.state())
     continued = [normalizer(rewards[step], ended) for step in range(15, 30)]
     for name, value in restored.state().items():

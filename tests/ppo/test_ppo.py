@@ -26,7 +26,9 @@ def column(*values):
 def ppo_of(settings, action_space=CONTINUOUS_3, noise=0.1, total_timesteps=10_000):
     """A stack in an environment that ends episodes at once, its weights moved off their special first values."""
     envs = settings[0].num_envs
-    ppo = PPO(ScriptedEnv([7] * len(settings) * envs, action_space), settings, range(1, len(settings) + 1), total_timesteps)
+    ppo = PPO(
+        ScriptedEnv([7] * len(settings) * envs, action_space), settings, range(1, len(settings) + 1), total_timesteps
+    )
     with torch.no_grad():
         ppo.policy.parameters.copy_(perturbed(ppo.policy.parameters, noise, seed=1))
     return ppo

@@ -1,0 +1,229 @@
+"""A trained policy plays as it was trained: with its own observation normaliser, and the noise that was asked for."""
+
+import dataclasses
+
+import gymnasium
+import imageio.v2 as imageio
+import numpy as np
+import pytest
+import torch
+from commands import train_stack
+
+from experiments import evaluation
+from experiments.cli import main
+from experiments.planner import Stack
+from experiments.protocols import Run
+from experiments.settings import MUJOCO
+from experiments.store import StackFolder, StoreError
+from ppo import checkpoint
+from ppo.seeding import environment_seeds
+
+SHORT = dataclasses.replace(MUJOCO, num_steps=512, update_epochs=2)
+PLAIN = dataclasses.replace(SHORT, norm_obs=False)
+
+
+def trained(out, environment, settings, seeds=(1, 2)):
+    """A folder as `ppo train` leaves it, with one short stack."""
+    stack = Stack(tuple(Run(environment, "ppo", "short", seed, 1024, settings) for seed in seeds))
+    folder = StackFolder(out / "stacks" / stack.name)
+    folder.create(stack)
+    assert train_stack(folder.path) == 0
+    return out
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def hopper(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("hopper"), "Hopper-v4", SHORT)
+
+
+@pytest.fixture(scope="module")
+def cartpole(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("cartpole"), "CartPole-v1", PLAIN, seeds=(1,))
+
+
+@pytest.fixture(scope="module")
+def pendulum(tmp_path_factory):
+    """Its episodes are short: a frame drawn without a graphics card takes most of a second."""
+    return trained(tmp_path_factory.mktemp("pendulum"), "InvertedPendulum-v4", PLAIN, seeds=(1,))
+
+
+def by_hand(folder, row, environment, episodes, seed, deterministic, normalise=True):
+    """Returns of a plain Gymnasium loop: the network's layers and the normaliser taken from the checkpoint itself."""
+    (path,) = folder.glob("stacks/*/checkpoint.pt")
+    algorithm = checkpoint.load(path)["algorithm"]
+    player = evaluation.players(folder)[row]
+    layers = [(w[0].detach().numpy(), b[0].detach().numpy()) for w, b in player.policy.layers["actor"]]
+    np.testing.assert_array_equal(player.policy.parameters[0].detach(), algorithm["parameters"][row])
+    statistics = algorithm["collector"]["observation_normalizer"]
+    env = gymnasium.make(environment)
+    seeds = environment_seeds([seed], episodes)
+    returns = []
+    for episode in range(episodes):
+        observation, _ = env.reset(seed=seeds[episode])
+        total, step, ended = 0.0, 0, False
+        while not ended:
+            hidden = np.asarray(observation, dtype=np.float64)
+            if statistics and normalise:
+                mean, var = statistics["mean"][row], statistics["var"][row]
+                hidden = np.clip((hidden - mean) / np.sqrt(var + 1e-8), -10, 10)
+            hidden = hidden.astype(np.float32)
+            for number, (weights, bias) in enumerate(layers):
+                hidden = hidden @ weights + bias.reshape(-1)
+                hidden = np.tanh(hidden) if number < len(layers) - 1 else hidden
+            noise = player.policy.draw_noise([seed], step, 1, episodes)[0, 0, episode]
+            if isinstance(env.action_space, gymnasium.spaces.Discrete):
+                action = int(np.argmax(hidden if deterministic else hidden + noise))
+            else:
+                std = np.exp(player.policy.log_std[0].detach().numpy().reshape(-1))
+                action = hidden if deterministic else hidden + std * noise
+            observation, reward, terminated, truncated, _ = env.step(action)
+            total, step, ended = total + float(reward), step + 1, terminated or truncated
+        returns.append(total)
+    env.close()
+    return np.array(returns)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+@pytest.mark.parametrize("row", [0, 1])
+def test_returns_are_those_of_a_plain_loop(hopper, row, deterministic):
+    player = evaluation.players(hopper)[row]
+    returns = evaluation.play(player, 3, seed=9, deterministic=deterministic)
+    np.testing.assert_allclose(returns, by_hand(hopper, row, "Hopper-v4", 3, 9, deterministic), rtol=1e-3)
+
+
+def test_a_policy_of_discrete_actions_plays_too(cartpole):
+    (player,) = evaluation.players(cartpole)
+    for deterministic in (False, True):
+        returns = evaluation.play(player, 4, seed=3, deterministic=deterministic)
+        np.testing.assert_array_equal(returns, by_hand(cartpole, 0, "CartPole-v1", 4, 3, deterministic))
+
+
+def test_the_same_seed_plays_the_same_and_another_does_not(hopper):
+    player = evaluation.players(hopper)[0]
+    first, again, other = (evaluation.play(player, 3, seed, deterministic=False) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+def test_the_most_likely_actions_are_not_the_sampled_ones(hopper):
+    player = evaluation.players(hopper)[0]
+    assert not np.array_equal(evaluation.play(player, 3, 1, True), evaluation.play(player, 3, 1, False))
+
+
+def test_the_observation_normaliser_is_used(hopper):
+    player = evaluation.players(hopper)[0]
+    without = dataclasses.replace(player, normalizer=None)
+    assert not np.allclose(evaluation.play(player, 3, 1, True), evaluation.play(without, 3, 1, True))
+    plain = by_hand(hopper, 0, "Hopper-v4", 3, 1, deterministic=True, normalise=False)
+    np.testing.assert_allclose(evaluation.play(without, 3, 1, True), plain, rtol=1e-3)
+
+
+def test_a_training_without_normaliser_plays_without(cartpole):
+    assert evaluation.players(cartpole)[0].normalizer is None
+
+
+@pytest.mark.parametrize("which", ["hopper", "cartpole"])
+def test_an_exported_policy_plays_the_same(which, request, tmp_path):
+    player = evaluation.players(request.getfixturevalue(which))[0]
+    evaluation.export(player, tmp_path / "policy.pt")
+    (back,) = evaluation.players(tmp_path / "policy.pt")
+    assert back.run == player.run
+    assert torch.equal(back.policy.parameters, player.policy.parameters)
+    np.testing.assert_array_equal(evaluation.play(back, 2, 5, False), evaluation.play(player, 2, 5, False))
+    assert (tmp_path / "policy.pt").stat().st_size < 200_000
+
+
+def test_a_stacks_folder_and_a_checkpoint_hold_the_same_policies(hopper):
+    (stack,) = hopper.glob("stacks/*")
+    for path in (stack, stack / "checkpoint.pt"):
+        assert [player.run for player in evaluation.players(path)] == [
+            player.run for player in evaluation.players(hopper)
+        ]
+
+
+def test_a_folder_without_policies_is_refused_by_name(tmp_path):
+    with pytest.raises(StoreError, match="holds no trained policy") as error:
+        evaluation.players(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+# --- the commands
+
+
+def refused(capsys, *argv):
+    assert main(list(map(str, argv))) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    return said
+
+
+def test_evaluate_prints_a_line_for_every_policy(hopper, capsys):
+    assert main(["evaluate", str(hopper), "--episodes", "2", "--seed", "9"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 3
+    returns = evaluation.play(evaluation.players(hopper)[0], 2, 9, deterministic=False)
+    assert lines[1].split()[:6] == ["Hopper-v4", "ppo", "short", "1", "2", f"{returns.mean():,.1f}"]
+
+
+def test_evaluate_takes_the_policies_that_are_asked_for(hopper, capsys):
+    assert main(["evaluate", str(hopper), "--episodes", "1", "--run-seed", "2"]) == 0
+    assert [line.split()[3] for line in capsys.readouterr().out.splitlines()[1:]] == ["2"]
+
+
+def test_a_policy_that_is_not_there_gets_the_ones_that_are(hopper, capsys):
+    assert "setting/seed there: short/1, short/2" in refused(capsys, "evaluate", hopper, "--run-seed", "7")
+    assert "setting/seed there: short/1, short/2" in refused(capsys, "evaluate", hopper, "--setting", "long")
+
+
+@pytest.mark.parametrize("episodes", ["0", "-1"])
+def test_no_episodes_are_refused(hopper, capsys, episodes):
+    try:
+        code = main(["evaluate", str(hopper), "--episodes", episodes])
+    except SystemExit as ending:
+        code = ending.code
+    assert code == 2
+    assert "episodes" in capsys.readouterr().err
+
+
+def test_a_file_that_is_no_policy_is_refused_by_name(hopper, tmp_path, capsys):
+    (path,) = hopper.glob("stacks/*/checkpoint.pt")
+    (tmp_path / "cut.pt").write_bytes(path.read_bytes()[:-5])
+    (tmp_path / "foreign.pt").write_bytes(b"PK\x03\x04")
+    for name in ("cut.pt", "foreign.pt"):
+        assert str(tmp_path / name) in refused(capsys, "evaluate", tmp_path / name)
+
+
+def test_a_film_of_an_unknown_kind_is_refused(hopper, capsys, tmp_path):
+    assert "choose mp4 or gif" in refused(capsys, "video", hopper, "--format", "avi")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["mp4", "gif"])
+def test_a_film_is_written(pendulum, tmp_path, kind, capsys):
+    if main(["video", str(pendulum), "--out", str(tmp_path / "films"), "--format", kind]) == 2:
+        said = capsys.readouterr().err
+        assert said.startswith("ppo: cannot draw InvertedPendulum-v4")
+        pytest.skip(said.strip())
+    (film,) = (tmp_path / "films").iterdir()
+    assert film.name == f"InvertedPendulum-v4_ppo_short_1.{kind}"
+    frames = imageio.mimread(film, memtest=False)
+    assert 3 < len(frames) < 500
+    assert frames[0].shape[:2] == (480, 480)
+    assert np.ptp(frames[0]) > 50, "the picture is not empty"
+    assert not np.array_equal(frames[0], frames[-1]), "something moves"
+
+
+def test_where_nothing_can_draw_what_to_install_is_said(pendulum, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(
+        gymnasium, "make", lambda *_, **__: (_ for _ in ()).throw(ImportError("Cannot initialize\nEGL"))
+    )
+    said = refused(capsys, "video", pendulum, "--out", tmp_path / "films")
+    assert "cannot draw InvertedPendulum-v4" in said
+    assert "libegl1" in said
+    assert "libosmesa6" in said
