@@ -24,7 +24,7 @@ benchmark: $(INSTALLED) ## train every protocol and draw its tables and figures 
 	exit $$code
 
 test: $(INSTALLED) ## run the tests (JOBS=2 processes)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 figures: $(INSTALLED) ## draw the tables and figures of results/ again
 	$(BIN)/ppo report --results results

@@ -41,12 +41,12 @@ def plan(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Train what the protocols still miss, and gather their episodes."""
     _check_device(arguments.device)
-    for protocol in select(arguments.protocols, PROFILES[arguments.profile]):
-        collecting.check_profile(arguments.results / protocol.name, arguments.profile)
     writable(arguments.results)
     protocols, stacks, problems = _planned(arguments, mend=True)
     for problem in problems:
         console.print(problem)
+    for protocol in protocols:
+        collecting.check_profile(arguments.results / protocol.name, arguments.profile)
     status.print_plan(console, protocols, stacks, arguments.workers)
     outcome = local.train(arguments.results, stacks, _options(arguments), console)
     finished, problems = collecting.finished_runs(arguments.results)

@@ -41,20 +41,18 @@ def finished_runs(results: Path, mend: bool = False) -> tuple[dict[str, Finished
     manifests = [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]
     manifests += [folder.manifest for folder in stack_folders(results) if folder.finished]
     for path in manifests:
-        episodes = path.with_name("episodes.parquet")
-        if not episodes.exists():
+        reading = path
+        try:
+            entries = _finished_entries(path, read_json(path))
+            reading = path.with_name("episodes.parquet")
+            read_episodes(reading)
+        except FileNotFoundError:
             continue
-        for file, check in ((path, read_json), (episodes, read_episodes)):
-            try:
-                content = check(file)
-                if file is path:
-                    entries = _finished_entries(path, content)
-            except StoreError as error:
-                problems.append(f"{error}" + (f"; set aside as {set_aside(file).name}" if mend else ""))
-                break
-        else:
-            for key, entry in entries.items():
-                found.setdefault(key, Finished(entry, episodes))
+        except StoreError as error:
+            problems.append(f"{error}" + (f"; set aside as {set_aside(reading).name}" if mend else ""))
+            continue
+        for key, entry in entries.items():
+            found.setdefault(key, Finished(entry, reading))
     return found, problems
 
 

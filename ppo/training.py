@@ -1,5 +1,6 @@
 """The loop around an algorithm: iterate, record episodes, save, continue."""
 
+import copy
 import ctypes
 import os
 import time
@@ -98,13 +99,16 @@ class Training:
         state = checkpoint.load(path)
         if state.get("about") != about:
             raise checkpoint.CheckpointError(f"{path} belongs to another training (other runs, settings or versions)")
+        before = copy.deepcopy(self.algorithm.state())
         try:
             self.algorithm.load_state(state["algorithm"])
-            self.wall_time, self.began_with = state["wall_time"], state["began_with"]
-            self._chunks = []
-            self._record(state["episodes"])
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            wall_time, began_with, episodes = state["wall_time"], state["began_with"], state["episodes"]
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            self.algorithm.load_state(before)  # a misfit may show only after half of it was loaded
             raise checkpoint.CheckpointError(f"{path} does not fit this training: {error}") from error
+        self.wall_time, self.began_with = wall_time, began_with
+        self._chunks = []
+        self._record(episodes)
 
     def _record(self, columns: EpisodeColumns) -> None:
         self._chunks.append(columns)

@@ -84,7 +84,7 @@ def perturbed(parameters, scale, seed):
 
 @torch.no_grad()
 def made_up_batch(policy: ActorCritic, size, seed=0, move=0.03):
-    """Random experience of ``size`` samples a run, acted on by a policy some way off ``policy``, so ratios are not 1."""
+    """Random experience of ``size`` samples per run, made by a policy some way off ``policy``: ratios are not 1."""
     rng = np.random.default_rng(seed)
     runs, inputs = len(policy.parameters), policy.networks["actor"].sizes[0]
     observations = torch.from_numpy(rng.standard_normal((runs, size, inputs), dtype=np.float32))

@@ -1,5 +1,7 @@
 """The same networks in torch.nn, one run at a time, as what the stack is compared with."""
 
+from itertools import pairwise
+
 import torch
 
 
@@ -19,7 +21,7 @@ class Reference:
 
     def network(self, sizes):
         modules = []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             layer = torch.nn.Linear(n_in, n_out, dtype=torch.float64)
             with torch.no_grad():
                 layer.weight.copy_(self.take(n_in * n_out).view(n_in, n_out).T)
