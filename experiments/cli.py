@@ -20,7 +20,7 @@ from experiments.store import BusyError, read_json, runs_from_json, writable
 from ppo.algorithm import SettingsError
 from ppo.envs import make
 
-console = Console(highlight=False, soft_wrap=True)
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 
 class Parser(argparse.ArgumentParser):

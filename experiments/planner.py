@@ -19,7 +19,7 @@ SECONDS_PER_STEP = {  # one core, runs of a stack of 33 (make throughput); only 
     "Walker2d-v4": 1 / 4_500,
 }
 OTHER_SECONDS_PER_STEP = 1 / 2_000
-SECONDS_PER_VECTOR_STEP = 250e-6
+SECONDS_PER_VECTOR_STEP = 500e-6
 """What a step of a stack costs however few its runs."""
 
 

@@ -296,7 +296,6 @@ def test_a_checkpoint_of_other_runs_is_refused_and_leaves_the_training_as_it_was
     assert_same(outcome(finish(training), 0), outcome(finish(untouched), 0))
 
 
-@pytest.mark.xfail(strict=True, reason="Training.load leaves what it had loaded before it found the misfit")
 @pytest.mark.parametrize("part", ["optimizer", "collector"])
 @pytest.mark.parametrize("name", NAMES)
 def test_a_checkpoint_that_does_not_fit_is_refused_and_leaves_the_training_as_it_was(name, part, tmp_path):

@@ -32,7 +32,7 @@ from experiments import cli, local, protocols, settings
 from experiments.planner import Stack
 from experiments.store import StackFolder, read_episodes
 
-STEPS = 6144
+STEPS = 4096
 SETTINGS = {"num_steps=256,update_epochs=2", "num_steps=256,clip_coef=0.1,update_epochs=2"}
 CHECKPOINT_ALWAYS = ("--checkpoint-interval", "0")
 
@@ -165,6 +165,15 @@ def test_after_ctrl_c_the_same_command_finishes_to_the_same_bytes(half_done, und
     assert same_episodes(half_done, undisturbed)
 
 
+def test_the_same_runs_named_in_another_order_continue(half_done, undisturbed, capsys):
+    (stack,) = stacks_of(half_done)
+    folder = StackFolder(stack)
+    folder.create(Stack(tuple(folder.runs()[::-1])))
+    assert train_stack(stack) == 0
+    assert "continuing at step" in capsys.readouterr().out
+    assert same_episodes(stack, stacks_of(undisturbed)[0])
+
+
 def test_ctrl_c_at_the_very_start_is_no_failure(tmp_path, capsys):
     def press():
         wait_for(lambda: stacks_of(tmp_path / "out"))
@@ -262,11 +271,11 @@ def test_the_checkpoint_before_serves_where_the_last_is_damaged(half_done, undis
     assert same_episodes(stack, stacks_of(undisturbed)[0])
 
 
-def test_a_damaged_list_of_runs_is_named_and_mended(half_done, undisturbed):
+def test_a_damaged_list_of_runs_is_mended(half_done, undisturbed):
     (stack,) = stacks_of(half_done)
     (stack / "stack.json").write_text('{"runs": [')
     assert train(half_done) == 0
-    assert (stack / "stack.json.damaged-1").exists()
+    assert len(json.loads((stack / "stack.json").read_text())["runs"]) == 4
     assert same_episodes(half_done, undisturbed)
 
 
@@ -348,7 +357,7 @@ def benchmark(tmp_path_factory):
     """``ppo run all``, again, ``status`` and ``report``, with a profile of seconds and one task: the folder, and what
     each printed."""
     results = tmp_path_factory.mktemp("benchmark") / "results"
-    quick = dataclasses.replace(settings.PROFILES["quick"], seeds=(1, 2), total_timesteps=512, untrained_timesteps=256)
+    quick = dataclasses.replace(settings.PROFILES["quick"], seeds=(1, 2), total_timesteps=256, untrained_timesteps=128)
     run = ["run", "all", "--profile", "quick", "--workers", "1", "--results", results]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(settings.PROFILES, "quick", quick)
@@ -404,7 +413,7 @@ def test_status_counts_what_is_finished(benchmark):
 
 
 def test_report_builds_on_it(benchmark):
-    results, said = benchmark
-    assert f"wrote {results / 'report.html'}" in said["report"]
+    results, _ = benchmark
+    assert (results / "report.html").stat().st_size > 100_000
     assert (results / "tables" / "table1.md").stat().st_size > 0
     assert (results / "figures" / "figure2.png").exists()

