@@ -13,10 +13,10 @@ from rich.console import Console
 
 from baselines import ALGORITHMS
 from experiments import collecting, evaluation, interpolation, local, planner, status
-from experiments.flags import add_settings, sweep
+from experiments.flags import add_settings, count, seconds, sweep
 from experiments.protocols import PROTOCOLS, Protocol, Run, select, unknown
 from experiments.settings import PROFILES
-from experiments.store import BusyError, read_json, runs_from_json, writable
+from experiments.store import BusyError, writable
 from ppo.algorithm import SettingsError
 from ppo.envs import make
 
@@ -41,6 +41,7 @@ def plan(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Train what the protocols still miss, and gather their episodes."""
     _check_device(arguments.device)
+    select(arguments.protocols, PROFILES[arguments.profile])  # refuse an unknown one before any folder is made
     writable(arguments.results)
     protocols, stacks, problems = _planned(arguments, mend=True)
     for problem in problems:
@@ -49,15 +50,16 @@ def run(arguments: argparse.Namespace) -> int:
         collecting.check_profile(arguments.results / protocol.name, arguments.profile)
     status.print_plan(console, protocols, stacks, arguments.workers)
     outcome = local.train(arguments.results, stacks, _options(arguments), console)
-    finished, problems = collecting.finished_runs(arguments.results)
+    damaged: list[str] = []
     for protocol in protocols:
         if protocol.name == "figure2":
-            if not outcome.stopped and not (arguments.results / "figure2" / "interpolation.parquet").exists():
+            if not outcome.stopped and not interpolation.measured(arguments.results):
                 interpolation.measure(arguments.results, protocol, arguments.profile)
         elif protocol.runs:
             about = {"protocol": protocol.name, "profile": arguments.profile}
-            collecting.collect(arguments.results / protocol.name, about, protocol.runs, finished)
-    return _report_outcome(outcome, problems)
+            folder = arguments.results / protocol.name
+            damaged = collecting.collect(arguments.results, folder, about, protocol.runs)
+    return _report_outcome(outcome, damaged)
 
 
 def train(arguments: argparse.Namespace) -> int:
@@ -75,14 +77,11 @@ def train(arguments: argparse.Namespace) -> int:
     finished, problems = collecting.finished_runs(out, mend=True)
     for problem in problems:
         console.print(problem)
-    waiting = [run for run in runs if run.key not in finished]
-    console.print(f"{len(runs)} runs, {len(runs) - len(waiting)} finished before")
-    outcome = local.train(out, planner.stacks(waiting, arguments.workers), _options(arguments), console)
-    finished, problems = collecting.finished_runs(out)
-    known = runs_from_json(out, read_json(out / "manifest.json")["runs"]) if (out / "manifest.json").exists() else []
-    every = list({run.key: run for run in [*known, *runs]}.values())
-    collecting.collect(out, {"protocol": None, "profile": "train"}, every, finished)
-    return _report_outcome(outcome, problems)
+    stacks = collecting.left_to_train(out, runs, finished, arguments.workers)
+    console.print(f"{len(runs)} runs, {len(runs) - sum(len(stack.runs) for stack in stacks)} finished before")
+    outcome = local.train(out, stacks, _options(arguments), console)
+    damaged = collecting.collect(out, out, {"protocol": None, "profile": "train"}, runs, keep=True)
+    return _report_outcome(outcome, damaged)
 
 
 def report(arguments: argparse.Namespace) -> int:
@@ -105,10 +104,8 @@ def _planned(
                 raise ValueError(unknown("environment of these protocols", name, sorted(planned)))
         runs = {key: run for key, run in runs.items() if run.environment in arguments.environments}
     finished, problems = collecting.finished_runs(arguments.results, mend)
-    index, count = arguments.shard
-    stacks = planner.shard(planner.stacks(runs.values(), arguments.workers * count), index, count)
-    left = [planner.Stack(tuple(run for run in stack.runs if run.key not in finished)) for stack in stacks]
-    return protocols, [stack for stack in left if stack.runs], problems
+    stacks = collecting.left_to_train(arguments.results, runs.values(), finished, arguments.workers, arguments.shard)
+    return protocols, stacks, problems
 
 
 def _check(runs: Sequence[Run]) -> None:
@@ -157,18 +154,12 @@ def _shard(text: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument("--workers", type=_count, default=cores, help=f"processes, one core each (default: {cores})")
+    parser.add_argument("--workers", type=count, default=cores, help=f"processes, one core each (default: {cores})")
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
     parser.add_argument(
-        "--checkpoint-interval", type=float, default=60.0, help="seconds between two checkpoints (default: 60)"
+        "--checkpoint-interval", type=seconds, default=60.0, help="seconds between two checkpoints (default: 60)"
     )
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
 

@@ -1,12 +1,14 @@
 """From what was trained to one tidy table: which runs are finished, and where their episodes are."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from experiments import planner
+from experiments.planner import Stack
 from experiments.protocols import Run
 from experiments.store import (
     IDENTITY,
@@ -60,14 +62,19 @@ def _finished_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
     entries = manifest.get("runs")
     if not isinstance(entries, list):
         raise StoreError(f"{path} is not a manifest: it has no list of runs")
-    entries = [entry for entry in entries if isinstance(entry, dict) and entry.get("status") == "finished"]
-    return {run.key: entry for run, entry in zip(runs_from_json(path, entries), entries, strict=True)}
+    runs = runs_from_json(path, entries)
+    return {run.key: entry for run, entry in zip(runs, entries, strict=True) if entry.get("status") == "finished"}
 
 
-def collect(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: dict[str, Finished]) -> None:
-    """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing."""
+def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[Run], keep: bool = False) -> list[str]:
+    """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing; with
+    ``keep`` also the runs that the manifest there lists already. Returns what is damaged in ``results``."""
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder, wait=True):
+        finished, problems = finished_runs(results)
+        if keep and (folder / "manifest.json").exists():
+            known = runs_from_json(folder, read_json(folder / "manifest.json")["runs"])
+            runs = list({run.key: run for run in [*known, *runs]}.values())
         _keep_what_is_not_planned(folder, {run.key for run in runs})
         entries = []
         for run in runs:
@@ -80,6 +87,32 @@ def collect(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: 
             folder / "episodes.parquet", table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
         )
         write_json(folder / "manifest.json", {**about, "runs": entries})
+    return problems
+
+
+def left_to_train(
+    results: Path, runs: Iterable[Run], finished: Container[str], workers: int, shard: tuple[int, int] = (1, 1)
+) -> list[Stack]:
+    """The stacks of part ``shard`` of ``runs`` that are not finished.
+
+    What was begun and is wanted goes on in the stack in which it was begun, whatever is planned beside it now; only the
+    rest is grouped anew. The parts depend on the runs alone, so that every shard sees the same ones.
+    """
+    index, count = shard
+    part = planner.shard(planner.stacks(runs, count), index, count)
+    waiting = {run.key: run for stack in part for run in stack.runs if run.key not in finished}
+    begun = []
+    for folder in stack_folders(results):
+        try:
+            stack = Stack(tuple(folder.runs()))
+        except StoreError:
+            continue
+        if stack.runs and stack.name == folder.path.name and all(run.key in waiting for run in stack.runs):
+            begun.append(stack)
+            for run in stack.runs:
+                del waiting[run.key]
+    fresh = planner.stacks(waiting.values(), workers - len(begun))
+    return sorted([*begun, *fresh], key=lambda stack: -stack.seconds)
 
 
 def check_profile(folder: Path, profile: str) -> None:

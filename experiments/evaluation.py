@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from experiments.flags import count
 from experiments.protocols import Run
 from experiments.store import StoreError, runs_from_json, writable
 from ppo import checkpoint
@@ -104,7 +105,9 @@ def film(player: Player, path: Path, seed: int, deterministic: bool) -> float:
     observation, _ = env.reset(seed=environment_seeds([seed], 1)[0])
     total, step, ended = 0.0, 0, False
     writer: Any
-    with imageio.get_writer(path, fps=env.metadata.get("render_fps", 30)) as writer:
+    fps = env.metadata.get("render_fps", 30)
+    timing: Any = {"duration": 1000 / fps} if path.suffix == ".gif" else {"fps": fps}
+    with imageio.get_writer(path, **timing) as writer:
         while not ended:
             writer.append_data(env.render())
             noise = None if deterministic else player.policy.draw_noise([seed], step, 1, 1)[0, 0]
@@ -150,8 +153,9 @@ def video(console: Console, arguments: argparse.Namespace) -> int:
     """Film one episode of every policy in PATH."""
     if arguments.format not in ("mp4", "gif"):
         raise StoreError(f"cannot film as {arguments.format!r}: choose mp4 or gif")
+    chosen = _chosen(arguments)
     writable(arguments.out)
-    for player in _chosen(arguments):
+    for player in chosen:
         run = player.run
         name = f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}".replace("/", "-")
         path = arguments.out / f"{name}.{arguments.format}"
@@ -190,7 +194,7 @@ def add_commands(commands: Any, console: Console) -> None:
             "--deterministic", action="store_true", help="take the most likely action instead of sampling"
         )
         if name == "evaluate":
-            command.add_argument("--episodes", type=int, default=10, help="default: 10")
+            command.add_argument("--episodes", type=count, default=10, help="default: 10")
         else:
             command.add_argument("--out", type=Path, default=Path("videos"), help="folder (default: videos)")
             command.add_argument("--format", default="mp4", help="mp4 or gif (default: mp4)")

@@ -5,6 +5,7 @@ import ast
 import dataclasses
 import inspect
 import itertools
+import math
 import textwrap
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -59,6 +60,24 @@ def sweep(arguments: argparse.Namespace, kind: type[Settings]) -> dict[str, Sett
         settings.check()
         combinations[",".join(changed) or "default"] = settings
     return combinations
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time of at least 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of at least 0")
+    return value
 
 
 def _boolean(text: str) -> bool:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from experiments import provenance
 from experiments.protocols import Protocol
-from experiments.store import write_atomically, write_json
+from experiments.store import INTERPOLATION_COLUMNS, StoreError, read_table, write_atomically, write_json
 from experiments.worker import build
 from ppo.ppo import PPO, standardised, surrogate
 from ppo.rollout import Batch
@@ -29,6 +29,15 @@ class FirstUpdate(PPO):
     def update(self, batch: Batch) -> dict[str, Tensor]:
         self.batch = batch
         return super().update(batch)
+
+
+def measured(results: Path) -> bool:
+    """Whether ``results`` holds the curves already, whole."""
+    try:
+        read_table(results / "figure2" / "interpolation.parquet", INTERPOLATION_COLUMNS)
+    except (FileNotFoundError, StoreError):
+        return False
+    return True
 
 
 def measure(results: Path, protocol: Protocol, profile: str) -> None:

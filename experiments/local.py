@@ -76,6 +76,8 @@ def train(results: Path, stacks: Sequence[Stack], options: Options, console: Con
             job.wait()
             _settle(job, outcome)
     finally:
+        for job in running:
+            job.terminate()
         signal.signal(signal.SIGTERM, before)
     return outcome
 
@@ -126,7 +128,7 @@ def _settle(job: _Job, outcome: Outcome) -> None:
     if code == worker.FINISHED:
         job.state = "finished"
         outcome.finished.append(job.stack.name)
-    elif code == worker.STOPPED:
+    elif code == worker.STOPPED or (outcome.stopped and code == -signal.SIGTERM):  # or stopped before it could listen
         job.state = "stopped"
     elif code == worker.BUSY:
         job.state = "busy"
@@ -195,15 +197,16 @@ class _Display:
 
 
 def _cells(progress: dict[str, Any]) -> list[str]:
-    if not progress:
+    try:
+        score, left = progress["score"], progress["seconds_left"]
+        return [
+            f"{progress['steps_done']:,} / {progress['total_timesteps']:,}",
+            f"{progress['steps_per_second']:,.0f}",
+            "" if score is None else f"{score:,.1f}",
+            "" if left is None else duration(left),
+        ]
+    except (KeyError, TypeError, ValueError):  # nothing posted yet, or not by us
         return ["", "", "", ""]
-    score, left = progress.get("score"), progress.get("seconds_left")
-    return [
-        f"{progress['steps_done']:,} / {progress['total_timesteps']:,}",
-        f"{progress['steps_per_second']:,.0f}",
-        "" if score is None else f"{score:,.1f}",
-        "" if left is None else duration(left),
-    ]
 
 
 def _line(progress: dict[str, Any]) -> str:

@@ -26,7 +26,7 @@ class Run:
 
     @property
     def key(self) -> str:
-        """The same for two runs exactly if they train the same thing."""
+        """The same for two runs exactly if they train the same thing under the same name."""
         about = [self.environment, self.algorithm, self.seed, self.total_timesteps, settings_to_json(self.settings)]
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.environment}_{self.algorithm}_{self.setting}_{self.seed}_{digest}"

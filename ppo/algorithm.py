@@ -1,6 +1,7 @@
 """What an algorithm is: settings, a stack of runs, and ``iterate``. OnPolicy collects T steps, then updates."""
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -60,7 +61,8 @@ class Settings:
         """Raises ``SettingsError`` for settings that cannot be trained."""
         for name in ("num_envs", "num_steps"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        require(self, "learning_rate", self.learning_rate >= 0, "at least 0")
+        require(self, "learning_rate", 0 <= self.learning_rate < math.inf, "at least 0 and finite")
+        require(self, "adam_eps", self.adam_eps < math.inf, "finite")
         for name in ("gamma", "gae_lambda"):
             require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         for name in ("max_grad_norm", "adam_eps"):
@@ -68,8 +70,10 @@ class Settings:
 
     def structure(self) -> tuple[tuple[str, Any], ...]:
         """The settings that all runs of a stack share."""
-        own = dataclasses.asdict(self).items()
-        return tuple(item for item in own if item[0] == "adam_eps" or not isinstance(item[1], float))
+        fields = dataclasses.fields(self)
+        return tuple(
+            (own.name, getattr(self, own.name)) for own in fields if own.type is not float or own.name == "adam_eps"
+        )
 
 
 def require(settings: Settings, name: str, holds: bool, right: str) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ class CheckpointError(ValueError):
 
 
 def save(path: Path, state: dict[str, Any]) -> None:
-    """Write ``state`` (dicts, lists, tuples, numbers, strings, tensors, arrays) so that ``path`` is always whole.
+    """Write ``state`` (dicts, lists, numbers, strings, tensors, arrays) so that ``path`` is always whole.
 
     The bytes go to a file beside it, to the disk, and only then take its name; a full disk or a crash before that
     leaves the earlier checkpoint as it was. The one before stays as ``NAME.previous``.
@@ -37,7 +38,10 @@ def save(path: Path, state: dict[str, Any]) -> None:
     if path.exists():
         previous = path.with_name(path.name + ".previous")
         previous.unlink(missing_ok=True)
-        os.link(path, previous)  # a second name, so that at no moment is there no checkpoint
+        try:
+            os.link(path, previous)  # a second name, so that at no moment is there no checkpoint
+        except OSError:  # a file system without second names
+            shutil.copyfile(path, previous)
     os.replace(temporary, path)
 
 

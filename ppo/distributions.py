@@ -44,6 +44,10 @@ class Distribution(Protocol):
         """The states from ``start`` to before ``end``."""
         ...
 
+    def where(self, keep: Tensor, other: Self) -> Self:
+        """This distribution for the runs that ``keep`` ``[runs, 1]``, ``other`` for the rest."""
+        ...
+
 
 def take(values: Tensor, indices: Tensor) -> Tensor:
     """``values[r, indices[r]]`` for every run: ``[runs, batch, ...]`` and ``[runs, n]`` give ``[runs, n, ...]``."""
@@ -88,6 +92,12 @@ class DiagonalGaussian:
     def slice(self, start: int, end: int) -> "DiagonalGaussian":
         return DiagonalGaussian(self.mean[:, start:end], self.log_std)
 
+    def where(self, keep: Tensor, other: "DiagonalGaussian") -> "DiagonalGaussian":
+        keep = keep.unsqueeze(-1)
+        return DiagonalGaussian(
+            torch.where(keep, self.mean, other.mean), torch.where(keep, self.log_std, other.log_std)
+        )
+
     @staticmethod
     def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:
         """Standard normal noise ``[*shape, size]`` for ``sample``."""
@@ -127,6 +137,9 @@ class Categorical:
 
     def slice(self, start: int, end: int) -> "Categorical":
         return Categorical(self.logits[:, start:end])
+
+    def where(self, keep: Tensor, other: "Categorical") -> "Categorical":
+        return Categorical(torch.where(keep.unsqueeze(-1), self.logits, other.logits))
 
     @staticmethod
     def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:

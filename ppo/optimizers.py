@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ppo.policies import ALIGNMENT
+
 
 class Adam:
     """Kingma and Ba 2015, each run with its own learning rate, its gradient first clipped to its own norm.
@@ -30,11 +32,14 @@ class Adam:
         self.eps = eps
         self.betas = betas
         self._rows = parameters.detach()[:, columns]
-        self.mean = torch.zeros_like(self._rows, memory_format=torch.contiguous_format)
+        runs, width = self._rows.shape
+        padded = -(-width // ALIGNMENT) * ALIGNMENT
+        self.mean = torch.zeros(runs, padded, device=parameters.device)
         self.mean_square = torch.zeros_like(self.mean)
         self._change = torch.zeros_like(self.mean)
         self._steps = torch.zeros((), device=parameters.device)
-        self._clips = bool(torch.isfinite(max_grad_norm).any())
+        self._gradient = torch.zeros_like(self.mean)
+        self._clips = torch.isfinite(max_grad_norm)
 
     def step(self, loss: Tensor) -> Tensor:
         """Descend on ``loss`` ``[runs]``; nothing mixes across runs, so the gradient of the sum is each run's own.
@@ -47,8 +52,13 @@ class Adam:
     def apply(self, gradient: Tensor) -> Tensor:
         """One step along ``gradient`` ``[runs, columns]``, which it may overwrite; returns its norms ``[runs]``."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        if self._clips:
-            gradient.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
+        if self._clips.any():
+            gradient.mul_(torch.where(self._clips, (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0), 1.0))
+        if (
+            gradient.shape != self.mean.shape or not gradient.is_contiguous()
+        ):  # the kernel below takes it for contiguous
+            self._gradient[:, : gradient.shape[1]] = gradient
+            gradient = self._gradient
         # PyTorch's fused kernel passes over the matrices once instead of seven times, but knows a single learning rate:
         # at rate 1 and from 0 it leaves the change itself.
         torch._fused_adam_(
@@ -66,7 +76,7 @@ class Adam:
             amsgrad=False,
             maximize=False,
         )
-        self._rows.addcmul_(self._change, self.learning_rate)
+        self._rows.addcmul_(self._change[:, : self._rows.shape[1]], self.learning_rate)
         norms: Tensor = norm.squeeze(1)
         return norms
 

@@ -47,6 +47,8 @@ class PPOSettings(Settings):
         require(self, "clip_vloss", self.clip_vloss > 0, "greater than 0 (inf for no clipping)")
         for name in ("kl_coef", "kl_target", "vf_coef", "ent_coef"):
             require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
+        adapts = self.kl_target > 0
+        require(self, "kl_coef", self.kl_coef > 0 or not adapts, "greater than 0 to be adapted towards kl_target")
         for name in ("update_epochs", "minibatch_size"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         batch = self.num_steps * self.num_envs
@@ -103,7 +105,7 @@ class PPO(OnPolicy):
         self.kl_target = self.per_run("kl_target")
         self._penalised = any(own.kl_coef > 0 for own in self.settings)
         self._entropy_bonus = any(own.ent_coef > 0 for own in self.settings)
-        self._penalty_free = self.kl_coef.squeeze(1) == 0
+        self._has_penalty = self.kl_coef > 0
         self.vf_coef = self.per_run("vf_coef").squeeze(1)
         self.ent_coef = self.per_run("ent_coef").squeeze(1)
         self.optimizer = Adam(
@@ -128,8 +130,9 @@ class PPO(OnPolicy):
         loss = self.vf_coef * value_loss(values, batch, self.clip_vloss)
         loss = loss - surrogate(ratio, advantages, clip_coef).mean(dim=1)
         if self._penalised:
-            penalty = self.kl_coef.squeeze(1) * _kl(batch, distribution).mean(dim=1)
-            loss = loss + torch.where(self._penalty_free, 0.0, penalty)  # 0 x inf would be NaN
+            # A run without a penalty must not hear of its KL even where that overflows: 0 x inf would be NaN.
+            own = distribution.where(self._has_penalty, batch.distribution)  # type: ignore[arg-type]
+            loss = loss + self.kl_coef.squeeze(1) * _kl(batch, own).mean(dim=1)
         if self._entropy_bonus:
             loss = loss - self.ent_coef * distribution.entropy().mean(dim=1)
         return loss

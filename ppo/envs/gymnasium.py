@@ -42,6 +42,8 @@ class GymnasiumVectorEnv(VectorEnv):
         if not isinstance(action_space, Box | Discrete) or len(action_shape) != dimensions:
             kind = f"{type(action_space).__name__} space of shape {action_shape}"
             raise ValueError(f"environment {env_id!r}: actions are a {kind}; Discrete and 1-D Box are supported")
+        if isinstance(action_space, Discrete) and action_space.start != 0:
+            raise ValueError(f"environment {env_id!r}: actions start at {action_space.start}; 0 ... n-1 is supported")
         self.action_space = action_space
         self._action_shape = action_shape
         self.observation_shape = observation_space.shape
