@@ -186,8 +186,13 @@ class StackFolder:
         return self.manifest.exists() and self.episodes.exists()
 
     def create(self, stack: Stack) -> None:
-        """Write what a worker needs to train it."""
+        """Write what a worker needs to train it. A list of the same runs stays: their order is the checkpoint's."""
         self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            if {run.key for run in self.runs()} == {run.key for run in stack.runs}:
+                return
+        except (FileNotFoundError, StoreError):
+            pass
         write_json(self.stack, {"runs": [run.to_json() for run in stack.runs]})
 
     def runs(self) -> list[Run]:

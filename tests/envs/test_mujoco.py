@@ -256,7 +256,7 @@ def test_the_model_is_gymnasiums_to_the_byte(env_id):
 
     env = MujocoVectorEnv(env_id, [0])
     reference = mujoco.MjModel.from_xml_path(gymnasium.make(env_id).unwrapped.fullpath)
-    np.testing.assert_array_equal(as_bytes(env._sim.model), as_bytes(reference))
+    np.testing.assert_array_equal(as_bytes(env.sim.model), as_bytes(reference))
 
 
 def test_neither_the_deprecated_model_nor_a_bad_action_writes_to_the_screen_or_the_folder():
