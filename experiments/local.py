@@ -53,7 +53,8 @@ def train(results: Path, stacks: Sequence[Stack], options: Options, console: Con
     """
     waiting = [_Job(stack, StackFolder(results / "stacks" / stack.name)) for stack in stacks]
     jobs, running, outcome = list(waiting), list[_Job](), Outcome()
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    stops = (signal.SIGINT, signal.SIGTERM)  # SIGINT too: in the background of a script it would be ignored
+    before = [signal.signal(number, signal.default_int_handler) for number in stops]
     display = _Display(console, jobs)
     try:
         with display:
@@ -78,7 +79,8 @@ def train(results: Path, stacks: Sequence[Stack], options: Options, console: Con
     finally:
         for job in running:
             job.terminate()
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(stops, before, strict=True):
+            signal.signal(number, handler)
     return outcome
 
 

@@ -14,7 +14,6 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
@@ -130,6 +129,21 @@ def measure(environment: str, blocks: int, warmup: int) -> dict[str, list[float]
     return seconds
 
 
+def rows(environment: str, seconds: dict[str, list[float]]) -> list[tuple[str, str, str]]:
+    """What the table says of one environment."""
+    sb3, stack, physics = (seconds[name] for name in ("Stable-Baselines3", "stack of 33", "physics of 33"))
+    ratios = {
+        "Stable-Baselines3": "",
+        "stack of 1": f"{ratio(sb3, seconds['stack of 1']):.2f}x Stable-Baselines3",
+        "stack of 33": f"{ratio(sb3, stack):.2f}x Stable-Baselines3",
+        "physics of 33": f"training takes {ratio(stack, physics):.2f}x its time",
+    }
+    return [
+        (f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", ratios[name])
+        for name, values in seconds.items()
+    ]
+
+
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
     """Median over the blocks of slow / fast."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
@@ -169,26 +183,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.loop:
         loop(arguments.loop[0], float(arguments.loop[1]))
         return 0
-    console = Console(soft_wrap=True)
-    table = Table("environment", "contestant", "steps/s", "x Stable-Baselines3", "x physics time", box=None)
+    table = Table("one thread each", "steps/s", "ratio", box=None)
     for environment in arguments.environments:
-        seconds = measure(environment, arguments.blocks, arguments.warmup)
-        for name, values in seconds.items():
-            table.add_row(
-                environment,
-                name,
-                f"{1 / statistics.median(values):,.0f}",
-                "" if name == "physics of 33" else f"{ratio(seconds['Stable-Baselines3'], values):.2f}",
-                f"{ratio(values, seconds['physics of 33']):.2f}" if name == "stack of 33" else "",
-            )
-    console.print(table)
+        for row in rows(environment, measure(environment, arguments.blocks, arguments.warmup)):
+            table.add_row(*row)
     pairs = [(workers("HalfCheetah-v4", 1, 15), workers("HalfCheetah-v4", 2, 15)) for _ in range(3)]
+    one, two = (statistics.median(pair[index][0] for pair in pairs) for index in (0, 1))
     gain = statistics.median(two[0] / one[0] for one, two in pairs)
-    peak = max(two[1] for _, two in pairs)
-    console.print(
-        f"two workers against one, HalfCheetah-v4, stacks of 33: {gain:.2f}x; peak memory of a worker {peak:.2f} GiB"
-    )
-    console.print(f"numpy {np.__version__}, one torch thread per process")
+    table.add_row("HalfCheetah-v4, one worker with a stack of 33", f"{one:,.0f}", "")
+    table.add_row("HalfCheetah-v4, two workers on two cores", f"{two:,.0f}", f"{gain:.2f}x one worker")
+    peak = max(max(one[1], two[1]) for one, two in pairs)
+    table.add_row("peak memory of a worker with a stack of 33", "", f"{peak:.2f} GiB")
+    Console(soft_wrap=True, width=110).print(table)
     return 0
 
 

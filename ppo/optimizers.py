@@ -39,7 +39,8 @@ class Adam:
         self._change = torch.zeros_like(self.mean)
         self._steps = torch.zeros((), device=parameters.device)
         self._gradient = torch.zeros_like(self.mean)
-        self._clips = torch.isfinite(max_grad_norm)
+        self._clipped = torch.isfinite(max_grad_norm)
+        self._clips = bool(self._clipped.any())
 
     def step(self, loss: Tensor) -> Tensor:
         """Descend on ``loss`` ``[runs]``; nothing mixes across runs, so the gradient of the sum is each run's own.
@@ -52,11 +53,9 @@ class Adam:
     def apply(self, gradient: Tensor) -> Tensor:
         """One step along ``gradient`` ``[runs, columns]``, which it may overwrite; returns its norms ``[runs]``."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
-        if self._clips.any():
-            gradient.mul_(torch.where(self._clips, (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0), 1.0))
-        if (
-            gradient.shape != self.mean.shape or not gradient.is_contiguous()
-        ):  # the kernel below takes it for contiguous
+        if self._clips:
+            gradient.mul_(torch.where(self._clipped, (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0), 1.0))
+        if gradient.shape != self.mean.shape or not gradient.is_contiguous():  # as which the kernel below takes it
             self._gradient[:, : gradient.shape[1]] = gradient
             gradient = self._gradient
         # PyTorch's fused kernel passes over the matrices once instead of seven times, but knows a single learning rate:
