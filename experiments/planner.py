@@ -9,18 +9,20 @@ from experiments.protocols import Run
 MAX_STACK = 64
 """Runs in one stack at most: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow."""
 
-SECONDS_PER_STEP = {  # one core, runs of a stack of 33 (make throughput); only the order and the estimate hang on it
-    "HalfCheetah-v4": 1 / 10_000,
-    "Hopper-v4": 1 / 6_500,
-    "InvertedDoublePendulum-v4": 1 / 8_500,
-    "InvertedPendulum-v4": 1 / 16_000,
-    "Reacher-v4": 1 / 15_000,
-    "Swimmer-v4": 1 / 8_000,
-    "Walker2d-v4": 1 / 4_500,
+SECONDS_PER_STEP = {  # of one run in a stack, measured with two workers on the two cores of an AMD EPYC
+    "HalfCheetah-v4": 1 / 10_200,
+    "Hopper-v4": 1 / 5_600,
+    "InvertedDoublePendulum-v4": 1 / 7_500,
+    "InvertedPendulum-v4": 1 / 15_600,
+    "Reacher-v4": 1 / 12_800,
+    "Swimmer-v4": 1 / 7_500,
+    "Walker2d-v4": 1 / 4_300,
 }
 OTHER_SECONDS_PER_STEP = 1 / 2_000
 SECONDS_PER_VECTOR_STEP = 500e-6
 """What a step of a stack costs however few its runs."""
+START_SECONDS = 4.0
+"""For a worker to start."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Stack:
         first = self.runs[0]
         per_step = SECONDS_PER_STEP.get(first.environment.replace("-v5", "-v4"), OTHER_SECONDS_PER_STEP)
         vector_steps = first.total_timesteps / first.settings.num_envs
-        return self.total_timesteps * per_step + vector_steps * SECONDS_PER_VECTOR_STEP
+        return START_SECONDS + self.total_timesteps * per_step + vector_steps * SECONDS_PER_VECTOR_STEP
 
 
 def stacks(runs: Iterable[Run], workers: int = 1) -> list[Stack]:

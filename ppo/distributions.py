@@ -5,7 +5,7 @@ Shapes: ``runs`` runs, ``batch`` states each, ``size`` action components (or act
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -57,6 +57,27 @@ def take(values: Tensor, indices: Tensor) -> Tensor:
     return flat.index_select(0, (indices + offsets).view(-1)).view(*indices.shape, *values.shape[2:])
 
 
+class _GaussianLogProb(torch.autograd.Function):
+    """log N(actions; mean, exp(log_std)) with its gradient: one node of autograd's where plain operations are ten."""
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
+        inverse_std = (-log_std).exp()
+        distance = actions - mean
+        standardised = distance * inverse_std
+        ctx.save_for_backward(distance, standardised, inverse_std)
+        constant = log_std.sum(-1) + 0.5 * math.log(2 * math.pi) * mean.shape[-1]
+        return -0.5 * standardised.square().sum(-1) - constant
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None]:
+        distance, standardised, inverse_std = ctx.saved_tensors
+        grad = grad.unsqueeze(-1)
+        pull = grad * standardised
+        spread = (pull * distance).sum(1, keepdim=True) * inverse_std - grad.sum(1, keepdim=True)
+        return pull * inverse_std, spread, None
+
+
 @dataclass(frozen=True)
 class DiagonalGaussian:
     """N(mean, diag(exp(log_std)^2)), the deviation independent of the state (sec. 6.1, following [TRPO])."""
@@ -70,9 +91,8 @@ class DiagonalGaussian:
         return torch.addcmul(self.mean, self.log_std.exp(), noise)
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        standardised = (actions - self.mean) * (-self.log_std).exp()
-        constant = self.log_std.sum(-1) + 0.5 * math.log(2 * math.pi) * self.mean.shape[-1]
-        return -0.5 * standardised.square().sum(-1) - constant
+        log_prob: Tensor = _GaussianLogProb.apply(self.mean, self.log_std, actions)  # type: ignore[no-untyped-call]
+        return log_prob
 
     def entropy(self) -> Tensor:
         return (self.log_std + 0.5 * math.log(2 * math.pi * math.e)).sum(-1).expand(self.mean.shape[:2])

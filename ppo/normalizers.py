@@ -43,6 +43,11 @@ class RunningMeanStd:
 EPSILON = 1e-8
 
 
+def _clipped(values: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
+    """``np.clip`` in a third of its time for a few values."""
+    return np.minimum(np.maximum(values, -bound, out=values), bound, out=values)
+
+
 class ObservationNormalizer:
     """(x - mean) / std, clipped to +-``clip``; float32 for the network."""
 
@@ -58,7 +63,7 @@ class ObservationNormalizer:
         """Normalise ``[runs, envs, *shape]`` with the statistics as they are."""
         std = np.sqrt(self.statistics.var + EPSILON)
         normalised = (observations - self.statistics.mean[:, None]) / std[:, None]
-        return normalised.clip(-self.clip, self.clip).astype(np.float32)
+        return _clipped(normalised, self.clip).astype(np.float32)
 
 
 class RewardNormalizer:
@@ -81,7 +86,7 @@ class RewardNormalizer:
         self.statistics.update(self.returns)
         scaled = rewards / np.sqrt(self.statistics.var + EPSILON)[:, None]
         self.returns[ended] = 0.0
-        return scaled.clip(-self.clip, self.clip)
+        return _clipped(scaled, self.clip)
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
