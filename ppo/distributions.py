@@ -40,8 +40,8 @@ class Distribution(Protocol):
         """The states at ``indices`` ``[runs, n]``."""
         ...
 
-    def slice(self, start: int, end: int) -> Self:
-        """The states from ``start`` to before ``end``."""
+    def split(self, size: int) -> list[Self]:
+        """The states in pieces of ``size``."""
         ...
 
     def where(self, keep: Tensor, other: Self) -> Self:
@@ -109,8 +109,8 @@ class DiagonalGaussian:
     def select(self, indices: Tensor) -> "DiagonalGaussian":
         return DiagonalGaussian(take(self.mean, indices), self.log_std)
 
-    def slice(self, start: int, end: int) -> "DiagonalGaussian":
-        return DiagonalGaussian(self.mean[:, start:end], self.log_std)
+    def split(self, size: int) -> "list[DiagonalGaussian]":
+        return [DiagonalGaussian(mean, self.log_std) for mean in self.mean.split(size, dim=1)]  # type: ignore[no-untyped-call]
 
     def where(self, keep: Tensor, other: "DiagonalGaussian") -> "DiagonalGaussian":
         keep = keep.unsqueeze(-1)
@@ -155,8 +155,8 @@ class Categorical:
     def select(self, indices: Tensor) -> "Categorical":
         return Categorical(take(self.logits, indices))
 
-    def slice(self, start: int, end: int) -> "Categorical":
-        return Categorical(self.logits[:, start:end])
+    def split(self, size: int) -> "list[Categorical]":
+        return [Categorical(logits) for logits in self.logits.split(size, dim=1)]  # type: ignore[no-untyped-call]
 
     def where(self, keep: Tensor, other: "Categorical") -> "Categorical":
         return Categorical(torch.where(keep.unsqueeze(-1), self.logits, other.logits))

@@ -40,7 +40,7 @@ class Adam:
         self._steps = torch.zeros((), device=parameters.device)
         self._gradient = torch.zeros_like(self.mean)
         self._clipped = torch.isfinite(max_grad_norm)
-        self._clips = bool(self._clipped.any())
+        self._clips, self._all_clip = bool(self._clipped.any()), bool(self._clipped.all())
 
     def step(self, loss: Tensor) -> Tensor:
         """Descend on ``loss`` ``[runs]``; nothing mixes across runs, so the gradient of the sum is each run's own.
@@ -54,7 +54,8 @@ class Adam:
         """One step along ``gradient`` ``[runs, columns]``, which it may overwrite; returns its norms ``[runs]``."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         if self._clips:
-            gradient.mul_(torch.where(self._clipped, (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0), 1.0))
+            factor = (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0)
+            gradient.mul_(factor if self._all_clip else torch.where(self._clipped, factor, 1.0))
         if gradient.shape != self.mean.shape or not gradient.is_contiguous():  # as which the kernel below takes it
             self._gradient[:, : gradient.shape[1]] = gradient
             gradient = self._gradient

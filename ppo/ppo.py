@@ -143,9 +143,7 @@ class PPO(OnPolicy):
         streams = [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
         for _ in range(self.common.update_epochs):
             order = torch.from_numpy(np.stack([stream.permutation(size) for stream in streams])).to(self.device)
-            shuffled = batch.select(order)
-            for start in range(0, size, self.common.minibatch_size):
-                yield shuffled.slice(start, start + self.common.minibatch_size)
+            yield from batch.select(order).split(self.common.minibatch_size)
 
     @torch.no_grad()
     def after_update(self, batch: Batch, clip_coef: Tensor) -> Metrics:

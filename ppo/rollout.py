@@ -1,5 +1,6 @@
 """One batch of experience, and how it is collected."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -73,17 +74,11 @@ class Batch:
             self.distribution.select(indices),
         )
 
-    def slice(self, start: int, end: int) -> "Batch":
-        """The samples from ``start`` to before ``end`` of every run."""
-        return Batch(
-            self.observations[:, start:end],
-            self.actions[:, start:end],
-            self.log_probs[:, start:end],
-            self.values[:, start:end],
-            self.advantages[:, start:end],
-            self.returns[:, start:end],
-            self.distribution.slice(start, end),
-        )
+    def split(self, size: int) -> "Iterator[Batch]":
+        """The samples of every run in pieces of ``size``, in their order; the last may be smaller."""
+        tensors = (self.observations, self.actions, self.log_probs, self.values, self.advantages, self.returns)
+        pieces = [tensor.split(size, dim=1) for tensor in tensors]  # type: ignore[no-untyped-call]
+        return (Batch(*own) for own in zip(*pieces, self.distribution.split(size), strict=True))
 
 
 class Collector:
