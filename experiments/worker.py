@@ -198,6 +198,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     folder = StackFolder(arguments.folder)
     prepare_process()
+    provenance.commit()  # now: of the code that is loaded, whatever is committed while it trains
     stop = Stop()
     try:
         with locked(folder.path):
