@@ -17,7 +17,7 @@ from experiments.flags import add_settings, count, seconds, sweep
 from experiments.protocols import PROTOCOLS, Protocol, Run, select, unknown
 from experiments.settings import PROFILES
 from experiments.store import BusyError, writable
-from ppo.algorithm import SettingsError
+from ppo.algorithm import SettingsError, check_budget
 from ppo.envs import make
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
@@ -33,7 +33,8 @@ class Parser(argparse.ArgumentParser):
 
 def plan(arguments: argparse.Namespace) -> int:
     """Say which runs, stacks, steps and hours, and start nothing."""
-    protocols, stacks, _ = _planned(arguments)
+    protocols = select(arguments.protocols, PROFILES[arguments.profile])
+    stacks, _ = _planned(arguments, protocols)
     status.print_plan(console, protocols, stacks, arguments.workers)
     return 0
 
@@ -41,9 +42,9 @@ def plan(arguments: argparse.Namespace) -> int:
 def run(arguments: argparse.Namespace) -> int:
     """Train what the protocols still miss, and gather their episodes."""
     _check_device(arguments.device)
-    select(arguments.protocols, PROFILES[arguments.profile])  # refuse an unknown one before any folder is made
+    protocols = select(arguments.protocols, PROFILES[arguments.profile])  # before any folder is made
     writable(arguments.results)
-    protocols, stacks, problems = _planned(arguments, mend=True)
+    stacks, problems = _planned(arguments, protocols, mend=True)
     for problem in problems:
         console.print(problem)
     for protocol in protocols:
@@ -92,10 +93,9 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def _planned(
-    arguments: argparse.Namespace, mend: bool = False
-) -> tuple[list[Protocol], list[planner.Stack], list[str]]:
-    """The protocols, the stacks of this shard that are not finished, and what was found damaged."""
-    protocols = select(arguments.protocols, PROFILES[arguments.profile])
+    arguments: argparse.Namespace, protocols: Sequence[Protocol], mend: bool = False
+) -> tuple[list[planner.Stack], list[str]]:
+    """The stacks of this shard that are not finished, and what was found damaged."""
     runs = {run.key: run for protocol in protocols if protocol.name != "figure2" for run in protocol.runs}
     if arguments.environments:
         planned = {run.environment for run in runs.values()}
@@ -105,7 +105,7 @@ def _planned(
         runs = {key: run for key, run in runs.items() if run.environment in arguments.environments}
     finished, problems = collecting.finished_runs(arguments.results, mend)
     stacks = collecting.left_to_train(arguments.results, runs.values(), finished, arguments.workers, arguments.shard)
-    return protocols, stacks, problems
+    return stacks, problems
 
 
 def _check(runs: Sequence[Run]) -> None:
@@ -115,12 +115,7 @@ def _check(runs: Sequence[Run]) -> None:
     for run in runs:
         if run.seed < 0:
             raise SettingsError(f"seed = {run.seed} cannot be used: it must be at least 0")
-        envs = run.settings.num_envs
-        if run.total_timesteps < 1 or run.total_timesteps % envs:
-            raise SettingsError(
-                f"total_timesteps = {run.total_timesteps} cannot be spent exactly: "
-                f"it must be a positive multiple of num_envs = {envs}"
-            )
+        check_budget(run.total_timesteps, run.settings.num_envs)
 
 
 def _check_device(device: str) -> None:

@@ -94,7 +94,7 @@ def interpolate(algorithm: PPO, batch: Batch, before: Tensor, after: Tensor) -> 
         algorithm.policy.parameters.copy_(torch.lerp(before, after, factor))
         distribution = algorithm.policy.distribution(batch.observations)
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-        curves["kl"].append(batch.distribution.kl(distribution).mean(dim=1))  # type: ignore[arg-type]
+        curves["kl"].append(batch.distribution.kl(distribution).mean(dim=1))
         curves["surrogate_cpi"].append((ratio * advantages).mean(dim=1))
         curves["surrogate_clipped"].append((ratio.clamp(1 - clip_coef, 1 + clip_coef) * advantages).mean(dim=1))
         curves["surrogate_clip"].append(surrogate(ratio, advantages, clip_coef).mean(dim=1))

@@ -82,6 +82,15 @@ def require(settings: Settings, name: str, holds: bool, right: str) -> None:
         raise SettingsError(f"{name} = {getattr(settings, name)} cannot be trained: it must be {right}")
 
 
+def check_budget(total_timesteps: int, num_envs: int) -> None:
+    """Raise ``SettingsError`` for a budget that cannot be spent exactly."""
+    if total_timesteps < 1 or total_timesteps % num_envs:
+        raise SettingsError(
+            f"total_timesteps = {total_timesteps} cannot be spent exactly: "
+            f"it must be a positive multiple of num_envs = {num_envs}"
+        )
+
+
 class Algorithm(ABC):
     """A stack of runs of one algorithm in one environment, trained in lockstep.
 
@@ -107,11 +116,7 @@ class Algorithm(ABC):
         if len({own.structure() for own in settings}) != 1:
             raise SettingsError("the runs of a stack may differ in settings that are floats alone")
         self.common = settings[0]
-        if total_timesteps < 1 or total_timesteps % self.common.num_envs:
-            raise SettingsError(
-                f"total_timesteps = {total_timesteps} cannot be spent exactly: "
-                f"it must be a positive multiple of num_envs = {self.common.num_envs}"
-            )
+        check_budget(total_timesteps, self.common.num_envs)
         self.env = env
         self.settings = list(settings)
         self.seeds = list(seeds)

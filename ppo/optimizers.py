@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppo.policies import ALIGNMENT
+from ppo.policies import aligned
 
 
 class Adam:
@@ -33,8 +33,7 @@ class Adam:
         self.betas = betas
         self._rows = parameters.detach()[:, columns]
         runs, width = self._rows.shape
-        padded = -(-width // ALIGNMENT) * ALIGNMENT
-        self.mean = torch.zeros(runs, padded, device=parameters.device)
+        self.mean = torch.zeros(runs, aligned(width), device=parameters.device)
         self.mean_square = torch.zeros_like(self.mean)
         self._change = torch.zeros_like(self.mean)
         self._steps = torch.zeros((), device=parameters.device)

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ppo.distributions import Categorical, DiagonalGaussian
+from ppo.distributions import Categorical, DiagonalGaussian, Distribution
 from ppo.seeding import generator, sequence
 
 Layers = list[tuple[Tensor, Tensor]]
@@ -86,6 +86,12 @@ class TanhMLP:
 ALIGNMENT = 16
 """The parameter matrix has a multiple of so many columns, the last ones unused: where a row ends within a vector
 register, kernels compute its end otherwise than its middle, and a run's bits would depend on its place in the stack."""
+
+
+def aligned(width: int) -> int:
+    """The next multiple of ``ALIGNMENT``."""
+    return -(-width // ALIGNMENT) * ALIGNMENT
+
 
 NARROW = 16
 """Outputs below which MKL's batched product is three times slower than the transposed one."""
@@ -180,8 +186,7 @@ class ActorCritic:
         """The columns that the action distribution depends on: the policy network and the log-std."""
         self.critic_columns = slice(actor.size + free, actor.size + free + critic.size)
 
-        padded = -(-self.critic_columns.stop // ALIGNMENT) * ALIGNMENT
-        matrix = torch.zeros(len(seeds), padded)
+        matrix = torch.zeros(len(seeds), aligned(self.critic_columns.stop))
         gains = [math.sqrt(2)] * len(hidden)
         for row, seed in enumerate(seeds):
             rng = torch.Generator().manual_seed(int(sequence(seed, "initialisation").generate_state(1)[0]))
@@ -197,12 +202,12 @@ class ActorCritic:
             self._numpy_layers = [(weights.numpy(), bias.numpy()) for weights, bias in self.layers["actor"]]
             self._numpy_log_std = self.log_std.numpy()
 
-    def __call__(self, observations: Tensor) -> tuple[DiagonalGaussian | Categorical, Tensor]:
+    def __call__(self, observations: Tensor) -> tuple[Distribution, Tensor]:
         """Action distribution and values ``[runs, batch]`` at ``observations`` ``[runs, batch, inputs]``."""
         log_std, outputs, values = self._evaluate(observations, ("actor", "critic"))
         return self._distribution(outputs, log_std), values.squeeze(-1)
 
-    def distribution(self, observations: Tensor) -> DiagonalGaussian | Categorical:
+    def distribution(self, observations: Tensor) -> Distribution:
         """The action distribution alone."""
         log_std, outputs = self._evaluate(observations, ("actor",))
         return self._distribution(outputs, log_std)
@@ -234,7 +239,7 @@ class ActorCritic:
         streams = [generator(seed, "actions", iteration) for seed in seeds]
         return np.stack([kind.draw_noise(stream, (steps, envs), self.action_size) for stream in streams], axis=1)
 
-    def _distribution(self, outputs: Tensor, log_std: Tensor) -> DiagonalGaussian | Categorical:
+    def _distribution(self, outputs: Tensor, log_std: Tensor) -> Distribution:
         return Categorical(outputs) if self.discrete else DiagonalGaussian(outputs, log_std)
 
     def _evaluate(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:

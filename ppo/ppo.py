@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ppo.algorithm import Metrics, OnPolicy, Settings, require
-from ppo.distributions import Categorical, DiagonalGaussian
+from ppo.distributions import Distribution
 from ppo.optimizers import Adam
 from ppo.rollout import Batch
 from ppo.seeding import generator
@@ -131,7 +131,7 @@ class PPO(OnPolicy):
         loss = loss - surrogate(ratio, advantages, clip_coef).mean(dim=1)
         if self._penalised:
             # A run without a penalty must not hear of its KL even where that overflows: 0 x inf would be NaN.
-            own = distribution.where(self._has_penalty, batch.distribution)  # type: ignore[arg-type]
+            own = distribution.where(self._has_penalty, batch.distribution)
             loss = loss + self.kl_coef.squeeze(1) * _kl(batch, own).mean(dim=1)
         if self._entropy_bonus:
             loss = loss - self.ent_coef * distribution.entropy().mean(dim=1)
@@ -176,6 +176,6 @@ class PPO(OnPolicy):
         self.kl_coef = state["kl_coef"].to(self.device)
 
 
-def _kl(batch: Batch, distribution: DiagonalGaussian | Categorical) -> Tensor:
+def _kl(batch: Batch, distribution: Distribution) -> Tensor:
     """KL[pi_old, pi] of each sample: ``[runs, batch]``."""
-    return batch.distribution.kl(distribution)  # type: ignore[arg-type]  # both are the policy's own kind
+    return batch.distribution.kl(distribution)

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ppo.distributions import Categorical, DiagonalGaussian, take
+from ppo.distributions import Distribution, take
 from ppo.envs.base import VectorEnv
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
 from ppo.policies import ActorCritic
@@ -59,7 +59,7 @@ class Batch:
     """``[runs, batch]``"""
     returns: Tensor
     """V^targ of equation 9: advantage + value, ``[runs, batch]``"""
-    distribution: DiagonalGaussian | Categorical
+    distribution: Distribution
     """pi_old(.|s), as data."""
 
     def select(self, indices: Tensor) -> "Batch":
