@@ -5,10 +5,10 @@ import difflib
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.settings import ENVIRONMENTS, MUJOCO, TABLE1, UNTRAINED, Profile
+from experiments.settings import ABLATION, ABLATION_SEEDS, ENVIRONMENTS, MUJOCO, READINGS, TABLE1, UNTRAINED, Profile
 from ppo.algorithm import Settings
 
 
@@ -103,7 +103,20 @@ def figure3(profile: Profile) -> Protocol:
     return Protocol("figure3", "comparison of algorithms (sec. 6.2, Figure 3)", tuple(runs))
 
 
-PROTOCOLS = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3}
+def ablation(profile: Profile) -> Protocol:
+    """The readings of what the text leaves open, one change at a time, on seeds that are reported nowhere else."""
+    seeds = ABLATION_SEEDS[: len(profile.seeds)]
+    runs = [
+        Run(environment, "ppo", f"{row}+{reading}", seed, profile.total_timesteps, replace(TABLE1[row], **changes))
+        for environment, rows in ABLATION.items()
+        for reading, changes in READINGS.items()
+        for row in rows
+        for seed in seeds
+    ]
+    return Protocol("ablation", "readings of what the text leaves open (the choice of the paper preset)", tuple(runs))
+
+
+PROTOCOLS = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3, "ablation": ablation}
 
 
 def select(names: Iterable[str], profile: Profile) -> list[Protocol]:

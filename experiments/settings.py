@@ -16,6 +16,7 @@ whose numbers come nearest to the paper's (Hopper 2316 against 2130, HalfCheetah
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ppo.ppo import PPOSettings
 
@@ -55,6 +56,23 @@ TABLE1: dict[str, PPOSettings] = {  # the rows of Table 1, in its order
     "fixed-kl-3": replace(_NO_CLIP, kl_coef=3.0),
     "fixed-kl-10": replace(_NO_CLIP, kl_coef=10.0),
 }
+
+READINGS: dict[str, dict[str, Any]] = {  # what the text leaves open, one change at a time
+    "as-in-paper-preset": {},
+    "annealed-lr": {"anneal_lr": True},
+    "value-clipping": {"clip_vloss": 0.2},
+    "no-reward-scaling": {"norm_reward": False},
+    "batch-advantages": {"norm_adv": "batch"},
+    "bootstrapped-time-limits": {"bootstrap_truncation": True},
+    "no-gradient-clipping": {"max_grad_norm": math.inf},
+}
+
+ABLATION: dict[str, tuple[str, ...]] = {  # environments, and the rows of Table 1 that are read in each way there
+    "HalfCheetah-v4": ("clip-0.2", "none"),  # the row of -0.39 is made here
+    "InvertedDoublePendulum-v4": ("clip-0.2",),  # episodes end both by falling and by the time limit
+}
+
+ABLATION_SEEDS = (101, 102, 103)  # none of those that are reported
 
 UNTRAINED = replace(MUJOCO, learning_rate=0.0, update_epochs=1)
 """The random policy of Table 1's normalisation: the untrained Gaussian with deviation 1 and raw actions."""
