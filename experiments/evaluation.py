@@ -62,7 +62,7 @@ def _load(path: Path) -> Iterator[Player]:
         statistics = state["algorithm"]["collector"]["observation_normalizer"]
         for row, run in enumerate(runs):
             env = make(run.environment, [0])
-            policy = ActorCritic(env.observation_shape, env.action_space, [run.seed])
+            policy = ActorCritic(env.observation_shape, env.action_space, [run.seed], run.settings.hidden)
             normalizer = ObservationNormalizer(1, env.observation_shape) if statistics else None
             env.close()
             with torch.no_grad():

@@ -13,7 +13,8 @@ from experiments import provenance
 from experiments.protocols import Protocol
 from experiments.store import INTERPOLATION_COLUMNS, StoreError, read_table, write_atomically, write_json
 from experiments.worker import build
-from ppo.ppo import PPO, standardised, surrogate
+from ppo.advantages import standardised
+from ppo.ppo import PPO, surrogate
 from ppo.rollout import Batch
 from ppo.training import prepare_process
 

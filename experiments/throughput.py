@@ -20,8 +20,8 @@ from rich.table import Table
 from experiments.protocols import Run
 from experiments.settings import MUJOCO, TABLE1
 from experiments.worker import build
-from ppo.algorithm import OnPolicy
 from ppo.envs.mujoco import MujocoVectorEnv
+from ppo.on_policy import OnPolicy
 from ppo.training import prepare_process
 
 SEEDS = (1, 2, 3)

@@ -1,7 +1,9 @@
 """Advantage estimators."""
 
 import numpy as np
+import torch
 from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
 
 
 def gae(
@@ -34,3 +36,9 @@ def gae(
         following = deltas[step] + decay[step] * following
         advantages[step] = following
     return advantages
+
+
+def standardised(advantages: Tensor) -> Tensor:
+    """Mean 0 and deviation 1 within each run: ``[runs, batch]``."""
+    variance, mean = torch.var_mean(advantages, dim=1, correction=0, keepdim=True)
+    return (advantages - mean) / (variance.sqrt() + 1e-8)

@@ -32,6 +32,19 @@ class Distribution(Protocol):
         """KL[self, other] in closed form, in nats: ``[runs, batch]``."""
         ...
 
+    def fisher_product(self, change: Tensor) -> Tensor:
+        """The Fisher matrix with respect to the network's outputs, times a ``change`` of them, per state: both
+        ``[runs, batch, size]``."""
+        ...
+
+    def statistics(self) -> Tensor:
+        """The numbers phi that say what the distribution is in each state (ACER's), ``[runs, batch, n]``."""
+        ...
+
+    def of_statistics(self, statistics: Tensor) -> Self:
+        """The distribution of this kind with other ``statistics``."""
+        ...
+
     def detach(self) -> Self:
         """The same distribution as data: no gradient flows into it."""
         ...
@@ -74,7 +87,10 @@ class _GaussianLogProb(torch.autograd.Function):
         distance, standardised, inverse_std = ctx.saved_tensors
         grad = grad.unsqueeze(-1)
         pull = grad * standardised
-        spread = (pull * distance).sum(1, keepdim=True) * inverse_std - grad.sum(1, keepdim=True)
+        if inverse_std.shape[1] == 1:
+            spread = (pull * distance).sum(1, keepdim=True) * inverse_std - grad.sum(1, keepdim=True)
+        else:
+            spread = pull * standardised - grad
         return pull * inverse_std, spread, None
 
 
@@ -85,7 +101,7 @@ class DiagonalGaussian:
     mean: Tensor
     """``[runs, batch, size]``"""
     log_std: Tensor
-    """``[runs, 1, size]``"""
+    """``[runs, 1, size]``; ``[runs, batch, size]`` where every state has its own"""
 
     def sample(self, noise: Tensor) -> Tensor:
         return torch.addcmul(self.mean, self.log_std.exp(), noise)
@@ -102,6 +118,15 @@ class DiagonalGaussian:
         variance_ratio = (2 * self.log_std).exp() * precision
         squared_distance = (self.mean - other.mean).square() * precision
         return (other.log_std - self.log_std + 0.5 * (variance_ratio + squared_distance - 1)).sum(-1)
+
+    def fisher_product(self, change: Tensor) -> Tensor:
+        return change * (-2 * self.log_std).exp()
+
+    def statistics(self) -> Tensor:
+        return torch.cat([self.mean, self.log_std.expand_as(self.mean)], dim=-1)
+
+    def of_statistics(self, statistics: Tensor) -> "DiagonalGaussian":
+        return DiagonalGaussian(*statistics.chunk(2, dim=-1))
 
     def detach(self) -> "DiagonalGaussian":
         return DiagonalGaussian(self.mean.detach(), self.log_std.detach())
@@ -148,6 +173,16 @@ class Categorical:
     def kl(self, other: "Categorical") -> Tensor:
         log_probs = self.log_probs
         return (log_probs.exp() * (log_probs - other.log_probs)).sum(-1)
+
+    def fisher_product(self, change: Tensor) -> Tensor:
+        probabilities = self.logits.softmax(-1)
+        return probabilities * (change - (probabilities * change).sum(-1, keepdim=True))
+
+    def statistics(self) -> Tensor:
+        return self.logits.softmax(-1)
+
+    def of_statistics(self, statistics: Tensor) -> "Categorical":
+        return Categorical(statistics.log())
 
     def detach(self) -> "Categorical":
         return Categorical(self.logits.detach())

@@ -1,5 +1,7 @@
-"""Adam over the rows of a parameter matrix: one learning rate and one gradient norm per run."""
+"""Adam and RMSProp over the rows of a parameter matrix: one learning rate and one gradient norm per run."""
 
+import math
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -8,8 +10,8 @@ from torch import Tensor
 from ppo.policies import aligned
 
 
-class Adam:
-    """Kingma and Ba 2015, each run with its own learning rate, its gradient first clipped to its own norm.
+class Optimizer(ABC):
+    """Descent by rows: each run with its own learning rate, its gradient first clipped to its own norm.
 
     ``parameters``: ``[runs, P]``, a leaf that is updated in place. ``columns``: the part of it to optimise.
     """
@@ -18,27 +20,19 @@ class Adam:
         self,
         parameters: Tensor,
         learning_rate: Tensor,
-        max_grad_norm: Tensor,
-        *,
-        eps: float = 1e-5,
-        betas: tuple[float, float] = (0.9, 0.999),
+        max_grad_norm: Tensor | None = None,
         columns: slice = slice(None),
     ) -> None:
-        """``learning_rate``, ``max_grad_norm``: ``[runs, 1]``; a norm of inf leaves the gradient as it is."""
+        """``learning_rate``, ``max_grad_norm``: ``[runs, 1]``; without a norm, or where it is inf, the gradient is left
+        as it is."""
         self.parameters = parameters
         self.columns = columns
         self.learning_rate = learning_rate
-        self.max_grad_norm = max_grad_norm
-        self.eps = eps
-        self.betas = betas
+        self.max_grad_norm = torch.full_like(learning_rate, math.inf) if max_grad_norm is None else max_grad_norm
         self._rows = parameters.detach()[:, columns]
         runs, width = self._rows.shape
-        self.mean = torch.zeros(runs, aligned(width), device=parameters.device)
-        self.mean_square = torch.zeros_like(self.mean)
-        self._change = torch.zeros_like(self.mean)
-        self._steps = torch.zeros((), device=parameters.device)
-        self._gradient = torch.zeros_like(self.mean)
-        self._clipped = torch.isfinite(max_grad_norm)
+        self._gradient = torch.zeros(runs, aligned(width), device=parameters.device)
+        self._clipped = torch.isfinite(self.max_grad_norm)
         self._clips, self._all_clip = bool(self._clipped.any()), bool(self._clipped.all())
 
     def step(self, loss: Tensor) -> Tensor:
@@ -55,9 +49,48 @@ class Adam:
         if self._clips:
             factor = (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0)
             gradient.mul_(factor if self._all_clip else torch.where(self._clipped, factor, 1.0))
-        if gradient.shape != self.mean.shape or not gradient.is_contiguous():  # as which the kernel below takes it
+        if gradient.shape != self._gradient.shape or not gradient.is_contiguous():  # as which the kernels take it
             self._gradient[:, : gradient.shape[1]] = gradient
             gradient = self._gradient
+        self._rows.addcmul_(self.change(gradient)[:, : self._rows.shape[1]], self.learning_rate)
+        norms: Tensor = norm.squeeze(1)
+        return norms
+
+    @abstractmethod
+    def change(self, gradient: Tensor) -> Tensor:
+        """What is added at learning rate 1, given the clipped ``gradient``: both ``[runs, aligned columns]``."""
+
+    @abstractmethod
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+
+    @abstractmethod
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+
+
+class Adam(Optimizer):
+    """Kingma and Ba 2015."""
+
+    def __init__(
+        self,
+        parameters: Tensor,
+        learning_rate: Tensor,
+        max_grad_norm: Tensor | None = None,
+        columns: slice = slice(None),
+        *,
+        eps: float = 1e-5,
+        betas: tuple[float, float] = (0.9, 0.999),
+    ) -> None:
+        super().__init__(parameters, learning_rate, max_grad_norm, columns)
+        self.eps = eps
+        self.betas = betas
+        self.mean = torch.zeros_like(self._gradient)
+        self.mean_square = torch.zeros_like(self.mean)
+        self._change = torch.zeros_like(self.mean)
+        self._steps = torch.zeros((), device=parameters.device)
+
+    def change(self, gradient: Tensor) -> Tensor:
         # PyTorch's fused kernel passes over the matrices once instead of seven times, but knows a single learning rate:
         # at rate 1 and from 0 it leaves the change itself.
         torch._fused_adam_(
@@ -75,9 +108,7 @@ class Adam:
             amsgrad=False,
             maximize=False,
         )
-        self._rows.addcmul_(self._change[:, : self._rows.shape[1]], self.learning_rate)
-        norms: Tensor = norm.squeeze(1)
-        return norms
+        return self._change
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
@@ -87,4 +118,35 @@ class Adam:
         """Continue from ``state``."""
         self._steps.copy_(state["steps"])
         self.mean.copy_(state["mean"])
+        self.mean_square.copy_(state["mean_square"])
+
+
+class RMSProp(Optimizer):
+    """Tieleman and Hinton 2012, as TensorFlow computes it and the A2C of openai/baselines uses it: epsilon is added
+    under the root, and the mean square starts at 1, so that the first steps are small."""
+
+    def __init__(
+        self,
+        parameters: Tensor,
+        learning_rate: Tensor,
+        max_grad_norm: Tensor | None = None,
+        columns: slice = slice(None),
+        *,
+        decay: Tensor,
+        eps: Tensor,
+    ) -> None:
+        """``decay``, ``eps``: ``[runs, 1]``."""
+        super().__init__(parameters, learning_rate, max_grad_norm, columns)
+        self.decay = decay
+        self.eps = eps
+        self.mean_square = torch.ones_like(self._gradient)
+
+    def change(self, gradient: Tensor) -> Tensor:
+        self.mean_square.lerp_(gradient.square(), 1 - self.decay)
+        return gradient.neg().mul_((self.mean_square + self.eps).rsqrt_())
+
+    def state(self) -> dict[str, Any]:
+        return {"mean_square": self.mean_square}
+
+    def load_state(self, state: dict[str, Any]) -> None:
         self.mean_square.copy_(state["mean_square"])

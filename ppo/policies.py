@@ -212,16 +212,27 @@ class ActorCritic:
         log_std, outputs = self._evaluate(observations, ("actor",))
         return self._distribution(outputs, log_std)
 
+    @torch.no_grad()
+    def distribution_of(self, parameters: Tensor, observations: Tensor) -> Distribution:
+        """The action distribution with other ``parameters`` ``[runs, P]`` in place of these."""
+        actor = self.networks["actor"]
+        outputs = actor.forward(actor.layers(parameters), observations)[-1]
+        return self._distribution(outputs, parameters[:, self.log_std_columns].unsqueeze(1))
+
     def values(self, observations: Tensor) -> Tensor:
         """The values alone: ``[runs, batch]``."""
         return self._evaluate(observations, ("critic",))[1].squeeze(-1)
 
     def act(self, observations: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[Any]:
-        """Sampled actions ``[runs, envs, ...]`` at ``observations`` ``[runs, envs, inputs]``, for collecting on a CPU.
+        """Sampled actions ``[runs, envs, ...]`` at ``observations`` ``[runs, envs, inputs]``, for collecting.
 
-        The same as ``distribution(observations).sample(noise)`` in numpy, which for a handful of states takes a quarter
-        of PyTorch's time: there is next to nothing to compute and a call costs less.
+        On a CPU in numpy, which for a handful of states takes a quarter of PyTorch's time: there is next to nothing to
+        compute and a call costs less.
         """
+        if self.parameters.device.type != "cpu":
+            inputs, given = (torch.from_numpy(array).to(self.parameters.device) for array in (observations, noise))
+            sampled: NDArray[Any] = self.distribution(inputs).sample(given).cpu().numpy()
+            return sampled
         layers = self._numpy_layers
         hidden = observations
         for weights, bias in layers[:-1]:

@@ -1,25 +1,32 @@
 """Proximal policy optimisation: the clipped and the KL-penalised surrogates of sections 3 and 4."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ppo.algorithm import Metrics, OnPolicy, Settings, require
+from ppo.advantages import standardised
+from ppo.algorithm import Metrics, require
 from ppo.distributions import Distribution
+from ppo.on_policy import OnPolicy, OnPolicySettings
 from ppo.optimizers import Adam
 from ppo.rollout import Batch
-from ppo.seeding import generator
 
 
 @dataclass(frozen=True)
-class PPOSettings(Settings):
+class PPOSettings(OnPolicySettings):
     """PPO's settings; the defaults are Table 3 with clipping 0.2 (see experiments/settings.py for every source)."""
 
+    learning_rate: float = 3e-4
+    """step size of the optimiser"""
+    anneal_lr: bool = False
+    """whether the learning rate falls linearly to 0 over total_timesteps"""
+    max_grad_norm: float = 0.5
+    """norm to which each run's gradient is clipped; inf for no clipping"""
+    adam_eps: float = 1e-5
+    """epsilon of Adam (the same for every run of a stack)"""
     clip_coef: float = 0.2
     """epsilon of the clipped surrogate (equation 7); inf for no clipping"""
     kl_coef: float = 0.0
@@ -43,6 +50,10 @@ class PPOSettings(Settings):
 
     def check(self) -> None:
         super().check()
+        require(self, "learning_rate", 0 <= self.learning_rate < math.inf, "at least 0 and finite")
+        require(self, "adam_eps", self.adam_eps < math.inf, "finite")
+        for name in ("max_grad_norm", "adam_eps"):
+            require(self, name, getattr(self, name) > 0, "greater than 0")
         require(self, "clip_coef", self.clip_coef > 0, "greater than 0 (inf for no clipping)")
         require(self, "clip_vloss", self.clip_vloss > 0, "greater than 0 (inf for no clipping)")
         for name in ("kl_coef", "kl_target", "vf_coef", "ent_coef"):
@@ -84,12 +95,6 @@ def value_loss(values: Tensor, batch: Batch, clip_vloss: Tensor | None) -> Tenso
     return error.mean(dim=1)
 
 
-def standardised(advantages: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 within each run: ``[runs, batch]``."""
-    variance, mean = torch.var_mean(advantages, dim=1, correction=0, keepdim=True)
-    return (advantages - mean) / (variance.sqrt() + 1e-8)
-
-
 class PPO(OnPolicy):
     """Several epochs of minibatch ascent on L = L^surrogate - beta KL - c1 L^VF + c2 S (equations 7, 8 and 9)."""
 
@@ -118,7 +123,7 @@ class PPO(OnPolicy):
             batch.advantages.copy_(standardised(batch.advantages))
         clip_coef = self.current_clip_coef()
         grad_norm = torch.zeros(self.runs, device=self.device)
-        for minibatch in self.minibatches(batch):
+        for minibatch in self.minibatches(batch, self.common.update_epochs, self.common.minibatch_size):
             grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef))
         return {"losses/grad_norm": grad_norm, **self.after_update(batch, clip_coef)}
 
@@ -136,14 +141,6 @@ class PPO(OnPolicy):
         if self._entropy_bonus:
             loss = loss - self.ent_coef * distribution.entropy().mean(dim=1)
         return loss
-
-    def minibatches(self, batch: Batch) -> Iterator[Batch]:
-        """The samples in minibatches of ``minibatch_size``: each run shuffles each epoch in its own order."""
-        size = batch.log_probs.shape[1]
-        streams = [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
-        for _ in range(self.common.update_epochs):
-            order = torch.from_numpy(np.stack([stream.permutation(size) for stream in streams])).to(self.device)
-            yield from batch.select(order).split(self.common.minibatch_size)
 
     @torch.no_grad()
     def after_update(self, batch: Batch, clip_coef: Tensor) -> Metrics:

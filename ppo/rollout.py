@@ -1,6 +1,6 @@
 """One batch of experience, and how it is collected."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -12,7 +12,6 @@ from torch import Tensor
 from ppo.distributions import Distribution, take
 from ppo.envs.base import VectorEnv
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
-from ppo.policies import ActorCritic
 
 
 class Episode(NamedTuple):
@@ -88,18 +87,20 @@ class Collector:
     def __init__(
         self,
         env: VectorEnv,
-        policy: ActorCritic,
+        act: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[Any]],
         runs: int,
         observation_normalizer: ObservationNormalizer | None,
-        reward_normalizer: RewardNormalizer | None,
+        reward_normalizer: RewardNormalizer | None = None,
+        device: torch.device | str = "cpu",
     ) -> None:
+        """``act``: actions ``[runs, envs, ...]`` at normalised observations ``[runs, envs, ...]``, given noise."""
         self.env = env
-        self.policy = policy
+        self.act = act
         self.runs = runs
         self.envs = env.rows // runs
         self.observation_normalizer = observation_normalizer
         self.reward_normalizer = reward_normalizer
-        self.device = policy.parameters.device
+        self.device = device
         self.action_shape = tuple(env.action_space.shape or ())
         self.episodic_returns = np.zeros((runs, self.envs))
         self.episodic_lengths = np.zeros((runs, self.envs), dtype=np.int64)
@@ -125,7 +126,7 @@ class Collector:
         for step in range(steps):
             inputs = self._normalised(self.observations)
             observations[step] = inputs
-            actions[step] = self._act(inputs, noise[step])
+            actions[step] = self.act(inputs, noise[step])
             if self.diverged.any():
                 actions[step, self.diverged] = 0
             transition = self.env.step(actions[step].reshape(self.env.rows, *self.action_shape))
@@ -157,13 +158,6 @@ class Collector:
         if self.observation_normalizer:
             return self.observation_normalizer(observations)
         return observations.astype(np.float32)
-
-    def _act(self, observations: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[Any]:
-        if self.device.type == "cpu":
-            return self.policy.act(observations, noise)
-        distribution = self.policy.distribution(self._to_device(observations))
-        actions: NDArray[Any] = distribution.sample(self._to_device(noise)).cpu().numpy()
-        return actions
 
     def _to_device(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device)

@@ -12,8 +12,9 @@ from stable_baselines3.common.logger import configure
 from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch, perturbed
 from torch_networks import references
 
+from ppo.advantages import standardised
 from ppo.algorithm import SettingsError
-from ppo.ppo import PPO, PPOSettings, adapted_kl_coef, standardised, surrogate, value_loss
+from ppo.ppo import PPO, PPOSettings, adapted_kl_coef, surrogate, value_loss
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF = math.inf
@@ -450,8 +451,8 @@ def test_every_epoch_visits_every_sample_once_each_run_in_its_own_order():
     batch.returns.copy_(torch.arange(50.0).expand(3, 50))  # says which sample it is
     orders = []
     for _ in range(2):
-        sizes = [minibatch.returns.shape[1] for minibatch in ppo.minibatches(batch)]
-        visited = torch.cat([minibatch.returns for minibatch in ppo.minibatches(batch)], dim=1).view(3, 3, 50)
+        sizes = [minibatch.returns.shape[1] for minibatch in ppo.minibatches(batch, 3, 8)]
+        visited = torch.cat([minibatch.returns for minibatch in ppo.minibatches(batch, 3, 8)], dim=1).view(3, 3, 50)
         assert sizes == 3 * [8, 8, 8, 8, 8, 8, 2]
         assert torch.equal(visited.sort(dim=2).values, torch.arange(50.0).expand(3, 3, 50))
         orders += [tuple(order.tolist()) for order in visited.reshape(9, 50)]
@@ -463,7 +464,7 @@ def test_a_minibatch_keeps_each_samples_fields_together():
     ppo = ppo_of([PPOSettings(num_steps=50, minibatch_size=8, update_epochs=1)] * 2, DISCRETE_4)
     batch = made_up_batch(ppo.policy, 50)
     batch.returns.copy_(torch.arange(50.0).expand(2, 50))
-    for minibatch in ppo.minibatches(batch):
+    for minibatch in ppo.minibatches(batch, 1, 8):
         for run in range(2):
             chosen = minibatch.returns[run].long()
             for name in ("observations", "actions", "log_probs", "values", "advantages"):

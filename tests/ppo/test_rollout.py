@@ -18,7 +18,9 @@ def collector_of(action_space=CONTINUOUS_1, normalised=False, lengths=LENGTHS):
     policy = ActorCritic(env.observation_shape, action_space, [1, 2])
     observation = ObservationNormalizer(RUNS, env.observation_shape) if normalised else None
     reward = RewardNormalizer(np.array([[0.9], [0.9]]), ENVS) if normalised else None
-    return Collector(env, policy, RUNS, observation, reward)
+    collector = Collector(env, policy.act, RUNS, observation, reward)
+    collector.policy = policy  # at hand for the tests
+    return collector
 
 
 def noise_of(collector, steps=STEPS, iteration=0):

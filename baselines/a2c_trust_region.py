@@ -1,0 +1,74 @@
+"""A2C + Trust Region: A2C with the trust region of ACER [Wang et al. 2016, section 3.3]."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.a2c import A2C, A2CSettings
+from ppo.algorithm import Metrics, require
+from ppo.distributions import Distribution
+from ppo.rollout import Batch
+
+
+@dataclass(frozen=True)
+class A2CTrustRegionSettings(A2CSettings):
+    """A2C's settings and those of the trust region; the defaults are ACER's for continuous control."""
+
+    delta: float = 1.0
+    """how much a step in a state may move the policy away from the average one, to first order in KL"""
+    average_decay: float = 0.995
+    """alpha, the decay of the moving average of the policy's parameters"""
+
+    def check(self) -> None:
+        super().check()
+        require(self, "delta", self.delta > 0, "greater than 0")
+        require(self, "average_decay", 0 <= self.average_decay < 1, "at least 0 and less than 1")
+
+
+def projected(gradient: Tensor, kl_gradient: Tensor, delta: Tensor) -> Tensor:
+    """The z nearest to ``gradient`` with ``kl_gradient`` . z <= ``delta`` in every state (ACER's equation 12):
+
+        z = g - max(0, (k . g - delta) / |k|^2) k
+
+    ``gradient`` g, ``kl_gradient`` k: ``[runs, batch, statistics]``; ``delta``: ``[runs, 1]``.
+    """
+    excess = ((kl_gradient * gradient).sum(-1) - delta).clamp(min=0)
+    square = kl_gradient.square().sum(-1).clamp(min=torch.finfo(torch.float32).tiny)  # at k = 0 nothing is in excess
+    return gradient - (excess / square).unsqueeze(-1) * kl_gradient
+
+
+class A2CTrustRegion(A2C):
+    """A2C whose gradient with respect to the policy's statistics is kept from running away from an average policy."""
+
+    Settings = A2CTrustRegionSettings
+
+    def setup(self) -> None:
+        super().setup()
+        self.delta = self.per_run("delta")
+        self.average_decay = self.per_run("average_decay")
+        self.average = self.policy.parameters.detach().clone()
+
+    def update(self, batch: Batch) -> Metrics:
+        metrics = super().update(batch)
+        self.average.lerp_(self.policy.parameters.detach(), 1 - self.average_decay)
+        return metrics
+
+    def policy_loss(self, batch: Batch, distribution: Distribution) -> Tensor:
+        """A loss whose gradient is that of A2C's, projected in every state before it enters the network: ``[runs]``."""
+        average = self.policy.distribution_of(self.average, batch.observations)
+        statistics = distribution.statistics()
+        free = statistics.detach().requires_grad_()
+        current = distribution.of_statistics(free)
+        gain = current.log_prob(batch.actions) * batch.advantages + self.ent_coef.unsqueeze(1) * current.entropy()
+        (gradient,) = torch.autograd.grad(gain.sum(), free)
+        (kl_gradient,) = torch.autograd.grad(average.kl(current).sum(), free)
+        return -(statistics * projected(gradient, kl_gradient, self.delta)).sum(-1).mean(dim=1)
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "average": self.average}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.average.copy_(state["average"])

@@ -1,0 +1,156 @@
+"""The cross-entropy method over the policy's parameters [Szita and Lorincz 2006]."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ppo.algorithm import Algorithm, Metrics, Settings, require
+from ppo.normalizers import ObservationNormalizer
+from ppo.policies import ActorCritic
+from ppo.rollout import Collector, Episode
+from ppo.seeding import generator
+
+
+@dataclass(frozen=True)
+class CEMSettings(Settings):
+    """The defaults are those of joschu/modular_rl's MuJoCo battery ("cem10-5"), apart from what was tuned."""
+
+    num_envs: int = 10
+    """environments that each run steps in parallel: candidates that are tried at once"""
+    num_steps: int = 200
+    """steps of each environment in an iteration, after which the training may be stopped"""
+    population: int = 200
+    """candidates of a generation, one episode each"""
+    elite_frac: float = 0.2
+    """fraction of the candidates to which the next generation's distribution is fitted"""
+    initial_std: float = 1.0
+    """standard deviation of the parameters at first"""
+    extra_std: float = 0.01
+    """deviation added to the elite's, falling linearly to 0 over the first half of total_timesteps"""
+    network: Literal["10-5", "64-64"] = "10-5"
+    """units of the hidden layers"""
+    deterministic: bool = True
+    """whether candidates take their most likely action; if not, the log-std is searched for too"""
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        return tuple(int(units) for units in self.network.split("-"))
+
+    @property
+    def elite(self) -> int:
+        """Candidates that the next generation is fitted to."""
+        return max(round(self.elite_frac * self.population), 1)
+
+    def check(self) -> None:
+        super().check()
+        require(self, "num_steps", self.num_steps >= 1, "at least 1")
+        require(self, "population", self.population >= 2, "at least 2")
+        require(self, "elite_frac", 0 < self.elite_frac <= 1, "greater than 0 and at most 1")
+        require(self, "initial_std", 0 < self.initial_std < math.inf, "greater than 0 and finite")
+        require(self, "extra_std", 0 <= self.extra_std < math.inf, "at least 0 and finite")
+        require(self, "network", self.network in ("10-5", "64-64"), "10-5 or 64-64")
+
+
+def refit(candidates: Tensor, returns: NDArray[np.float64], elite: int, extra_std: float) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation ``[P]`` of the ``elite`` best of ``candidates`` ``[population, P]``."""
+    best = candidates[torch.from_numpy(np.argsort(-returns, kind="stable")[:elite].copy())]
+    variance, mean = torch.var_mean(best, dim=0, correction=0)
+    return mean, (variance + extra_std**2).sqrt()
+
+
+class CEM(Algorithm):
+    """Draw candidates from a Gaussian with independent components, try each for an episode, refit it to the best.
+
+    A population is a stack: every environment row has a candidate of its own. A row whose episode ends goes on with the
+    next candidate at once; a generation is closed when ``population`` episodes are over, so one that is still being
+    tried counts for the next generation, and no step is wasted.
+    """
+
+    Settings = CEMSettings
+
+    def setup(self) -> None:
+        shape, space, envs = self.env.observation_shape, self.env.action_space, self.common.num_envs
+        self.policy = ActorCritic(shape, space, self.seeds, self.common.hidden, self.device)
+        rows = [seed for seed in self.seeds for _ in range(envs)]
+        self.members = ActorCritic(shape, space, rows, self.common.hidden, self.device)
+        actor = self.policy.networks["actor"]
+        self.columns = slice(0, actor.size) if self.common.deterministic else self.policy.actor_columns
+        self.mean = self.policy.parameters.detach()[:, self.columns]
+        self.std = self.per_run("initial_std") * torch.ones_like(self.mean)
+        self.tried = self.mean.new_zeros(self.runs, self.common.population, self.columns.stop)
+        self.returns = np.zeros((self.runs, self.common.population))
+        self.drawn, self.finished, self.generation = (np.zeros(self.runs, dtype=np.int64) for _ in range(3))
+        for run in range(self.runs):
+            for env in range(envs):
+                self.draw(run, env)
+        normalizer = ObservationNormalizer(self.runs, shape) if self.common.norm_obs else None
+        self.collector = Collector(self.env, self.act, self.runs, normalizer, device=self.device)
+
+    def act(self, observations: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[Any]:
+        """Each environment's own candidate's actions: ``[runs, envs, ...]``."""
+        runs, envs = observations.shape[:2]
+        rows = observations.reshape(runs * envs, 1, *observations.shape[2:])
+        actions = self.members.act(rows, noise.reshape(runs * envs, 1, -1))
+        return actions.reshape(runs, envs, *actions.shape[2:])
+
+    def draw(self, run: int, env: int) -> None:
+        """Give an environment the run's next candidate."""
+        stream = generator(self.seeds[run], "algorithm", int(self.drawn[run]))
+        noise = torch.from_numpy(stream.standard_normal(self.columns.stop, dtype=np.float32)).to(self.device)
+        self.member(run, env).copy_(self.mean[run] + self.std[run] * noise)
+        self.drawn[run] += 1
+
+    def member(self, run: int, env: int) -> Tensor:
+        """The parameters that an environment is trying: ``[P]``, a view."""
+        return self.members.parameters.detach()[run * self.common.num_envs + env, self.columns]
+
+    def iterate(self) -> tuple[list[Episode], Metrics]:
+        budget = (self.total_timesteps - self.steps_done) // self.common.num_envs
+        steps = min(self.common.num_steps, budget)
+        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
+        if self.common.deterministic:
+            noise[:] = 0
+        episodes = []
+        for step in range(steps):
+            experience = self.collector.collect(noise[step : step + 1], self.steps_done, keep_next=False)
+            self.steps_done += self.common.num_envs
+            if experience.episodes:
+                ended = np.argwhere(experience.ended[0] & ~self.collector.diverged[:, None]).tolist()
+                for (run, env), episode in zip(ended, experience.episodes, strict=True):
+                    self.finish(run, env, episode.episodic_return)
+                episodes += experience.episodes
+        self.iteration += 1
+        self.note_divergence()
+        deviation = self.std.mean(dim=1)
+        return episodes, {"charts/generation": torch.from_numpy(self.generation.copy()), "losses/std": deviation}
+
+    def finish(self, run: int, env: int, episodic_return: float) -> None:
+        """Note what a candidate achieved, refit the distribution after a generation's last one, and draw the next."""
+        self.tried[run, self.finished[run]] = self.member(run, env)
+        self.returns[run, self.finished[run]] = episodic_return
+        self.finished[run] += 1
+        if self.finished[run] == self.common.population:
+            own = self.settings[run]
+            extra_std = own.extra_std * math.sqrt(max(2 * self.remaining() - 1, 0))  # a variance that falls linearly
+            self.mean[run], self.std[run] = refit(self.tried[run], self.returns[run], own.elite, extra_std)
+            self.finished[run] = 0
+            self.generation[run] += 1
+        self.draw(run, env)
+
+    def state(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) for name in ("std", "tried", "returns", "drawn", "finished", "generation")}
+        return {**super().state(), **own, "members": self.members.parameters}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        with torch.no_grad():
+            self.members.parameters.copy_(state["members"])
+            for own, saved in ((self.std, state["std"]), (self.tried, state["tried"])):
+                own.copy_(saved)
+        for name in ("returns", "drawn", "finished", "generation"):
+            getattr(self, name)[:] = state[name]

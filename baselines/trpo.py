@@ -1,0 +1,212 @@
+"""Trust region policy optimisation [Schulman et al. 2015], and two relatives that differ in a setting."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.critic import Critic, CriticSettings
+from ppo.advantages import standardised
+from ppo.algorithm import Metrics, require
+from ppo.distributions import Distribution
+from ppo.on_policy import OnPolicy
+from ppo.rollout import Batch
+
+
+@dataclass(frozen=True)
+class TRPOSettings(CriticSettings):
+    """TRPO's settings; the defaults are those of openai/baselines' trpo_mpi/run_mujoco.py of 2017-07-20."""
+
+    num_steps: int = 1024
+    """steps of each environment between two updates"""
+    gae_lambda: float = 0.98
+    """lambda of generalised advantage estimation; 1 sums the whole return"""
+    norm_reward: bool = False
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10"""
+    max_kl: float = 0.01
+    """delta, the mean KL[pi_old, pi] that a step may cause"""
+    cg_iters: int = 10
+    """iterations of the conjugate gradient"""
+    cg_damping: float = 0.1
+    """what is added to the Fisher matrix's diagonal"""
+    sub_sampling_factor: int = 5
+    """the Fisher matrix is estimated on every so many-th state"""
+    line_search: bool = True
+    """whether the step is halved until it holds the constraint and improves the surrogate; if not, it is taken whole"""
+    line_search_iters: int = 10
+    """steps that the search tries before it gives up and leaves the policy as it was"""
+    kl_margin: float = 1.5
+    """the search accepts a KL up to kl_margin x max_kl"""
+    fixed_log_std: bool = False
+    """whether the policy's standard deviation stays 1"""
+    norm_adv: bool = True
+    """whether the advantages are standardised over the batch"""
+
+    def check(self) -> None:
+        super().check()
+        for name in ("max_kl", "kl_margin"):
+            require(self, name, 0 < getattr(self, name) < math.inf, "greater than 0 and finite")
+        require(self, "cg_damping", 0 <= self.cg_damping < math.inf, "at least 0 and finite")
+        for name in ("cg_iters", "sub_sampling_factor", "line_search_iters"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+
+
+def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int) -> Tensor:
+    """x with ``product(x) = target`` for a positive definite product, each run its own: ``[runs, P]``.
+
+    A run whose residual is next to nothing keeps what it has.
+    """
+    solution, residual, direction = torch.zeros_like(target), target.clone(), target.clone()
+    square = residual.square().sum(1, keepdim=True)
+    for _ in range(iterations):
+        image = product(direction)
+        going = square > 1e-10
+        step = torch.where(going, square / (direction * image).sum(1, keepdim=True), 0.0)
+        solution = solution + step * direction
+        residual = residual - step * image
+        before, square = square, torch.where(going, residual.square().sum(1, keepdim=True), square)
+        direction = torch.where(going, residual + square / before * direction, direction)
+    return solution
+
+
+class TRPO(OnPolicy):
+    """Maximise E[r A] subject to E[KL[pi_old, pi]] <= delta (equations 3 and 4)."""
+
+    Settings = TRPOSettings
+
+    def setup(self) -> None:
+        super().setup()
+        self.max_kl = self.per_run("max_kl")
+        self.kl_margin = self.per_run("kl_margin")
+        self.cg_damping = self.per_run("cg_damping")
+        self.critic = Critic(self)
+
+    def update(self, batch: Batch) -> Metrics:
+        if self.common.norm_adv:
+            batch.advantages.copy_(standardised(batch.advantages))
+        metrics = self.improve(batch)
+        metrics["losses/value_loss"] = self.critic.fit(batch)
+        return metrics
+
+    def improve(self, batch: Batch) -> Metrics:
+        """The natural-gradient step to the edge of the trust region: x = F^-1 g, scaled to KL = delta."""
+        gradient = self.gradient(batch)
+        with torch.no_grad():
+            product = self.fisher_vector_product(batch.observations[:, :: self.common.sub_sampling_factor])
+            direction = conjugate_gradient(product, gradient, self.common.cg_iters)
+            curvature = (direction * product(direction)).sum(1, keepdim=True)  # KL = x F x / 2
+            moves = curvature > 0
+            step = torch.where(moves, (2 * self.max_kl / curvature).sqrt() * direction, 0 * direction)
+            return self.search(batch, step) if self.common.line_search else self.take(batch, step)
+
+    def gradient(self, batch: Batch) -> Tensor:
+        """That of E[r A], where r = 1 still: ``[runs, P]``, nothing where the policy does not depend on it."""
+        log_probs = self.policy.distribution(batch.observations).log_prob(batch.actions)
+        surrogate = ((log_probs - batch.log_probs).exp() * batch.advantages).mean(dim=1)
+        (gradient,) = torch.autograd.grad(surrogate, self.policy.parameters, torch.ones_like(surrogate))
+        if self.common.fixed_log_std:
+            gradient[:, self.policy.log_std_columns] = 0
+        return gradient
+
+    def fisher_vector_product(self, observations: Tensor) -> Callable[[Tensor], Tensor]:
+        """v -> (F + damping) v, F the Fisher matrix of the policy at ``observations``: J^T M J, averaged, with the
+        network's Jacobian J and the distribution's own Fisher matrix M. That of the log-std is 2 in every state."""
+        policy, actor = self.policy, self.policy.networks["actor"]
+        layers = policy.layers["actor"]
+        activations = actor.forward(layers, observations)
+        distribution = policy.distribution(observations)
+        states = observations.shape[1]
+        rest = torch.zeros_like(policy.parameters[:, policy.actor_columns.stop :])
+
+        def product(vector: Tensor) -> Tensor:
+            change = distribution.fisher_product(actor.jvp(layers, activations, vector)) / states
+            pieces = actor.backward(layers, activations, change)
+            image = torch.cat([*pieces, 2 * vector[:, policy.log_std_columns], rest], dim=1)
+            return image + self.cg_damping * vector
+
+        return product
+
+    def search(self, batch: Batch, step: Tensor) -> Metrics:
+        """Halve each run's step until the surrogate is better and the KL within bounds; where that never comes, the
+        parameters are what they were."""
+        old = self.policy.parameters.detach().clone()
+        accepted = torch.zeros_like(self.max_kl, dtype=torch.bool)
+        taken = {name: torch.zeros_like(self.max_kl) for name in ("size", "improvement", "kl")}
+        before = batch.advantages.mean(dim=1, keepdim=True)
+        for attempt in range(self.common.line_search_iters):
+            size = 0.5**attempt
+            distribution = self.policy.distribution_of(old + size * step, batch.observations)
+            surrogate, kl = _surrogate_and_kl(batch, distribution)
+            now = ~accepted & (surrogate > before) & (kl <= self.kl_margin * self.max_kl)
+            for name, value in (("size", size), ("improvement", surrogate - before), ("kl", kl)):
+                taken[name] = torch.where(now, value, taken[name])
+            accepted |= now
+            if accepted.all():
+                break
+        self.policy.parameters.copy_(torch.where(accepted, old + taken["size"] * step, old))
+        return self.metrics(batch, taken)
+
+    def take(self, batch: Batch, step: Tensor) -> Metrics:
+        """The whole step, come what may."""
+        self.policy.parameters.add_(step)
+        surrogate, kl = _surrogate_and_kl(batch, self.policy.distribution(batch.observations))
+        improvement = surrogate - batch.advantages.mean(dim=1, keepdim=True)
+        return self.metrics(batch, {"size": torch.ones_like(kl), "improvement": improvement, "kl": kl})
+
+    def metrics(self, batch: Batch, taken: dict[str, Tensor]) -> Metrics:
+        """What the step did."""
+        entropy = self.policy.distribution(batch.observations).entropy().mean(dim=1)
+        return {
+            "losses/policy_loss": -taken["improvement"].squeeze(1),
+            "losses/approx_kl": taken["kl"].squeeze(1),
+            "losses/step_size": taken["size"].squeeze(1),
+            "losses/entropy": entropy,
+        }
+
+    def state(self) -> dict[str, Any]:
+        return {**super().state(), "optimizer": self.critic.optimizer.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.critic.optimizer.load_state(state["optimizer"])
+
+
+def _surrogate_and_kl(batch: Batch, distribution: Distribution) -> tuple[Tensor, Tensor]:
+    """E[r A] and E[KL[pi_old, pi]]: ``[runs, 1]`` each."""
+    ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
+    surrogate = (ratio * batch.advantages).mean(dim=1, keepdim=True)
+    return surrogate, batch.distribution.kl(distribution).mean(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class TRPO2017Settings(TRPOSettings):
+    """TRPO as the code released with the paper had it: its log-std was missing among the variables to optimise
+    (openai/baselines #262), and its standardised advantages were not used (#64)."""
+
+    fixed_log_std: bool = True
+    """whether the policy's standard deviation stays 1"""
+    norm_adv: bool = False
+    """whether the advantages are standardised over the batch"""
+
+
+class TRPO2017(TRPO):
+    """TRPO with the deviation stuck at 1, which very likely made the paper's curve."""
+
+    Settings = TRPO2017Settings
+
+
+@dataclass(frozen=True)
+class NPGSettings(TRPOSettings):
+    """TRPO's settings without its search."""
+
+    line_search: bool = False
+    """whether the step is halved until it holds the constraint and improves the surrogate; if not, it is taken whole"""
+
+
+class NPG(TRPO):
+    """The natural policy gradient [Kakade 2002] with the step size of a fixed KL: TRPO without the line search."""
+
+    Settings = NPGSettings

@@ -1,0 +1,92 @@
+"""Vanilla policy gradient with an adaptive step size, as footnote 3 of the paper describes it."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from baselines.critic import Critic, CriticSettings
+from ppo.advantages import standardised
+from ppo.algorithm import Metrics, require
+from ppo.on_policy import OnPolicy
+from ppo.optimizers import Adam
+from ppo.rollout import Batch
+
+
+@dataclass(frozen=True)
+class VPGSettings(CriticSettings):
+    """The defaults are those of homework 4 of Berkeley's course, to which the footnote points (2017-03-18), and for
+    batches and lambda those of the authors' other continuous policy gradient (openai/baselines' acktr_cont)."""
+
+    num_steps: int = 2500
+    """steps of each environment between two updates"""
+    gae_lambda: float = 0.97
+    """lambda of generalised advantage estimation; 1 sums the whole return"""
+    norm_reward: bool = False
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10"""
+    learning_rate: float = 1e-3
+    """first step size of the policy's Adam"""
+    desired_kl: float = 2e-3
+    """KL[pi_old, pi] towards which the step size is adapted after every update"""
+    vf_epochs: int = 10
+    """passes of the value function over each batch"""
+
+    def check(self) -> None:
+        super().check()
+        require(self, "learning_rate", 0 <= self.learning_rate < math.inf, "at least 0 and finite")
+        require(self, "desired_kl", 0 < self.desired_kl < math.inf, "greater than 0 and finite")
+
+
+def adapted_learning_rate(learning_rate: Tensor, kl: Tensor, desired_kl: Tensor) -> Tensor:
+    """The next update's step size, given the KL that this one caused, all ``[runs, 1]``.
+
+    KL > 2 x desired: divided by 1.5.   KL < desired / 2: multiplied by 1.5.
+    """
+    factor = torch.where(kl > 2 * desired_kl, 1 / 1.5, torch.where(kl < desired_kl / 2, 1.5, 1.0))
+    return learning_rate * factor
+
+
+class VPG(OnPolicy):
+    """One step of Adam per batch on E[log pi(a|s) A] (equation 1), over the whole batch."""
+
+    Settings = VPGSettings
+
+    def setup(self) -> None:
+        super().setup()
+        self.desired_kl = self.per_run("desired_kl")
+        columns = self.policy.actor_columns
+        self.optimizer = Adam(self.policy.parameters, self.per_run("learning_rate"), columns=columns, eps=1e-8)
+        self.critic = Critic(self)
+
+    def update(self, batch: Batch) -> Metrics:
+        advantages = standardised(batch.advantages)
+        distribution = self.policy.distribution(batch.observations)
+        loss = -(distribution.log_prob(batch.actions) * advantages).mean(dim=1)
+        grad_norm = self.optimizer.step(loss)
+        with torch.no_grad():
+            distribution = self.policy.distribution(batch.observations)
+            kl = batch.distribution.kl(distribution).mean(dim=1)
+        metrics = {
+            "losses/policy_loss": loss.detach(),
+            "losses/value_loss": self.critic.fit(batch),  # after its use, or it would know the returns it is to predict
+            "losses/entropy": distribution.entropy().mean(dim=1),
+            "losses/approx_kl": kl,
+            "losses/grad_norm": grad_norm,
+            "charts/learning_rate": self.optimizer.learning_rate.squeeze(1),
+        }
+        self.optimizer.learning_rate = adapted_learning_rate(
+            self.optimizer.learning_rate, kl.unsqueeze(1), self.desired_kl
+        )
+        return metrics
+
+    def state(self) -> dict[str, Any]:
+        optimizer = {**self.optimizer.state(), "learning_rate": self.optimizer.learning_rate}
+        return {**super().state(), "optimizer": optimizer, "critic": self.critic.optimizer.state()}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        self.optimizer.load_state(state["optimizer"])
+        self.optimizer.learning_rate = state["optimizer"]["learning_rate"].to(self.device)
+        self.critic.optimizer.load_state(state["critic"])

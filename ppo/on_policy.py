@@ -1,0 +1,130 @@
+"""On-policy algorithms: collect T steps, then update (Algorithm 1)."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ppo.advantages import gae
+from ppo.algorithm import Algorithm, Metrics, Settings, require
+from ppo.normalizers import ObservationNormalizer, RewardNormalizer
+from ppo.policies import ActorCritic
+from ppo.rollout import Batch, Collector, Episode, Experience
+from ppo.seeding import generator
+
+
+@dataclass(frozen=True)
+class OnPolicySettings(Settings):
+    """What every on-policy algorithm can be told."""
+
+    num_steps: int = 2048
+    """steps of each environment between two updates (the paper's horizon T)"""
+    gamma: float = 0.99
+    """discount"""
+    gae_lambda: float = 0.95
+    """lambda of generalised advantage estimation; 1 sums the whole return"""
+    norm_reward: bool = True
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10"""
+    bootstrap_truncation: bool = False
+    """whether the value of the last state is added where a time limit, not the task, ended the episode"""
+
+    def check(self) -> None:
+        super().check()
+        require(self, "num_steps", self.num_steps >= 1, "at least 1")
+        for name in ("gamma", "gae_lambda"):
+            require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+
+
+class OnPolicy(Algorithm):
+    """Collect ``num_steps`` steps from every environment, then ``update`` the policy with them (Algorithm 1)."""
+
+    def setup(self) -> None:
+        shape = self.env.observation_shape
+        self.policy = ActorCritic(shape, self.env.action_space, self.seeds, self.common.hidden, self.device)
+        self.gamma = self._column("gamma")
+        self.gae_lambda = self._column("gae_lambda")
+        observation_normalizer = ObservationNormalizer(self.runs, shape) if self.common.norm_obs else None
+        reward_normalizer = RewardNormalizer(self.gamma, self.common.num_envs) if self.common.norm_reward else None
+        self.collector = Collector(
+            self.env, self.policy.act, self.runs, observation_normalizer, reward_normalizer, self.device
+        )
+
+    @abstractmethod
+    def update(self, batch: Batch) -> Metrics:
+        """Change the policy (and the value function) in the light of ``batch``."""
+
+    def iterate(self) -> tuple[list[Episode], Metrics]:
+        budget = (self.total_timesteps - self.steps_done) // self.common.num_envs
+        steps = min(self.common.num_steps, budget)
+        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
+        experience = self.collector.collect(noise, self.steps_done, self.common.bootstrap_truncation)
+        batch = self.prepare(experience)
+        metrics = self.update(batch)
+        metrics["losses/explained_variance"] = _explained_variance(batch)
+        self.steps_done += steps * self.common.num_envs
+        self.iteration += 1
+        self.note_divergence()
+        return experience.episodes, metrics
+
+    @torch.no_grad()
+    def prepare(self, experience: Experience) -> Batch:
+        """Evaluate the policy that acted, estimate advantages, and put the run on dim 0."""
+        observations = _runs_first(experience.observations)
+        actions = _runs_first(experience.actions)
+        distribution, values = self.policy(observations)
+        steps = len(experience.rewards)
+        old_values = _steps_first(values, steps)
+        if experience.next_observations is not None:
+            terminal = experience.terminated
+            next_values = _steps_first(self.policy.values(_runs_first(experience.next_observations)), steps)
+        else:
+            terminal = experience.ended
+            last = self.policy.values(experience.last_observations).cpu().numpy()
+            next_values = np.concatenate([old_values[1:], last[None]])
+        advantages = gae(
+            experience.rewards, old_values, next_values, terminal, experience.ended, self.gamma, self.gae_lambda
+        )
+        return Batch(
+            observations=observations,
+            actions=actions,
+            log_probs=distribution.log_prob(actions),
+            values=values,
+            advantages=self._to_device(advantages),
+            returns=self._to_device(advantages + old_values),
+            distribution=distribution.detach(),
+        )
+
+    def _column(self, name: str) -> NDArray[np.float64]:
+        return np.array([[getattr(own, name)] for own in self.settings])
+
+    def _to_device(self, values: NDArray[np.float64]) -> Tensor:
+        return _runs_first(torch.from_numpy(values.astype(np.float32))).to(self.device)
+
+    def minibatches(self, batch: Batch, update_epochs: int, minibatch_size: int) -> Iterator[Batch]:
+        """``update_epochs`` passes over the samples in minibatches: each run shuffles each epoch in its own order."""
+        size = batch.log_probs.shape[1]
+        streams = [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
+        for _ in range(update_epochs):
+            order = torch.from_numpy(np.stack([stream.permutation(size) for stream in streams])).to(self.device)
+            yield from batch.select(order).split(minibatch_size)
+
+
+def _runs_first(values: Tensor) -> Tensor:
+    """``[steps, runs, envs, ...]`` to ``[runs, steps x envs, ...]``."""
+    steps, runs, envs = values.shape[:3]
+    return values.transpose(0, 1).contiguous().view(runs, steps * envs, *values.shape[3:])
+
+
+def _steps_first(values: Tensor, steps: int) -> NDArray[np.float32]:
+    """``[runs, steps x envs]`` to an array ``[steps, runs, envs]``."""
+    array: NDArray[np.float32] = values.view(len(values), steps, -1).transpose(0, 1).cpu().numpy()
+    return array
+
+
+def _explained_variance(batch: Batch) -> Tensor:
+    """1 - Var[returns - values] / Var[returns], per run."""
+    return 1 - (batch.returns - batch.values).var(dim=1) / batch.returns.var(dim=1)
