@@ -18,7 +18,7 @@ class A2CSettings(OnPolicySettings):
     """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from what was tuned for MuJoCo
     (experiments/settings.py)."""
 
-    num_envs: int = 8
+    num_envs: int = 4
     """environments that each run steps in parallel (the paper's actors)"""
     num_steps: int = 5
     """steps of each environment between two updates"""

@@ -8,7 +8,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from experiments.settings import ABLATION, ABLATION_SEEDS, ENVIRONMENTS, MUJOCO, READINGS, TABLE1, UNTRAINED, Profile
+from experiments.settings import (
+    ABLATION,
+    ABLATION_SEEDS,
+    ENVIRONMENTS,
+    FIGURE3,
+    MUJOCO,
+    READINGS,
+    TABLE1,
+    TUNING,
+    TUNING_ENVIRONMENTS,
+    TUNING_FRACTION,
+    TUNING_SEEDS,
+    UNTRAINED,
+    Profile,
+)
 from ppo.algorithm import Settings
 
 
@@ -70,12 +84,7 @@ def table1(profile: Profile) -> Protocol:
         for setting, settings in TABLE1.items()
         for seed in profile.seeds
     ]
-    runs += [
-        Run(environment, "ppo", "untrained", seed, profile.untrained_timesteps, UNTRAINED)
-        for environment in ENVIRONMENTS
-        for seed in profile.seeds
-    ]
-    return Protocol("table1", "surrogate objectives (sec. 6.1, Table 1)", tuple(runs))
+    return Protocol("table1", "surrogate objectives (sec. 6.1, Table 1)", (*runs, *_untrained(profile)))
 
 
 def figure1(profile: Profile) -> Protocol:
@@ -94,13 +103,26 @@ FIGURE2_SEEDS = tuple(range(1, 11))
 
 
 def figure3(profile: Profile) -> Protocol:
-    """Sec. 6.2: the comparison of algorithms on the seven tasks."""
+    """Sec. 6.2: the comparison of algorithms on the seven tasks, and the random policy as in Table 1."""
     runs = [
-        Run(environment, "ppo", "clip-0.2", seed, profile.total_timesteps, MUJOCO)
+        Run(environment, algorithm, setting, seed, profile.total_timesteps, settings)
+        for environment in ENVIRONMENTS
+        for algorithm, setting, settings in _COMPARED
+        for seed in profile.seeds
+    ]
+    return Protocol("figure3", "comparison of algorithms (sec. 6.2, Figure 3)", (*runs, *_untrained(profile)))
+
+
+_COMPARED = [("ppo", "clip-0.2", MUJOCO), *((name, "default", settings) for name, settings in FIGURE3.items())]
+
+
+def _untrained(profile: Profile) -> list[Run]:
+    """The random policy on every task."""
+    return [
+        Run(environment, "ppo", "untrained", seed, profile.untrained_timesteps, UNTRAINED)
         for environment in ENVIRONMENTS
         for seed in profile.seeds
     ]
-    return Protocol("figure3", "comparison of algorithms (sec. 6.2, Figure 3)", tuple(runs))
 
 
 def ablation(profile: Profile) -> Protocol:
@@ -116,15 +138,32 @@ def ablation(profile: Profile) -> Protocol:
     return Protocol("ablation", "readings of what the text leaves open (the choice of the paper preset)", tuple(runs))
 
 
-PROTOCOLS = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3, "ablation": ablation}
+def tuning(profile: Profile) -> Protocol:
+    """The sweeps by which the algorithms of Figure 3 got the settings that the paper does not give."""
+    steps = round(TUNING_FRACTION * profile.total_timesteps)
+    runs = [
+        Run(environment, algorithm, setting, seed, steps, settings)
+        for algorithm, swept in TUNING.items()
+        for environment in TUNING_ENVIRONMENTS
+        for setting, settings in swept.items()
+        for seed in TUNING_SEEDS
+    ]
+    return Protocol("tuning", "sweeps over what is not known of the algorithms of Figure 3", tuple(runs))
+
+
+PAPER = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3}
+"""The paper's own tables and figures: "all"."""
+
+PROTOCOLS = {**PAPER, "ablation": ablation, "tuning": tuning}
+"""And what was done before them, on other seeds."""
 
 
 def select(names: Iterable[str], profile: Profile) -> list[Protocol]:
-    """The protocols called ``names`` ("all" for every one). Raises ``ValueError`` that names the nearest ones."""
+    """The protocols called ``names`` ("all" for the paper's own). Raises ``ValueError`` that names the nearest ones."""
     wanted: dict[str, None] = {}
     for name in names:
         if name == "all":
-            wanted.update(dict.fromkeys(PROTOCOLS))
+            wanted.update(dict.fromkeys(PAPER))
         elif name in PROTOCOLS:
             wanted[name] = None
         else:

@@ -14,10 +14,19 @@ whose numbers come nearest to the paper's (Hopper 2316 against 2130, HalfCheetah
   first release as "severely degrading performance on mujoco" (openai/baselines d9f194f).
 """
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+
+from baselines.a2c import A2CSettings
+from baselines.a2c_trust_region import A2CTrustRegionSettings
+from baselines.cem import CEMSettings
+from baselines.trpo import NPGSettings, TRPO2017Settings, TRPOSettings
+from baselines.vpg import VPGSettings
+from ppo.algorithm import Settings
 from ppo.ppo import PPOSettings
 
 ENVIRONMENTS = (  # sec. 6.1 ("-v1" then; -v4 keeps v1's rewards and observations nearest)
@@ -56,6 +65,75 @@ TABLE1: dict[str, PPOSettings] = {  # the rows of Table 1, in its order
     "fixed-kl-3": replace(_NO_CLIP, kl_coef=3.0),
     "fixed-kl-10": replace(_NO_CLIP, kl_coef=10.0),
 }
+
+FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper gives none of their settings
+    "a2c": A2CSettings(
+        num_envs=4,
+        num_steps=5,  # openai/baselines a2c, on Atari; also its discount, lambda of 1, RMSProp and gradient clip
+        learning_rate=7e-4,
+    ),
+    "a2c-trust-region": A2CTrustRegionSettings(num_envs=4, num_steps=5, learning_rate=7e-4),
+    "trpo": TRPOSettings(  # openai/baselines trpo_mpi/run_mujoco.py as released with the paper, 2017-07-20
+        num_steps=1024,
+        max_kl=0.01,
+        cg_iters=10,
+        cg_damping=0.1,
+        sub_sampling_factor=5,
+        gamma=0.99,
+        gae_lambda=0.98,
+        vf_epochs=5,
+        vf_learning_rate=1e-3,
+        vf_minibatch_size=64,
+        norm_reward=False,
+    ),
+    "trpo-2017": TRPO2017Settings(),  # the same with that release's two bugs
+    "npg": NPGSettings(),  # the same without the line search
+    "vpg": VPGSettings(
+        num_steps=2500,  # with gamma, lambda and the KL: openai/baselines acktr_cont, with the same rule for the step
+        gamma=0.99,
+        gae_lambda=0.97,
+        desired_kl=0.002,
+        learning_rate=1e-3,  # with the rule, the baseline network's epochs and step: Berkeley hw4 (2017-03-18)
+        vf_epochs=10,
+        vf_learning_rate=1e-3,
+    ),
+    "cem": CEMSettings(),
+}
+
+
+def _sweep(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settings]:
+    """``settings`` with every combination of ``values``, by a name that says them."""
+    combinations = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+    return {
+        ",".join(f"{name}={value}" for name, value in own.items()): replace(settings, **own) for own in combinations
+    }
+
+
+def _rates(lowest: float, highest: float, count: int) -> tuple[float, ...]:
+    """Learning rates in equal ratios, to three digits."""
+    return tuple(float(f"{rate:.3g}") for rate in np.geomspace(lowest, highest, count))
+
+
+TUNING: dict[str, dict[str, Settings]] = {  # what is not known of the algorithms of Figure 3, in sweeps
+    "a2c": _sweep(FIGURE3["a2c"], learning_rate=_rates(3e-5, 3e-2, 32)),
+    "a2c-trust-region": _sweep(
+        FIGURE3["a2c-trust-region"], learning_rate=_rates(1e-4, 1e-2, 8), delta=(0.01, 0.1, 0.5, 2.0)
+    ),
+    "vpg": _sweep(FIGURE3["vpg"], desired_kl=(0.001, 0.002, 0.004, 0.008), gae_lambda=(0.95, 0.97, 1.0)),
+    "cem": {
+        **_sweep(FIGURE3["cem"], population=(50, 200), deterministic=(True, False), initial_std=(0.1, 0.3, 1.0)),
+        **_sweep(
+            FIGURE3["cem"], network=("64-64",), population=(50,), deterministic=(True, False), initial_std=(0.1, 0.3)
+        ),
+    },
+}
+
+TUNING_ENVIRONMENTS = ("HalfCheetah-v4", "Hopper-v4")
+
+TUNING_SEEDS = (201,)  # none of those that are reported
+
+TUNING_FRACTION = 0.2
+"""of the profile's budget"""
 
 READINGS: dict[str, dict[str, Any]] = {  # what the text leaves open, one change at a time
     "as-in-paper-preset": {},
