@@ -135,11 +135,12 @@ class CEM(Algorithm):
         self.returns[run, self.finished[run]] = episodic_return
         self.finished[run] += 1
         if self.finished[run] == self.common.population:
-            own = self.settings[run]
-            extra_std = own.extra_std * math.sqrt(max(2 * self.remaining() - 1, 0))  # a variance that falls linearly
-            self.mean[run], self.std[run] = refit(self.tried[run], self.returns[run], own.elite, extra_std)
             self.finished[run] = 0
             self.generation[run] += 1
+            if torch.isfinite(self.mean[run]).all():  # what has diverged stays so
+                own = self.settings[run]
+                extra_std = own.extra_std * math.sqrt(max(2 * self.remaining() - 1, 0))  # its square falls linearly
+                self.mean[run], self.std[run] = refit(self.tried[run], self.returns[run], own.elite, extra_std)
         self.draw(run, env)
 
     def state(self) -> dict[str, Any]:

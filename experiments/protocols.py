@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from baselines import ALGORITHMS
 from experiments.settings import (
     ABLATION,
     ABLATION_SEEDS,
@@ -105,15 +106,20 @@ FIGURE2_SEEDS = tuple(range(1, 11))
 def figure3(profile: Profile) -> Protocol:
     """Sec. 6.2: the comparison of algorithms on the seven tasks, and the random policy as in Table 1."""
     runs = [
-        Run(environment, algorithm, setting, seed, profile.total_timesteps, settings)
+        Run(environment, algorithm, _setting(algorithm), seed, profile.total_timesteps, settings)
         for environment in ENVIRONMENTS
-        for algorithm, setting, settings in _COMPARED
+        for algorithm, settings in COMPARED.items()
         for seed in profile.seeds
     ]
     return Protocol("figure3", "comparison of algorithms (sec. 6.2, Figure 3)", (*runs, *_untrained(profile)))
 
 
-_COMPARED = [("ppo", "clip-0.2", MUJOCO), *((name, "default", settings) for name, settings in FIGURE3.items())]
+COMPARED: dict[str, Settings] = {name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items()}
+"""Every algorithm in the list, one without settings of its own here with its defaults."""
+
+
+def _setting(algorithm: str) -> str:
+    return "clip-0.2" if algorithm == "ppo" else "default"  # PPO's runs are those of Table 1
 
 
 def _untrained(profile: Profile) -> list[Run]:

@@ -67,6 +67,7 @@ TABLE1: dict[str, PPOSettings] = {  # the rows of Table 1, in its order
 }
 
 FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper gives none of their settings
+    "ppo": MUJOCO,
     "a2c": A2CSettings(
         num_envs=4,
         num_steps=5,  # openai/baselines a2c, on Atari; also its discount, lambda of 1, RMSProp and gradient clip
@@ -169,5 +170,5 @@ class Profile:
 
 PROFILES = {
     "paper": Profile("paper", seeds=(1, 2, 3), total_timesteps=1_000_000, untrained_timesteps=50_000),  # sec. 6.1
-    "quick": Profile("quick", seeds=(1, 2), total_timesteps=30_720, untrained_timesteps=4_096),
+    "quick": Profile("quick", seeds=(1, 2), total_timesteps=10_000, untrained_timesteps=2_000),
 }

@@ -1,4 +1,4 @@
-"""``make throughput``: how fast training is, beside Stable-Baselines3 and beside the physics alone, in one run.
+"""``make throughput``: how fast training is, beside the nearest peers and beside the physics alone, in one run.
 
 Machines are noisy, so everything that is compared is measured in turn, block by block, and what is quoted is the median
 of the blocks' ratios. One thread each.
@@ -10,14 +10,14 @@ import statistics
 import subprocess
 import sys
 import time
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from experiments.protocols import Run
+from experiments.peers import peer
+from experiments.protocols import COMPARED, Run
 from experiments.settings import MUJOCO, TABLE1
 from experiments.worker import build
 from ppo.envs.mujoco import MujocoVectorEnv
@@ -26,6 +26,7 @@ from ppo.training import prepare_process
 
 SEEDS = (1, 2, 3)
 BUDGET = 10**9  # never reached
+BASELINE_ENVIRONMENT = "HalfCheetah-v4"
 
 
 def stack_of(environment: str, runs: int) -> OnPolicy:
@@ -74,39 +75,10 @@ class Recorder:
         return total
 
 
-def sb3_block(environment: str) -> Callable[[], float]:
-    """Seconds per step of one iteration of Stable-Baselines3's PPO with the same settings."""
-    import gymnasium
-    from stable_baselines3 import PPO
-    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
-
-    env = VecNormalize(DummyVecEnv([lambda: gymnasium.make(environment)]), gamma=MUJOCO.gamma)
-    model = PPO(
-        "MlpPolicy",
-        env,
-        learning_rate=MUJOCO.learning_rate,
-        n_steps=MUJOCO.num_steps,
-        batch_size=MUJOCO.minibatch_size,
-        n_epochs=MUJOCO.update_epochs,
-        max_grad_norm=MUJOCO.max_grad_norm,
-        vf_coef=MUJOCO.vf_coef,
-        policy_kwargs={"net_arch": [64, 64]},
-        seed=1,
-        device="cpu",
-    )
-
-    def block() -> float:
-        start = time.perf_counter()
-        model.learn(MUJOCO.num_steps, reset_num_timesteps=False)
-        return (time.perf_counter() - start) / MUJOCO.num_steps
-
-    return block
-
-
 def measure(environment: str, blocks: int, warmup: int) -> dict[str, list[float]]:
     """Seconds per environment step, block by block, of each contestant."""
-    warnings.filterwarnings("ignore")
-    sb3, single, stack = sb3_block(environment), stack_of(environment, 1), stack_of(environment, 33)
+    _, sb3 = peer("ppo", MUJOCO, environment)
+    single, stack = stack_of(environment, 1), stack_of(environment, 33)
     assert isinstance(stack.env, MujocoVectorEnv)
     for _ in range(warmup):
         single.iterate()
@@ -127,6 +99,23 @@ def measure(environment: str, blocks: int, warmup: int) -> dict[str, list[float]
             for name, value in per_step.items():
                 seconds[name].append(value)
     return seconds
+
+
+def measure_baseline(name: str, environment: str, blocks: int) -> tuple[str, float, float, float]:
+    """The nearest peer of an algorithm, our steps per second in a stack of 9, the peer's, and the ratio."""
+    settings = COMPARED[name]
+    theirs, block = peer(name, settings, environment)
+    stack = build([Run(environment, name, "default", seed, BUDGET, settings) for seed in range(1, 10)])
+    seconds: list[tuple[float, float]] = []
+    for _ in range(blocks + 1):
+        per_step = block()
+        start, before = time.perf_counter(), stack.steps_done
+        while stack.steps_done - before < 1000 * settings.num_envs:
+            stack.iterate()
+        own = (time.perf_counter() - start) / ((stack.steps_done - before) * stack.runs)
+        seconds.append((per_step, own))
+    peers, ours = zip(*seconds[1:], strict=True)  # the first warms up
+    return theirs, 1 / statistics.median(ours), 1 / statistics.median(peers), ratio(peers, ours)
 
 
 def rows(environment: str, seconds: dict[str, list[float]]) -> list[tuple[str, str, str]]:
@@ -187,6 +176,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     for environment in arguments.environments:
         for row in rows(environment, measure(environment, arguments.blocks, arguments.warmup)):
             table.add_row(*row)
+    for name in COMPARED:
+        if name != "ppo":
+            theirs, own, other, gain = measure_baseline(name, BASELINE_ENVIRONMENT, arguments.blocks)
+            table.add_row(f"{BASELINE_ENVIRONMENT}, {theirs}", f"{other:,.0f}", "")
+            table.add_row(f"{BASELINE_ENVIRONMENT}, {name}, stack of 9", f"{own:,.0f}", f"{gain:.2f}x {theirs}")
     pairs = [(workers("HalfCheetah-v4", 1, 15), workers("HalfCheetah-v4", 2, 15)) for _ in range(3)]
     one, two = (statistics.median(pair[index][0] for pair in pairs) for index in (0, 1))
     gain = statistics.median(two[0] / one[0] for one, two in pairs)

@@ -9,8 +9,10 @@ from collections import Counter
 
 import pytest
 
+from baselines import ALGORITHMS
 from experiments.protocols import PROTOCOLS, Run, select, settings_from_json, settings_to_json, table1
 from experiments.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
+from ppo.algorithm import check_budget
 from ppo.ppo import PPOSettings
 
 PAPER = PROFILES["paper"]
@@ -75,7 +77,20 @@ def test_every_row_has_the_numbers_of_table_3(setting):
 def test_figure_3_is_the_clipped_runs_of_table_1():
     of_table1 = {run.key for run in table1(PAPER).runs if run.setting == "clip-0.2"}
     (figure3,) = select(["figure3"], PAPER)
-    assert {run.key for run in figure3.runs if run.algorithm == "ppo"} == of_table1
+    mine = [run for run in figure3.runs if run.algorithm == "ppo" and run.setting != "untrained"]
+    assert {run.key for run in mine} == of_table1
+
+
+def test_figure_3_has_every_algorithm_on_every_task_with_at_least_3_seeds():
+    (figure3,) = select(["figure3"], PAPER)
+    trained = [run for run in figure3.runs if run.setting != "untrained"]
+    counts = Counter((run.algorithm, run.environment) for run in trained)
+    assert {algorithm for algorithm, _ in counts} == set(ALGORITHMS)
+    assert len(counts) == len(ALGORITHMS) * 7
+    assert min(counts.values()) >= 3
+    assert {run.total_timesteps for run in trained} == {1_000_000}
+    random_level = {run.key for run in table1(PAPER).runs if run.setting == "untrained"}
+    assert random_level == {run.key for run in figure3.runs if run.setting == "untrained"}
 
 
 def test_figure_2_is_the_first_update_on_hopper():
@@ -86,8 +101,39 @@ def test_figure_2_is_the_first_update_on_hopper():
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_keys_are_unique_within_a_protocol(profile):
-    for protocol in select(["all"], PROFILES[profile]):
+    for protocol in select(PROTOCOLS, PROFILES[profile]):
         assert len({run.key for run in protocol.runs}) == len(protocol.runs)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_planned_run_can_be_trained_to_its_budget(profile):
+    for protocol in select(PROTOCOLS, PROFILES[profile]):
+        for run in protocol.runs:
+            assert isinstance(run.settings, ALGORITHMS[run.algorithm].Settings)
+            run.settings.check()
+            check_budget(run.total_timesteps, run.settings.num_envs)
+
+
+def test_nothing_is_tuned_on_the_seeds_that_are_reported():
+    reported = {run.seed for protocol in select(["all"], PAPER) for run in protocol.runs if run.total_timesteps > 2048}
+    for protocol in select(["ablation", "tuning"], PAPER):
+        assert not reported & {run.seed for run in protocol.runs}, protocol.name
+
+
+def test_tuning_sees_two_tasks_at_most_and_a_sweep_of_32_learning_rates():
+    (tuning,) = select(["tuning"], PAPER)
+    assert len({run.environment for run in tuning.runs}) == 2
+    assert len({run.settings.learning_rate for run in tuning.runs if run.algorithm == "a2c"}) == 32
+    assert "ppo" not in {run.algorithm for run in tuning.runs}
+
+
+def test_an_ablation_changes_one_reading_at_a_time():
+    (ablation,) = select(["ablation"], PAPER)
+    for run in ablation.runs:
+        row, reading = run.setting.split("+")
+        own, usual = dataclasses.asdict(run.settings), dataclasses.asdict(TABLE1[row])
+        changed = {name for name in own if own[name] != usual[name]}
+        assert len(changed) == (reading != "as-in-paper-preset"), reading
 
 
 def test_a_key_tells_every_difference_in_what_is_trained():
@@ -145,6 +191,6 @@ def test_a_name_like_no_protocol_gets_them_all():
         select(["zzz"], PAPER)
 
 
-def test_all_is_every_protocol_once():
+def test_all_is_every_table_and_figure_of_the_paper_once():
     assert [protocol.name for protocol in select(["figure3", "all"], PAPER)].count("figure3") == 1
-    assert {protocol.name for protocol in select(["all"], PAPER)} == set(PROTOCOLS)
+    assert {protocol.name for protocol in select(["all"], PAPER)} == {"table1", "figure1", "figure2", "figure3"}

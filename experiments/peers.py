@@ -1,0 +1,135 @@
+"""The nearest implementation elsewhere of each algorithm, with the same settings: what ours is timed against."""
+
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from ppo.algorithm import Settings
+from ppo.ppo import PPOSettings
+
+Block = Callable[[], float]
+"""Trains for a while; returns the seconds per environment step."""
+
+
+def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block]:
+    """The peer's name and a block of its training, one run in this process, on one thread."""
+    warnings.filterwarnings("ignore")
+    if algorithm == "ppo":
+        return "Stable-Baselines3 PPO", _ppo(settings, environment)
+    if algorithm.startswith("a2c"):
+        return "Stable-Baselines3 A2C", _a2c(settings, environment)
+    if algorithm == "vpg":
+        return "Stable-Baselines3 A2C with its batch and one step of Adam", _a2c_as_vpg(settings, environment)
+    if algorithm == "cem":
+        return "sb3-contrib ARS", _ars(settings, environment)
+    return "sb3-contrib TRPO", _trpo(settings, environment)
+
+
+def _environments(settings: Settings, environment: str, gamma: float, norm_reward: bool) -> Any:
+    import gymnasium
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+
+    envs = DummyVecEnv([lambda: gymnasium.make(environment)] * settings.num_envs)
+    return VecNormalize(envs, gamma=gamma, norm_reward=norm_reward)
+
+
+def _block(model: Any, steps: int) -> Block:
+    def block() -> float:
+        start = time.perf_counter()
+        model.learn(steps, reset_num_timesteps=False)
+        return (time.perf_counter() - start) / steps
+
+    return block
+
+
+COMMON: dict[str, Any] = {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [64, 64]}, "seed": 1, "device": "cpu"}
+
+
+def _ppo(settings: PPOSettings, environment: str) -> Block:
+    from stable_baselines3 import PPO
+
+    model = PPO(
+        env=_environments(settings, environment, settings.gamma, settings.norm_reward),
+        learning_rate=settings.learning_rate,
+        n_steps=settings.num_steps,
+        batch_size=settings.minibatch_size,
+        n_epochs=settings.update_epochs,
+        max_grad_norm=settings.max_grad_norm,
+        vf_coef=settings.vf_coef,
+        **COMMON,
+    )
+    return _block(model, settings.num_steps * settings.num_envs)
+
+
+def _a2c(settings: Any, environment: str) -> Block:
+    from stable_baselines3 import A2C
+
+    model = A2C(
+        env=_environments(settings, environment, settings.gamma, settings.norm_reward),
+        learning_rate=settings.learning_rate,
+        n_steps=settings.num_steps,
+        gae_lambda=settings.gae_lambda,
+        max_grad_norm=settings.max_grad_norm,
+        vf_coef=settings.vf_coef,
+        rms_prop_eps=settings.rms_eps,
+        **COMMON,
+    )
+    return _block(model, 100 * settings.num_steps * settings.num_envs)
+
+
+def _a2c_as_vpg(settings: Any, environment: str) -> Block:
+    from stable_baselines3 import A2C
+
+    model = A2C(
+        env=_environments(settings, environment, settings.gamma, settings.norm_reward),
+        learning_rate=settings.learning_rate,
+        n_steps=settings.num_steps,
+        gae_lambda=settings.gae_lambda,
+        normalize_advantage=True,
+        use_rms_prop=False,
+        **COMMON,
+    )
+    return _block(model, settings.num_steps * settings.num_envs)
+
+
+def _trpo(settings: Any, environment: str) -> Block:
+    from sb3_contrib import TRPO
+
+    model = TRPO(
+        env=_environments(settings, environment, settings.gamma, settings.norm_reward),
+        learning_rate=settings.vf_learning_rate,
+        n_steps=settings.num_steps,
+        batch_size=settings.vf_minibatch_size,
+        gae_lambda=settings.gae_lambda,
+        cg_max_steps=settings.cg_iters,
+        cg_damping=settings.cg_damping,
+        line_search_shrinking_factor=0.5,
+        line_search_max_iter=settings.line_search_iters,
+        n_critic_updates=settings.vf_epochs,
+        target_kl=settings.max_kl,
+        sub_sampling_factor=settings.sub_sampling_factor,
+        **COMMON,
+    )
+    return _block(model, settings.num_steps * settings.num_envs)
+
+
+def _ars(settings: Any, environment: str) -> Block:
+    from sb3_contrib import ARS
+
+    model = ARS(
+        env=_environments(replace(settings, num_envs=1), environment, 0.99, False),
+        n_delta=2,  # four episodes make a block; how many candidates a generation has does not change the speed
+        policy="MlpPolicy",
+        policy_kwargs={"net_arch": list(settings.hidden)},
+        seed=1,
+        device="cpu",
+    )
+
+    def block() -> float:
+        before, start = model.num_timesteps, time.perf_counter()
+        model.learn(1, reset_num_timesteps=False)
+        return (time.perf_counter() - start) / (model.num_timesteps - before)
+
+    return block
