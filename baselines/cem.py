@@ -42,6 +42,10 @@ class CEMSettings(Settings):
         return tuple(int(units) for units in self.network.split("-"))
 
     @property
+    def samples_actions(self) -> bool:
+        return not self.deterministic
+
+    @property
     def elite(self) -> int:
         """Candidates that the next generation is fitted to."""
         return max(round(self.elite_frac * self.population), 1)
@@ -113,7 +117,7 @@ class CEM(Algorithm):
         budget = (self.total_timesteps - self.steps_done) // self.common.num_envs
         steps = min(self.common.num_steps, budget)
         noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
-        if self.common.deterministic:
+        if not self.common.samples_actions:
             noise[:] = 0
         episodes = []
         for step in range(steps):

@@ -39,7 +39,7 @@ class Player:
         rows = observations[None]
         inputs = self.normalizer(rows) if self.normalizer else rows.astype(np.float32)
         distribution = self.policy.distribution(torch.from_numpy(inputs))
-        if noise is None:
+        if noise is None or not self.run.settings.samples_actions:
             noise = np.zeros((len(observations), self.policy.action_size), dtype=np.float32)
         actions: NDArray[Any] = distribution.sample(torch.from_numpy(noise)[None])[0].numpy()
         return actions

@@ -39,6 +39,11 @@ class Settings:
         """Units of the hidden layers of the policy's and of the value's network."""
         return (64, 64)  # sec. 6.1
 
+    @property
+    def samples_actions(self) -> bool:
+        """Whether the policy is trained to draw its actions; if not, to take the most likely one."""
+        return True
+
     def check(self) -> None:
         """Raises ``SettingsError`` for settings that cannot be trained."""
         require(self, "num_envs", self.num_envs >= 1, "at least 1")
