@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import io
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -19,9 +21,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from analysis import scores
-from analysis.load import RUN, Data
-from analysis.names import task
+from analysis.load import Data
+from analysis.render import number
+from analysis.scores import by_seed, mean_curve
 from analysis.status import mark, partial
 
 STYLE: dict[Any, Any] = {
@@ -43,6 +45,8 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ppo-reproduction",  # ids in the SVG, otherwise random
 }
 WARNING = "#B03A2E"
+DASHES = (0, (3.5, 1.8))
+"""The paper's lines."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +73,50 @@ def pictures(drawing: Drawing) -> dict[str, bytes]:
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
-def run_curves(data: Data) -> tuple[pd.DataFrame, int]:
-    """Curves of the trained runs: RUN, step, mean_return, task, diverged_at; and the window, in steps."""
-    trained = data.trained
-    grid, window = scores.curve_grid(int(trained["total_timesteps"].max()) if len(trained) else 1_000_000)
-    wanted = data.episodes.merge(trained[RUN], on=RUN) if len(trained) else data.episodes
-    curves = scores.learning_curves(wanted, grid, window).merge(trained[[*RUN, "diverged_at"]], on=RUN)
-    return curves.assign(task=curves["environment"].map(task)), window
-
-
-def draw_runs(axes: Axes, curves: pd.DataFrame, colour: str, width: float) -> None:
-    """The runs of one line: seeds thin, their mean thick, a cross where a run diverged."""
-    seeds = curves.pivot(index="step", columns="seed", values="mean_return")
+def draw_runs(axes: Axes, curves: pd.DataFrame, colour: str, width: float, band: bool = False) -> None:
+    """The runs of one line: their mean thick, a cross where one diverged, and the seeds as thin lines, or (`band`) the
+    range from the lowest to the highest of those that have a value."""
+    seeds = by_seed(curves)
     steps = seeds.index.to_numpy()
-    axes.plot(steps, seeds.to_numpy(dtype=float), color=colour, linewidth=0.6, alpha=0.4)
+    if band:
+        axes.fill_between(steps, seeds.min(axis=1), seeds.max(axis=1), color=colour, alpha=0.13, linewidth=0)
+    else:
+        axes.plot(steps, seeds.to_numpy(), color=colour, linewidth=0.6, alpha=0.4)
     for seed in sorted(set(curves.loc[curves["diverged_at"].notna(), "seed"])):
         drawn = seeds[seed].dropna()
         axes.plot(drawn.index[-1:], drawn.iloc[-1:], "x", color=colour, markersize=6, markeredgewidth=1.6)
-    # Only where every seed has a value: a mean that loses a diverged seed on its way would rise for no merit.
-    axes.plot(steps, seeds.mean(axis=1, skipna=False).to_numpy(), color=colour, linewidth=width)
+    axes.plot(steps, mean_curve(seeds).to_numpy(), color=colour, linewidth=width)
+
+
+Values = Mapping[str, "pd.Series[float]"]
+"""The drawn numbers under the names of their lines."""
+
+
+def bound_below(axes: Axes, values: Values, base: float) -> None:
+    """Limits the panel's depth (`limits_above`), and says what falls below that."""
+    if limits := limits_above(values, base):
+        axes.set_ylim(*limits)
+        tell_lowest(axes, values, limits[0])
+
+
+def limits_above(values: Values, base: float) -> tuple[float, float] | None:
+    """Limits from `base` less half the span above it, so that one bad run does not flatten the rest; None if nothing
+    lies lower than that."""
+    known = pd.concat(list(values.values())).dropna() if values else pd.Series(dtype=float)
+    if known.empty or not np.isfinite(base):
+        return None
+    top = float(known.max())
+    floor = base - 0.5 * (top - base)
+    return (floor, top + 0.1 * (base - floor)) if known.min() < floor < base else None
+
+
+def tell_lowest(axes: Axes, values: Values, floor: float) -> None:
+    """In the corner: which line falls deepest below `floor`, and how far."""
+    lowest = {name: float(column.min()) for name, column in values.items() if (column < floor).any()}
+    if lowest:
+        name = min(lowest, key=lowest.__getitem__)
+        text = f"{name}: falls to {number(lowest[name])}"
+        axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", fontsize=7.5)
 
 
 def frame_panel(axes: Axes, title: str, budget: int, empty: str) -> None:
@@ -103,16 +132,17 @@ def frame_panel(axes: Axes, title: str, budget: int, empty: str) -> None:
 
 
 def legend_of_lines(ours: bool, band: bool = False) -> list[Line2D]:
-    """The part of a legend that says whose line is whose."""
+    """The part of a legend that says whose line is whose; `band` as in `draw_runs`."""
     handles = []
     if ours:
-        handles += [
-            Line2D([], [], color="#333333", linewidth=2.2, label="ours, mean"),
-            Line2D([], [], color="#333333", linewidth=0.6, label="ours, each seed"),
-        ]
-    handles.append(Line2D([], [], color="#333333", linewidth=1.2, linestyle=(0, (3.5, 1.8)), label="paper (digitised)"))
-    if band:
-        handles.append(Line2D([], [], color="#333333", alpha=0.15, linewidth=7, label="paper's band"))
+        handles.append(Line2D([], [], color="#333333", linewidth=2.2, label="ours, mean"))
+        if band:
+            handles.append(
+                Line2D([], [], color="#333333", alpha=0.2, linewidth=8, label="ours, lowest to highest seed")
+            )
+        else:
+            handles.append(Line2D([], [], color="#333333", linewidth=0.6, label="ours, each seed"))
+    handles.append(Line2D([], [], color="#333333", linewidth=1.2, linestyle=DASHES, label="paper (digitised)"))
     return handles
 
 

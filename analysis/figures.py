@@ -1,4 +1,4 @@
-"""The paper's Figures 1, 2 and 3, and Table 1 as pictures. Every function returns a finished `Drawing`."""
+"""Figures 1 and 2, and scores as pictures (learning curves: curves.py). Every function returns a finished `Drawing`."""
 
 from __future__ import annotations
 
@@ -12,32 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis import aggregate
 from analysis.comparisons import CURVES
-from analysis.drawing import (
-    STYLE,
-    Drawing,
-    draw_runs,
-    frame_panel,
-    legend_of_lines,
-    note_of,
-    run_curves,
-    sentences,
-    warn,
-)
+from analysis.drawing import STYLE, Drawing, legend_of_lines, note_of, sentences, warn
 from analysis.load import Data, published
-from analysis.names import (
-    ALGORITHMS,
-    ENVIRONMENTS,
-    SETTINGS,
-    algorithm_colour,
-    algorithm_name,
-    ordered,
-    setting_colour,
-    setting_name,
-    task,
-)
+from analysis.names import algorithm_colour, algorithm_name, setting_colour, setting_name
 from analysis.render import number
-from analysis.scores import random_levels
 from analysis.tables import Row
 
 
@@ -118,54 +98,6 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
 
 
 @matplotlib.rc_context(STYLE)
-def figure3(data: Data) -> Drawing:
-    """Figure 3: learning curves of the algorithms on the seven tasks, the paper's digitised curves beside them."""
-    figure = Figure(figsize=(12.5, 6.2), layout="constrained")
-    panels = list(figure.subplots(2, 4).flat)
-    paper = published("fig3_curves").assign(task=lambda frame: frame["env"].map(task))
-    budget = max(1_000_000, int(data.trained["total_timesteps"].max())) if len(data.trained) else 1_000_000
-    curves, window = run_curves(data)
-    for axes, name in zip(panels, ENVIRONMENTS, strict=False):
-        for algorithm in ALGORITHMS:
-            _paper_curve(axes, paper[(paper["task"] == name)], algorithm)
-        here = curves[curves["task"] == name]
-        for algorithm in ordered(here["algorithm"], ALGORITHMS):
-            draw_runs(axes, here[here["algorithm"] == algorithm], algorithm_colour(algorithm), width=2.2)
-        frame_panel(axes, name, budget, empty="" if len(here) else "no runs of ours yet")
-    figure.supxlabel("Environment steps", fontsize=10)
-    figure.supylabel("Episode return", fontsize=10)
-    drawn = ordered([*curves["algorithm"], *_drawn_in_paper(paper)], ALGORITHMS)
-    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=algorithm_name(a)) for a in drawn]
-    panels[-1].axis("off")
-    panels[-1].legend(handles=[*handles, *legend_of_lines(len(curves) > 0, band=True)], loc="center left", fontsize=10)
-    note = note_of(data)
-    warn(figure, note)
-    ours = (
-        f"Ours: thin lines are the seeds, the thick line their mean; at every step the mean return of the episodes "
-        f"that ended within the last {window:,} steps. A cross marks where a run diverged."
-        if len(curves)
-        else "No runs of ours yet."
-    )
-    caption = (
-        f"Return of training episodes against environment steps. {ours} Dashed: digitised from the paper's Figure 3, "
-        "its shaded band lightly shaded (neither the band's meaning nor the number of seeds is stated there)."
-    )
-    return Drawing("figure3", "Figure 3. Algorithms compared on continuous control", sentences(caption, note), figure)
-
-
-def _paper_curve(axes: Axes, paper: pd.DataFrame, algorithm: str) -> None:
-    curve = paper[paper["algorithm"] == algorithm_name(algorithm)]
-    colour = algorithm_colour(algorithm)
-    axes.fill_between(curve["timestep"], curve["band_low"], curve["band_high"], color=colour, alpha=0.12, linewidth=0)
-    axes.plot(curve["timestep"], curve["mean"], color=colour, linewidth=1.1, linestyle=(0, (3.5, 1.8)))
-
-
-def _drawn_in_paper(paper: pd.DataFrame) -> list[str]:
-    drawn = set(paper["algorithm"])
-    return [algorithm for algorithm in ALGORITHMS if algorithm_name(algorithm) in drawn]
-
-
-@matplotlib.rc_context(STYLE)
 def table1_scores(rows: Sequence[Row], data: Data) -> Drawing:
     """Table 1 as a picture: our score and interval of each setting beside the paper's."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
@@ -175,15 +107,7 @@ def table1_scores(rows: Sequence[Row], data: Data) -> Drawing:
     for height, row in enumerate(reversed(rows)):
         colour = setting_colour(row.setting)
         axes.plot([row.paper], [height], "D", color="white", markeredgecolor="#333333", markersize=6, zorder=4)
-        if not np.isfinite(row.ours):
-            continue
-        axes.plot([max(row.low, left), row.high], [height, height], color=colour, linewidth=2.4)
-        axes.plot([row.ours], [height], "o", color=colour, markersize=7, zorder=3)
-        if row.ours < left:
-            axes.annotate(
-                f"{number(row.ours, 2)}", xy=(left, height), xytext=(left + 0.12, height), va="center",
-                arrowprops={"arrowstyle": "->", "color": colour},
-            )  # fmt: skip
+        _interval(axes, height, (row.ours, row.low, row.high), colour, "o", left)
     axes.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
     axes.axvline(1, color="#444444", linewidth=0.9, linestyle=":")
     axes.set(xlim=(left, 1.04), xlabel="Average normalised score (0: untrained policy, 1: best run)")
@@ -202,55 +126,51 @@ def table1_scores(rows: Sequence[Row], data: Data) -> Drawing:
     return Drawing("table1", "Table 1 as a picture", sentences(caption, note), figure)
 
 
-FAMILIES = {"Clipping": "clip-", "Adaptive KL": "adaptive-kl-", "Fixed KL": "fixed-kl-"}
-
-
 @matplotlib.rc_context(STYLE)
-def table1_curves(data: Data) -> Drawing:
-    """The learning curves behind Table 1: a row per environment, a column per family of settings."""
-    figure = Figure(figsize=(11, 14))
-    panels = figure.subplots(len(ENVIRONMENTS), len(FAMILIES), sharex=True, sharey="row")
-    figure.subplots_adjust(left=0.085, right=0.98, top=0.95, bottom=0.125, hspace=0.24, wspace=0.08)
-    curves, window = run_curves(data)
-    budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
-    levels = {task(str(environment)): level for environment, level in random_levels(data.episodes).items()}
-    for row, name in zip(panels, ENVIRONMENTS, strict=True):
-        here = curves[curves["task"] == name]
-        for axes, (family, prefix) in zip(row, FAMILIES.items(), strict=True):
-            members = [s for s in ordered(here["setting"], SETTINGS) if s.startswith(prefix) or s == "none"]
-            for setting in members:
-                draw_runs(axes, here[here["setting"] == setting], setting_colour(setting), width=1.7)
-            if name in levels:
-                axes.axhline(levels[name], color="#444444", linewidth=0.9, linestyle=":")
-            frame_panel(axes, f"{name}: {family}", budget, empty="" if len(here) else "no runs yet")
-        _bound(row[0], here, levels.get(name))
-    figure.supylabel("Episode return", fontsize=10)
-    for axes, prefix in zip(panels[-1], FAMILIES.values(), strict=True):
-        members = [setting for setting in SETTINGS if setting.startswith(prefix) or setting == "none"]
-        lines = [Line2D([], [], color=setting_colour(s), linewidth=2, label=setting_name(s)) for s in members]
-        axes.set_xlabel("Environment steps")
-        axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.35))
+def figure3_aggregate(rows: Sequence[aggregate.Row], data: Data) -> Drawing:
+    """Figure 3 in one number per algorithm: normalised mean and IQM (left), and P(PPO is better) (right)."""
+    figure = Figure(figsize=(10, 0.42 * len(rows) + 1.9), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    edge = max(-1.0, min([-0.1, *(row.mean_low for row in rows if np.isfinite(row.mean_low))]) - 0.05)
+    for height, row in enumerate(reversed(rows)):
+        colour = algorithm_colour(row.algorithm)
+        _interval(left, height + 0.14, (row.mean, row.mean_low, row.mean_high), colour, "o", edge)
+        _interval(left, height - 0.14, (row.iqm, row.iqm_low, row.iqm_high), colour, "s", edge)
+        _interval(right, height, (row.ppo_better, row.ppo_better_low, row.ppo_better_high), colour, "o", 0.0)
+    for x in (0, 1):
+        left.axvline(x, color="#444444", linewidth=0.9, linestyle=":")
+    right.axvline(0.5, color="#444444", linewidth=0.9, linestyle=":")
+    left.set(xlim=(edge, 1.04), xlabel="Normalised score (0: untrained policy, 1: best run)")
+    right.set(xlim=(-0.02, 1.02), xlabel="Probability that a run of PPO is better")
+    left.set_yticks(range(len(rows)), [algorithm_name(row.algorithm) for row in reversed(rows)])
+    for axes in (left, right):
+        axes.grid(False, axis="y")
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+    marks = {"o": "mean, 95 % interval", "s": "IQM, 95 % interval"}
+    handles = [Line2D([], [], color="#333333", marker=m, linewidth=2, label=label) for m, label in marks.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
     note = note_of(data)
     warn(figure, note)
     caption = (
-        "Learning curves of the runs behind Table 1 (an addition: the paper shows none). Thin lines are the seeds, "
-        f"thick lines their mean; at every step the mean return of the episodes that ended within the last {window:,} "
-        "steps. Dotted: the untrained policy. A cross marks where a run diverged; where curves leave the panel at the "
-        "bottom, the panel says how far they fall."
+        "Figure 3 in one number per algorithm, as a picture of the table of that name: normalised scores with their "
+        "stratified bootstrap intervals (cut at the axis; an arrow: the value lies left of it), and the probability "
+        "that a run of PPO scores higher than one of the algorithm on the same task (dotted: as often as not)."
     )
-    return Drawing("table1_curves", "Learning curves behind Table 1", sentences(caption, note), figure)
+    title = "Figure 3 in one number per algorithm, as a picture"
+    return Drawing("figure3_aggregate", title, sentences(caption, note), figure)
 
 
-def _bound(axes: Axes, curves: pd.DataFrame, random: float | None) -> None:
-    """Limits the panel's depth to the random level less half the span above it, and says what lies below."""
-    values = curves["mean_return"].dropna()
-    if values.empty or random is None:
+def _interval(
+    axes: Axes, height: float, point: tuple[float, float, float], colour: str, marker: str, edge: float
+) -> None:
+    """A point (value, low, high) on a horizontal interval; an arrow with the value where it lies left of `edge`."""
+    value, low, high = point
+    if not np.isfinite(value):
         return
-    floor = random - 0.5 * (float(values.max()) - random)
-    lowest = float(values.min())
-    if lowest >= floor or floor >= random:
-        return
-    axes.set_ylim(floor, float(values.max()) + 0.1 * (random - floor))
-    setting = setting_name(str(curves["setting"].to_numpy()[curves["mean_return"].to_numpy(dtype=float) == lowest][0]))
-    text = f"{setting}: falls to {number(lowest)}"
-    axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", fontsize=7.5)
+    axes.plot([max(low, edge), max(high, edge)], [height, height], color=colour, linewidth=2.4)
+    axes.plot([value], [height], marker, color=colour, markersize=7, zorder=3)
+    if value < edge:
+        axes.annotate(
+            number(value, 2), xy=(edge, height), xytext=(edge + 0.12, height), va="center",
+            arrowprops={"arrowstyle": "->", "color": colour},
+        )  # fmt: skip

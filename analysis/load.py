@@ -7,6 +7,7 @@ other experiments.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.names import UNTRAINED, task
+from analysis.names import ALGORITHMS, UNTRAINED, algorithm_name, paper_name, task
 from experiments.store import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, read_json, read_table
 
 RUN = IDENTITY
@@ -49,6 +50,29 @@ class Data:
 def published(name: str) -> pd.DataFrame:
     """One of the tables in results/published/ (its README says where each comes from)."""
     return pd.read_csv(PUBLISHED / f"{name}.csv")
+
+
+@functools.cache
+def published_figure3() -> pd.DataFrame:
+    """published/fig3_summary.csv by task and by the name in the figure's legend: `initial`, `mean_last_100k`, ..."""
+    summary = published("fig3_summary")
+    return summary.assign(task=summary["env"].map(task)).set_index(["task", "algorithm"]).drop(columns="env")
+
+
+def paper_final(name: str, algorithm: str) -> tuple[float, float]:
+    """The paper's Figure 3 at its end, digitised: mean over the last 100k steps and half width of the band there.
+
+    `name` is the task, `algorithm` ours; (NaN, NaN) where the paper has no such curve.
+    """
+    summary, key = published_figure3(), (name, paper_name(algorithm))
+    means, bands = summary["mean_last_100k"].astype(float), summary["band_halfwidth_last_100k"].astype(float)
+    return float(means.get(key, np.nan)), float(bands.get(key, np.nan))
+
+
+def drawn_in_paper() -> list[str]:
+    """The algorithms of the paper's Figure 3, by our names."""
+    drawn = set(published("fig3_summary")["algorithm"])
+    return [algorithm for algorithm in ALGORITHMS if algorithm_name(algorithm) in drawn]
 
 
 def episodes(results: Path, protocol: str) -> pd.DataFrame:

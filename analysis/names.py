@@ -49,6 +49,19 @@ _ALGORITHMS = {
     "npg": ("Natural PG", "#56B4E9"),
 }
 
+# The readings of what the text leaves open (protocol `ablation`).
+_READINGS = {
+    "as-in-paper-preset": "As in the paper preset",
+    "annealed-lr": "Learning rate annealed to 0",
+    "value-clipping": "Value loss clipped",
+    "no-reward-scaling": "Rewards not scaled",
+    "batch-advantages": "Advantages standardised per batch",
+    "bootstrapped-time-limits": "Time limits bootstrapped",
+    "no-gradient-clipping": "Gradients not clipped",
+}
+
+_IN_THE_PAPER = {"trpo-2017": "TRPO"}  # what of Figure 3 it is compared with, where the name differs
+
 SETTINGS = tuple(_SETTINGS)
 ALGORITHMS = tuple(_ALGORITHMS)
 
@@ -62,9 +75,19 @@ def setting_colour(setting: str) -> str:
     return _SETTINGS[setting][1] if setting in _SETTINGS else "#4D4D4D"
 
 
+def reading_name(reading: str) -> str:
+    """What a reading of the text changes, in words; the reading itself where it is not known."""
+    return _READINGS.get(reading, reading)
+
+
 def algorithm_name(algorithm: str) -> str:
     """The algorithm's name in Figure 3's legend; the algorithm itself where there is none."""
     return _ALGORITHMS[algorithm][0] if algorithm in _ALGORITHMS else algorithm
+
+
+def paper_name(algorithm: str) -> str:
+    """The name of the curve in the paper's Figure 3 that an algorithm is compared with. Both TRPOs have the same."""
+    return _IN_THE_PAPER.get(algorithm, algorithm_name(algorithm))
 
 
 def algorithm_colour(algorithm: str) -> str:

@@ -6,11 +6,12 @@ import argparse
 import base64
 import html
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
-from analysis import comparisons, figures, render, tables
+from analysis import ablation, aggregate, comparisons, curves, elsewhere, figures, render, tables, trpo, tuning
 from analysis.drawing import Drawing, pictures
 from analysis.load import Data, gather, gather_interpolation
 from analysis.render import NOTHING, Table
@@ -34,51 +35,83 @@ code { background: #f2f2f2; padding: 0 .2rem; }
 """
 
 
+WAITING = {"tables": ("ablation", "tuning"), "figures": ("table1_curves", "figure3_aggregate", "tuning")}
+"""What is not written before there are data: there is nothing of the paper to show. An older one is removed."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One chapter of the report: the table that it is about, the pictures, and then the tables of details."""
+
+    title: str
+    tables: list[Table]
+    drawings: list[Drawing]
+
+
 def build(results: Path, out: Path) -> list[str]:
     """Writes OUT/tables/*.{md,csv,tex}, OUT/figures/*.{png,svg} and OUT/report.html from RESULTS/<protocol>/.
 
-    Every file is written, with the paper's numbers alone where there are none of ours; only the curves behind Table 1,
-    of which the paper has none, wait for data. Returns what is missing, unreadable, unfinished or diverged, one line
-    each (none: the data are whole).
+    Every file is written, with the paper's numbers alone where there are none of ours; only those of WAITING wait for
+    data. Returns what is missing, unreadable, unfinished or diverged, one line each (none: the data are whole).
     """
-    surrogates, algorithms = gather(results, "table1"), gather(results, "figure3")
     first_update, line = gather_interpolation(results)
-    parts = tables.evaluate(surrogates)
-    made_tables = {
-        "Surrogate objectives (section 6.1)": [
-            tables.table1(surrogates, parts),
-            tables.normalised_by_environment(surrogates, parts),
-            tables.raw_scores(surrogates, parts),
-        ],
-        "The clipped objective (section 3)": [comparisons.figure2(first_update, line)],
-        "Comparison with other algorithms (section 6.2)": [
-            comparisons.figure3(algorithms),
-            comparisons.elsewhere(algorithms),
-        ],
-    }
-    made_figures = {
-        "The clipped objective (section 3)": [figures.figure1(), figures.figure2(first_update, line)],
-        "Surrogate objectives (section 6.1)": [
-            figures.table1_scores(tables.table1_rows(surrogates, parts), surrogates),
-            *([figures.table1_curves(surrogates)] if len(surrogates.episodes) else []),
-        ],
-        "Comparison with other algorithms (section 6.2)": [figures.figure3(algorithms)],
-    }
-    gaps = [*missing(surrogates), *missing(first_update), *missing(algorithms)]
-    for table in (table for group in made_tables.values() for table in group):
+    surrogates, readings, algorithms, tried = (
+        gather(results, name) for name in ("table1", "ablation", "figure3", "tuning")
+    )
+    sections = [
+        _clipped_objective(first_update, line),
+        _surrogates(surrogates),
+        _readings(readings),
+        _comparison(algorithms),
+        _tuning(tried),
+    ]
+    protocols = [surrogates, readings, first_update, algorithms, tried]
+    gaps = [gap for data in protocols for gap in missing(data)]
+    for folder, names in WAITING.items():
+        for stale in [path for name in names for path in (out / folder).glob(f"{name}.*")]:
+            stale.unlink()
+    for table in (table for section in sections for table in section.tables):
         for kind, dress in (("md", render.markdown), ("csv", render.csv), ("tex", render.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
-    for stale in (out / "figures").glob("table1_curves.*"):
-        stale.unlink()
     inlined: dict[str, str] = {}
-    for drawing in (drawing for group in made_figures.values() for drawing in group):
+    for drawing in (drawing for section in sections for drawing in section.drawings):
         for kind, content in pictures(drawing).items():
             _write(out / "figures" / f"{drawing.name}.{kind}", content)
             if kind == "svg":
                 inlined[drawing.name] = "data:image/svg+xml;base64," + base64.b64encode(content).decode()
-    page = _page(made_figures, made_tables, inlined, gaps, [surrogates, first_update, algorithms])
-    _write(out / "report.html", page.encode())
+    _write(out / "report.html", _page(sections, inlined, gaps, protocols).encode())
     return gaps
+
+
+def _clipped_objective(data: Data, line: pd.DataFrame | None) -> Section:
+    drawings = [figures.figure1(), figures.figure2(data, line)]
+    return Section("The clipped objective (section 3)", [comparisons.figure2(data, line)], drawings)
+
+
+def _surrogates(data: Data) -> Section:
+    parts = tables.evaluate(data)
+    made = [tables.table1(data, parts), tables.normalised_by_environment(data, parts), tables.raw_scores(data, parts)]
+    drawings = [figures.table1_scores(tables.table1_rows(data, parts), data)]
+    drawings += [curves.table1_curves(data)] if len(data.episodes) else []
+    return Section("Surrogate objectives (section 6.1)", made, drawings)
+
+
+def _readings(data: Data) -> Section:
+    made = [ablation.ablation(data)] if len(data.trained) else []
+    return Section("What the text leaves open", made, [])
+
+
+def _comparison(data: Data) -> Section:
+    made = [aggregate.aggregate(data), comparisons.figure3(data), trpo.trpo(data), elsewhere.elsewhere(data)]
+    rows, drawings = aggregate.rows(data), [curves.figure3(data)]
+    drawings += [figures.figure3_aggregate(rows, data)] if any(row.runs for row in rows) else []
+    return Section("Comparison with other algorithms (section 6.2)", made, drawings)
+
+
+def _tuning(data: Data) -> Section:
+    made = [tuning.tuning(data)] if len(data.trained) else []
+    drawings = [tuning.figure(data)] if len(data.episodes) else []
+    return Section("How the comparison algorithms were tuned", made, drawings)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,22 +126,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _page(
-    drawings: dict[str, list[Drawing]],
-    made_tables: dict[str, list[Table]],
-    inlined: dict[str, str],
-    gaps: list[str],
-    protocols: list[Data],
-) -> str:
+def _page(sections: list[Section], inlined: dict[str, str], gaps: list[str], protocols: list[Data]) -> str:
     contents, body = [], []
-    for number, (section, figures_here) in enumerate(drawings.items(), start=1):
-        contents.append(f'<li><a href="#section-{number}">{html.escape(section)}</a></li>')
-        body.append(f'<h2 id="section-{number}">{html.escape(section)}</h2>')
-        # The table that a section is about comes first, the pictures, and then the tables of details.
-        first, *others = made_tables[section]
-        body.append(render.table_html(first))
-        body += [_figure_html(drawing, inlined[drawing.name]) for drawing in figures_here]
-        body += [render.table_html(table) for table in others]
+    for number, section in enumerate(sections, start=1):
+        contents.append(f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>')
+        body.append(f'<h2 id="section-{number}">{html.escape(section.title)}</h2>')
+        body += [render.table_html(table) for table in section.tables[:1]]
+        body += [_figure_html(drawing, inlined[drawing.name]) for drawing in section.drawings]
+        body += [render.table_html(table) for table in section.tables[1:]]
+        if not section.tables:
+            body.append('<p>No data yet: see <a href="#missing">what is missing</a>.</p>')
     contents.append('<li><a href="#missing">What is missing</a></li><li><a href="#provenance">Provenance</a></li>')
     lines = "".join(f"<li>{_code(gap)}</li>" for gap in gaps) or "<li>Nothing: every planned run is finished.</li>"
     return (

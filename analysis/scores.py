@@ -9,8 +9,23 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.load import RUN
-from analysis.names import UNTRAINED
+from analysis.load import RUN, Data
+from analysis.names import UNTRAINED, task
+
+
+def scored(data: Data) -> pd.DataFrame:
+    """The complete runs of the trained policies, in the manifest's order; a run that still trains has no score yet.
+
+    RUN, `score` (last 100 episodes), `episodes` (how many went in), `last_tenth`, `total_timesteps`, `diverged_at`,
+    `task`. A run that diverged before the last tenth of its budget has no curve there: its score stands for it, as no
+    algorithm may gain by diverging.
+    """
+    complete = data.trained[data.trained["complete"]]
+    runs = final_scores(data.episodes, complete)
+    runs["last_tenth"] = last_tenth(data.episodes, complete)["score"].fillna(runs["score"])
+    for column in ("total_timesteps", "diverged_at"):
+        runs[column] = complete[column].to_numpy()
+    return runs.assign(task=runs["environment"].map(task))
 
 
 def final_scores(episodes: pd.DataFrame, runs: pd.DataFrame, last: int = 100) -> pd.DataFrame:
@@ -39,8 +54,8 @@ def best_runs(scores: pd.DataFrame) -> pd.Series[float]:
 
 
 def best_settings(scores: pd.DataFrame) -> pd.Series[float]:
-    """Per environment the mean over seeds of the best setting: the other reading of "best result"."""
-    return scores.groupby(["environment", "setting"])["score"].mean().groupby("environment").max()
+    """Per environment the mean over seeds of the best setting of any algorithm: the other reading of "best result"."""
+    return scores.groupby(["environment", "algorithm", "setting"])["score"].mean().groupby("environment").max()
 
 
 def normalised_scores(scores: pd.DataFrame, random: pd.Series[float], best: pd.Series[float]) -> pd.Series[float]:
@@ -85,6 +100,31 @@ def learning_curves(episodes: pd.DataFrame, grid: npt.NDArray[np.int64], window:
     if not pieces:
         return pd.DataFrame(columns=[*RUN, "step", "mean_return"])
     return pd.concat(pieces, ignore_index=True)
+
+
+def run_curves(data: Data) -> tuple[pd.DataFrame, int]:
+    """Curves of the trained runs, those that still train included; and the trailing window, in steps.
+
+    Columns: RUN, `step`, `mean_return`, `task`, `diverged_at`, `complete`.
+    """
+    trained = data.trained
+    grid, window = curve_grid(int(trained["total_timesteps"].max()) if len(trained) else 1_000_000)
+    wanted = data.episodes.merge(trained[RUN], on=RUN) if len(trained) else data.episodes
+    curves = learning_curves(wanted, grid, window).merge(trained[[*RUN, "diverged_at", "complete"]], on=RUN)
+    return curves.assign(task=curves["environment"].map(task)), window
+
+
+def by_seed(curves: pd.DataFrame) -> pd.DataFrame:
+    """The curves of one line (one algorithm and setting in one environment): a row per step, a column per seed."""
+    return curves.pivot(index="step", columns="seed", values="mean_return").astype(float)
+
+
+def mean_curve(seeds: pd.DataFrame) -> pd.Series[float]:
+    """The mean over seeds at each step, only where every seed has a value.
+
+    A mean that lost a diverged seed on its way would rise for no merit.
+    """
+    return seeds.mean(axis=1, skipna=False)
 
 
 def last_tenth(episodes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:

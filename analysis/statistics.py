@@ -47,10 +47,7 @@ def stratified_bootstrap(
         return float("nan"), float("nan")
     generator = np.random.default_rng(SEED)
     drawn = [stratum[generator.integers(0, len(stratum), (resamples, len(stratum)))] for stratum in filled]
-    values = statistic(np.concatenate(drawn, axis=1))
-    tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return float(low), float(high)
+    return _percentile_interval(statistic(np.concatenate(drawn, axis=1)), confidence)
 
 
 def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -68,9 +65,37 @@ def probability_of_improvement(ours: Sequence[Array], theirs: Sequence[Array]) -
     One array [seeds] per environment on each side, environments in the same order; those without runs on either side
     are left out. NaN if none remains.
     """
-    chances = []
-    for left, right in zip(ours, theirs, strict=True):
-        if len(left) and len(right):
-            difference = np.subtract.outer(np.asarray(left), np.asarray(right))
-            chances.append(float(np.mean((difference > 0) + 0.5 * (difference == 0))))
+    chances = [float(_chance(left, right)) for left, right in _pairs(ours, theirs)]
     return float(np.mean(chances)) if chances else float("nan")
+
+
+def improvement_interval(
+    ours: Sequence[Array], theirs: Sequence[Array], resamples: int = RESAMPLES, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Percentile interval of `probability_of_improvement`: seeds resampled within each environment on either side."""
+    generator = np.random.default_rng(SEED)
+    chances = [
+        _chance(*(side[generator.integers(0, len(side), (resamples, len(side)))] for side in pair))
+        for pair in _pairs(ours, theirs)
+    ]
+    if not chances:
+        return float("nan"), float("nan")
+    return _percentile_interval(np.mean(chances, axis=0), confidence)
+
+
+def _pairs(ours: Sequence[Array], theirs: Sequence[Array]) -> list[tuple[Array, Array]]:
+    both = [(np.asarray(left), np.asarray(right)) for left, right in zip(ours, theirs, strict=True)]
+    return [(left, right) for left, right in both if len(left) and len(right)]
+
+
+def _chance(left: Array, right: Array) -> Array:
+    """P(left > right) + P(left = right) / 2 over all pairs of the last axis."""
+    difference = left[..., :, None] - right[..., None, :]
+    wins: Array = (difference > 0) + 0.5 * (difference == 0)
+    return np.asarray(wins.mean(axis=(-2, -1)))
+
+
+def _percentile_interval(values: Array, confidence: float) -> tuple[float, float]:
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(values, [tail, 100 - tail])
+    return float(low), float(high)

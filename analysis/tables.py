@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import scores, statistics
-from analysis.load import Data, published
+from analysis.load import Data, paper_final, published
 from analysis.names import ENVIRONMENTS, SETTINGS, ordered, setting_name, task
 from analysis.render import NOTHING, Table, number, signed
 from analysis.status import incomplete, titled
@@ -30,17 +30,13 @@ class Table1:
 
 
 def evaluate(data: Data) -> Table1:
-    """Scores of the complete runs; a run that still trains has no score yet."""
-    complete = data.trained[data.trained["complete"]]
-    runs = scores.final_scores(data.episodes, complete).merge(
-        complete[["environment", "algorithm", "setting", "seed", "diverged_at"]]
-    )
+    """Scores of the complete runs, raw and on both scales."""
+    runs = scores.scored(data)
     random, best_run, best_setting = (
         scores.random_levels(data.episodes),
         scores.best_runs(runs),
         scores.best_settings(runs),
     )
-    runs["task"] = runs["environment"].map(task)
     runs["by_run"] = scores.normalised_scores(runs, random, best_run)
     runs["by_setting"] = scores.normalised_scores(runs, random, best_setting)
     return Table1(runs, random, best_run, best_setting)
@@ -186,12 +182,16 @@ def _notes(data: Data, parts: Table1, rows: list[Row]) -> tuple[str, ...]:
         f"Runs scored: {sum(row.runs for row in rows)} of {sum(row.planned for row in rows)}; "
         f"diverged: {sum(row.diverged for row in rows)}.",
     ]
-    no_scale = sorted(set(parts.runs.loc[parts.runs["by_run"].isna() & parts.runs["score"].notna(), "task"]))
-    if no_scale:
-        notes.append(
-            f"Left out: {', '.join(no_scale)}: no random level, or no run better than it, so the scale has no meaning."
-        )
-    return (*notes, *incomplete(data))
+    return (*notes, *left_out(parts.runs), *incomplete(data))
+
+
+def left_out(runs: pd.DataFrame) -> tuple[str, ...]:
+    """The note on the tasks whose runs have a `score` and no normalised one (`by_run`)."""
+    no_scale = sorted(set(runs.loc[runs["by_run"].isna() & runs["score"].notna(), "task"]))
+    if not no_scale:
+        return ()
+    reason = "no random level, or no run better than it, so the scale has no meaning"
+    return (f"Left out: {', '.join(no_scale)}: {reason}.",)
 
 
 def seeds_cell(runs: pd.DataFrame) -> str:
@@ -203,6 +203,12 @@ def seeds_cell(runs: pd.DataFrame) -> str:
         for run in runs.sort_values("seed").to_dict("records")
     ]
     return f"{number(float(runs['score'].mean()))} ({' · '.join(each)})"
+
+
+def paper_cell(name: str, algorithm: str) -> str:
+    """'mean ± half width of the band' over the last 100k steps of the paper's Figure 3, digitised."""
+    mean, band = paper_final(name, algorithm)
+    return f"{number(mean)} ± {number(band)}" if np.isfinite(mean) else NOTHING
 
 
 def _two(value: float) -> str:

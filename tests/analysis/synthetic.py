@@ -89,15 +89,71 @@ def write_table1(
     return results
 
 
-def write_figure3(results: Path, algorithms: tuple[str, ...] = ("ppo",), profile: str = "paper") -> Path:
-    """RESULTS/figure3 with two seeds of every algorithm on every environment."""
-    runs = [
-        planned(environment, "clip-0.2" if algorithm == "ppo" else "default", seed, algorithm=algorithm)
+def write_figure3(
+    results: Path,
+    algorithms: tuple[str, ...] = ("ppo",),
+    profile: str = "paper",
+    value: Callable[[dict[str, Any]], float] = lambda run: 100.0 * run["seed"],
+    change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep,
+) -> Path:
+    """RESULTS/figure3 with two seeds of every algorithm, and of the untrained policy (return 0), on every environment.
+
+    `value(run)` is a run's constant return; `change(run)` may alter a run, or drop it.
+    """
+    named = [(algorithm, "clip-0.2" if algorithm == "ppo" else "default") for algorithm in algorithms]
+    made = [
+        change(planned(environment, setting, seed, algorithm=algorithm))
         for environment in ENVIRONMENTS
-        for algorithm in algorithms
+        for algorithm, setting in [*named, ("ppo", UNTRAINED)]
         for seed in (1, 2)
     ]
-    write(results, "figure3", runs, [episodes_of(run, 100.0 * run["seed"]) for run in runs], profile)
+    runs = [run for run in made if run is not None]
+    rows = [episodes_of(run, 0.0 if run["setting"] == UNTRAINED else value(run)) for run in runs]
+    write(results, "figure3", runs, rows, profile)
+    return results
+
+
+READINGS = {"as-in-paper-preset": 0.0, "value-clipping": -50.0, "annealed-lr": 20.0}
+"""What a reading adds to the preset's return in `write_ablation`; not in alphabetical order."""
+
+
+def write_ablation(results: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep) -> Path:
+    """RESULTS/ablation, seeds 101 and 102: return seed + what the reading adds; 1000 lower without clipping."""
+    made = [
+        change(planned(environment, f"{row}+{reading}", seed))
+        for environment, rows in (("HalfCheetah", ("clip-0.2", "none")), ("InvertedDoublePendulum", ("clip-0.2",)))
+        for reading in READINGS
+        for row in rows
+        for seed in (101, 102)
+    ]
+    runs = [run for run in made if run is not None]
+    rows = []
+    for run in runs:
+        row, _, reading = run["setting"].partition("+")
+        rows.append(episodes_of(run, run["seed"] + READINGS[reading] - 1000.0 * (row == "none")))
+    write(results, "ablation", runs, rows, "paper")
+    return results
+
+
+TRIED = {
+    "a2c": {"learning_rate=0.001": 10.0, "learning_rate=0.0001": 30.0, "learning_rate=0.01": -5000.0},
+    "a2c-trust-region": {"learning_rate=0.001,delta=1": 40.0, "learning_rate=0.001,delta=0.1": 20.0, "delta=0.1": 7.0},
+    "cem": {"population=50": 5.0, "population=20": 6.0},
+}
+"""The settings of `write_tuning` and what each returns on HalfCheetah with seed 0."""
+
+
+def write_tuning(results: Path) -> Path:
+    """RESULTS/tuning, seeds 201 and 202: return as in TRIED + seed - 200; ten times that on Reacher."""
+    runs, rows = [], []
+    for environment, scale in (("Reacher", 10.0), ("HalfCheetah", 1.0)):
+        for algorithm, tried in reversed(TRIED.items()):
+            for setting, value in tried.items():
+                for seed in (201, 202):
+                    settings = {"learning_rate": 0.0007, "population": 1}
+                    runs.append(planned(environment, setting, seed, algorithm=algorithm, settings=settings))
+                    rows.append(episodes_of(runs[-1], scale * (value + seed - 200)))
+    write(results, "tuning", runs, rows, "paper")
     return results
 
 

@@ -1,9 +1,15 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
+from synthetic import write_figure3
 
-from analysis import figures
+from analysis import curves, figures
+from analysis.load import gather, published
+from analysis.names import ALGORITHMS, algorithm_colour
 
 
 @pytest.mark.parametrize(
@@ -31,3 +37,39 @@ def test_figure1_draws_the_formula() -> None:
         ratio = np.asarray(line.get_xdata(), dtype=float)
         np.testing.assert_array_equal(line.get_ydata(), figures.clip_objective(ratio, advantage, 0.2))
         assert axes.lines[-1].get_xydata().tolist() == [[1.0, advantage]]  # the red dot at r = 1
+
+
+def test_figure3_with_all_algorithms_has_ours_solid_and_the_papers_dashed(tmp_path: Path) -> None:
+    def value(run: dict[str, Any]) -> float:
+        return 100.0 * ALGORITHMS.index(run["algorithm"]) + 10 * run["seed"]
+
+    figure = curves.figure3(gather(write_figure3(tmp_path, ALGORITHMS, value=value), "figure3")).figure
+    hopper = figure.axes[1]
+    solid = {line.get_color(): line.get_ydata() for line in hopper.lines if line.get_linestyle() == "-"}
+    dashed = {line.get_color(): line.get_ydata() for line in hopper.lines if line.get_linestyle() == "--"}
+    assert set(solid) == {algorithm_colour(algorithm) for algorithm in ALGORITHMS}
+    assert len(dashed) == 6  # the paper has six
+    for place, algorithm in enumerate(ALGORITHMS):
+        assert set(solid[algorithm_colour(algorithm)]) == {100.0 * place + 15}  # the mean of seeds 1 and 2
+    bands = [band.get_paths()[0].get_extents() for band in hopper.collections]
+    assert sorted((band.y0, band.y1) for band in bands) == [(100.0 * i + 10, 100.0 * i + 20) for i in range(8)]
+    theirs = published("fig3_curves").query("env == 'Hopper-v1' and algorithm == 'TRPO'")["mean"]
+    np.testing.assert_array_equal(dashed[algorithm_colour("trpo")], theirs)
+    names = [text.get_text() for text in figure.axes[7].get_legend().get_texts()]
+    assert names[4:8] == ["Vanilla PG, Adaptive", "TRPO", "TRPO as released in 2017", "Natural PG"]
+    assert names[8:] == ["ours, mean", "ours, lowest to highest seed", "paper (digitised)"]
+
+
+def test_one_bad_run_does_not_flatten_figure3(tmp_path: Path) -> None:
+    def value(run: dict[str, Any]) -> float:
+        bad = (run["environment"], run["algorithm"], run["seed"]) == ("HalfCheetah-v4", "a2c", 2)
+        return -50_000.0 if bad else 500.0
+
+    data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value), "figure3")
+    cheetah, hopper, *_ = curves.figure3(data).figure.axes
+    low, high = cheetah.get_ylim()
+    paper = published("fig3_curves").query("env == 'HalfCheetah-v1'")["mean"]
+    assert low == pytest.approx(paper.min() - 0.5 * (paper.max() - paper.min()))
+    assert high > paper.max()
+    assert [text.get_text() for text in cheetah.texts] == ["A2C: falls to −50,000"]
+    assert [text.get_text() for text in hopper.texts] == []

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import planned, write_figure2, write_figure3, write_table1
+from synthetic import planned, write_ablation, write_figure2, write_figure3, write_table1, write_tuning
 
-from analysis import figures, tables
+from analysis import curves, tables, tuning
 from analysis.load import gather
 from analysis.report import build, main
 
@@ -18,14 +18,15 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     results = write_figure2(write_figure3(write_table1(tmp_path / "results"), ("ppo", "trpo")))
+    write_tuning(write_ablation(results))
     assert build(results, tmp_path / "first") == []
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 6 * 3 + 5 * 2 + 1
+    assert len(first) == 10 * 3 + 7 * 2 + 1
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
-    assert page.count("data:image/svg+xml;base64,") == 5
+    assert page.count("data:image/svg+xml;base64,") == 7
     for outside in ('src="http', 'href="http', "<script", "@import", "url("):
         assert outside not in page
     assert "0123abc" in page  # the commit, in the provenance
@@ -37,9 +38,18 @@ def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "`ppo run table1` makes them" in capsys.readouterr().out
     files = content(tmp_path / "out")
     assert {"figures/figure1.svg", "figures/figure3.png", "tables/table1.md", "report.html"} <= set(files)
-    assert "figures/table1_curves.png" not in files
+    assert not {
+        "figures/table1_curves.png",
+        "figures/figure3_aggregate.png",
+        "figures/tuning.png",
+        "tables/tuning.md",
+        "tables/ablation.md",
+    } & set(files)
     assert "−0.39" in files["tables/table1.md"].decode()
-    assert "<code>ppo run table1</code>" in files["report.html"].decode()
+    page = files["report.html"].decode()
+    for protocol in ("table1", "ablation", "figure3", "tuning"):
+        assert f"<code>ppo run {protocol}</code>" in page
+    assert page.count("No data yet") == 2  # of the ablation and the tuning the paper has nothing to show
 
 
 def test_partial_quick_and_damaged_results(tmp_path: Path) -> None:
@@ -68,6 +78,15 @@ def test_partial_quick_and_damaged_results(tmp_path: Path) -> None:
     assert page.count("quick profile: 2 seeds, 20,000 steps: not comparable") >= 3
 
 
+def test_what_waits_for_data_does_not_stay_without_them(tmp_path: Path) -> None:
+    results, out = write_ablation(tmp_path / "results"), tmp_path / "out"
+    build(results, out)
+    assert (out / "tables" / "ablation.md").exists()
+    (results / "ablation" / "manifest.json").unlink()
+    build(results, out)
+    assert not list((out / "tables").glob("ablation.*"))
+
+
 def test_planned_and_not_begun(tmp_path: Path) -> None:
     (tmp_path / "table1").mkdir()
     runs = [planned("Hopper", "none", seed, steps_done=0, status="missing") for seed in (1, 2)]
@@ -77,10 +96,23 @@ def test_planned_and_not_begun(tmp_path: Path) -> None:
     parts = tables.evaluate(data)
     assert [(row.setting, row.runs, row.planned) for row in tables.table1_rows(data, parts)] == [("none", 0, 2)]
     assert "0 of 2 runs are finished." in tables.table1(data, parts).notes
-    assert "0 of 2 runs are finished" in figures.table1_curves(data).caption
+    assert "0 of 2 runs are finished" in curves.table1_curves(data).caption
 
 
 def test_quick_figures_say_so(tmp_path: Path) -> None:
-    drawing = figures.figure3(gather(write_figure3(tmp_path, profile="quick"), "figure3"))
+    drawing = curves.figure3(gather(write_figure3(tmp_path, profile="quick"), "figure3"))
     assert "quick profile: 2 seeds, 20,000 steps" in drawing.figure.get_suptitle()
     assert "Quick profile: 2 seeds, 20,000 steps" in drawing.caption
+
+
+def test_a_tuning_that_is_planned_and_not_begun_can_be_drawn(tmp_path: Path) -> None:
+    (tmp_path / "tuning").mkdir()
+    runs = [
+        planned("Hopper", f"learning_rate={rate}", 201, algorithm="a2c", steps_done=0, status="missing")
+        for rate in (1, 2)
+    ]
+    content = {"protocol": "tuning", "profile": "paper", "runs": runs}
+    (tmp_path / "tuning" / "manifest.json").write_text(json.dumps(content))
+    data = gather(tmp_path, "tuning")
+    assert tuning.tuning(data).shown["Hopper"].tolist() == ["–", "–"]
+    assert "0 of 2 runs are finished" in tuning.figure(data).caption

@@ -92,3 +92,15 @@ def test_last_tenth_weighs_steps_and_not_episodes() -> None:
     assert scores.last_tenth(episodes, runs)["score"].tolist() == pytest.approx([1.0])
     unseen = runs.assign(seed=9)
     assert scores.last_tenth(episodes, unseen)["score"].isna().all()
+
+
+def test_best_settings_keeps_algorithms_apart() -> None:
+    final = pd.DataFrame({"environment": "A-v4", "algorithm": ["a", "b"], "setting": "default", "score": [10.0, 20.0]})
+    assert scores.best_settings(final).to_dict() == {"A-v4": 20.0}
+
+
+def test_a_mean_curve_ends_with_its_first_seed() -> None:
+    curves = pd.DataFrame({"step": [1, 2, 1, 2], "seed": [1, 1, 2, 2], "mean_return": [1.0, 3.0, 5.0, np.nan]})
+    mean = scores.mean_curve(scores.by_seed(curves))
+    assert mean[1] == 3.0
+    assert np.isnan(mean[2])

@@ -57,3 +57,22 @@ def test_probability_of_improvement_by_hand() -> None:
     theirs = [np.array([2.0, 3.0]), np.array([4.0]), np.array([1.0])]
     # First environment: 1 < 2, 1 < 3, 3 > 2, 3 = 3 -> 1.5 / 4; second: 1; third: no runs of ours.
     assert statistics.probability_of_improvement(ours, theirs) == pytest.approx((0.375 + 1) / 2)
+
+
+def test_improvement_interval_resamples_both_sides() -> None:
+    # {0, 1} against {0, 1}: the chance is 0 or 1 in one resample of 16 each, 1/4 or 3/4 in four, 1/2 in six. Were only
+    # one side resampled, it would never be 0.
+    two = [np.array([0.0, 1.0])]
+    assert statistics.improvement_interval(two, two, confidence=0.9) == (0.0, 1.0)
+    assert statistics.improvement_interval(two, two, confidence=0.8) == (0.25, 0.75)
+
+
+def test_improvement_interval_over_two_environments() -> None:
+    # {0, 1} against 0.5 twice: the mean of two chances, each 0, 1/2, 1 with 1/4, 1/2, 1/4.
+    left, right = [np.array([0.0, 1.0])] * 2, [np.array([0.5])] * 2
+    assert statistics.improvement_interval(left, right, confidence=0.8) == (0.25, 0.75)
+    assert statistics.improvement_interval(left, right) == (0.0, 1.0)
+    nowhere = [np.array([])] * 2
+    assert all(np.isnan(statistics.improvement_interval(left, nowhere)))
+    one_left = [np.array([2.0]), np.array([0.0, 1.0])]
+    assert statistics.improvement_interval(one_left, [np.array([1.0]), np.array([])]) == (1.0, 1.0)

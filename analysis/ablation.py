@@ -1,0 +1,96 @@
+"""What the text leaves open, and how much it matters: one change of the paper preset at a time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.load import Data, paper_final
+from analysis.names import reading_name, setting_name, task
+from analysis.render import NOTHING, Table, signed
+from analysis.scores import scored
+from analysis.status import incomplete, titled
+from analysis.tables import paper_cell, seeds_cell
+
+PRESET = "as-in-paper-preset"
+"""The reading that everything else in the report is made with."""
+PAPERS_ROW = "clip-0.2"
+"""The row that Figure 3 shows as PPO: the only one of which the paper has a number per task."""
+
+
+def split(setting: str) -> tuple[str, str]:
+    """'clip-0.2+annealed-lr' -> the row of Table 1 and the reading; without a plus the reading is empty."""
+    row, _, reading = setting.partition("+")
+    return row, reading
+
+
+def measured(data: Data) -> pd.DataFrame:
+    """One row per task, row of Table 1 and reading (in the manifest's order): means over the complete runs.
+
+    `score` (last 100 episodes), `last_tenth`, `difference` (of `score` to the paper preset's on the same task and
+    row: the mean over the seeds that both have), `runs`, `planned`, `diverged`, `paper` (mean over the last 100k steps
+    of Figure 3's PPO; NaN for other rows).
+    """
+    runs, facts = scored(data), []
+    for name, row in _columns(data):
+        here = data.trained[data.trained["environment"].map(task) == name]
+        for reading in _readings(data):
+            mine = _of(runs, name, row, reading)
+            planned = here[here["setting"] == f"{row}+{reading}"]
+            facts.append(
+                {
+                    "environment": name,
+                    "row": row,
+                    "reading": reading,
+                    "score": float(mine["score"].mean()),
+                    "last_tenth": float(mine["last_tenth"].mean()),
+                    "difference": float((mine["score"] - _of(runs, name, row, PRESET)["score"]).mean()),
+                    "runs": len(mine),
+                    "planned": len(planned),
+                    "diverged": int(planned["diverged_at"].notna().sum()),
+                    "paper": paper_final(name, "ppo")[0] if row == PAPERS_ROW else np.nan,
+                }
+            )
+    return pd.DataFrame(facts)
+
+
+def _of(runs: pd.DataFrame, name: str, row: str, reading: str) -> pd.DataFrame:
+    """The runs of one cell, by seed, so that differences are taken seed by seed."""
+    mine = runs[(runs["task"] == name) & (runs["setting"] == f"{row}+{reading}")]
+    return mine.set_axis(mine["seed"].to_numpy(), axis="index")
+
+
+def ablation(data: Data) -> Table:
+    """One row per reading, and of every task and row of Table 1 the score (each seed) and what the reading changes."""
+    runs, numbers = scored(data), measured(data)
+    show = pd.DataFrame(
+        {"Reading": [*(reading_name(reading) or NOTHING for reading in _readings(data)), "Paper, last 100k"]}
+    )
+    for name, row in _columns(data):
+        here = numbers[(numbers["environment"] == name) & (numbers["row"] == row)]
+        column = f"{name}: {setting_name(row)}"
+        each = [_of(runs, name, row, reading) for reading in here["reading"]]
+        show[column] = [*map(seeds_cell, each), paper_cell(name, "ppo") if row == PAPERS_ROW else NOTHING]
+        changes = here["difference"].where(here["reading"] != PRESET)
+        show[f"Change, {column}"] = [*map(signed, changes), NOTHING]
+    caption = (
+        "What the text leaves open, one change of the paper preset at a time. Mean return of the last 100 training "
+        "episodes: the mean over seeds, in brackets each; × marks a run that diverged. Change: mean over the seeds "
+        "that both have of the difference to the paper preset; one within the spread of the seeds says nothing. The "
+        "seeds are reported nowhere else. Paper: Figure 3's PPO, digitised, with the half width of its band; of the "
+        "other rows of Table 1 the paper has no number per task."
+    )
+    title = "Readings of what the text leaves open"
+    return Table("ablation", titled(title, data), caption, show, numbers, incomplete(data))
+
+
+def _readings(data: Data) -> list[str]:
+    """In the manifest's order, the preset first: the others are measured from it."""
+    found = dict.fromkeys(split(setting)[1] for setting in data.trained["setting"])
+    return sorted(found, key=lambda reading: reading != PRESET)
+
+
+def _columns(data: Data) -> list[tuple[str, str]]:
+    """The (task, row of Table 1) pairs, in the manifest's order."""
+    runs = data.trained
+    return list(dict.fromkeys(zip(runs["environment"].map(task), (split(s)[0] for s in runs["setting"]), strict=True)))

@@ -1,0 +1,86 @@
+"""The algorithms' scores beside the paper's and those that others have published."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.load import Data, drawn_in_paper, paper_final, published
+from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
+from analysis.render import NOTHING, Table, number
+from analysis.scores import scored
+from analysis.status import incomplete, titled
+
+METRICS = {"score": "last 100 episodes", "last_tenth": "last tenth of the curve"}
+_SOURCE = ["source", "environment_version", "steps", "seeds", "metric"]
+
+
+def elsewhere(data: Data) -> Table:
+    """Returns at the end of training, by algorithm: ours, the paper's, and those others have published."""
+    runs, others = scored(data), published("elsewhere")
+    algorithms = ordered([*runs["algorithm"], *others["algorithm"], *drawn_in_paper()], ALGORITHMS)
+    lines = []
+    for algorithm in algorithms:
+        name = algorithm_name(algorithm)
+        mine = runs[runs["algorithm"] == algorithm]
+        lines += [[name, *row] for row in (_ours(mine) if len(mine) else [])]
+        finals = [number(paper_final(environment, algorithm)[0]) for environment in ENVIRONMENTS]
+        if set(finals) != {NOTHING}:
+            lines.append([name, "PPO paper, Figure 3 (digitised)", "v1", "1,000,000", NOTHING, "last 100k", *finals])
+        lines += [[name, *row] for row in _others(others[others["algorithm"] == algorithm])]
+    measured = pd.concat([_long(runs, column, metric) for column, metric in METRICS.items()])
+    caption = (
+        "The algorithms on the seven tasks: ours, the paper's Figure 3, and as published elsewhere, for calibration. "
+        "Environment versions, settings, budgets and what is called a score differ, as the columns say. ±: the spread "
+        "its source gives; [ ]: a 95 % interval. The paper's one TRPO stands under both of ours."
+    )
+    show = pd.DataFrame(
+        lines, columns=["Algorithm", "Source", "Environments", "Steps", "Seeds", "Score", *ENVIRONMENTS]
+    )
+    numbers = pd.concat([measured, others], ignore_index=True)[list(others.columns)]
+    title = "Scores as published elsewhere"
+    return Table("elsewhere", titled(title, data), caption, show, numbers, incomplete(data), text_columns=6)
+
+
+def _ours(runs: pd.DataFrame) -> list[list[str]]:
+    versions = ", ".join(ordered((e.removeprefix(task(e)).lstrip("-") for e in runs["environment"]), ()))
+    about = ["This project", versions, f"{int(runs['total_timesteps'].max()):,}", str(runs["seed"].nunique())]
+    rows = []
+    for column, metric in METRICS.items():
+        means = runs.groupby("task")[column].mean().astype(float)
+        rows.append([*about, metric, *(number(float(means.get(name, np.nan))) for name in ENVIRONMENTS)])
+    return rows
+
+
+def _others(published_scores: pd.DataFrame) -> list[list[str]]:
+    rows = []
+    for _, group in published_scores.groupby(_SOURCE, sort=False, dropna=False):
+        records = group.to_dict("records")
+        first, cell = records[0], {row["environment"]: _published_score(row) for row in records}
+        counts = [f"{first[key]:,.0f}" if np.isfinite(first[key]) else NOTHING for key in ("steps", "seeds")]
+        facts = [first["source"], first["environment_version"], *counts, first["metric"]]
+        rows.append([*facts, *(cell.get(name, NOTHING) for name in ENVIRONMENTS)])
+    return rows
+
+
+def _published_score(row: Mapping[Hashable, Any]) -> str:
+    text = number(row["score"])
+    if np.isfinite(row["plus_minus"]):
+        return f"{text} ± {number(row['plus_minus'])}"
+    if np.isfinite(row["interval_low"]):
+        return f"{text} [{number(row['interval_low'])}, {number(row['interval_high'])}]"
+    return text
+
+
+def _long(runs: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
+    """Our means in the columns of elsewhere.csv (without those that do not apply)."""
+    keys = ["algorithm", "task", "environment"]
+    rows = runs.groupby(keys, as_index=False).agg(
+        score=(column, "mean"), seeds=("seed", "nunique"), steps=("total_timesteps", "max")
+    )
+    rows = rows.assign(source="This project", metric=metric, environment_version=rows["environment"])
+    blank = {"plus_minus": np.nan, "interval_low": np.nan, "interval_high": np.nan}
+    return rows.assign(environment=rows["task"], **blank)

@@ -1,0 +1,84 @@
+"""Which of our two TRPOs the paper's curve follows: TRPO, or TRPO as released in 2017 (its deviation stays at 1)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from analysis.load import Data, published
+from analysis.names import ENVIRONMENTS, algorithm_name, task
+from analysis.render import NOTHING, Table, number
+from analysis.scores import by_seed, mean_curve, run_curves
+from analysis.status import incomplete, titled
+
+VARIANTS = ("trpo", "trpo-2017")
+
+
+def distances(data: Data) -> pd.DataFrame:
+    """Per task and variant the distance of our mean curve to the paper's TRPO curve; one row per task.
+
+    `distance_*`: mean absolute difference, in returns, over the steps at which the paper and every variant that has a
+    curve there at all have a value, so that both are measured over the same steps (`points` of them, up to
+    `last_step`). `relative_*`: the same as a fraction of `paper_range`, from the lowest to the highest value of the
+    paper's six curves in that task. `nearer`: the variant with the smaller distance; "" unless both are known.
+    """
+    paper = published("fig3_curves").assign(task=lambda frame: frame["env"].map(task))
+    curves, _ = run_curves(data)
+    return pd.DataFrame([_distances(name, paper[paper["task"] == name], curves) for name in ENVIRONMENTS])
+
+
+def _distances(name: str, paper: pd.DataFrame, curves: pd.DataFrame) -> dict[str, object]:
+    theirs = paper[paper["algorithm"] == algorithm_name("trpo")]
+    ours = {variant: _mean(curves, name, variant) for variant in VARIANTS}
+    drawn = pd.DataFrame({variant: curve for variant, curve in ours.items() if curve.notna().any()})
+    steps = drawn.index.to_numpy(dtype=float)
+    at = np.interp(steps, theirs["timestep"], theirs["mean"], left=np.nan, right=np.nan)
+    gap = drawn.sub(at, axis=0).abs().dropna()
+    span = float(paper["mean"].max() - paper["mean"].min())
+    distance = {variant: float(gap[variant].mean()) if variant in gap else np.nan for variant in VARIANTS}
+    known = all(np.isfinite(value) for value in distance.values())
+    return {
+        "environment": name,
+        **{f"distance_{variant}": value for variant, value in distance.items()},
+        **{f"relative_{variant}": value / span for variant, value in distance.items()},
+        "nearer": min(VARIANTS, key=distance.__getitem__) if known else "",
+        "paper_range": span,
+        "points": len(gap),
+        "last_step": int(gap.index.max()) if len(gap) else 0,
+    }
+
+
+def _mean(curves: pd.DataFrame, name: str, variant: str) -> pd.Series[float]:
+    here = curves[(curves["task"] == name) & (curves["algorithm"] == variant)]
+    return mean_curve(by_seed(here[here["complete"].astype(bool)]))
+
+
+def trpo(data: Data) -> Table:
+    """The distances of TRPO and TRPO as released in 2017 to the paper's TRPO curve, and which is nearer."""
+    frame = distances(data)
+    show = pd.DataFrame({"Environment": frame["environment"]})
+    for variant in VARIANTS:
+        pairs = zip(frame[f"distance_{variant}"], frame[f"relative_{variant}"], strict=True)
+        show[f"{algorithm_name(variant)}: distance"] = [_cell(*pair) for pair in pairs]
+    show["Nearer to the paper"] = [algorithm_name(variant) if variant else NOTHING for variant in frame["nearer"]]
+    show["Over steps up to"] = [f"{step:,}" if step else NOTHING for step in frame["last_step"]]
+    both = frame[frame["nearer"] != ""]
+    counts = {variant: int((both["nearer"] == variant).sum()) for variant in VARIANTS}
+    verdict = (
+        f"The paper's curve is nearer to {algorithm_name('trpo-2017')} on {counts['trpo-2017']} and to "
+        f"{algorithm_name('trpo')} on {counts['trpo']} of the {len(both)} tasks where both have runs."
+        if len(both)
+        else "There is no task yet where both have runs."
+    )
+    caption = (
+        "Which TRPO made the paper's TRPO curve. OpenAI's code of 2017 left the policy's standard deviation untrained, "
+        "at 1: “as released in 2017” does the same. Distance: mean absolute difference, in returns, between the mean "
+        "curve of our finished seeds and the paper's digitised TRPO curve, over the steps that all of them have; in "
+        "brackets as a share of the range of the paper's six curves in that task. "
+    )
+    title = "Which TRPO the paper's curve follows"
+    return Table("figure3_trpo", titled(title, data), caption + verdict, show, frame, incomplete(data))
+
+
+def _cell(distance: float, relative: float) -> str:
+    return f"{number(distance)} ({number(100 * relative, 1)} %)" if np.isfinite(distance) else NOTHING

@@ -1,0 +1,158 @@
+"""How the comparison algorithms were tuned: the score of every setting that was tried."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.drawing import STYLE, Drawing, limits_above, note_of, sentences, tell_lowest, warn
+from analysis.load import Data
+from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
+from analysis.render import NOTHING, Table
+from analysis.scores import scored
+from analysis.status import incomplete, titled
+from analysis.tables import seeds_cell
+
+AXIS = "learning_rate"
+"""What scores are drawn against where an algorithm's settings vary it; otherwise their first value that varies."""
+LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+
+
+def values(setting: str) -> dict[str, str]:
+    """'learning_rate=0.0007,delta=0.1' -> {'learning_rate': '0.0007', 'delta': '0.1'}; {} for a plain name."""
+    pairs = (part.partition("=") for part in setting.split(",") if "=" in part)
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def measured(data: Data) -> pd.DataFrame:
+    """One row per algorithm, setting and task, settings in the manifest's order.
+
+    Means over the complete runs: `score` (last 100 episodes), `last_tenth`; `runs`, `planned`, `total_timesteps`; and
+    `best`: no setting of that algorithm scores higher on that task.
+    """
+    keys = ["algorithm", "setting", "task"]
+    trained = data.trained.assign(task=data.trained["environment"].map(task))
+    planned = trained.groupby(keys, sort=False, as_index=False).agg(
+        planned=("seed", "size"), total_timesteps=("total_timesteps", "max")
+    )
+    means = (
+        scored(data)
+        .groupby(keys, as_index=False)
+        .agg(score=("score", "mean"), last_tenth=("last_tenth", "mean"), runs=("seed", "size"))
+    )
+    frame = planned.merge(means, on=keys, how="left").astype({"score": float, "last_tenth": float})
+    frame["runs"] = frame["runs"].fillna(0).astype(int)
+    frame["best"] = frame["score"] == frame.groupby(["algorithm", "task"])["score"].transform("max")
+    known = ordered(frame["algorithm"], ALGORITHMS)
+    return frame.sort_values("algorithm", key=lambda column: column.map(known.index), kind="stable", ignore_index=True)
+
+
+def tuning(data: Data) -> Table:
+    """One row per algorithm and setting: its score on each task, each seed, and on which task it is the best."""
+    runs, numbers = scored(data), measured(data)
+    tasks = ordered(numbers["task"], ENVIRONMENTS)
+    rows = []
+    for (algorithm, setting), group in numbers.groupby(["algorithm", "setting"], sort=False):
+        mine = runs[(runs["algorithm"] == algorithm) & (runs["setting"] == setting)]
+        best = ordered(group.loc[group["best"], "task"], ENVIRONMENTS)
+        rows.append(
+            [
+                algorithm_name(str(algorithm)),
+                _shown(values(str(setting))) or str(setting),
+                f"{int(group['total_timesteps'].max()):,}",
+                *(seeds_cell(mine[mine["task"] == name]) for name in tasks),
+                ", ".join(best) or NOTHING,
+            ]
+        )
+    caption = (
+        "What was tried for the comparison algorithms, of which the paper gives no setting. Mean return of the last "
+        "100 training episodes: the mean over seeds, in brackets each; × marks a run that diverged. Best on: no other "
+        "setting of the algorithm has a higher mean there. The seeds are reported nowhere else."
+    )
+    title = "Every setting that was tried"
+    show = pd.DataFrame(rows, columns=["Algorithm", "Setting", "Steps", *tasks, "Best on"])
+    return Table("tuning", titled(title, data), caption, show, numbers, incomplete(data), text_columns=2)
+
+
+def points(data: Data) -> pd.DataFrame:
+    """The scored runs as the figure shows them: `axis` (what x is), `x`, and `line` (the setting's other values).
+
+    A value that a setting's name leaves out is taken from the run's settings in the manifest. Runs without a positive
+    number for x, which have no place on a logarithmic axis, are not among them.
+    """
+    runs = scored(data)
+    stored = {(run["algorithm"], run["setting"]): run.get("settings") or {} for run in data.manifest["runs"]}
+    pieces = []
+    for algorithm, group in runs.groupby("algorithm", sort=False):
+        settings = {setting: values(str(setting)) for setting in group["setting"]}
+        axis = _axis(list(settings.values()))
+        full = {s: {**stored.get((algorithm, s), {}), **named} for s, named in settings.items()}
+        piece = group.assign(
+            axis=axis,
+            x=pd.to_numeric(pd.Series([full[s].get(axis) for s in group["setting"]], group.index), errors="coerce"),
+            line=[_shown({k: v for k, v in settings[s].items() if k != axis}) for s in group["setting"]],
+        )
+        pieces.append(piece[np.isfinite(piece["x"]) & (piece["x"] > 0)])
+    return pd.concat(pieces) if pieces else runs.assign(axis="", x=np.nan, line="")
+
+
+def _axis(settings: list[dict[str, str]]) -> str:
+    varied = {name: {setting.get(name) for setting in settings} for setting in settings for name in setting}
+    names = [name for name, found in varied.items() if len(found) > 1] or list(varied) or [AXIS]
+    return AXIS if AXIS in names else names[0]
+
+
+def _shown(named: dict[str, str]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in named.items())
+
+
+@matplotlib.rc_context(STYLE)
+def figure(data: Data) -> Drawing:
+    """Scores against what was tuned: a column of panels per algorithm, a row per task."""
+    runs = points(data)
+    columns = ordered(runs["algorithm"], ALGORITHMS) or ordered(data.trained["algorithm"], ALGORITHMS)
+    rows = ordered(runs["task"], ENVIRONMENTS) or ordered(data.trained["environment"].map(task), ENVIRONMENTS)
+    drawn = Figure(figsize=(2.9 * max(len(columns), 2), 2.6 * len(rows) + 0.5), layout="constrained")
+    panels = drawn.subplots(len(rows), len(columns), sharex="col", sharey="row", squeeze=False)
+    for row, name in zip(panels, rows, strict=True):
+        here = runs[runs["task"] == name]
+        # From the lower quartile down a score is one of the bad ones, and need not be seen in full.
+        limits = limits_above({"": here["score"]}, float(here["score"].quantile(0.25)))
+        for axes, algorithm in zip(row, columns, strict=True):
+            _panel(axes, here[here["algorithm"] == algorithm], limits)
+        row[0].set_ylabel(f"{name}: score")
+    for axes, algorithm in zip(panels[0], columns, strict=True):
+        axes.set_title(algorithm_name(algorithm))
+    for axes, algorithm in zip(panels[-1], columns, strict=True):
+        mine = runs[runs["algorithm"] == algorithm]
+        ticks = sorted(set(mine["x"]))
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
+        axes.set_xlabel(", ".join(dict.fromkeys(mine["axis"])))
+    note = note_of(data)
+    warn(drawn, note)
+    caption = (
+        "What was tuned, and the score it gave (mean return of the last 100 training episodes): dots are the seeds, "
+        "lines their means; a panel with several lines has a second value, in its legend. Where a score lies below the "
+        "panel, the panel says how far the lowest."
+    )
+    return Drawing("tuning", "Scores against what was tuned", sentences(caption, note), drawn)
+
+
+def _panel(axes: Axes, runs: pd.DataFrame, limits: tuple[float, float] | None) -> None:
+    axes.set_xscale("log")
+    axes.minorticks_off()
+    lines = list(dict.fromkeys(runs["line"]))
+    for place, line in enumerate(lines):
+        here, colour = runs[runs["line"] == line], LINES[place % len(LINES)]
+        means = here.groupby("x")["score"].mean()
+        axes.plot(here["x"], here["score"], "o", color=colour, markersize=3, alpha=0.6)
+        axes.plot(means.index.to_numpy(), means.to_numpy(), color=colour, linewidth=1.6, label=line)
+    if lines and lines != [""]:
+        axes.legend(fontsize=7)
+    if limits:
+        axes.set_ylim(*limits)
+        names = runs["x"].map("{:g}".format) + runs["line"].map(lambda line: f", {line}" if line else "")
+        tell_lowest(axes, {str(name): group["score"] for name, group in runs.groupby(names)}, limits[0])

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import READINGS, write_ablation
+
+from analysis import ablation
+from analysis.load import gather
+
+
+def test_readings_in_the_manifests_order_beside_the_paper(tmp_path: Path) -> None:
+    table = ablation.ablation(gather(write_ablation(tmp_path), "ablation"))
+    assert table.shown["Reading"].tolist() == [
+        "As in the paper preset",
+        "Value loss clipped",
+        "Learning rate annealed to 0",
+        "Paper, last 100k",
+    ]
+    clip, none, pendulum = (
+        "HalfCheetah: Clipping, ε = 0.2",
+        "HalfCheetah: No clipping or penalty",
+        "InvertedDoublePendulum: Clipping, ε = 0.2",
+    )
+    assert list(table.shown.columns[1::2]) == [clip, none, pendulum]
+    assert table.shown[clip].tolist() == ["102 (101 · 102)", "51.5 (51.0 · 52.0)", "122 (121 · 122)", "1810 ± 308"]
+    assert table.shown[none].tolist()[::3] == ["−898 (−899 · −898)", "–"]  # the paper has no such number
+    assert table.shown[pendulum].tolist()[3] == "7308 ± 472"
+    assert table.shown[f"Change, {none}"].tolist() == ["–", "−50.0", "+20.0", "–"]
+
+
+def test_numbers_by_hand(tmp_path: Path) -> None:
+    frame = ablation.measured(gather(write_ablation(tmp_path), "ablation"))
+    assert len(frame) == 3 * len(READINGS)
+    for row in frame.to_dict("records"):
+        base = 101.5 - 1000 * (row["row"] == "none")
+        assert row["score"] == pytest.approx(base + READINGS[row["reading"]])
+        assert row["last_tenth"] == pytest.approx(row["score"])
+        assert row["difference"] == pytest.approx(READINGS[row["reading"]])
+        assert (row["runs"], row["planned"], row["diverged"]) == (2, 2, 0)
+        assert np.isnan(row["paper"]) == (row["row"] == "none")
+
+
+def test_a_change_is_taken_seed_by_seed(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any]:
+        if run["setting"].endswith("value-clipping") and run["seed"] == 101:
+            return {**run, "status": "running", "steps_done": 9_000}
+        if run["setting"] == "none+annealed-lr" and run["seed"] == 101:
+            return {**run, "diverged_at": 9_000}
+        return run
+
+    data = gather(write_ablation(tmp_path, change), "ablation")
+    frame = ablation.measured(data).set_index(["environment", "row", "reading"])
+    row = frame.loc[("HalfCheetah", "clip-0.2", "value-clipping")]
+    assert (row["runs"], row["planned"], row["score"]) == (1, 2, 52.0)
+    assert row["difference"] == -50.0  # of seed 102; the difference of the means would be -49.5
+    assert frame.at[("HalfCheetah", "none", "annealed-lr"), "diverged"] == 1
+    table = ablation.ablation(data)
+    assert "15 of 18 runs are finished." in table.notes
+    assert table.shown["HalfCheetah: No clipping or penalty"][2] == "−878 (−879× · −878)"

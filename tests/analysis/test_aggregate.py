@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+from synthetic import BUDGET, write_figure3
+
+from analysis import aggregate, figures
+from analysis.load import gather
+
+RETURNS = {
+    ("a2c", 1): 50.0,
+    ("a2c", 2): 150.0,
+    ("ppo", 1): 100.0,
+    ("ppo", 2): 200.0,
+    ("npg", 1): 0.0,
+    ("npg", 2): 400.0,
+}
+
+
+def value(run: dict[str, Any]) -> float:
+    return RETURNS[run["algorithm"], run["seed"]]
+
+
+def rows_of(results: Path) -> dict[str, aggregate.Row]:
+    return {row.algorithm: row for row in aggregate.rows(gather(results, "figure3"))}
+
+
+def test_aggregates_by_hand(tmp_path: Path) -> None:
+    rows = rows_of(write_figure3(tmp_path, ("a2c", "ppo", "npg"), value=value))
+    # The best run is NPG's 400, the best algorithm's mean NPG's 200; the untrained policy has 0.
+    means = {"a2c": 100 / 400, "ppo": 150 / 400, "npg": 200 / 400}
+    late = {"a2c": 100 / 200, "ppo": 150 / 200, "npg": 1.0}
+    better = {"a2c": 0.75, "ppo": np.nan, "npg": 0.5}  # 100 > 50, 200 > 50, 200 > 150 of four; 100 > 0, 200 > 0
+    for algorithm in ("a2c", "ppo", "npg"):
+        row = rows[algorithm]
+        assert row.mean == pytest.approx(means[algorithm])
+        assert row.mean_low < row.mean < row.mean_high
+        assert row.as_the_paper == pytest.approx(late[algorithm])
+        assert row.ppo_better == pytest.approx(better[algorithm], nan_ok=True)
+        assert (row.tasks, row.runs, row.planned, row.diverged) == (7, 14, 14, 0)
+    assert rows["a2c"].ppo_better_low < 0.75 < rows["a2c"].ppo_better_high
+    assert np.isnan(rows["ppo"].ppo_better_low)
+    assert (rows["trpo"].runs, rows["trpo"].planned) == (0, 0)  # only the paper has it
+    assert np.isnan(rows["trpo"].mean)
+
+
+def test_iqm_is_scipys_and_ignores_one_bad_task(tmp_path: Path) -> None:
+    def bad(run: dict[str, Any]) -> float:
+        return -50_000.0 if (run["environment"], run["algorithm"]) == ("Hopper-v4", "a2c") else value(run)
+
+    row = rows_of(write_figure3(tmp_path, ("a2c", "ppo"), value=bad))["a2c"]
+    normalised = [-250.0] * 2 + [0.25, 0.75] * 6  # the best run is PPO's 200
+    assert row.mean == pytest.approx(np.mean(normalised))
+    assert row.iqm == pytest.approx(scipy.stats.trim_mean(normalised, 0.25))
+    assert 0.25 <= row.iqm_low <= row.iqm <= row.iqm_high <= 0.75
+    assert row.mean_high < row.iqm_low
+
+
+def test_the_papers_own_aggregate_by_hand() -> None:
+    paper = aggregate.paper_aggregate()
+    # PPO's final is the paper's best on five tasks. InvertedPendulum: A2C has 999.98, Swimmer: TRPO has 120.71.
+    pendulum, swimmer = (
+        np.mean([17.69, 14.91, 9.03, 18.84, 9.09, 12.42]),
+        np.mean([24.57, 22.83, -4.89, 18.81, 3.91, 18.18]),
+    )
+    others = (954.57 - pendulum) / (999.98 - pendulum) + (106.42 - swimmer) / (120.71 - swimmer)
+    assert paper["PPO (Clip)"] == pytest.approx((5 + others) / 7)
+    assert paper.idxmax() == "PPO (Clip)"
+    assert len(paper) == 6
+
+
+def test_the_papers_trpo_stands_beside_both_of_ours(tmp_path: Path) -> None:
+    table = aggregate.aggregate(gather(write_figure3(tmp_path, ("trpo", "trpo-2017", "npg")), "figure3"))
+    shown = table.shown.set_index("Algorithm")["Paper"]
+    assert shown["TRPO"] == shown["TRPO as released in 2017"] != "–"
+    assert shown["Natural PG"] == "–"
+
+
+def test_algorithms_without_all_tasks_are_named(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        unfinished = run["algorithm"] == "npg" and run["environment"] == "Reacher-v4"
+        return {**run, "status": "running", "steps_done": 5_000} if unfinished else run
+
+    data = gather(write_figure3(tmp_path, ("ppo", "npg"), change=change), "figure3")
+    table = aggregate.aggregate(data)
+    assert table.notes == ("Not all tasks, so not comparable: Natural PG.", "26 of 28 runs are finished.")
+    assert table.shown.set_index("Algorithm").loc["Natural PG", ["Tasks", "Runs"]].tolist() == ["6/7", "12/14"]
+
+
+def test_without_the_untrained_policy_only_what_needs_no_scale(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        return None if run["setting"] == "untrained" else run
+
+    data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value, change=change), "figure3")
+    row = {row.algorithm: row for row in aggregate.rows(data)}["a2c"]
+    assert (row.runs, row.planned, row.ppo_better) == (0, 14, 0.75)
+    assert np.isnan(row.mean)
+    assert any(note.startswith("Left out: HalfCheetah, Hopper,") for note in aggregate.aggregate(data).notes)
+
+
+def test_beside_the_paper_stands_the_last_tenth(tmp_path: Path) -> None:
+    path = write_figure3(tmp_path, ("a2c", "ppo"), value=value) / "figure3" / "episodes.parquet"
+    episodes = pd.read_parquet(path)
+    early = (episodes["algorithm"] == "a2c") & (episodes["step"] <= BUDGET * 9 // 10)
+    episodes.assign(episodic_return=episodes["episodic_return"].where(~early, 0.0)).to_parquet(path)
+    row = rows_of(tmp_path)["a2c"]
+    assert row.mean == pytest.approx(0.1 * 100 / 200)  # 4 of the 40 episodes are in the last tenth
+    assert row.as_the_paper == pytest.approx(100 / 150)
+
+
+def test_no_algorithm_gains_by_diverging(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any]:
+        return {**run, "diverged_at": BUDGET // 2} if (run["algorithm"], run["seed"]) == ("a2c", 1) else run
+
+    row = rows_of(write_figure3(tmp_path, ("ppo", "a2c"), value=value, change=change))["a2c"]
+    assert (row.runs, row.diverged) == (14, 7)
+    assert row.as_the_paper == pytest.approx(100 / 150)  # not 150 / 150, the mean of the seeds that reached the end
+
+
+def test_the_picture_shows_the_rows(tmp_path: Path) -> None:
+    data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value), "figure3")
+    rows = aggregate.rows(data)
+    left, right = figures.figure3_aggregate(rows, data).figure.axes
+    row = {row.algorithm: row for row in rows}["a2c"]
+    points = {tuple(line.get_xdata()) for line in left.lines}
+    assert {(row.mean,), (row.iqm,), (row.mean_low, row.mean_high), (row.iqm_low, row.iqm_high)} <= points
+    assert (row.ppo_better_low, row.ppo_better_high) in {tuple(line.get_xdata()) for line in right.lines}
+    assert [label.get_text() for label in left.get_yticklabels()][::-1][:2] == ["A2C", "A2C + Trust Region"]
