@@ -101,7 +101,7 @@ class DiagonalGaussian:
     mean: Tensor
     """``[runs, batch, size]``"""
     log_std: Tensor
-    """``[runs, 1, size]``; ``[runs, batch, size]`` where every state has its own"""
+    """``[runs, 1, size]``; from ``of_statistics`` each state has its own: ``[runs, batch, size]``"""
 
     def sample(self, noise: Tensor) -> Tensor:
         return torch.addcmul(self.mean, self.log_std.exp(), noise)
@@ -182,7 +182,7 @@ class Categorical:
         return self.logits.softmax(-1)
 
     def of_statistics(self, statistics: Tensor) -> "Categorical":
-        return Categorical(statistics.log())
+        return _Probabilities(statistics.clamp(min=1e-8).log())  # derivatives at 0 would be NaN
 
     def detach(self) -> "Categorical":
         return Categorical(self.logits.detach())
@@ -200,3 +200,11 @@ class Categorical:
     def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:
         """Standard Gumbel noise ``[*shape, size]`` for ``sample``."""
         return generator.gumbel(size=(*shape, size)).astype(np.float32)
+
+
+class _Probabilities(Categorical):
+    """A categorical distribution as a function of its probabilities, each taken as it is."""
+
+    @property
+    def log_probs(self) -> Tensor:
+        return self.logits

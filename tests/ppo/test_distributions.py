@@ -132,3 +132,116 @@ def test_detached_distributions_are_data(make):
     assert moving.entropy().requires_grad
     assert not detached.entropy().requires_grad
     assert torch.equal(detached.kl(ours), ours.kl(ours))
+
+
+def tensors_of(distribution):
+    return [values for values in vars(distribution).values() if isinstance(values, torch.Tensor)]
+
+
+def torchs(kind, *leaves):
+    """torch.distributions' of our fields."""
+    if issubclass(kind, Categorical):
+        return torch.distributions.Categorical(logits=leaves[0])
+    return torch.distributions.Independent(torch.distributions.Normal(leaves[0], leaves[1].exp()), 1)
+
+
+@pytest.mark.parametrize("size", [2, 5])
+@pytest.mark.parametrize("make", [gaussian, categorical])
+def test_fisher_product_is_the_hessian_of_the_kl_at_equality(make, size):
+    """With respect to the outputs of the network; torch's own divergence, differentiated twice."""
+    ours, _ = make(size, 1)
+    outputs, *rest = (values.double() for values in tensors_of(ours))
+    rest = [values.expand_as(outputs) for values in rest]
+    leaf = outputs.clone().requires_grad_()
+    divergence = torch.distributions.kl_divergence(
+        torchs(type(ours), outputs, *rest), torchs(type(ours), leaf, *rest)
+    ).sum()
+    (gradient,) = torch.autograd.grad(divergence, leaf, create_graph=True)
+    change = randn(RUNS, BATCH, size, seed=3).double()
+    (expected,) = torch.autograd.grad((gradient * change).sum(), leaf)
+    double = type(ours)(*(values.double() for values in tensors_of(ours)))
+    torch.testing.assert_close(double.fisher_product(change), expected, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(ours.fisher_product(change.float()).double(), expected, rtol=1e-4, atol=1e-5)
+    assert expected.abs().max() > 0.1
+
+    # and one state's whole Hessian, a column for each direction
+    def kl_of_one(one):
+        others = [values[1, 2] for values in rest]
+        return torch.distributions.kl_divergence(
+            torchs(type(ours), outputs[1, 2], *others), torchs(type(ours), one, *others)
+        )
+
+    hessian = torch.autograd.functional.hessian(kl_of_one, outputs[1, 2])
+    columns = [double.fisher_product(unit.expand_as(outputs))[1, 2] for unit in torch.eye(size, dtype=torch.float64)]
+    torch.testing.assert_close(torch.stack(columns), hessian, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("make", [gaussian, categorical])
+def test_a_distribution_is_told_by_its_statistics(make):
+    (ours, theirs), (other, their_other) = make(3, 1), make(3, 10)
+    actions = theirs.sample()
+    statistics = ours.statistics()
+    expected = torch.cat([theirs.mean, theirs.stddev.log()], dim=-1) if make is gaussian else theirs.probs
+    torch.testing.assert_close(statistics, expected, rtol=1e-5, atol=1e-6)
+    again = other.of_statistics(statistics)  # of its kind, whatever it was itself
+    assert isinstance(again, type(ours))
+    torch.testing.assert_close(again.statistics(), statistics, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(again.log_prob(actions), theirs.log_prob(actions), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(again.entropy(), theirs.entropy(), rtol=1e-5, atol=1e-5)
+    for one, two, expected in (
+        (again, other, torch.distributions.kl_divergence(theirs, their_other)),
+        (other, again, torch.distributions.kl_divergence(their_other, theirs)),
+    ):
+        torch.testing.assert_close(one.kl(two), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("states", [1, BATCH], ids=["one state", "many states"])
+@pytest.mark.parametrize("shared", [True, False], ids=["one deviation", "a deviation per state"])
+def test_gradients_of_log_prob_are_torchs_whether_a_deviation_is_shared_by_the_states_or_not(shared, states):
+    """Every state with a weight of its own, so that one's gradient in another's place shows."""
+    mean, weights = randn(RUNS, states, 3, seed=1).double(), randn(RUNS, states, seed=2).double()
+    log_std = 0.5 * randn(RUNS, 1 if shared else states, 3, seed=3).double()
+    actions = randn(RUNS, states, 3, seed=4).double()
+    leaves = [mean.requires_grad_(), log_std.requires_grad_()]
+    ours = DiagonalGaussian(*leaves).log_prob(actions)
+    theirs = torch.distributions.Normal(mean, log_std.exp().expand_as(mean)).log_prob(actions).sum(-1)
+    torch.testing.assert_close(ours, theirs, rtol=1e-10, atol=1e-10)
+    for mine, expected in zip(
+        *(torch.autograd.grad((value * weights).sum(), leaves) for value in (ours, theirs)), strict=True
+    ):
+        assert mine.shape == expected.shape
+        torch.testing.assert_close(mine, expected, rtol=1e-8, atol=1e-8)
+
+
+def gradients_of(distribution, other, actions):
+    """Of log_prob, entropy and KL[other, .], each state's weighted with its own number, in the statistics."""
+    leaf = distribution.statistics().double().requires_grad_()
+    own, fixed = distribution.of_statistics(leaf), other.of_statistics(other.statistics().double())
+    weights = randn(RUNS, BATCH, seed=6).double()
+    values = (own.log_prob(actions), own.entropy(), fixed.kl(own))
+    gradients = [torch.autograd.grad((value * weights).sum(), leaf, retain_graph=True)[0] for value in values]
+    return leaf.detach(), fixed.statistics(), [gradient / weights.unsqueeze(-1) for gradient in gradients]
+
+
+def test_gradients_with_respect_to_a_gaussians_statistics_are_those_of_torch_distributions():
+    """The means and the logarithms of the deviations, each state's own."""
+    (ours, _), (other, _) = gaussian(3, 1), gaussian(3, 10)
+    actions = randn(RUNS, BATCH, 3, seed=5).double()
+    phi, fixed, gradients = gradients_of(ours, other, actions)
+    leaf = phi.requires_grad_()
+    theirs, their_fixed = (torchs(DiagonalGaussian, *values.chunk(2, dim=-1)) for values in (leaf, fixed))
+    values = theirs.log_prob(actions), theirs.entropy(), torch.distributions.kl_divergence(their_fixed, theirs)
+    for mine, value in zip(gradients, values, strict=True):
+        (expected,) = torch.autograd.grad(value.sum(), leaf, retain_graph=True)
+        torch.testing.assert_close(mine, expected, rtol=1e-6, atol=1e-8)
+
+
+def test_gradients_with_respect_to_probabilities_take_them_as_they_are():
+    """By hand, nothing divided by their sum, as ACER has it: 1 / p of the action alone, -(log p + 1), -q / p."""
+    (ours, _), (other, _) = categorical(3, 1), categorical(3, 10)
+    actions = torch.randint(3, (RUNS, BATCH), generator=torch.Generator().manual_seed(5))
+    p, q, (log_prob, entropy, kl) = gradients_of(ours, other, actions)
+    taken = torch.nn.functional.one_hot(actions, 3).double()
+    torch.testing.assert_close(log_prob, taken / p, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(entropy, -(p.log() + 1), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(kl, -q / p, rtol=1e-6, atol=1e-8)

@@ -1,11 +1,12 @@
-"""Adam with a row per run against torch.optim.Adam, one for each run."""
+"""Adam with a row per run against torch.optim.Adam, RMSProp against Stable-Baselines3's, one for each run."""
 
 import math
 
 import pytest
 import torch
+from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
-from ppo.optimizers import Adam
+from ppo.optimizers import Adam, RMSProp
 
 RUNS, SIZE = 3, 48
 RATES = torch.tensor([[1e-2], [3e-4], [0.0]])
@@ -126,3 +127,108 @@ def test_a_restored_optimizer_continues_to_the_bit():
     assert torch.equal(parameters, ours)
     for name, value in restored.state().items():
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(optimizer.state()[name])), name
+
+
+# --- RMSProp ---------------------------------------------------------------------------------------------------------
+
+DECAYS = torch.tensor([[0.99], [0.9], [0.5]])
+EPSILONS = torch.tensor([[1e-5], [1e-2], [0.3]])
+RMS_RATES = torch.tensor([[1e-1], [1e-3], [0.0]])
+
+
+def rmsprop(parameters, rates=RMS_RATES, norms=NORMS, rows=slice(None), **more):
+    return RMSProp(parameters, rates[rows], norms[rows], decay=DECAYS[rows], eps=EPSILONS[rows], **more)
+
+
+def sb3_rmsprop(row, run, rates=RMS_RATES):
+    alpha, eps = DECAYS[run].item(), EPSILONS[run].item()
+    return RMSpropTFLike([row], lr=rates[run].item(), alpha=alpha, eps=eps)
+
+
+@pytest.mark.parametrize("rates", [RMS_RATES, RMS_RATES.flip(0)], ids=["last still", "first still"])
+def test_every_run_is_a_tensorflow_like_rmsprop_with_its_own_rate_decay_epsilon_and_clipping(rates):
+    """Stable-Baselines3's, one for each run."""
+    ours = start().requires_grad_()
+    optimizer = rmsprop(ours, rates)
+    theirs = [row.clone().requires_grad_() for row in start()]
+    references = [sb3_rmsprop(row, run, rates) for run, row in enumerate(theirs)]
+    for step in range(50):
+        scale = 3.0 if step % 2 else 0.02  # gradients above and below the norms
+        norms = optimizer.step(loss_of(ours, step, scale))
+        for row, reference, limit, norm in zip(theirs, references, NORMS, norms, strict=True):
+            reference.zero_grad()
+            loss_of(row, step, scale).backward()
+            before = torch.nn.utils.clip_grad_norm_([row], limit.item())
+            reference.step()
+            torch.testing.assert_close(norm, before, rtol=1e-5, atol=0)
+        torch.testing.assert_close(ours.detach(), torch.stack(theirs).detach(), rtol=1e-5, atol=1e-6)
+    moved = (ours - start()).abs().amax(dim=1)
+    assert (moved[rates[:, 0] == 0] == 0).all(), "a rate of 0 changes nothing"
+    assert (moved[rates[:, 0] > 0] > 0.02).all(), "the others moved"
+
+
+@pytest.mark.parametrize("columns", [slice(16, 32), slice(3, 40)], ids=str)
+def test_rmsprop_changes_only_the_given_columns_and_clips_their_gradient_alone(columns):
+    ours = start().requires_grad_()
+    optimizer = rmsprop(ours, columns=columns)
+    rows = [row[columns].clone().requires_grad_() for row in start()]
+    references = [sb3_rmsprop(row, run) for run, row in enumerate(rows)]
+    for step in range(10):
+        optimizer.step(loss_of(ours, step))
+        for whole, row, reference, limit in zip(start(), rows, references, NORMS, strict=True):
+            reference.zero_grad()
+            loss_of(torch.cat([whole[: columns.start], row, whole[columns.stop :]]), step).backward()
+            torch.nn.utils.clip_grad_norm_([row], limit.item())
+            reference.step()
+    torch.testing.assert_close(ours[:, columns].detach(), torch.stack(rows).detach(), rtol=1e-5, atol=1e-6)
+    assert torch.equal(ours[:, : columns.start], start()[:, : columns.start])
+    assert torch.equal(ours[:, columns.stop :], start()[:, columns.stop :])
+    assert (ours[:2, columns] - start()[:2, columns]).abs().amax(dim=1).min() > 1e-3
+
+
+@pytest.mark.parametrize("columns", [slice(None), slice(3, 40)], ids=str)
+def test_a_runs_rmsprop_does_not_depend_on_its_place_in_the_stack(columns):
+    def train(rows):
+        ours = start()[rows].clone().requires_grad_()
+        optimizer = rmsprop(ours, rows=rows, columns=columns)
+        for step in range(30):
+            optimizer.step(loss_of(ours, step))
+        return ours.detach()
+
+    whole = train([0, 1, 2])
+    for rows in ([0], [1], [2], [2, 0], [1, 2, 0]):
+        assert torch.equal(train(rows), whole[rows]), rows
+
+
+@pytest.mark.parametrize("poison", [math.nan, math.inf])
+def test_a_run_whose_rmsprop_has_no_numbers_left_leaves_the_others_as_they_are(poison):
+    def train(factor):
+        ours = start().requires_grad_()
+        optimizer = rmsprop(ours)
+        for step in range(5):
+            optimizer.step(loss_of(ours, step) * torch.tensor([1.0, factor if step == 2 else 1.0, 1.0]))
+        return ours.detach()
+
+    healthy, poisoned = train(1.0), train(poison)
+    assert not torch.isfinite(poisoned[1]).any()
+    assert torch.equal(poisoned[[0, 2]], healthy[[0, 2]])
+
+
+@pytest.mark.parametrize("columns", [slice(None), slice(3, 40)], ids=str)
+def test_a_restored_rmsprop_continues_to_the_bit(columns):
+    ours = start().requires_grad_()
+    optimizer = rmsprop(ours, columns=columns)
+    for step in range(7):
+        optimizer.step(loss_of(ours, step))
+    saved = {name: value.clone() for name, value in optimizer.state().items()}
+    parameters = ours.detach().clone().requires_grad_()
+    fresh = ours.detach().clone().requires_grad_()
+    restored, forgetful = rmsprop(parameters, columns=columns), rmsprop(fresh, columns=columns)
+    restored.load_state(saved)
+    for step in range(7, 12):
+        for optimiser, values in ((optimizer, ours), (restored, parameters), (forgetful, fresh)):
+            optimiser.step(loss_of(values, step))
+    assert torch.equal(parameters, ours)
+    for name, value in restored.state().items():
+        assert torch.equal(value, optimizer.state()[name]), name
+    assert not torch.equal(fresh, ours), "a state that matters"

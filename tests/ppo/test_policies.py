@@ -223,3 +223,28 @@ def test_memory_does_not_grow_over_evaluations():
         assert evaluate(200) - before < 100e6
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_the_distribution_of_given_parameters_is_that_of_a_policy_that_has_them(space):
+    policy = make(space, [7, 8, 9])
+    observations = observations_of(policy)
+    own = policy.parameters.detach().clone()
+    given = perturbed(own, 0.3, seed=9)
+    of_own, of_given = (policy.distribution_of(parameters, observations) for parameters in (own, given))
+    with torch.no_grad():
+        quiet = policy.distribution(observations)
+    assert torch.equal(of_own.statistics(), quiet.statistics()), "its own: to the bit"
+    assert (head(of_given) - head(of_own)).abs().max() > 0.1
+    assert not head(of_given).requires_grad
+    assert not head(policy.distribution_of(policy.parameters, observations)).requires_grad
+    assert torch.equal(policy.parameters, own), "the policy stays as it is"
+
+    other = make(space, [7, 8, 9])
+    with torch.no_grad():
+        other.parameters.copy_(given)
+    for run, reference in enumerate(references(other)):
+        outputs = reference.actor(observations[run].double())
+        torch.testing.assert_close(head(of_given)[run].double(), outputs, rtol=1e-5, atol=2e-6)
+        if not policy.discrete:
+            torch.testing.assert_close(of_given.log_std[run, 0].double(), reference.log_std)
