@@ -62,7 +62,7 @@ class A2CTrustRegion(A2C):
         free = statistics.detach().requires_grad_()
         current = distribution.of_statistics(free)
         gain = current.log_prob(batch.actions) * batch.advantages + self.ent_coef.unsqueeze(1) * current.entropy()
-        (gradient,) = torch.autograd.grad(gain.sum(), free)
+        (gradient,) = torch.autograd.grad(gain.sum(), free, retain_graph=True)
         (kl_gradient,) = torch.autograd.grad(average.kl(current).sum(), free)
         return -(statistics * projected(gradient, kl_gradient, self.delta)).sum(-1).mean(dim=1)
 
