@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from analysis.drawing import STYLE, Drawing, limits_above, note_of, sentences, tell_lowest, warn
 from analysis.load import Data
 from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
-from analysis.render import NOTHING, Table
-from analysis.scores import scored
+from analysis.render import NOTHING, Table, number
+from analysis.scores import random_levels, scored
 from analysis.status import incomplete, titled
 from analysis.tables import seeds_cell
 
@@ -50,14 +50,59 @@ def measured(data: Data) -> pd.DataFrame:
     return frame.sort_values("algorithm", key=lambda column: column.map(known.index), kind="stable", ignore_index=True)
 
 
+def judged(data: Data) -> pd.DataFrame:
+    """One row per algorithm and setting with all its runs: what it is chosen by.
+
+    `relative`: (score - untrained) / (best of the algorithm - untrained), mean over the tasks. `smoothed`: mean of that
+    over the setting and its neighbours, since with one seed the best of many is the luckiest. `chosen`: highest.
+    """
+    numbers = measured(data)
+    random = random_levels(data.episodes)
+    random.index = random.index.map(task)
+    low = numbers["task"].map(random).astype(float)
+    best = numbers.groupby(["algorithm", "task"])["score"].transform("max")
+    numbers["relative"] = (numbers["score"] - low) / (best - low).where(best > low)
+    pieces = []
+    for algorithm, group in numbers.groupby("algorithm", sort=False):
+        by_task = group.pivot(index="setting", columns="task", values="relative")
+        relative = by_task.mean(axis=1, skipna=False).reindex(group["setting"].unique())
+        near = [float(relative[neighbours(setting, list(relative.index))].mean()) for setting in relative.index]
+        piece = pd.DataFrame({"setting": relative.index, "relative": relative.to_numpy(), "smoothed": near})
+        piece["smoothed"] = piece["smoothed"].where(piece["relative"].notna())
+        piece["chosen"] = piece["smoothed"] == piece["smoothed"].max()
+        pieces.append(piece.assign(algorithm=algorithm))
+    columns = ["algorithm", "setting", "relative", "smoothed", "chosen"]
+    return pd.concat(pieces)[columns] if pieces else pd.DataFrame(columns=columns)
+
+
+def neighbours(setting: str, tried: list[str]) -> list[str]:
+    """Those of ``tried`` whose fractional values are at most one step of the sweep away, all others being the same."""
+    own = values(setting)
+    like = [other for other in tried if values(other).keys() == own.keys()]
+    steps: dict[str, list[float]] = {}
+    for name in own:
+        found = {values(other)[name] for other in like}
+        if all("." in value or "e-" in value for value in found):
+            steps[name] = sorted(float(value) for value in found)
+
+    def near(other: dict[str, str], name: str) -> bool:
+        if name not in steps:
+            return other[name] == own[name]
+        return abs(steps[name].index(float(other[name])) - steps[name].index(float(own[name]))) <= 1
+
+    return [other for other in like if all(near(values(other), name) for name in own)]
+
+
 def tuning(data: Data) -> Table:
-    """One row per algorithm and setting: its score on each task, each seed, and on which task it is the best."""
+    """One row per algorithm and setting: its score on each task, each seed, and what it is chosen by."""
     runs, numbers = scored(data), measured(data)
+    judgement = judged(data).set_index(["algorithm", "setting"])
     tasks = ordered(numbers["task"], ENVIRONMENTS)
     rows = []
     for (algorithm, setting), group in numbers.groupby(["algorithm", "setting"], sort=False):
         mine = runs[(runs["algorithm"] == algorithm) & (runs["setting"] == setting)]
         best = ordered(group.loc[group["best"], "task"], ENVIRONMENTS)
+        relative, smoothed, chosen = judgement.loc[(str(algorithm), str(setting)), :].tolist()
         rows.append(
             [
                 algorithm_name(str(algorithm)),
@@ -65,15 +110,20 @@ def tuning(data: Data) -> Table:
                 f"{int(group['total_timesteps'].max()):,}",
                 *(seeds_cell(mine[mine["task"] == name]) for name in tasks),
                 ", ".join(best) or NOTHING,
+                number(relative, 2),
+                number(smoothed, 2) + (" ← chosen" if chosen else ""),
             ]
         )
     caption = (
         "What was tried for the comparison algorithms, of which the paper gives no setting. Mean return of the last "
         "100 training episodes: the mean over seeds, in brackets each; × marks a run that diverged. Best on: no other "
-        "setting of the algorithm has a higher mean there. The seeds are reported nowhere else."
+        "setting of the algorithm has a higher mean there. Relative: 0 is the untrained policy, 1 the algorithm's best "
+        "score here, mean over the tasks. Smoothed: the mean of that over the setting and its neighbours in the sweep, "
+        "by which it was chosen. The seeds are reported nowhere else."
     )
     title = "Every setting that was tried"
-    show = pd.DataFrame(rows, columns=["Algorithm", "Setting", "Steps", *tasks, "Best on"])
+    show = pd.DataFrame(rows, columns=["Algorithm", "Setting", "Steps", *tasks, "Best on", "Relative", "Smoothed"])
+    numbers = numbers.merge(judgement.reset_index(), on=["algorithm", "setting"], how="left")
     return Table("tuning", titled(title, data), caption, show, numbers, incomplete(data), text_columns=2)
 
 

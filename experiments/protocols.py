@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import hashlib
+import itertools
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -85,7 +86,9 @@ def table1(profile: Profile) -> Protocol:
         for setting, settings in TABLE1.items()
         for seed in profile.seeds
     ]
-    return Protocol("table1", "surrogate objectives (sec. 6.1, Table 1)", (*runs, *_untrained(profile)))
+    return Protocol(
+        "table1", "surrogate objectives (sec. 6.1, Table 1)", (*runs, *_untrained(profile, ENVIRONMENTS, profile.seeds))
+    )
 
 
 def figure1(profile: Profile) -> Protocol:
@@ -111,7 +114,11 @@ def figure3(profile: Profile) -> Protocol:
         for algorithm, settings in COMPARED.items()
         for seed in profile.seeds
     ]
-    return Protocol("figure3", "comparison of algorithms (sec. 6.2, Figure 3)", (*runs, *_untrained(profile)))
+    return Protocol(
+        "figure3",
+        "comparison of algorithms (sec. 6.2, Figure 3)",
+        (*runs, *_untrained(profile, ENVIRONMENTS, profile.seeds)),
+    )
 
 
 COMPARED: dict[str, Settings] = {name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items()}
@@ -122,12 +129,11 @@ def _setting(algorithm: str) -> str:
     return "clip-0.2" if algorithm == "ppo" else "default"  # PPO's runs are those of Table 1
 
 
-def _untrained(profile: Profile) -> list[Run]:
-    """The random policy on every task."""
+def _untrained(profile: Profile, environments: Iterable[str], seeds: Iterable[int]) -> list[Run]:
+    """The random policy."""
     return [
         Run(environment, "ppo", "untrained", seed, profile.untrained_timesteps, UNTRAINED)
-        for environment in ENVIRONMENTS
-        for seed in profile.seeds
+        for environment, seed in itertools.product(environments, seeds)
     ]
 
 
@@ -154,7 +160,11 @@ def tuning(profile: Profile) -> Protocol:
         for setting, settings in swept.items()
         for seed in TUNING_SEEDS
     ]
-    return Protocol("tuning", "sweeps over what is not known of the algorithms of Figure 3", tuple(runs))
+    return Protocol(
+        "tuning",
+        "sweeps over what is not known of the algorithms of Figure 3",
+        (*runs, *_untrained(profile, TUNING_ENVIRONMENTS, TUNING_SEEDS)),
+    )
 
 
 PAPER = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3}

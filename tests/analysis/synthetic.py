@@ -144,7 +144,7 @@ TRIED = {
 
 
 def write_tuning(results: Path) -> Path:
-    """RESULTS/tuning, seeds 201 and 202: return as in TRIED + seed - 200; ten times that on Reacher."""
+    """RESULTS/tuning, seeds 201 and 202: return as in TRIED + seed - 200; ten times that on Reacher; untrained: 0."""
     runs, rows = [], []
     for environment, scale in (("Reacher", 10.0), ("HalfCheetah", 1.0)):
         for algorithm, tried in reversed(TRIED.items()):
@@ -153,6 +153,8 @@ def write_tuning(results: Path) -> Path:
                     settings = {"learning_rate": 0.0007, "population": 1}
                     runs.append(planned(environment, setting, seed, algorithm=algorithm, settings=settings))
                     rows.append(episodes_of(runs[-1], scale * (value + seed - 200)))
+        runs.append(planned(environment, "untrained", 201))
+        rows.append(episodes_of(runs[-1], 0.0))
     write(results, "tuning", runs, rows, "paper")
     return results
 

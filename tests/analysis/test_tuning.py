@@ -16,8 +16,9 @@ def test_a_settings_name_holds_its_values() -> None:
 
 def test_every_setting_with_its_scores_and_where_it_is_best(tmp_path: Path) -> None:
     table = tuning.tuning(gather(write_tuning(tmp_path), "tuning"))
-    assert list(table.shown.columns) == ["Algorithm", "Setting", "Steps", "HalfCheetah", "Reacher", "Best on"]
-    assert table.shown.to_numpy().tolist()[:2] == [
+    columns = ["Algorithm", "Setting", "Steps", "HalfCheetah", "Reacher", "Best on"]
+    assert list(table.shown.columns) == [*columns, "Relative", "Smoothed"]
+    assert table.shown[columns].to_numpy().tolist()[:2] == [
         ["A2C", "learning_rate = 0.001", "20,000", "11.5 (11.0 · 12.0)", "115 (110 · 120)", "–"],
         ["A2C", "learning_rate = 0.0001", "20,000", "31.5 (31.0 · 32.0)", "315 (310 · 320)", "HalfCheetah, Reacher"],
     ]
@@ -53,3 +54,26 @@ def test_the_picture_has_the_means_and_says_what_falls_below(tmp_path: Path) -> 
     assert not [*trust.texts, *cem.texts]
     assert [text.get_text() for text in trust.get_legend().get_texts()] == ["delta = 1", "delta = 0.1"]
     assert {axes.get_xscale() for axes in (a2c, trust, cem)} == {"log"}
+
+
+def test_a_setting_is_chosen_by_its_own_and_its_neighbours_scores_relative_to_the_best(tmp_path: Path) -> None:
+    """By hand, of A2C's three rates 1e-4, 1e-3, 1e-2 with 31.5, 11.5 and -4998.5 (ten times that on Reacher)."""
+    judged = tuning.judged(gather(write_tuning(tmp_path), "tuning")).set_index(["algorithm", "setting"])
+    a2c = judged.loc["a2c"]
+    relative = [31.5 / 31.5, 11.5 / 31.5, -4998.5 / 31.5]
+    settings = ["learning_rate=0.0001", "learning_rate=0.001", "learning_rate=0.01"]
+    assert a2c.loc[settings, "relative"].tolist() == pytest.approx(relative)
+    smoothed = [sum(relative[:2]) / 2, sum(relative) / 3, sum(relative[1:]) / 2]
+    assert a2c.loc[settings, "smoothed"].tolist() == pytest.approx(smoothed)
+    assert a2c.loc[settings, "chosen"].tolist() == [True, False, False]
+    assert judged.loc["cem", "chosen"].to_dict() == {"population=50": False, "population=20": True}
+    assert judged["chosen"].sum() == 3
+
+
+def test_neighbours_are_a_step_away_in_fractions_and_the_same_in_all_else() -> None:
+    tried = [f"network={n},std={s}" for n in ("10-5", "64-64") for s in ("0.1", "0.3", "1.0")] + ["std=0.1"]
+    assert tuning.neighbours("network=10-5,std=0.1", tried) == ["network=10-5,std=0.1", "network=10-5,std=0.3"]
+    assert tuning.neighbours("network=64-64,std=0.3", tried) == tried[3:6]
+    assert tuning.neighbours("std=0.1", tried) == ["std=0.1"]
+    counts = ["population=20", "population=50"]
+    assert tuning.neighbours("population=20", counts) == ["population=20"]
