@@ -96,13 +96,14 @@ def neighbours(setting: str, tried: list[str]) -> list[str]:
 def tuning(data: Data) -> Table:
     """One row per algorithm and setting: its score on each task, each seed, and what it is chosen by."""
     runs, numbers = scored(data), measured(data)
-    judgement = judged(data).set_index(["algorithm", "setting"])
+    judgement = judged(data)
+    verdicts = {(row["algorithm"], row["setting"]): row for row in judgement.to_dict("records")}
     tasks = ordered(numbers["task"], ENVIRONMENTS)
     rows = []
     for (algorithm, setting), group in numbers.groupby(["algorithm", "setting"], sort=False):
         mine = runs[(runs["algorithm"] == algorithm) & (runs["setting"] == setting)]
         best = ordered(group.loc[group["best"], "task"], ENVIRONMENTS)
-        relative, smoothed, chosen = judgement.loc[(str(algorithm), str(setting)), :].tolist()
+        verdict = verdicts[str(algorithm), str(setting)]
         rows.append(
             [
                 algorithm_name(str(algorithm)),
@@ -110,8 +111,8 @@ def tuning(data: Data) -> Table:
                 f"{int(group['total_timesteps'].max()):,}",
                 *(seeds_cell(mine[mine["task"] == name]) for name in tasks),
                 ", ".join(best) or NOTHING,
-                number(relative, 2),
-                number(smoothed, 2) + (" ← chosen" if chosen else ""),
+                number(verdict["relative"], 2),
+                number(verdict["smoothed"], 2) + (" ← chosen" if verdict["chosen"] else ""),
             ]
         )
     caption = (
@@ -123,7 +124,7 @@ def tuning(data: Data) -> Table:
     )
     title = "Every setting that was tried"
     show = pd.DataFrame(rows, columns=["Algorithm", "Setting", "Steps", *tasks, "Best on", "Relative", "Smoothed"])
-    numbers = numbers.merge(judgement.reset_index(), on=["algorithm", "setting"], how="left")
+    numbers = numbers.merge(judgement, on=["algorithm", "setting"], how="left")
     return Table("tuning", titled(title, data), caption, show, numbers, incomplete(data), text_columns=2)
 
 

@@ -115,12 +115,14 @@ def _rates(lowest: float, highest: float, count: int) -> tuple[float, ...]:
     return tuple(float(f"{rate:.3g}") for rate in np.geomspace(lowest, highest, count))
 
 
+_KLS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
+
 TUNING: dict[str, dict[str, Settings]] = {  # what is not known of the algorithms of Figure 3, in sweeps
     "a2c": _sweep(FIGURE3["a2c"], learning_rate=_rates(3e-5, 3e-2, 32)),
     "a2c-trust-region": _sweep(
         FIGURE3["a2c-trust-region"], learning_rate=_rates(1e-4, 1e-2, 8), delta=(0.01, 0.1, 0.5, 2.0)
     ),
-    "vpg": _sweep(FIGURE3["vpg"], desired_kl=(0.001, 0.002, 0.004, 0.008), gae_lambda=(0.95, 0.97, 1.0)),
+    "vpg": _sweep(FIGURE3["vpg"], desired_kl=_KLS, gae_lambda=(0.9, 0.95, 0.97, 1.0)),
     "cem": {
         **_sweep(FIGURE3["cem"], population=(50, 200), deterministic=(True, False), initial_std=(0.1, 0.3, 1.0)),
         **_sweep(
