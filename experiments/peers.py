@@ -19,9 +19,11 @@ def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block]:
     if algorithm == "ppo":
         return "Stable-Baselines3 PPO", _ppo(settings, environment)
     if algorithm.startswith("a2c"):
-        return "Stable-Baselines3 A2C", _a2c(settings, environment)
+        own = {"max_grad_norm": settings.max_grad_norm, "vf_coef": settings.vf_coef, "rms_prop_eps": settings.rms_eps}
+        return "Stable-Baselines3 A2C", _a2c(settings, environment, 100, **own)
     if algorithm == "vpg":
-        return "Stable-Baselines3 A2C with its batch and one step of Adam", _a2c_as_vpg(settings, environment)
+        own = {"use_rms_prop": False, "normalize_advantage": True}
+        return "Stable-Baselines3 A2C with its batch and one step of Adam", _a2c(settings, environment, 1, **own)
     if algorithm == "cem":
         return "sb3-contrib ARS", _ars(settings, environment)
     return "sb3-contrib TRPO", _trpo(settings, environment)
@@ -63,7 +65,7 @@ def _ppo(settings: PPOSettings, environment: str) -> Block:
     return _block(model, settings.num_steps * settings.num_envs)
 
 
-def _a2c(settings: Any, environment: str) -> Block:
+def _a2c(settings: Any, environment: str, iterations: int, **own: Any) -> Block:
     from stable_baselines3 import A2C
 
     model = A2C(
@@ -71,27 +73,10 @@ def _a2c(settings: Any, environment: str) -> Block:
         learning_rate=settings.learning_rate,
         n_steps=settings.num_steps,
         gae_lambda=settings.gae_lambda,
-        max_grad_norm=settings.max_grad_norm,
-        vf_coef=settings.vf_coef,
-        rms_prop_eps=settings.rms_eps,
+        **own,
         **COMMON,
     )
-    return _block(model, 100 * settings.num_steps * settings.num_envs)
-
-
-def _a2c_as_vpg(settings: Any, environment: str) -> Block:
-    from stable_baselines3 import A2C
-
-    model = A2C(
-        env=_environments(settings, environment, settings.gamma, settings.norm_reward),
-        learning_rate=settings.learning_rate,
-        n_steps=settings.num_steps,
-        gae_lambda=settings.gae_lambda,
-        normalize_advantage=True,
-        use_rms_prop=False,
-        **COMMON,
-    )
-    return _block(model, settings.num_steps * settings.num_envs)
+    return _block(model, iterations * settings.num_steps * settings.num_envs)
 
 
 def _trpo(settings: Any, environment: str) -> Block:
