@@ -115,6 +115,7 @@ def _rates(lowest: float, highest: float, count: int) -> tuple[float, ...]:
     return tuple(float(f"{rate:.3g}") for rate in np.geomspace(lowest, highest, count))
 
 
+_STDS = (0.03, 0.1, 0.3, 1.0)
 _KLS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 
 TUNING: dict[str, dict[str, Settings]] = {  # what is not known of the algorithms of Figure 3, in sweeps
@@ -124,7 +125,7 @@ TUNING: dict[str, dict[str, Settings]] = {  # what is not known of the algorithm
     ),
     "vpg": _sweep(FIGURE3["vpg"], desired_kl=_KLS, gae_lambda=(0.9, 0.95, 0.97, 1.0)),
     "cem": {
-        **_sweep(FIGURE3["cem"], population=(50, 200), deterministic=(True, False), initial_std=(0.1, 0.3, 1.0)),
+        **_sweep(FIGURE3["cem"], population=(20, 50, 200), deterministic=(True, False), initial_std=_STDS),
         **_sweep(
             FIGURE3["cem"], network=("64-64",), population=(50,), deterministic=(True, False), initial_std=(0.1, 0.3)
         ),
