@@ -15,8 +15,8 @@ from ppo.rollout import Batch
 
 @dataclass(frozen=True)
 class A2CSettings(OnPolicySettings):
-    """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from what was tuned for MuJoCo
-    (experiments/settings.py)."""
+    """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from the number of actors and the
+    learning rate, which was tuned for the MuJoCo tasks (experiments/settings.py)."""
 
     num_envs: int = 4
     """environments that each run steps in parallel (the paper's actors)"""
@@ -24,7 +24,7 @@ class A2CSettings(OnPolicySettings):
     """steps of each environment between two updates"""
     gae_lambda: float = 1.0
     """lambda of generalised advantage estimation; 1 sums the whole return, as A3C does"""
-    learning_rate: float = 7e-4
+    learning_rate: float = 1.33e-3
     """step size of RMSProp"""
     anneal_lr: bool = False
     """whether the learning rate falls linearly to 0 over total_timesteps"""

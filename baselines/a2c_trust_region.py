@@ -14,9 +14,12 @@ from ppo.rollout import Batch
 
 @dataclass(frozen=True)
 class A2CTrustRegionSettings(A2CSettings):
-    """A2C's settings and those of the trust region; the defaults are ACER's for continuous control."""
+    """A2C's settings and those of the trust region; the average's decay is ACER's for continuous control, learning rate
+    and delta were tuned for the MuJoCo tasks (experiments/settings.py)."""
 
-    delta: float = 1.0
+    learning_rate: float = 2.68e-3
+    """step size of RMSProp"""
+    delta: float = 0.5
     """how much a step in a state may move the policy away from the average one, to first order in KL"""
     average_decay: float = 0.995
     """alpha, the decay of the moving average of the policy's parameters"""

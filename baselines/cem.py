@@ -18,17 +18,18 @@ from ppo.seeding import generator
 
 @dataclass(frozen=True)
 class CEMSettings(Settings):
-    """The defaults are those of joschu/modular_rl's MuJoCo battery ("cem10-5"), apart from what was tuned."""
+    """The defaults are those of joschu/modular_rl's MuJoCo battery ("cem10-5"), apart from the population and the first
+    deviation (200 and 1 there), which were tuned for the MuJoCo tasks (experiments/settings.py)."""
 
     num_envs: int = 10
     """environments that each run steps in parallel: candidates that are tried at once"""
     num_steps: int = 200
     """steps of each environment in an iteration, after which the training may be stopped"""
-    population: int = 200
+    population: int = 20
     """candidates of a generation, one episode each"""
     elite_frac: float = 0.2
     """fraction of the candidates to which the next generation's distribution is fitted"""
-    initial_std: float = 1.0
+    initial_std: float = 0.1
     """standard deviation of the parameters at first"""
     extra_std: float = 0.01
     """deviation added to the elite's, falling linearly to 0 over the first half of total_timesteps"""

@@ -17,18 +17,19 @@ from ppo.rollout import Batch
 
 @dataclass(frozen=True)
 class VPGSettings(CriticSettings):
-    """The defaults are those of homework 4 of Berkeley's course, to which the footnote points (2017-03-18), and for
-    batches and lambda those of the authors' other continuous policy gradient (openai/baselines' acktr_cont)."""
+    """The defaults are those of homework 4 of Berkeley's course, to which the footnote points (2017-03-18), with the batch
+    of the authors' other continuous policy gradient (openai/baselines' acktr_cont) and with lambda and the KL tuned for
+    the MuJoCo tasks (experiments/settings.py)."""
 
     num_steps: int = 2500
     """steps of each environment between two updates"""
-    gae_lambda: float = 0.97
+    gae_lambda: float = 0.9
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: bool = False
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10"""
     learning_rate: float = 1e-3
     """first step size of the policy's Adam"""
-    desired_kl: float = 2e-3
+    desired_kl: float = 0.032
     """KL[pi_old, pi] towards which the step size is adapted after every update"""
     vf_epochs: int = 10
     """passes of the value function over each batch"""

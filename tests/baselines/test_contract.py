@@ -469,9 +469,8 @@ policy's, which holds the pendulum for some 8 steps and the cart's pole for some
 
 FOR_SO_FEW_STEPS = {
     "a2c": {"learning_rate": 2e-3},
-    "a2c-trust-region": {"learning_rate": 2e-3},
     "vpg": {"num_steps": 500},
-    "cem": {"population": 20, "initial_std": 0.3},
+    "cem": {"initial_std": 0.3},
 }
 """Settings of algorithms whose defaults are meant for a million steps."""
 

@@ -25,8 +25,7 @@ from ppo.training import Training, prepare_process
 
 CURVES = Path(__file__).with_name("curves.json")
 STEPS = 6_000
-"""Two updates of PPO and VPG, the last on part of a batch; a generation of a CEM of 20."""
-SMALLER = {"cem": {"population": 20}}
+"""Two updates of PPO and VPG, the last on part of a batch."""
 FIRST = 10
 
 
@@ -38,8 +37,7 @@ def circumstances():
 
 def curve(name):
     """Every episode of two runs on Hopper, as [run, step, return, length]."""
-    settings = COMPARED[name] if name not in SMALLER else type(COMPARED[name])(**SMALLER[name])
-    training = Training(build([Run("Hopper-v4", name, "default", seed, STEPS, settings) for seed in (1, 2)]))
+    training = Training(build([Run("Hopper-v4", name, "default", seed, STEPS, COMPARED[name]) for seed in (1, 2)]))
     while not training.done:
         training.iterate()
     return [list(row) for row in zip(*(column.tolist() for column in training.episodes().values()), strict=True)]

@@ -1,0 +1,28 @@
+"""The settings that Figure 3 is trained with are those that the committed sweeps chose."""
+
+from pathlib import Path
+
+import pytest
+
+import experiments
+from analysis.load import gather
+from analysis.tuning import judged, values
+from experiments.settings import FIGURE3, TUNING
+
+RESULTS = Path(experiments.__file__).parents[1] / "results"
+
+
+@pytest.fixture(scope="module")
+def chosen():
+    frame = judged(gather(RESULTS, "tuning"))
+    return frame[frame["chosen"]].set_index("algorithm")["setting"].to_dict()
+
+
+@pytest.mark.parametrize("algorithm", TUNING)
+def test_an_algorithms_settings_are_the_chosen_ones(algorithm, chosen):
+    assert TUNING[algorithm][chosen[algorithm]] == FIGURE3[algorithm], values(chosen[algorithm])
+
+
+@pytest.mark.parametrize("algorithm", FIGURE3)
+def test_the_classes_defaults_are_the_same(algorithm):
+    assert type(FIGURE3[algorithm])() == FIGURE3[algorithm]
