@@ -15,8 +15,8 @@ from ppo.rollout import Batch
 
 @dataclass(frozen=True)
 class A2CSettings(OnPolicySettings):
-    """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from the number of actors and the
-    learning rate, which was tuned for the MuJoCo tasks (experiments/settings.py)."""
+    """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from the actors' number and
+    the learning rate, which was tuned for the MuJoCo tasks (experiments/settings.py)."""
 
     num_envs: int = 4
     """environments that each run steps in parallel (the paper's actors)"""

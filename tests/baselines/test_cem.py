@@ -160,7 +160,7 @@ TARGET = [2.0, -1.0, 0.5]
 @pytest.mark.parametrize(("kind", "generations"), [(Linear, 15), (CEMSettings, 25)])
 def test_it_finds_the_optimum_of_a_quadratic_in_so_many_generations(kind, generations):
     """Each of three runs, with other seeds and other extra deviations; the first candidates are far off."""
-    common = {"num_envs": 4, "population": 60, "norm_obs": False}
+    common = {"num_envs": 4, "population": 60, "initial_std": 1.0, "norm_obs": False}
     cem = quadratic_cem([kind(**common, extra_std=extra_std) for extra_std in (0.0, 0.02, 0.1)], TARGET, generations)
     before = np.abs(action_of_mean(cem) - TARGET).max(1)
     episodes, _ = finish(cem)
