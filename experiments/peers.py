@@ -23,7 +23,7 @@ def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block]:
         return "Stable-Baselines3 A2C", _a2c(settings, environment, 100, **own)
     if algorithm == "vpg":
         own = {"use_rms_prop": False, "normalize_advantage": True}
-        return "Stable-Baselines3 A2C with its batch and one step of Adam", _a2c(settings, environment, 1, **own)
+        return "Stable-Baselines3 A2C, as VPG", _a2c(settings, environment, 1, **own)
     if algorithm == "cem":
         return "sb3-contrib ARS", _ars(settings, environment)
     return "sb3-contrib TRPO", _trpo(settings, environment)
