@@ -40,8 +40,8 @@ def figure3(data: Data) -> Drawing:
     """Figure 3: learning curves of the algorithms on the seven tasks, the paper's digitised curves beside them."""
     figure = Figure(figsize=(14, 7.6), layout="constrained")
     panels = list(figure.subplots(2, 4).flat)
-    paper = published("fig3_curves").assign(task=lambda frame: frame["env"].map(task))
-    budget = max(1_000_000, int(data.trained["total_timesteps"].max())) if len(data.trained) else 1_000_000
+    budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
+    paper = published("fig3_curves").query("timestep <= @budget").assign(task=lambda frame: frame["env"].map(task))
     curves, window = run_curves(data)
     for axes, name in zip(panels, ENVIRONMENTS, strict=False):
         _comparison_panel(axes, curves[curves["task"] == name], paper[paper["task"] == name])

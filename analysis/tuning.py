@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.drawing import STYLE, Drawing, limits_above, note_of, sentences, tell_lowest, warn
+from analysis.drawing import DASHES, STYLE, Drawing, limits_above, note_of, sentences, tell_lowest, warn
 from analysis.load import Data
 from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
 from analysis.render import NOTHING, Table, number
@@ -17,7 +17,8 @@ from analysis.status import incomplete, titled
 from analysis.tables import seeds_cell
 
 AXIS = "learning_rate"
-"""What scores are drawn against where an algorithm's settings vary it; otherwise their first value that varies."""
+"""What scores are drawn against where an algorithm's settings vary it; otherwise what they vary most."""
+MAX_TICKS = 4
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
@@ -153,7 +154,7 @@ def points(data: Data) -> pd.DataFrame:
 def _axis(settings: list[dict[str, str]]) -> str:
     varied = {name: {setting.get(name) for setting in settings} for setting in settings for name in setting}
     names = [name for name, found in varied.items() if len(found) > 1] or list(varied) or [AXIS]
-    return AXIS if AXIS in names else names[0]
+    return AXIS if AXIS in names else max(names, key=lambda name: len(varied.get(name, ())))
 
 
 def _shown(named: dict[str, str]) -> str:
@@ -180,14 +181,17 @@ def figure(data: Data) -> Drawing:
     for axes, algorithm in zip(panels[-1], columns, strict=True):
         mine = runs[runs["algorithm"] == algorithm]
         ticks = sorted(set(mine["x"]))
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=8)
+        ticks = ticks[:: len(ticks) // MAX_TICKS + 1]
+        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7)
         axes.set_xlabel(", ".join(dict.fromkeys(mine["axis"])))
+        if any(mine["line"]):
+            axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.25))
     note = note_of(data)
     warn(drawn, note)
     caption = (
         "What was tuned, and the score it gave (mean return of the last 100 training episodes): dots are the seeds, "
-        "lines their means; a panel with several lines has a second value, in its legend. Where a score lies below the "
-        "panel, the panel says how far the lowest."
+        "lines their means; where several values were varied, the legend below says what a line is. Where a score "
+        "lies below the panel, the panel says how far the lowest."
     )
     return Drawing("tuning", "Scores against what was tuned", sentences(caption, note), drawn)
 
@@ -198,12 +202,10 @@ def _panel(axes: Axes, runs: pd.DataFrame, limits: tuple[float, float] | None) -
     lines = list(dict.fromkeys(runs["line"]))
     for place, line in enumerate(lines):
         here, colour = runs[runs["line"] == line], LINES[place % len(LINES)]
+        style = "-" if place < len(LINES) else DASHES
         means = here.groupby("x")["score"].mean()
         axes.plot(here["x"], here["score"], "o", color=colour, markersize=3, alpha=0.6)
-        axes.plot(means.index.to_numpy(), means.to_numpy(), color=colour, linewidth=1.6, label=line)
-    if lines and lines != [""]:
-        axes.legend(fontsize=7)
+        axes.plot(means.index.to_numpy(), means.to_numpy(), color=colour, linewidth=1.6, linestyle=style, label=line)
     if limits:
         axes.set_ylim(*limits)
-        names = runs["x"].map("{:g}".format) + runs["line"].map(lambda line: f", {line}" if line else "")
-        tell_lowest(axes, {str(name): group["score"] for name, group in runs.groupby(names)}, limits[0])
+        tell_lowest(axes, {f"{x:g}": group["score"] for x, group in runs.groupby("x")}, limits[0])
