@@ -9,6 +9,7 @@ import pytest
 import torch
 from commands import train_stack
 
+from baselines.cem import CEMSettings
 from experiments import evaluation
 from experiments.cli import main
 from experiments.planner import Stack
@@ -16,6 +17,7 @@ from experiments.protocols import Run
 from experiments.settings import MUJOCO
 from experiments.store import StackFolder, StoreError
 from ppo import checkpoint
+from ppo.policies import ActorCritic
 from ppo.seeding import environment_seeds
 
 SHORT = dataclasses.replace(MUJOCO, num_steps=512, update_epochs=2)
@@ -227,3 +229,13 @@ def test_where_nothing_can_draw_what_to_install_is_said(pendulum, tmp_path, caps
     assert "cannot draw InvertedPendulum-v4" in said
     assert "libegl1" in said
     assert "libosmesa6" in said
+
+
+@pytest.mark.parametrize(("deterministic", "same"), [(True, True), (False, False)])
+def test_a_policy_that_was_trained_without_noise_is_played_without(deterministic, same):
+    settings = CEMSettings(deterministic=deterministic)
+    run = Run("Hopper-v4", "cem", "default", 1, 1000, settings)
+    policy = ActorCritic((11,), gymnasium.make("Hopper-v4").action_space, [1], settings.hidden)
+    player = evaluation.Player(run, policy, None)
+    observations, noise = np.ones((4, 11)), np.ones((4, 3), dtype=np.float32)
+    assert np.array_equal(player.act(observations, noise), player.act(observations, None)) == same
