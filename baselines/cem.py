@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ppo.algorithm import Algorithm, Metrics, Settings, require
 from ppo.normalizers import ObservationNormalizer
-from ppo.policies import ActorCritic
+from ppo.policies import ActorCritic, hidden_units
 from ppo.rollout import Collector, Episode
 from ppo.seeding import generator
 
@@ -33,14 +33,11 @@ class CEMSettings(Settings):
     """standard deviation of the parameters at first"""
     extra_std: float = 0.01
     """deviation added to the elite's, falling linearly to 0 over the first half of total_timesteps"""
-    network: Literal["10-5", "64-64"] = "10-5"
+    network: str = "10-5"
     """units of the hidden layers"""
+    networks = ("linear", "10-5", "64-64")
     deterministic: bool = True
     """whether candidates take their most likely action; if not, the log-std is searched for too"""
-
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        return tuple(int(units) for units in self.network.split("-"))
 
     @property
     def samples_actions(self) -> bool:
@@ -53,12 +50,10 @@ class CEMSettings(Settings):
 
     def check(self) -> None:
         super().check()
-        require(self, "num_steps", self.num_steps >= 1, "at least 1")
         require(self, "population", self.population >= 2, "at least 2")
         require(self, "elite_frac", 0 < self.elite_frac <= 1, "greater than 0 and at most 1")
         require(self, "initial_std", 0 < self.initial_std < math.inf, "greater than 0 and finite")
         require(self, "extra_std", 0 <= self.extra_std < math.inf, "at least 0 and finite")
-        require(self, "network", self.network in ("10-5", "64-64"), "10-5 or 64-64")
 
 
 def refit(candidates: Tensor, returns: NDArray[np.float64], elite: int, extra_std: float) -> tuple[Tensor, Tensor]:
@@ -77,12 +72,14 @@ class CEM(Algorithm):
     """
 
     Settings = CEMSettings
+    policy: ActorCritic
 
     def setup(self) -> None:
         shape, space, envs = self.env.observation_shape, self.env.action_space, self.common.num_envs
-        self.policy = ActorCritic(shape, space, self.seeds, self.common.hidden, self.device)
+        hidden = hidden_units(self.common.network)
+        self.policy = ActorCritic(shape, space, self.seeds, hidden, self.device)
         rows = [seed for seed in self.seeds for _ in range(envs)]
-        self.members = ActorCritic(shape, space, rows, self.common.hidden, self.device)
+        self.members = ActorCritic(shape, space, rows, hidden, self.device)
         actor = self.policy.networks["actor"]
         self.columns = slice(0, actor.size) if self.common.deterministic else self.policy.actor_columns
         self.mean = self.policy.parameters.detach()[:, self.columns]
@@ -115,8 +112,7 @@ class CEM(Algorithm):
         return self.members.parameters.detach()[run * self.common.num_envs + env, self.columns]
 
     def iterate(self) -> tuple[list[Episode], Metrics]:
-        budget = (self.total_timesteps - self.steps_done) // self.common.num_envs
-        steps = min(self.common.num_steps, budget)
+        steps = self.next_steps()
         noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
         if not self.common.samples_actions:
             noise[:] = 0

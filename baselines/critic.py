@@ -8,6 +8,7 @@ from torch import Tensor
 from ppo.algorithm import require
 from ppo.on_policy import OnPolicy, OnPolicySettings
 from ppo.optimizers import Adam
+from ppo.policies import ActorCritic
 from ppo.rollout import Batch
 
 
@@ -21,6 +22,7 @@ class CriticSettings(OnPolicySettings):
     """passes of the value function over each batch"""
     vf_minibatch_size: int = 64
     """samples in each of its gradient steps"""
+    networks = ("64-64",)  # policy and value apart
 
     def check(self) -> None:
         super().check()
@@ -35,6 +37,7 @@ class Critic:
     def __init__(self, algorithm: OnPolicy) -> None:
         self.algorithm = algorithm
         policy = algorithm.policy
+        assert isinstance(policy, ActorCritic)
         self.optimizer = Adam(policy.parameters, algorithm.per_run("vf_learning_rate"), columns=policy.critic_columns)
 
     def fit(self, batch: Batch) -> Tensor:

@@ -13,6 +13,7 @@ from ppo.advantages import standardised
 from ppo.algorithm import Metrics, require
 from ppo.distributions import Distribution
 from ppo.on_policy import OnPolicy
+from ppo.policies import ActorCritic
 from ppo.rollout import Batch
 
 
@@ -76,6 +77,7 @@ class TRPO(OnPolicy):
     """Maximise E[r A] subject to E[KL[pi_old, pi]] <= delta (equations 3 and 4)."""
 
     Settings = TRPOSettings
+    policy: ActorCritic
 
     def setup(self) -> None:
         super().setup()

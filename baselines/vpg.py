@@ -12,6 +12,7 @@ from ppo.advantages import standardised
 from ppo.algorithm import Metrics, require
 from ppo.on_policy import OnPolicy
 from ppo.optimizers import Adam
+from ppo.policies import ActorCritic
 from ppo.rollout import Batch
 
 
@@ -53,6 +54,7 @@ class VPG(OnPolicy):
     """One step of Adam per batch on E[log pi(a|s) A] (equation 1), over the whole batch."""
 
     Settings = VPGSettings
+    policy: ActorCritic
 
     def setup(self) -> None:
         super().setup()

@@ -21,7 +21,7 @@ from experiments.store import StoreError, runs_from_json, writable
 from ppo import checkpoint
 from ppo.envs import make
 from ppo.normalizers import ObservationNormalizer
-from ppo.policies import ActorCritic
+from ppo.policies import Policy, make_policy
 from ppo.seeding import environment_seeds
 
 
@@ -30,7 +30,7 @@ class Player:
     """One trained policy with its observation normaliser."""
 
     run: Run
-    policy: ActorCritic
+    policy: Policy
     normalizer: ObservationNormalizer | None
 
     @torch.no_grad()
@@ -62,7 +62,7 @@ def _load(path: Path) -> Iterator[Player]:
         statistics = state["algorithm"]["collector"]["observation_normalizer"]
         for row, run in enumerate(runs):
             env = make(run.environment, [0])
-            policy = ActorCritic(env.observation_shape, env.action_space, [run.seed], run.settings.hidden)
+            policy = make_policy(run.settings.network, env.observation_shape, env.action_space, [run.seed])
             normalizer = ObservationNormalizer(1, env.observation_shape) if statistics else None
             env.close()
             with torch.no_grad():

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ppo.algorithm import Settings
+from ppo.policies import hidden_units
 from ppo.ppo import PPOSettings
 
 Block = Callable[[], float]
@@ -107,7 +108,7 @@ def _ars(settings: Any, environment: str) -> Block:
         env=_environments(replace(settings, num_envs=1), environment, 0.99, False),
         n_delta=2,  # four episodes make a block; how many candidates a generation has does not change the speed
         policy="MlpPolicy",
-        policy_kwargs={"net_arch": list(settings.hidden)},
+        policy_kwargs={"net_arch": list(hidden_units(settings.network))},
         seed=1,
         device="cpu",
     )

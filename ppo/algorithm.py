@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ppo.convolutional import ARCHITECTURES
 from ppo.envs.base import VectorEnv
-from ppo.policies import ActorCritic
+from ppo.policies import Policy, make_policy
 from ppo.rollout import Collector, Episode
 
 Metrics = dict[str, Tensor]
@@ -31,13 +32,17 @@ class Settings:
 
     num_envs: int = 1
     """environments that each run steps in parallel (the paper's actors)"""
+    num_steps: int = 2048
+    """steps of each environment in an iteration, after which the training may be stopped"""
     norm_obs: bool = True
     """whether observations are normalised by their running mean and standard deviation, and clipped to +-10"""
 
-    @property
-    def hidden(self) -> tuple[int, ...]:
-        """Units of the hidden layers of the policy's and of the value's network."""
-        return (64, 64)  # sec. 6.1
+    network: str = "64-64"
+    """64-64: units of the hidden layers of policy and value, each with its own (sec. 6.1); nature or a3c: the
+    convolutional network that they share (sec. 6.4)"""
+
+    networks: ClassVar[tuple[str, ...]] = ("64-64", *ARCHITECTURES)
+    """What the algorithm can be told as ``network``."""
 
     @property
     def samples_actions(self) -> bool:
@@ -46,7 +51,9 @@ class Settings:
 
     def check(self) -> None:
         """Raises ``SettingsError`` for settings that cannot be trained."""
-        require(self, "num_envs", self.num_envs >= 1, "at least 1")
+        for name in ("num_envs", "num_steps"):
+            require(self, name, getattr(self, name) >= 1, "at least 1")
+        require(self, "network", self.network in self.networks, " or ".join(self.networks))
 
     def structure(self) -> tuple[tuple[str, Any], ...]:
         """The settings that all runs of a stack share."""
@@ -80,7 +87,7 @@ class Algorithm(ABC):
     """
 
     Settings: ClassVar[type[Settings]]
-    policy: ActorCritic
+    policy: Policy
     collector: Collector
 
     def __init__(
@@ -118,6 +125,19 @@ class Algorithm(ABC):
     @abstractmethod
     def iterate(self) -> tuple[list[Episode], Metrics]:
         """Do the next piece of the training, never past the budget; returns the episodes that ended in it."""
+
+    def make_policy(self, critic_outputs: int = 1) -> Policy:
+        """What the setting ``network`` asks for, in this environment."""
+        shape, space = self.env.observation_shape, self.env.action_space
+        try:
+            return make_policy(self.common.network, shape, space, self.seeds, self.device, critic_outputs)
+        except ValueError as error:
+            raise SettingsError(f"network = {self.common.network} cannot be trained here: {error}") from error
+
+    def next_steps(self) -> int:
+        """Steps of each environment in the next iteration: num_steps, or what is left of the budget."""
+        steps: int = min(self.common.num_steps, (self.total_timesteps - self.steps_done) // self.common.num_envs)
+        return steps
 
     def state(self) -> dict[str, Any]:
         """Everything that the continuation depends on, as tensors, arrays, numbers and text."""

@@ -12,7 +12,6 @@ from torch import Tensor
 from ppo.advantages import gae
 from ppo.algorithm import Algorithm, Metrics, Settings, require
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
-from ppo.policies import ActorCritic
 from ppo.rollout import Batch, Collector, Episode, Experience
 from ppo.seeding import generator
 
@@ -34,7 +33,6 @@ class OnPolicySettings(Settings):
 
     def check(self) -> None:
         super().check()
-        require(self, "num_steps", self.num_steps >= 1, "at least 1")
         for name in ("gamma", "gae_lambda"):
             require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
 
@@ -44,7 +42,7 @@ class OnPolicy(Algorithm):
 
     def setup(self) -> None:
         shape = self.env.observation_shape
-        self.policy = ActorCritic(shape, self.env.action_space, self.seeds, self.common.hidden, self.device)
+        self.policy = self.make_policy()
         self.gamma = self._column("gamma")
         self.gae_lambda = self._column("gae_lambda")
         observation_normalizer = ObservationNormalizer(self.runs, shape) if self.common.norm_obs else None
@@ -58,8 +56,7 @@ class OnPolicy(Algorithm):
         """Change the policy (and the value function) in the light of ``batch``."""
 
     def iterate(self) -> tuple[list[Episode], Metrics]:
-        budget = (self.total_timesteps - self.steps_done) // self.common.num_envs
-        steps = min(self.common.num_steps, budget)
+        steps = self.next_steps()
         noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
         experience = self.collector.collect(noise, self.steps_done, self.common.bootstrap_truncation)
         batch = self.prepare(experience)

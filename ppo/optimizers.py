@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppo.policies import aligned
+from ppo.networks import aligned
 
 
 class Optimizer(ABC):

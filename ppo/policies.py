@@ -1,133 +1,107 @@
-"""Actor-critics with a run dimension: every weight is ``[runs, in, out]``, a layer is one ``baddbmm``.
+"""Actor-critics with a run dimension: tanh networks for vectors (sec. 6.1), convolutional ones for images (sec. 6.4).
 
 All parameters of a stack are one matrix ``[runs, parameters]`` and the layers are views of it, so that an optimiser,
 a checkpoint or CEM's sampling works on rows.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import gymnasium
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ppo.convolutional import ARCHITECTURES, ConvTrunk, orthogonal
 from ppo.distributions import Categorical, DiagonalGaussian, Distribution
+from ppo.networks import TanhMLP, aligned
 from ppo.seeding import generator, sequence
 
-Layers = list[tuple[Tensor, Tensor]]
-"""(weights ``[runs, in, out]``, bias ``[runs, 1, out]``) of each layer."""
 
+class Policy(ABC):
+    """For every run a distribution of actions and a value function.
 
-class TanhMLP:
-    """A tanh network in columns ``offset ... offset + size`` of the parameter matrix, with its own derivatives.
-
-    Written out by hand because a 64-unit network is so small that autograd's bookkeeping and a separate kernel for
-    every bias are a third of its price; and because TRPO needs the forward-mode derivative as well.
+    Continuous actions: a Gaussian whose mean is the network's output and whose log-std is a free parameter, starting
+    at 0. Discrete actions: the network gives the logits.
     """
 
-    def __init__(self, sizes: Sequence[int], offset: int) -> None:
-        """``sizes``: (inputs, hidden ..., outputs)."""
-        self.sizes = tuple(sizes)
-        self.offset = offset
-        self.size = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+    parameters: Tensor
+    """``[runs, P]``, a leaf: updated in place, so that the layers stay views of it."""
 
-    def layers(self, matrix: Tensor) -> Layers:
-        """The layers as views of ``matrix`` ``[runs, P]`` (parameters, a gradient, a direction)."""
-        runs, start, views = matrix.shape[0], self.offset, []
-        for n_in, n_out in pairwise(self.sizes):
-            weights = matrix[:, start : start + n_in * n_out].view(runs, n_in, n_out)
-            start += n_in * n_out
-            views.append((weights, matrix[:, start : start + n_out].unsqueeze(1)))
-            start += n_out
-        return views
+    def __init__(self, action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete, runs: int) -> None:
+        self.runs = runs
+        self.discrete = isinstance(action_space, gymnasium.spaces.Discrete)
+        self.action_size = int(
+            action_space.n if isinstance(action_space, gymnasium.spaces.Discrete) else math.prod(action_space.shape)
+        )
 
-    def forward(self, layers: Layers, inputs: Tensor) -> list[Tensor]:
-        """The inputs ``[runs, batch, in]``, each hidden layer's output, and the outputs ``[runs, batch, out]``."""
-        activations = [inputs]
-        for weights, bias in layers[:-1]:
-            activations.append(_tanh_of_linear(activations[-1], weights, bias))
-        activations.append(_linear(activations[-1], *layers[-1]))
-        return activations
+    @abstractmethod
+    def outputs(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
+        """The log-std ``[runs, 1, size]`` and the outputs ``[runs, batch, n]`` of the heads called ``names`` (actor,
+        critic) at ``observations`` ``[runs, batch, ...]``."""
 
-    def backward(self, layers: Layers, activations: list[Tensor], grad: Tensor) -> list[Tensor]:
-        """Vector-Jacobian product: ``grad`` ``[runs, batch, outputs]`` back to this network's columns, in pieces
-        ``[runs, n]`` in their order."""
-        pieces = []
-        for index in reversed(range(len(layers))):
-            inputs = activations[index]
-            pieces += [grad.sum(1), _weight_gradient(inputs, grad).reshape(len(grad), -1)]
-            if index > 0:
-                weights = layers[index][0].transpose(1, 2)
-                grad = torch.ops.aten.tanh_backward(
-                    grad * weights if grad.shape[-1] == 1 else grad.bmm(weights), inputs
-                )
-        return pieces[::-1]
+    @abstractmethod
+    def distribution_of(self, parameters: Tensor, observations: Tensor) -> Distribution:
+        """The action distribution with other ``parameters`` ``[runs, P]`` in place of these; no gradient flows."""
 
-    def jvp(self, layers: Layers, activations: list[Tensor], tangent: Tensor) -> Tensor:
-        """Jacobian-vector product: the change ``[runs, batch, out]`` of the outputs along ``tangent`` ``[runs, P]``."""
-        tangents = self.layers(tangent)
-        change = _linear(activations[0], *tangents[0])
-        for index in range(1, len(layers)):
-            change = change * (1 - activations[index].square())
-            change = _product(change, layers[index][0]) + _linear(activations[index], *tangents[index])
-        return change
+    def __call__(self, observations: Tensor) -> tuple[Distribution, Tensor]:
+        """Action distribution and values ``[runs, batch]`` at ``observations`` ``[runs, batch, ...]``; where the critic
+        has several outputs, all of them: ``[runs, batch, n]``."""
+        log_std, outputs, values = self.outputs(observations, ("actor", "critic"))
+        return self._distribution(outputs, log_std), values.squeeze(-1)
 
-    def initialise(self, row: Tensor, gains: Sequence[float], rng: torch.Generator) -> None:
-        """Orthogonal weights of the given gain per layer, zero biases, into one run's ``row`` ``[1, P]``."""
-        for (weights, bias), gain in zip(self.layers(row), gains, strict=True):
-            torch.nn.init.orthogonal_(weights[0], gain, generator=rng)
-            bias.zero_()
+    def distribution(self, observations: Tensor) -> Distribution:
+        """The action distribution alone."""
+        log_std, outputs = self.outputs(observations, ("actor",))
+        return self._distribution(outputs, log_std)
+
+    def values(self, observations: Tensor) -> Tensor:
+        """The values alone."""
+        return self.outputs(observations, ("critic",))[1].squeeze(-1)
+
+    def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
+        """Sampled actions ``[runs, envs, ...]`` at ``observations`` ``[runs, envs, ...]``, for collecting."""
+        inputs, given = (torch.from_numpy(array).to(self.parameters.device) for array in (observations, noise))
+        with torch.no_grad():
+            actions: NDArray[Any] = self.distribution(inputs).sample(given).cpu().numpy()
+        return actions
+
+    def draw_noise(self, seeds: Sequence[int], iteration: int, steps: int, envs: int) -> NDArray[np.float32]:
+        """What ``Distribution.sample`` needs, each run's from its own stream: ``[steps, runs, envs, action_size]``."""
+        kind = Categorical if self.discrete else DiagonalGaussian
+        streams = [generator(seed, "actions", iteration) for seed in seeds]
+        return np.stack([kind.draw_noise(stream, (steps, envs), self.action_size) for stream in streams], axis=1)
+
+    def _distribution(self, outputs: Tensor, log_std: Tensor) -> Distribution:
+        return Categorical(outputs) if self.discrete else DiagonalGaussian(outputs, log_std)
 
 
-ALIGNMENT = 16
-"""The parameter matrix has a multiple of so many columns, the last ones unused: where a row ends within a vector
-register, kernels compute its end otherwise than its middle, and a run's bits would depend on its place in the stack."""
+def initialisation(seed: int) -> torch.Generator:
+    """The stream of random numbers that a run's parameters are drawn from."""
+    return torch.Generator().manual_seed(int(sequence(seed, "initialisation").generate_state(1)[0]))
 
 
-def aligned(width: int) -> int:
-    """The next multiple of ``ALIGNMENT``."""
-    return -(-width // ALIGNMENT) * ALIGNMENT
+def hidden_units(network: str) -> tuple[int, ...]:
+    """The units that a name such as 64-64 says; linear has no hidden layer."""
+    return () if network == "linear" else tuple(int(units) for units in network.split("-"))
 
 
-NARROW = 16
-"""Outputs below which MKL's batched product is three times slower than the transposed one."""
-
-
-def _product(inputs: Tensor, weights: Tensor) -> Tensor:
-    if weights.shape[-1] == 1:  # a product and a sum: with one output, bmm's bits would depend on the stack's size
-        return (inputs * weights.transpose(1, 2)).sum(-1, keepdim=True)
-    return inputs.bmm(weights)
-
-
-def _linear(inputs: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-    if weights.shape[-1] == 1:
-        return _product(inputs, weights) + bias
-    if weights.shape[-1] < NARROW:
-        outputs = torch.baddbmm(bias.transpose(1, 2), weights.transpose(1, 2), inputs.transpose(1, 2))
-        return outputs.transpose(1, 2).contiguous()
-    return torch.baddbmm(bias, inputs, weights)
-
-
-def _weight_gradient(inputs: Tensor, grad: Tensor) -> Tensor:
-    if grad.shape[-1] == 1:
-        return (inputs * grad).sum(1).unsqueeze(-1)
-    if grad.shape[-1] < NARROW:
-        return torch.bmm(grad.transpose(1, 2), inputs).transpose(1, 2)
-    return torch.bmm(inputs.transpose(1, 2), grad)
-
-
-_MINUS_ONE = torch.tensor(-1.0)
-
-
-def _tanh_of_linear(inputs: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
-    if inputs.device.type == "cpu":  # tanh(x) = 2 sigmoid(2x) - 1 takes 0.4 of the time of PyTorch's tanh on a CPU
-        outputs = torch.baddbmm(bias, inputs, weights, beta=2, alpha=2).sigmoid_()
-        return torch.add(_MINUS_ONE, outputs, alpha=2, out=outputs)
-    return torch.baddbmm(bias, inputs, weights).tanh_()
+def make_policy(
+    network: str,
+    observation_shape: tuple[int, ...],
+    action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete,
+    seeds: Sequence[int],
+    device: torch.device | str = "cpu",
+    critic_outputs: int = 1,
+) -> Policy:
+    """The policy that a setting ``network`` asks for. Images that it cannot take: ``ValueError``."""
+    if network in ARCHITECTURES:
+        return ConvActorCritic(observation_shape, action_space, seeds, network, device, critic_outputs)
+    return ActorCritic(observation_shape, action_space, seeds, hidden_units(network), device, critic_outputs)
 
 
 class _Evaluate(torch.autograd.Function):
@@ -160,12 +134,8 @@ class _Evaluate(torch.autograd.Function):
         return out, None, None, None
 
 
-class ActorCritic:
-    """A tanh network for the policy and another for the value (sec. 6.1: 2 x 64, not shared), for every run.
-
-    Continuous actions: a Gaussian whose mean is the network's output and whose log-std is a free parameter, starting
-    at 0. Discrete actions: the network gives the logits.
-    """
+class ActorCritic(Policy):
+    """A tanh network for the policy and another for the value (sec. 6.1: 2 x 64, not shared), for every run."""
 
     def __init__(
         self,
@@ -174,18 +144,15 @@ class ActorCritic:
         seeds: Sequence[int],
         hidden: Sequence[int] = (64, 64),
         device: torch.device | str = "cpu",
+        critic_outputs: int = 1,
     ) -> None:
         """Orthogonal weights: gain sqrt 2 in hidden layers, 0.01 for the policy's head, 1 for the value's (as in
         openai/baselines' ppo2)."""
-        self.runs = len(seeds)
+        super().__init__(action_space, len(seeds))
         inputs = math.prod(observation_shape)
-        self.discrete = isinstance(action_space, gymnasium.spaces.Discrete)
-        self.action_size = int(
-            action_space.n if isinstance(action_space, gymnasium.spaces.Discrete) else math.prod(action_space.shape)
-        )
         actor = TanhMLP((inputs, *hidden, self.action_size), 0)
         free = 0 if self.discrete else self.action_size
-        critic = TanhMLP((inputs, *hidden, 1), actor.size + free)
+        critic = TanhMLP((inputs, *hidden, critic_outputs), actor.size + free)
         self.networks = {"actor": actor, "critic": critic}
         self.log_std_columns = slice(actor.size, actor.size + free)
         self.actor_columns = slice(0, actor.size + free)
@@ -195,11 +162,10 @@ class ActorCritic:
         matrix = torch.zeros(len(seeds), aligned(self.critic_columns.stop))
         gains = [math.sqrt(2)] * len(hidden)
         for row, seed in enumerate(seeds):
-            rng = torch.Generator().manual_seed(int(sequence(seed, "initialisation").generate_state(1)[0]))
+            rng = initialisation(seed)
             actor.initialise(matrix[row : row + 1], [*gains, 0.01], rng)
             critic.initialise(matrix[row : row + 1], [*gains, 1.0], rng)
         self.parameters = matrix.to(device).requires_grad_()
-        """``[runs, P]``, a leaf: updated in place, so that the layers stay views of it."""
         detached = self.parameters.detach()
         self.layers = {name: network.layers(detached) for name, network in self.networks.items()}
         self.log_std = detached[:, self.log_std_columns].unsqueeze(1)
@@ -208,37 +174,23 @@ class ActorCritic:
             self._numpy_layers = [(weights.numpy(), bias.numpy()) for weights, bias in self.layers["actor"]]
             self._numpy_log_std = self.log_std.numpy()
 
-    def __call__(self, observations: Tensor) -> tuple[Distribution, Tensor]:
-        """Action distribution and values ``[runs, batch]`` at ``observations`` ``[runs, batch, inputs]``."""
-        log_std, outputs, values = self._evaluate(observations, ("actor", "critic"))
-        return self._distribution(outputs, log_std), values.squeeze(-1)
-
-    def distribution(self, observations: Tensor) -> Distribution:
-        """The action distribution alone."""
-        log_std, outputs = self._evaluate(observations, ("actor",))
-        return self._distribution(outputs, log_std)
+    def outputs(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
+        if torch.is_grad_enabled():
+            return _Evaluate.apply(self.parameters, observations, self, names)  # type: ignore[no-any-return, no-untyped-call]
+        outputs = [self.networks[name].forward(self.layers[name], observations)[-1] for name in names]
+        return (self.log_std, *outputs)
 
     @torch.no_grad()
     def distribution_of(self, parameters: Tensor, observations: Tensor) -> Distribution:
-        """The action distribution with other ``parameters`` ``[runs, P]`` in place of these."""
         actor = self.networks["actor"]
         outputs = actor.forward(actor.layers(parameters), observations)[-1]
         return self._distribution(outputs, parameters[:, self.log_std_columns].unsqueeze(1))
 
-    def values(self, observations: Tensor) -> Tensor:
-        """The values alone: ``[runs, batch]``."""
-        return self._evaluate(observations, ("critic",))[1].squeeze(-1)
-
-    def act(self, observations: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[Any]:
-        """Sampled actions ``[runs, envs, ...]`` at ``observations`` ``[runs, envs, inputs]``, for collecting.
-
-        On a CPU in numpy, which for a handful of states takes a quarter of PyTorch's time: there is next to nothing to
-        compute and a call costs less.
-        """
+    def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
+        """On a CPU in numpy, which for a handful of states takes a quarter of PyTorch's time: there is next to nothing
+        to compute and a call costs less."""
         if self.parameters.device.type != "cpu":
-            inputs, given = (torch.from_numpy(array).to(self.parameters.device) for array in (observations, noise))
-            sampled: NDArray[Any] = self.distribution(inputs).sample(given).cpu().numpy()
-            return sampled
+            return super().act(observations, noise)
         layers = self._numpy_layers
         hidden = observations
         for weights, bias in layers[:-1]:
@@ -250,17 +202,56 @@ class ActorCritic:
         actions: NDArray[np.float32] = outputs + np.exp(self._numpy_log_std) * noise
         return actions
 
-    def draw_noise(self, seeds: Sequence[int], iteration: int, steps: int, envs: int) -> NDArray[np.float32]:
-        """What ``Distribution.sample`` needs, each run's from its own stream: ``[steps, runs, envs, action_size]``."""
-        kind = Categorical if self.discrete else DiagonalGaussian
-        streams = [generator(seed, "actions", iteration) for seed in seeds]
-        return np.stack([kind.draw_noise(stream, (steps, envs), self.action_size) for stream in streams], axis=1)
 
-    def _distribution(self, outputs: Tensor, log_std: Tensor) -> Distribution:
-        return Categorical(outputs) if self.discrete else DiagonalGaussian(outputs, log_std)
+class ConvActorCritic(Policy):
+    """A convolutional network whose features policy and value share (sec. 6.4), for every run."""
 
-    def _evaluate(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
-        if torch.is_grad_enabled():
-            return _Evaluate.apply(self.parameters, observations, self, names)  # type: ignore[no-any-return, no-untyped-call]
-        outputs = [self.networks[name].forward(self.layers[name], observations)[-1] for name in names]
-        return (self.log_std, *outputs)
+    def __init__(
+        self,
+        observation_shape: tuple[int, ...],
+        action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete,
+        seeds: Sequence[int],
+        network: str = "nature",
+        device: torch.device | str = "cpu",
+        critic_outputs: int = 1,
+    ) -> None:
+        """Heads of gain 0.01 for the policy and 1 for the value, as in openai/baselines' ppo2."""
+        super().__init__(action_space, len(seeds))
+        if len(observation_shape) != 3:
+            raise ValueError(f"the {network} network is for images: observations are of shape {observation_shape}")
+        self.trunk = ConvTrunk(network, observation_shape)
+        heads = [(self.action_size, self.trunk.units), (critic_outputs, self.trunk.units)]
+        rows = []
+        for seed in seeds:
+            rng = initialisation(seed)
+            own = self.trunk.initialise(rng)
+            own += [*orthogonal(heads[0], 0.01, rng), *orthogonal(heads[1], 1.0, rng)]
+            rows.append([*own, torch.zeros(0 if self.discrete else self.action_size)])
+        self.sizes = [piece.numel() for piece in rows[0]]
+        width = sum(self.sizes)
+        self.sizes.append(aligned(width) - width)
+        matrix = torch.zeros(len(seeds), aligned(width))
+        matrix[:, :width] = torch.stack([torch.cat(row) for row in rows])
+        self.parameters = matrix.to(device).requires_grad_()
+
+    def outputs(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
+        return self._outputs(self.parameters, observations, names)
+
+    @torch.no_grad()
+    def distribution_of(self, parameters: Tensor, observations: Tensor) -> Distribution:
+        log_std, outputs = self._outputs(parameters, observations, ("actor",))
+        return self._distribution(outputs, log_std)
+
+    def _outputs(self, parameters: Tensor, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
+        *pieces, log_std, _ = parameters.split(self.sizes, dim=1)  # type: ignore[no-untyped-call]
+        heads = {"actor": slice(-4, -2), "critic": slice(-2, None)}
+        runs = []
+        for run, images in enumerate(observations):
+            own = [piece[run] for piece in pieces]
+            features = self.trunk.forward(own[:-4], images)
+            runs.append([_head(features, *own[heads[name]]) for name in names])
+        return (log_std.unsqueeze(1), *map(torch.stack, zip(*runs, strict=True)))
+
+
+def _head(features: Tensor, weights: Tensor, bias: Tensor) -> Tensor:
+    return F.linear(features, weights.view(-1, features.shape[-1]), bias)

@@ -135,12 +135,6 @@ def test_the_default_network_has_few_parameters_and_the_papers_can_be_asked_for(
 # --- An optimum that is known ----------------------------------------------------------------------------------------
 
 
-class Linear(CEMSettings):
-    """No hidden layer: the return is a quadratic of the parameters."""
-
-    hidden = ()
-
-
 def quadratic_cem(settings, target, generations, seeds=None):
     """Episodes of one step, and a budget of so many generations."""
     own = settings[0]
@@ -157,11 +151,13 @@ def action_of_mean(cem):
 TARGET = [2.0, -1.0, 0.5]
 
 
-@pytest.mark.parametrize(("kind", "generations"), [(Linear, 15), (CEMSettings, 25)])
-def test_it_finds_the_optimum_of_a_quadratic_in_so_many_generations(kind, generations):
-    """Each of three runs, with other seeds and other extra deviations; the first candidates are far off."""
-    common = {"num_envs": 4, "population": 60, "initial_std": 1.0, "norm_obs": False}
-    cem = quadratic_cem([kind(**common, extra_std=extra_std) for extra_std in (0.0, 0.02, 0.1)], TARGET, generations)
+@pytest.mark.parametrize(("network", "generations"), [("linear", 15), ("10-5", 25)])
+def test_it_finds_the_optimum_of_a_quadratic_in_so_many_generations(network, generations):
+    """Each of three runs, with other seeds and other extra deviations; the first candidates are far off. Without a
+    hidden layer the return is a quadratic of the parameters."""
+    common = {"network": network, "num_envs": 4, "population": 60, "initial_std": 1.0, "norm_obs": False}
+    settings = [CEMSettings(**common, extra_std=extra_std) for extra_std in (0.0, 0.02, 0.1)]
+    cem = quadratic_cem(settings, TARGET, generations)
     before = np.abs(action_of_mean(cem) - TARGET).max(1)
     episodes, _ = finish(cem)
     assert cem.generation.tolist() == [generations] * 3
@@ -175,10 +171,11 @@ def test_it_finds_the_optimum_of_a_quadratic_in_so_many_generations(kind, genera
 
 def test_it_freezes_on_the_way_to_a_far_optimum_unless_the_deviation_is_kept_up():
     """What the noise is for [Szita and Lorincz]: the distribution narrows faster than it moves."""
-    far, common = [6.0], {"num_envs": 20, "population": 40, "elite_frac": 0.1, "initial_std": 0.3, "norm_obs": False}
-    cem = quadratic_cem([Linear(**common, extra_std=0.0), Linear(**common, extra_std=0.3)], far, generations=50)
+    common = {"num_envs": 20, "population": 40, "elite_frac": 0.1, "initial_std": 0.3, "norm_obs": False}
+    settings = [CEMSettings(**common, network="linear", extra_std=extra_std) for extra_std in (0.0, 0.3)]
+    cem = quadratic_cem(settings, [6.0], generations=50)
     finish(cem)
-    without, kept_up = np.abs(action_of_mean(cem) - far)[:, 0]
+    without, kept_up = np.abs(action_of_mean(cem) - 6.0)[:, 0]
     assert without > 1
     assert kept_up < 0.05
     assert cem.std[0].max() < 1e-3, "frozen"

@@ -25,12 +25,12 @@ NAN, INF = math.nan, math.inf
 class Tiny(TRPOSettings):
     """A policy small enough to write its Fisher matrix down."""
 
-    hidden = (4, 3)
+    networks = ("4-3",)
 
 
 def tiny(**changes):
     """Settings under which nothing is left to the conjugate gradient's patience, and the search looks at nothing."""
-    common = {"cg_iters": 100, "sub_sampling_factor": 1, "vf_epochs": 0, "line_search": False}
+    common = {"network": "4-3", "cg_iters": 100, "sub_sampling_factor": 1, "vf_epochs": 0, "line_search": False}
     return Tiny(**{**common, **changes})
 
 
@@ -465,7 +465,7 @@ FURTHER = 5.0
 def searching(space=CONTINUOUS_3, runs=None, kind=Tiny, **changes):
     """A stack of the searches above, or of some of them, as they are in the whole stack; and its batch."""
     common = {"sub_sampling_factor": 1, "vf_epochs": 0, "norm_adv": False, "cg_iters": 100}
-    settings = [kind(**{**common, **own, **changes}) for own in SEARCHES]
+    settings = [kind(**{"network": kind.networks[0], **common, **own, **changes}) for own in SEARCHES]
     whole = trpo_of(settings, space)
     batch = batch_of(whole)
     batch.advantages.add_(FURTHER)

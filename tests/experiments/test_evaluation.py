@@ -235,7 +235,7 @@ def test_where_nothing_can_draw_what_to_install_is_said(pendulum, tmp_path, caps
 def test_a_policy_that_was_trained_without_noise_is_played_without(deterministic, same):
     settings = CEMSettings(deterministic=deterministic)
     run = Run("Hopper-v4", "cem", "default", 1, 1000, settings)
-    policy = ActorCritic((11,), gymnasium.make("Hopper-v4").action_space, [1], settings.hidden)
+    policy = ActorCritic((11,), gymnasium.make("Hopper-v4").action_space, [1], (64, 64))
     player = evaluation.Player(run, policy, None)
     observations, noise = np.ones((4, 11)), np.ones((4, 3), dtype=np.float32)
     assert np.array_equal(player.act(observations, noise), player.act(observations, None)) == same

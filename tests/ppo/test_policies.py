@@ -10,7 +10,8 @@ import torch
 from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, perturbed
 from torch_networks import references
 
-from ppo.policies import ActorCritic, TanhMLP
+from ppo.networks import TanhMLP
+from ppo.policies import ActorCritic
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 SEEDS = [[7], [7, 8, 9]]
