@@ -14,7 +14,7 @@ from rich.console import Console
 from baselines import ALGORITHMS
 from experiments import collecting, evaluation, interpolation, local, planner, status
 from experiments.flags import add_settings, count, seconds, sweep
-from experiments.protocols import PROTOCOLS, Protocol, Run, select, unknown
+from experiments.protocols import PROTOCOLS, Protocol, Run, kept, select, unknown
 from experiments.settings import PROFILES
 from experiments.store import BusyError, writable
 from ppo.algorithm import SettingsError, check_budget
@@ -60,6 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
             about = {"protocol": protocol.name, "profile": arguments.profile}
             folder = arguments.results / protocol.name
             damaged = collecting.collect(arguments.results, folder, about, protocol.runs)
+    evaluation.keep_policies(arguments.results, kept(PROFILES[arguments.profile]))
     return _report_outcome(outcome, damaged)
 
 

@@ -3,7 +3,7 @@
 import argparse
 import ctypes.util
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from rich.table import Table
 
 from experiments.flags import count
 from experiments.protocols import Run
-from experiments.store import StoreError, runs_from_json, writable
+from experiments.store import StoreError, runs_from_json, stack_folders, writable
 from ppo import checkpoint
 from ppo.envs import make
 from ppo.normalizers import ObservationNormalizer
@@ -37,7 +37,10 @@ class Player:
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
         """Actions ``[rows, ...]`` at ``observations`` ``[rows, ...]``; without noise the most likely ones."""
         rows = observations[None]
-        inputs = self.normalizer(rows) if self.normalizer else rows.astype(np.float32)
+        if self.normalizer:
+            inputs: NDArray[Any] = self.normalizer(rows)
+        else:
+            inputs = rows if rows.dtype == np.uint8 else rows.astype(np.float32)
         distribution = self.policy.distribution(torch.from_numpy(inputs))
         if noise is None or not self.run.settings.samples_actions:
             noise = np.zeros((len(observations), self.policy.action_size), dtype=np.float32)
@@ -46,8 +49,8 @@ class Player:
 
 
 def players(path: Path) -> list[Player]:
-    """The policies in a training folder, a stack's folder, a checkpoint or an exported policy."""
-    files = [path] if path.is_file() else sorted({*path.glob("checkpoint.pt"), *path.glob("stacks/*/checkpoint.pt")})
+    """The policies in a training folder, a stack's folder, a checkpoint, an exported policy or a folder of those."""
+    files = [path] if path.is_file() else sorted({*path.glob("*.pt"), *path.glob("stacks/*/checkpoint.pt")})
     if not files:
         raise StoreError(
             f"{path} holds no trained policy: name a folder of `ppo train`, a stack's folder or a policy file"
@@ -80,6 +83,21 @@ def export(player: Player, path: Path) -> None:
     statistics = player.normalizer.statistics.state() if player.normalizer else None
     algorithm = {"parameters": player.policy.parameters, "collector": {"observation_normalizer": statistics}}
     checkpoint.save(path, {"about": {"runs": [player.run.to_json()]}, "algorithm": algorithm})
+
+
+def keep_policies(results: Path, runs: Iterable[Run]) -> None:
+    """Write RESULTS/policies/ENV_ALGORITHM.pt for each of ``runs`` whose finished stack is in ``results``."""
+    wanted = {run.key: run for run in runs}
+    for folder in stack_folders(results):
+        own = folder.runs() if folder.finished else []
+        if not any(run.key in wanted for run in own):
+            continue
+        for player in players(folder.checkpoint):
+            path = results / "policies" / f"{player.run.environment}_{player.run.algorithm}.pt".replace("/", "-")
+            if player.run.key in wanted and not (path.exists() and next(_load(path)).run == player.run):
+                path.parent.mkdir(exist_ok=True)
+                path.unlink(missing_ok=True)
+                export(player, path)
 
 
 def play(player: Player, episodes: int, seed: int, deterministic: bool) -> NDArray[np.float64]:
@@ -185,7 +203,7 @@ def add_commands(commands: Any, console: Console) -> None:
     for name, function in (("evaluate", evaluate), ("video", video)):
         command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
         command.add_argument(
-            "path", type=Path, metavar="PATH", help="folder of `ppo train`, a stack's folder, or a policy file"
+            "path", type=Path, metavar="PATH", help="folder of `ppo train`, a policy file, or a folder of those"
         )
         command.add_argument("--setting", help="only this setting's policies")
         command.add_argument("--run-seed", type=int, help="only the policies of runs with this seed")

@@ -121,6 +121,11 @@ def figure3(profile: Profile) -> Protocol:
     )
 
 
+def kept(profile: Profile) -> list[Run]:
+    """The runs of Figure 3 whose final policies are kept beside the results: of each algorithm and task one seed's."""
+    return [run for run in figure3(profile).runs if run.seed == profile.seeds[0] and run.setting != "untrained"]
+
+
 COMPARED: dict[str, Settings] = {name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items()}
 """Every algorithm in the list, one without settings of its own here with its defaults."""
 

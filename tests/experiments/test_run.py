@@ -14,6 +14,7 @@ import threading
 
 import pandas as pd
 import pytest
+import torch
 from commands import (
     begin,
     end,
@@ -28,7 +29,7 @@ from commands import (
 )
 from rich.console import Console
 
-from experiments import cli, local, protocols, settings
+from experiments import cli, evaluation, local, protocols, settings
 from experiments.planner import Stack
 from experiments.store import StackFolder, read_episodes
 
@@ -413,6 +414,21 @@ def test_status_counts_what_is_finished(benchmark):
     _, said = benchmark
     assert "figure2: 2 of 2 runs finished, 0 diverged" in said["status"]
     assert "table1: 24 of 24 runs finished" in said["status"]
+
+
+def test_the_policies_of_one_seed_are_kept_and_play_without_the_stacks(benchmark, tmp_path):
+    results, _ = benchmark
+    kept = sorted(path.name for path in (results / "policies").iterdir())
+    assert kept == ["InvertedPendulum-v4_cem.pt", "InvertedPendulum-v4_ppo.pt"]
+    players = evaluation.players(shutil.copytree(results / "policies", tmp_path / "policies"))
+    assert [(player.run.algorithm, player.run.setting, player.run.seed) for player in players] == [
+        ("cem", "default", 1),
+        ("ppo", "clip-0.2", 1),
+    ]
+    for player in players:
+        (own,) = [other for other in evaluation.players(results) if other.run == player.run]
+        assert torch.equal(own.policy.parameters, player.policy.parameters)
+        assert evaluation.play(player, 2, 7, False).tolist() == evaluation.play(own, 2, 7, False).tolist()
 
 
 def test_report_builds_on_it(benchmark):
