@@ -13,6 +13,7 @@ from baselines import ALGORITHMS
 from experiments.settings import (
     ABLATION,
     ABLATION_SEEDS,
+    ATARI,
     ENVIRONMENTS,
     FIGURE3,
     MUJOCO,
@@ -142,6 +143,17 @@ def _untrained(profile: Profile, environments: Iterable[str], seeds: Iterable[in
     ]
 
 
+def atari(profile: Profile) -> Protocol:
+    """Sec. 6.4: PPO and the two algorithms it is compared with, on the games of Tables 2 and 6 and of Figure 6."""
+    runs = [
+        Run(f"{game}NoFrameskip-v4", algorithm, "default", seed, profile.atari_timesteps, settings)
+        for game in profile.games
+        for algorithm, settings in ATARI.items()
+        for seed in profile.seeds
+    ]
+    return Protocol("atari", "Atari games (sec. 6.4, Tables 2 and 6, Figure 6)", tuple(runs))
+
+
 def ablation(profile: Profile) -> Protocol:
     """The readings of what the text leaves open, one change at a time, on seeds that are reported nowhere else."""
     seeds = ABLATION_SEEDS[: len(profile.seeds)]
@@ -175,7 +187,7 @@ def tuning(profile: Profile) -> Protocol:
 PAPER = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3}
 """The paper's own tables and figures: "all"."""
 
-PROTOCOLS = {**PAPER, "ablation": ablation, "tuning": tuning}
+PROTOCOLS = {**PAPER, "atari": atari, "ablation": ablation, "tuning": tuning}
 """And what was done before them, on other seeds."""
 
 

@@ -170,6 +170,54 @@ ABLATION: dict[str, tuple[str, ...]] = {  # environments, and the rows of Table 
 
 ABLATION_SEEDS = (101, 102, 103)  # none of those that are reported
 
+# fmt: off
+GAMES = (
+    "Alien", "Amidar", "Assault", "Asterix", "Asteroids", "Atlantis", "BankHeist", "BattleZone", "BeamRider",
+    "Bowling", "Boxing", "Breakout", "Centipede", "ChopperCommand", "CrazyClimber", "DemonAttack", "DoubleDunk",
+    "Enduro", "FishingDerby", "Freeway", "Frostbite", "Gopher", "Gravitar", "IceHockey", "Jamesbond", "Kangaroo",
+    "Krull", "KungFuMaster", "MontezumaRevenge", "MsPacman", "NameThisGame", "Pitfall", "Pong", "PrivateEye",
+    "Qbert", "Riverraid", "RoadRunner", "Robotank", "Seaquest", "SpaceInvaders", "StarGunner", "Tennis",
+    "TimePilot", "Tutankham", "UpNDown", "Venture", "VideoPinball", "WizardOfWor", "Zaxxon",
+)
+# fmt: on
+"""The 49 games of Table 6, as ale-py spells them."""
+
+ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tuned", and no more
+    "ppo": PPOSettings(  # Table 5; what it leaves out as in MUJOCO, which is openai/baselines' ppo2 here too
+        num_envs=8,  # "number of actors"
+        num_steps=128,
+        learning_rate=2.5e-4,  # "x alpha"
+        anneal_lr=True,
+        update_epochs=3,
+        minibatch_size=256,
+        gamma=0.99,
+        gae_lambda=0.95,
+        clip_coef=0.1,  # "x alpha"
+        anneal_clip=True,
+        vf_coef=1.0,  # c1 of equation 9, whose squared error has no half; ppo2 of 2017-11: 0.5 x 0.5
+        ent_coef=0.01,
+        network="nature",  # the paper cites [Mni+16], but all code of OpenAI's and its A2C and ACER had [Mni+15]'s
+        norm_obs=False,  # pixels / 255
+        norm_reward=False,  # clipped to their signs, by the environment
+    ),
+    "a2c": A2CSettings(  # openai/baselines a2c/run_atari.py, 2017-08-18
+        num_envs=16,
+        num_steps=5,
+        learning_rate=7e-4,
+        anneal_lr=True,  # so at first; constant from 2017-08-27 on
+        rms_decay=0.99,
+        rms_eps=1e-5,
+        max_grad_norm=0.5,
+        vf_coef=0.25,  # 0.5 x 0.5
+        ent_coef=0.01,
+        gamma=0.99,
+        gae_lambda=1.0,
+        network="nature",
+        norm_obs=False,
+        norm_reward=False,
+    ),
+}
+
 UNTRAINED = replace(MUJOCO, learning_rate=0.0, update_epochs=1)
 """The random policy of Table 1's normalisation: the untrained Gaussian with deviation 1 and raw actions."""
 
@@ -183,9 +231,27 @@ class Profile:
     total_timesteps: int
     untrained_timesteps: int
     """for the random policy's level, per seed"""
+    games: tuple[str, ...]
+    """of Atari"""
+    atari_timesteps: int
+    """of each run there: agent steps, each four frames"""
 
 
 PROFILES = {
-    "paper": Profile("paper", seeds=(1, 2, 3), total_timesteps=1_000_000, untrained_timesteps=50_000),  # sec. 6.1
-    "quick": Profile("quick", seeds=(1, 2), total_timesteps=10_000, untrained_timesteps=2_000),
+    "paper": Profile(
+        "paper",
+        seeds=(1, 2, 3),  # sec. 6.1 and 6.4
+        total_timesteps=1_000_000,  # sec. 6.1
+        untrained_timesteps=50_000,
+        games=GAMES,
+        atari_timesteps=10_000_000,  # 40M frames, Table 6
+    ),
+    "quick": Profile(
+        "quick",
+        seeds=(1, 2),
+        total_timesteps=10_000,
+        untrained_timesteps=2_000,
+        games=("Pong",),
+        atari_timesteps=4_096,
+    ),
 }
