@@ -52,11 +52,11 @@ class ConvTrunk:
     def forward(self, parameters: list[Tensor], images: Tensor) -> Tensor:
         """Features ``[batch, units]`` of one run's ``images`` ``[batch, channels, height, width]``; bytes are taken as
         fractions of 255. ``parameters``: flat, in the order of ``shapes``."""
-        hidden = images.contiguous(memory_format=torch.channels_last).float()
-        if images.dtype == torch.uint8:
-            hidden = hidden / 255
+        hidden = images.to(torch.float32, memory_format=torch.channels_last)
         shaped = [flat.view(shape) for flat, shape in zip(parameters, self.shapes, strict=True)]
         weights, biases = shaped[::2], shaped[1::2]
+        if images.dtype == torch.uint8:
+            weights[0] = weights[0] / 255  # there are fewer weights than pixels
         for kernel, bias, stride in zip(weights, biases, self.strides, strict=False):
             hidden = F.conv2d(hidden, kernel.permute(0, 3, 1, 2), bias, stride).relu_()
         return F.linear(hidden.permute(0, 2, 3, 1).flatten(1), weights[-1], biases[-1]).relu_()

@@ -155,7 +155,8 @@ def test_acting_is_sampling():
 def test_numbers_that_are_no_bytes_are_taken_as_they_are():
     policy, observations = conv_policy(), images(2, 3)
     scaled = observations.float() / 255
-    assert torch.equal(policy.values(observations), policy.values(scaled))
+    torch.testing.assert_close(policy.values(observations), policy.values(scaled), rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(policy.values(observations), policy.values(observations.float()), atol=0.01)
 
 
 @pytest.mark.parametrize(
