@@ -63,9 +63,9 @@ def paper_aggregate() -> pd.Series[float]:
     return final.sub(initial, axis=0).div(final.max(axis=1) - initial, axis=0).mean()
 
 
-def rows(data: Data) -> list[Row]:
-    """One row per algorithm that is planned, or that the paper's figure has."""
-    runs, paper = normalised(data), paper_aggregate()
+def rows(data: Data, runs: pd.DataFrame) -> list[Row]:
+    """One row per algorithm that is planned, or that the paper's figure has; `runs` as from `normalised`."""
+    paper = paper_aggregate()
     algorithms = ordered([*data.trained["algorithm"], *drawn_in_paper()], ALGORITHMS)
     return [_row(algorithm, data, runs, float(paper.get(paper_name(algorithm), NAN))) for algorithm in algorithms]
 
@@ -103,9 +103,8 @@ def _by_task(runs: pd.DataFrame, algorithm: str) -> list[statistics.Array]:
     return [mine.loc[mine["task"] == name, "score"].to_numpy(dtype=float) for name in ENVIRONMENTS]
 
 
-def aggregate(data: Data) -> Table:
+def aggregate(data: Data, runs: pd.DataFrame, made: list[Row]) -> Table:
     """Figure 3 in one number per algorithm, and the probability that a run of PPO beats one of its runs."""
-    made = rows(data)
     caption = (
         "Figure 3 in one number per algorithm. A run's score is the mean return of its last 100 training episodes; per "
         "task the untrained policy (σ = 1, raw actions) is 0 and the best single run of any algorithm in the figure is "
@@ -119,8 +118,7 @@ def aggregate(data: Data) -> Table:
     )
     title = "Figure 3 in one number per algorithm"
     show, numbers = pd.DataFrame([_cells(row) for row in made]), pd.DataFrame([asdict(row) for row in made])
-    scored = normalised(data)
-    return Table("figure3_aggregate", titled(title, data), caption, show, numbers, _notes(data, made, scored))
+    return Table("figure3_aggregate", titled(title, data), caption, show, numbers, _notes(data, made, runs))
 
 
 def _cells(row: Row) -> dict[str, str]:

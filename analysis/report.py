@@ -102,8 +102,14 @@ def _readings(data: Data) -> Section:
 
 
 def _comparison(data: Data) -> Section:
-    made = [aggregate.aggregate(data), comparisons.figure3(data), trpo.trpo(data), elsewhere.elsewhere(data)]
-    rows, drawings = aggregate.rows(data), [curves.figure3(data)]
+    runs = aggregate.normalised(data)
+    rows, drawings = aggregate.rows(data, runs), [curves.figure3(data)]
+    made = [
+        aggregate.aggregate(data, runs, rows),
+        comparisons.figure3(data),
+        trpo.trpo(data),
+        elsewhere.elsewhere(data),
+    ]
     drawings += [figures.figure3_aggregate(rows, data)] if any(row.runs for row in rows) else []
     return Section("Comparison with other algorithms (section 6.2)", made, drawings)
 

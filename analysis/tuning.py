@@ -28,8 +28,8 @@ def values(setting: str) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def measured(data: Data) -> pd.DataFrame:
-    """One row per algorithm, setting and task, settings in the manifest's order.
+def measured(data: Data, runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per algorithm, setting and task, settings in the manifest's order; `runs` as from `scored`.
 
     Means over the complete runs: `score` (last 100 episodes), `last_tenth`; `runs`, `planned`, `total_timesteps`; and
     `best`: no setting of that algorithm scores higher on that task.
@@ -39,10 +39,8 @@ def measured(data: Data) -> pd.DataFrame:
     planned = trained.groupby(keys, sort=False, as_index=False).agg(
         planned=("seed", "size"), total_timesteps=("total_timesteps", "max")
     )
-    means = (
-        scored(data)
-        .groupby(keys, as_index=False)
-        .agg(score=("score", "mean"), last_tenth=("last_tenth", "mean"), runs=("seed", "size"))
+    means = runs.groupby(keys, as_index=False).agg(
+        score=("score", "mean"), last_tenth=("last_tenth", "mean"), runs=("seed", "size")
     )
     frame = planned.merge(means, on=keys, how="left").astype({"score": float, "last_tenth": float})
     frame["runs"] = frame["runs"].fillna(0).astype(int)
@@ -51,18 +49,17 @@ def measured(data: Data) -> pd.DataFrame:
     return frame.sort_values("algorithm", key=lambda column: column.map(known.index), kind="stable", ignore_index=True)
 
 
-def judged(data: Data) -> pd.DataFrame:
-    """One row per algorithm and setting with all its runs: what it is chosen by.
+def judged(data: Data, numbers: pd.DataFrame) -> pd.DataFrame:
+    """One row per algorithm and setting with all its runs: what it is chosen by; `numbers` as from `measured`.
 
     `relative`: (score - untrained) / (best of the algorithm - untrained), mean over the tasks. `smoothed`: mean of that
     over the setting and its neighbours, since with one seed the best of many is the luckiest. `chosen`: highest.
     """
-    numbers = measured(data)
     random = random_levels(data.episodes)
     random.index = random.index.map(task)
     low = numbers["task"].map(random).astype(float)
     best = numbers.groupby(["algorithm", "task"])["score"].transform("max")
-    numbers["relative"] = (numbers["score"] - low) / (best - low).where(best > low)
+    numbers = numbers.assign(relative=(numbers["score"] - low) / (best - low).where(best > low))
     pieces = []
     for algorithm, group in numbers.groupby("algorithm", sort=False):
         by_task = group.pivot(index="setting", columns="task", values="relative")
@@ -96,8 +93,9 @@ def neighbours(setting: str, tried: list[str]) -> list[str]:
 
 def tuning(data: Data) -> Table:
     """One row per algorithm and setting: its score on each task, each seed, and what it is chosen by."""
-    runs, numbers = scored(data), measured(data)
-    judgement = judged(data)
+    runs = scored(data)
+    numbers = measured(data, runs)
+    judgement = judged(data, numbers)
     verdicts = {(row["algorithm"], row["setting"]): row for row in judgement.to_dict("records")}
     tasks = ordered(numbers["task"], ENVIRONMENTS)
     rows = []

@@ -10,7 +10,8 @@ import scipy.stats
 from synthetic import BUDGET, write_figure3
 
 from analysis import aggregate, figures
-from analysis.load import gather
+from analysis.load import Data, gather
+from analysis.render import Table
 
 RETURNS = {
     ("a2c", 1): 50.0,
@@ -27,7 +28,15 @@ def value(run: dict[str, Any]) -> float:
 
 
 def rows_of(results: Path) -> dict[str, aggregate.Row]:
-    return {row.algorithm: row for row in aggregate.rows(gather(results, "figure3"))}
+    return {row.algorithm: row for row in rows(gather(results, "figure3"))}
+
+
+def rows(data: Data) -> list[aggregate.Row]:
+    return aggregate.rows(data, aggregate.normalised(data))
+
+
+def table_of(data: Data) -> Table:
+    return aggregate.aggregate(data, aggregate.normalised(data), rows(data))
 
 
 def test_aggregates_by_hand(tmp_path: Path) -> None:
@@ -75,7 +84,7 @@ def test_the_papers_own_aggregate_by_hand() -> None:
 
 
 def test_the_papers_trpo_stands_beside_both_of_ours(tmp_path: Path) -> None:
-    table = aggregate.aggregate(gather(write_figure3(tmp_path, ("trpo", "trpo-2017", "npg")), "figure3"))
+    table = table_of(gather(write_figure3(tmp_path, ("trpo", "trpo-2017", "npg")), "figure3"))
     shown = table.shown.set_index("Algorithm")["Paper"]
     assert shown["TRPO"] == shown["TRPO as released in 2017"] != "–"
     assert shown["Natural PG"] == "–"
@@ -87,7 +96,7 @@ def test_algorithms_without_all_tasks_are_named(tmp_path: Path) -> None:
         return {**run, "status": "running", "steps_done": 5_000} if unfinished else run
 
     data = gather(write_figure3(tmp_path, ("ppo", "npg"), change=change), "figure3")
-    table = aggregate.aggregate(data)
+    table = table_of(data)
     assert table.notes == ("Not all tasks, so not comparable: Natural PG.", "26 of 28 runs are finished.")
     assert table.shown.set_index("Algorithm").loc["Natural PG", ["Tasks", "Runs"]].tolist() == ["6/7", "12/14"]
 
@@ -97,10 +106,10 @@ def test_without_the_untrained_policy_only_what_needs_no_scale(tmp_path: Path) -
         return None if run["setting"] == "untrained" else run
 
     data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value, change=change), "figure3")
-    row = {row.algorithm: row for row in aggregate.rows(data)}["a2c"]
+    row = {row.algorithm: row for row in rows(data)}["a2c"]
     assert (row.runs, row.planned, row.ppo_better) == (0, 14, 0.75)
     assert np.isnan(row.mean)
-    assert any(note.startswith("Left out: HalfCheetah, Hopper,") for note in aggregate.aggregate(data).notes)
+    assert any(note.startswith("Left out: HalfCheetah, Hopper,") for note in table_of(data).notes)
 
 
 def test_beside_the_paper_stands_the_last_tenth(tmp_path: Path) -> None:
@@ -124,9 +133,9 @@ def test_no_algorithm_gains_by_diverging(tmp_path: Path) -> None:
 
 def test_the_picture_shows_the_rows(tmp_path: Path) -> None:
     data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value), "figure3")
-    rows = aggregate.rows(data)
-    left, right = figures.figure3_aggregate(rows, data).figure.axes
-    row = {row.algorithm: row for row in rows}["a2c"]
+    made = rows(data)
+    left, right = figures.figure3_aggregate(made, data).figure.axes
+    row = {row.algorithm: row for row in made}["a2c"]
     points = {tuple(line.get_xdata()) for line in left.lines}
     assert {(row.mean,), (row.iqm,), (row.mean_low, row.mean_high), (row.iqm_low, row.iqm_high)} <= points
     assert (row.ppo_better_low, row.ppo_better_high) in {tuple(line.get_xdata()) for line in right.lines}

@@ -6,7 +6,8 @@ import pytest
 
 import experiments
 from analysis.load import gather
-from analysis.tuning import judged, values
+from analysis.scores import scored
+from analysis.tuning import judged, measured, values
 from experiments.settings import FIGURE3, TUNING
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
@@ -14,7 +15,8 @@ RESULTS = Path(experiments.__file__).parents[1] / "results"
 
 @pytest.fixture(scope="module")
 def chosen():
-    frame = judged(gather(RESULTS, "tuning"))
+    data = gather(RESULTS, "tuning")
+    frame = judged(data, measured(data, scored(data)))
     return frame[frame["chosen"]].set_index("algorithm")["setting"].to_dict()
 
 

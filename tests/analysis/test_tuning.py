@@ -7,6 +7,7 @@ from synthetic import TRIED, write_tuning
 
 from analysis import tuning
 from analysis.load import gather
+from analysis.scores import scored
 
 
 def test_a_settings_name_holds_its_values() -> None:
@@ -58,7 +59,8 @@ def test_the_picture_has_the_means_and_says_what_falls_below(tmp_path: Path) -> 
 
 def test_a_setting_is_chosen_by_its_own_and_its_neighbours_scores_relative_to_the_best(tmp_path: Path) -> None:
     """By hand, of A2C's three rates 1e-4, 1e-3, 1e-2 with 31.5, 11.5 and -4998.5 (ten times that on Reacher)."""
-    judged = tuning.judged(gather(write_tuning(tmp_path), "tuning")).set_index(["algorithm", "setting"])
+    data = gather(write_tuning(tmp_path), "tuning")
+    judged = tuning.judged(data, tuning.measured(data, scored(data))).set_index(["algorithm", "setting"])
     a2c = judged.loc["a2c"]
     relative = [31.5 / 31.5, 11.5 / 31.5, -4998.5 / 31.5]
     settings = ["learning_rate=0.0001", "learning_rate=0.001", "learning_rate=0.01"]
