@@ -46,6 +46,11 @@ class Data:
         """The runs without the untrained policy's."""
         return self.runs[self.runs["setting"] != UNTRAINED]
 
+    @property
+    def fraction(self) -> float:
+        """The part of its budget after which every run was stopped on purpose; 1 if it was to train to the end."""
+        return float(self.manifest.get("fraction") or 1.0)
+
 
 def published(name: str) -> pd.DataFrame:
     """One of the tables in results/published/ (its README says where each comes from)."""
@@ -57,6 +62,14 @@ def published_figure3() -> pd.DataFrame:
     """published/fig3_summary.csv by task and by the name in the figure's legend: `initial`, `mean_last_100k`, ..."""
     summary = published("fig3_summary")
     return summary.assign(task=summary["env"].map(task)).set_index(["task", "algorithm"]).drop(columns="env")
+
+
+@functools.cache
+def published_figure6() -> pd.DataFrame:
+    """published/fig6_curves.csv: a row per point (`frames_M`), a column per game, algorithm (by our name) and seed."""
+    curves = published("fig6_curves")
+    curves["algorithm"] = curves["algorithm"].str.lower()
+    return curves.pivot(index="frames_M", columns=["game", "algorithm", "seed"], values="return").astype(float)
 
 
 def paper_final(name: str, algorithm: str) -> tuple[float, float]:
@@ -99,7 +112,10 @@ def interpolation(results: Path) -> pd.DataFrame:
 
 
 def manifest(results: Path, protocol: str) -> dict[str, Any]:
-    """RESULTS/<protocol>/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}."""
+    """RESULTS/<protocol>/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}.
+
+    And "fraction", if the runs were stopped on purpose after that part of their budget.
+    """
     path = results / protocol / "manifest.json"
     _demand(path)
     content = read_json(path)
@@ -109,6 +125,9 @@ def manifest(results: Path, protocol: str) -> dict[str, Any]:
         raise ValueError(f"{_label(path)} belongs to protocol {content.get('protocol')!r}, not {protocol!r}")
     if content.get("profile") not in ("quick", "paper"):
         raise ValueError(f"{_label(path)} names no known profile: {content.get('profile')!r}")
+    fraction = content.get("fraction")
+    if fraction is not None and not (isinstance(fraction, int | float) and 0 < fraction <= 1):
+        raise ValueError(f"{_label(path)} names no fraction of the budget above 0 and up to 1: {fraction!r}")
     for run in content["runs"]:
         missing = [field for field in _RUN_FIELDS if not isinstance(run, dict) or field not in run]
         if missing:

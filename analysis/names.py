@@ -41,6 +41,7 @@ _SETTINGS = {
 _ALGORITHMS = {
     "a2c": ("A2C", "#E69F00"),
     "a2c-trust-region": ("A2C + Trust Region", "#D55E00"),
+    "acer": ("ACER", "#882255"),  # in Figure 6 only; from Tol's palette, as the Okabe-Ito colours are used up
     "cem": ("CEM", "#7F7F7F"),
     "ppo": ("PPO (Clip)", "#0072B2"),
     "vpg": ("Vanilla PG, Adaptive", "#CC79A7"),
@@ -94,10 +95,21 @@ def algorithm_colour(algorithm: str) -> str:
     return _ALGORITHMS[algorithm][1] if algorithm in _ALGORITHMS else "#4D4D4D"
 
 
+_ATARI = "NoFrameskip"
+
+
 def task(environment: str) -> str:
-    """'HalfCheetah-v4' -> 'HalfCheetah': the task without its version, by which ours meets the paper's -v1."""
+    """The task without its version, by which ours meets the paper's -v1: 'HalfCheetah-v4' -> 'HalfCheetah'.
+
+    And the game as the paper's Table 6 names it: 'AlienNoFrameskip-v4' -> 'Alien'.
+    """
     name, dash, version = environment.rpartition("-v")
-    return name if dash and version.isdigit() else environment
+    return name.removesuffix(_ATARI) if dash and version.isdigit() else environment
+
+
+def frames_per_step(environment: str) -> int:
+    """Frames of the emulator in a step of the agent: 4 on Atari, where the paper counts frames; 1 elsewhere."""
+    return 4 if _ATARI in environment else 1
 
 
 def ordered(found: Iterable[str], known: tuple[str, ...]) -> list[str]:

@@ -5,15 +5,33 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.load import Data
-from analysis.names import algorithm_name, setting_name, task
+from analysis.names import algorithm_name, frames_per_step, setting_name, task
 
 
 def mark(data: Data) -> str:
-    """The sentence that every table and figure made from quick runs carries; "" for the paper's budget."""
-    if data.manifest.get("profile") != "quick":
-        return ""
-    seeds, steps = budget(data)
-    return f"quick profile: {seeds} seed{'s' * (seeds != 1)}, {steps:,} steps: not comparable with the paper's numbers"
+    """The sentence that every table and figure carries whose runs had not the paper's budget; "" if they had."""
+    sentences = []
+    if data.manifest.get("profile") == "quick":
+        seeds, steps = budget(data)
+        size = f"{seeds} seed{'s' * (seeds != 1)}, {steps:,} steps"
+        sentences.append(f"quick profile: {size}: not comparable with the paper's numbers")
+    if data.fraction < 1:
+        sentences.append(f"ours {reached(data)}: not comparable with the paper's final numbers")
+    return "; ".join(sentences)
+
+
+def reached(data: Data) -> str:
+    """'after 4M of 40M frames': where runs were stopped on purpose, and where they would have ended."""
+    steps = budget(data)[1]
+    per_step = max(map(frames_per_step, data.trained["environment"]), default=1)
+    unit = "steps" if per_step == 1 else "frames"
+    return f"after {short(data.fraction * steps * per_step)} of {short(steps * per_step)} {unit}"
+
+
+def short(count: float) -> str:
+    """4,000,000 -> '4M'; 50,000 -> '50k'; 500 -> '500'."""
+    unit, letter = (1e6, "M") if abs(count) >= 1e6 else (1e3, "k") if abs(count) >= 1e3 else (1.0, "")
+    return f"{count / unit:g}{letter}"
 
 
 def budget(data: Data) -> tuple[int, int]:
@@ -43,16 +61,19 @@ def titled(title: str, data: Data) -> str:
 
 
 def missing(data: Data) -> list[str]:
-    """One line for the protocol, or per environment and state, naming the runs that are not there in full."""
+    """One line for the protocol, or per state and environments alike in it, naming the runs not there in full."""
     if data.problem:
         return [data.problem]
+    gaps: dict[str, list[str]] = {}
     lines = []
     runs = data.runs.assign(task=data.runs["environment"].map(task))
     for (name, state), group in runs[~runs["complete"]].groupby(["task", "status"], sort=True):
-        reached = f", {int(group['steps_done'].min()):,} of {int(group['total_timesteps'].max()):,} steps done"
+        progress = f", {int(group['steps_done'].min()):,} of {int(group['total_timesteps'].max()):,} steps done"
         whole = len(group) == (runs["task"] == name).sum()
         which = f"all {len(group)} runs" if whole else _named(group)
-        lines.append(f"{data.protocol}: {name}: {state}{reached if state == 'running' else ''}: {which}")
+        gaps.setdefault(f"{state}{progress if state == 'running' else ''}: {which}", []).append(str(name))
+    for gap, names in gaps.items():
+        lines.append(f"{data.protocol}: {', '.join(names)}: {gap}{' of each' * (len(names) > 1)}")
     for run in runs[runs["diverged_at"].notna()].to_dict("records"):
         name = _name(run["algorithm"], run["setting"])
         lines.append(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from analysis.names import ENVIRONMENTS, SETTINGS, UNTRAINED
 
 EPISODE = 500
 BUDGET = 20_000
+ATARI_BUDGET = 10_000_000
 
 
 def planned(environment: str, setting: str, seed: int, **changes: Any) -> dict[str, Any]:
@@ -48,24 +50,33 @@ def level(environment: str, setting: str, seed: int) -> float:
     return (10 * (SETTINGS.index(setting) + 1) + (-1) ** seed) * (ENVIRONMENTS.index(environment) + 1.0)
 
 
-def episodes_of(run: dict[str, Any], value: float) -> pd.DataFrame:
-    steps = np.arange(EPISODE, run["steps_done"] + 1, EPISODE, dtype=np.int64)
+def episodes_of(run: dict[str, Any], value: npt.ArrayLike, length: int = EPISODE) -> pd.DataFrame:
+    """Episodes of `length` steps until the run's last step; `value`: their return, or one each."""
+    steps = np.arange(length, run["steps_done"] + 1, length, dtype=np.int64)
     return pd.DataFrame(
         {
             **{name: run[name] for name in ("environment", "algorithm", "setting")},
             "seed": np.int64(run["seed"]),
             "step": steps,
-            "episodic_return": np.full(len(steps), value),
-            "episodic_length": np.full(len(steps), EPISODE, dtype=np.int32),
+            "episodic_return": np.broadcast_to(np.asarray(value, dtype=float), len(steps)),
+            "episodic_length": np.full(len(steps), length, dtype=np.int32),
         }
     )
 
 
-def write(results: Path, protocol: str, runs: list[dict[str, Any]], rows: list[pd.DataFrame], profile: str) -> None:
+def write(
+    results: Path,
+    protocol: str,
+    runs: list[dict[str, Any]],
+    rows: list[pd.DataFrame],
+    profile: str,
+    **more: Any,
+) -> None:
+    """`more` goes into the manifest."""
     directory = results / protocol
     directory.mkdir(parents=True, exist_ok=True)
     pd.concat(rows).to_parquet(directory / "episodes.parquet", index=False)
-    manifest = {"protocol": protocol, "profile": profile, "runs": runs}
+    manifest = {"protocol": protocol, "profile": profile, "runs": runs, **more}
     (directory / "manifest.json").write_text(json.dumps(manifest))
 
 
@@ -110,6 +121,36 @@ def write_figure3(
     runs = [run for run in made if run is not None]
     rows = [episodes_of(run, 0.0 if run["setting"] == UNTRAINED else value(run)) for run in runs]
     write(results, "figure3", runs, rows, profile)
+    return results
+
+
+def write_atari(
+    results: Path,
+    games: Sequence[str],
+    value: Callable[[dict[str, Any]], npt.ArrayLike],
+    fraction: float | None = None,
+    change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep,
+    profile: str = "paper",
+) -> Path:
+    """RESULTS/atari, seeds 1, 2, 3 of A2C, ACER and PPO on `games`: 200 episodes a run, their returns `value(run)`.
+
+    With a `fraction` the manifest says that the runs were stopped there on purpose.
+    """
+    steps = int(ATARI_BUDGET * (fraction or 1))
+    made = [
+        change(
+            planned(
+                f"{game}NoFrameskip", "default", seed,
+                algorithm=algorithm, total_timesteps=ATARI_BUDGET, steps_done=steps,
+            )
+        )
+        for game in games
+        for algorithm in ("ppo", "a2c", "acer")
+        for seed in (1, 2, 3)
+    ]  # fmt: skip
+    runs = [run for run in made if run is not None]
+    rows = [episodes_of(run, value(run), length=steps // 200) for run in runs]
+    write(results, "atari", runs, rows, profile, **({} if fraction is None else {"fraction": fraction}))
     return results
 
 

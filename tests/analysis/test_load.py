@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import BUDGET, episodes_of, planned, write, write_figure2, write_table1
+from synthetic import (
+    BUDGET,
+    episodes_of,
+    planned,
+    write,
+    write_atari,
+    write_figure2,
+    write_figure3,
+    write_table1,
+)
 
 from analysis import load
 from analysis.status import mark
@@ -153,3 +163,18 @@ def test_figure2_uses_a_manifest_and_does_not_demand_one(tmp_path: Path) -> None
     data, rows = load.gather_interpolation(tmp_path)
     assert "figure2/manifest.json is unreadable" in str(data.problem)
     assert rows is None
+
+
+@pytest.mark.parametrize("fraction", [0, 1.5, "a tenth"])
+def test_a_fraction_that_is_none(tmp_path: Path, fraction: Any) -> None:
+    data = load.gather(write_atari(tmp_path, ["Pong"], lambda run: 0.0, fraction=None), "atari")
+    assert (data.fraction, mark(data)) == (1.0, "")
+    path = tmp_path / "atari" / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "fraction": fraction}))
+    assert "atari/manifest.json names no fraction of the budget" in str(load.gather(tmp_path, "atari").problem)
+
+
+def test_runs_stopped_on_purpose_are_marked_in_steps_or_in_frames(tmp_path: Path) -> None:
+    data = load.gather(write_figure3(tmp_path), "figure3")
+    stopped = dataclasses.replace(data, manifest={**data.manifest, "fraction": 0.25})
+    assert mark(stopped) == "ours after 5k of 20k steps: not comparable with the paper's final numbers"
