@@ -42,12 +42,31 @@ def stratified_bootstrap(
     [resamples, runs]. Resampling within an environment keeps each resample's mix of tasks as it is. The normalisation
     is held fixed: the interval does not include that "best" and "random" are themselves measured. (NaN, NaN) if empty.
     """
-    filled = [np.asarray(stratum, dtype=np.float64) for stratum in strata if len(stratum)]
-    if not filled:
+    if not any(len(stratum) for stratum in strata):
         return float("nan"), float("nan")
+    low, high = _percentile_interval(statistic(_resampled(strata, resamples)), confidence)
+    return float(low), float(high)
+
+
+def performance_profile(samples: Array, thresholds: Array) -> Array:
+    """The share of the runs (last axis of `samples`) that score above each threshold: [..., thresholds]."""
+    shares = [(samples > threshold).mean(axis=-1) for threshold in thresholds]
+    return np.stack(shares, axis=-1)
+
+
+def profile_band(
+    strata: Sequence[Array], thresholds: Array, resamples: int = RESAMPLES, confidence: float = 0.95
+) -> tuple[Array, Array]:
+    """Percentile interval of `performance_profile` at each threshold, seeds resampled as by `stratified_bootstrap`."""
+    return _percentile_interval(performance_profile(_resampled(strata, resamples), thresholds), confidence)
+
+
+def _resampled(strata: Sequence[Array], resamples: int) -> Array:
+    """[resamples, runs]: each stratum's runs drawn anew from that stratum."""
+    filled = [np.asarray(stratum, dtype=np.float64) for stratum in strata if len(stratum)]
     generator = np.random.default_rng(SEED)
     drawn = [stratum[generator.integers(0, len(stratum), (resamples, len(stratum)))] for stratum in filled]
-    return _percentile_interval(statistic(np.concatenate(drawn, axis=1)), confidence)
+    return np.concatenate(drawn, axis=1)
 
 
 def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
@@ -80,7 +99,8 @@ def improvement_interval(
     ]
     if not chances:
         return float("nan"), float("nan")
-    return _percentile_interval(np.mean(chances, axis=0), confidence)
+    low, high = _percentile_interval(np.mean(chances, axis=0), confidence)
+    return float(low), float(high)
 
 
 def _pairs(ours: Sequence[Array], theirs: Sequence[Array]) -> list[tuple[Array, Array]]:
@@ -95,7 +115,8 @@ def _chance(left: Array, right: Array) -> Array:
     return np.asarray(wins.mean(axis=(-2, -1)))
 
 
-def _percentile_interval(values: Array, confidence: float) -> tuple[float, float]:
+def _percentile_interval(values: Array, confidence: float) -> tuple[Array, Array]:
+    """Over the first axis, the resamples."""
     tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return float(low), float(high)
+    low, high = np.percentile(values, [tail, 100 - tail], axis=0)
+    return low, high

@@ -194,15 +194,15 @@ def left_out(runs: pd.DataFrame) -> tuple[str, ...]:
     return (f"Left out: {', '.join(no_scale)}: {reason}.",)
 
 
-def seeds_cell(runs: pd.DataFrame) -> str:
-    """'mean (seed · seed · seed)' of `score`, × behind a run that diverged."""
+def seeds_cell(runs: pd.DataFrame, digits: int | None = None) -> str:
+    """'mean (seed · seed · seed)' of `score`, × behind a run that diverged; `digits` as for `number`."""
     if runs.empty:
         return NOTHING
     each = [
-        number(run["score"]) + ("×" if np.isfinite(run["diverged_at"]) else "")
+        number(run["score"], digits) + ("×" if np.isfinite(run["diverged_at"]) else "")
         for run in runs.sort_values("seed").to_dict("records")
     ]
-    return f"{number(float(runs['score'].mean()))} ({' · '.join(each)})"
+    return f"{number(float(runs['score'].mean()), digits)} ({' · '.join(each)})"
 
 
 def paper_cell(name: str, algorithm: str) -> str:

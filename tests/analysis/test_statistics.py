@@ -76,3 +76,12 @@ def test_improvement_interval_over_two_environments() -> None:
     assert all(np.isnan(statistics.improvement_interval(left, nowhere)))
     one_left = [np.array([2.0]), np.array([0.0, 1.0])]
     assert statistics.improvement_interval(one_left, [np.array([1.0]), np.array([])]) == (1.0, 1.0)
+
+
+def test_a_profile_and_its_band_by_hand() -> None:
+    thresholds = np.array([0.0, 0.5, 1.0, 2.0])
+    assert statistics.performance_profile(np.array([0.5, 1.5, 1.5, 0.2]), thresholds).tolist() == [1.0, 0.5, 0.5, 0.0]
+    # One stratum is constant; of the other's two seeds above 0.5 lie none, one or both, with chances 1/4, 1/2, 1/4.
+    low, high = statistics.profile_band([np.array([0.2, 1.5]), np.array([1.5, 1.5])], thresholds)
+    assert low.tolist() == [1.0, 0.5, 0.5, 0.0]
+    assert high.tolist() == [1.0, 1.0, 1.0, 0.0]
