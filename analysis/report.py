@@ -11,7 +11,21 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis import ablation, aggregate, comparisons, curves, elsewhere, figures, render, tables, trpo, tuning
+from analysis import (
+    ablation,
+    aggregate,
+    atari,
+    comparisons,
+    curves,
+    elsewhere,
+    figure6,
+    figures,
+    human,
+    render,
+    tables,
+    trpo,
+    tuning,
+)
 from analysis.drawing import Drawing, pictures
 from analysis.load import Data, gather, gather_interpolation
 from analysis.render import NOTHING, Table
@@ -35,7 +49,10 @@ code { background: #f2f2f2; padding: 0 .2rem; }
 """
 
 
-WAITING = {"tables": ("ablation", "tuning"), "figures": ("table1_curves", "figure3_aggregate", "tuning")}
+WAITING = {
+    "tables": ("ablation", "tuning", "atari_prefix"),
+    "figures": ("table1_curves", "figure3_aggregate", "tuning", "figure6_games"),
+}
 """What is not written before there are data: there is nothing of the paper to show. An older one is removed."""
 
 
@@ -55,17 +72,18 @@ def build(results: Path, out: Path) -> list[str]:
     data. Returns what is missing, unreadable, unfinished or diverged, one line each (none: the data are whole).
     """
     first_update, line = gather_interpolation(results)
-    surrogates, readings, algorithms, tried = (
-        gather(results, name) for name in ("table1", "ablation", "figure3", "tuning")
+    surrogates, readings, algorithms, games, tried = (
+        gather(results, name) for name in ("table1", "ablation", "figure3", "atari", "tuning")
     )
     sections = [
         _clipped_objective(first_update, line),
         _surrogates(surrogates),
         _readings(readings),
         _comparison(algorithms),
+        _atari(games),
         _tuning(tried),
     ]
-    protocols = [surrogates, readings, first_update, algorithms, tried]
+    protocols = [surrogates, readings, first_update, algorithms, games, tried]
     gaps = [gap for data in protocols for gap in missing(data)]
     for folder, names in WAITING.items():
         for stale in [path for name in names for path in (out / folder).glob(f"{name}.*")]:
@@ -112,6 +130,16 @@ def _comparison(data: Data) -> Section:
     ]
     drawings += [figures.figure3_aggregate(rows, data)] if any(row.runs for row in rows) else []
     return Section("Comparison with other algorithms (section 6.2)", made, drawings)
+
+
+def _atari(data: Data) -> Section:
+    runs, few = atari.measured(data), figure6.few(data)
+    made = [atari.table2(data, runs), atari.table6(data, runs), human.table(data, runs)]
+    if data.fraction < 1 and len(runs):
+        made.insert(1, atari.prefix(data, runs))
+    drawings = [figure6.figure6_games(data, few)] if few else []
+    drawings += [figure6.figure6(data), human.profile(data, runs)]
+    return Section("Comparison on the Atari domain (section 6.4)", made, drawings)
 
 
 def _tuning(data: Data) -> Section:

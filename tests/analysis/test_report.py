@@ -5,11 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import planned, write_ablation, write_figure2, write_figure3, write_table1, write_tuning
+from synthetic import (
+    planned,
+    write_ablation,
+    write_atari,
+    write_figure2,
+    write_figure3,
+    write_table1,
+    write_tuning,
+)
 
 from analysis import curves, tables, tuning
 from analysis.load import gather
-from analysis.report import build, main
+from analysis.report import WAITING, build, main
+from analysis.status import missing
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -18,15 +27,15 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     results = write_figure2(write_figure3(write_table1(tmp_path / "results"), ("ppo", "trpo")))
-    write_tuning(write_ablation(results))
+    write_tuning(write_ablation(write_atari(results, ("Pong", "Alien"), lambda run: run["seed"], fraction=0.1)))
     assert build(results, tmp_path / "first") == []
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 10 * 3 + 7 * 2 + 1
+    assert len(first) == 14 * 3 + 10 * 2 + 1
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
-    assert page.count("data:image/svg+xml;base64,") == 7
+    assert page.count("data:image/svg+xml;base64,") == 10
     for outside in ('src="http', 'href="http', "<script", "@import", "url("):
         assert outside not in page
     assert "0123abc" in page  # the commit, in the provenance
@@ -34,20 +43,20 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stale = [tmp_path / "out" / folder / f"{name}.md" for folder, names in WAITING.items() for name in names]
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     assert main(["--results", str(tmp_path / "nothing"), "--out", str(tmp_path / "out")]) == 0
     assert "`ppo run table1` makes them" in capsys.readouterr().out
     files = content(tmp_path / "out")
-    assert {"figures/figure1.svg", "figures/figure3.png", "tables/table1.md", "report.html"} <= set(files)
-    assert not {
-        "figures/table1_curves.png",
-        "figures/figure3_aggregate.png",
-        "figures/tuning.png",
-        "tables/tuning.md",
-        "tables/ablation.md",
-    } & set(files)
+    assert {"figures/figure1.svg", "figures/figure3.png", "figures/figure6.png", "report.html"} <= set(files)
+    assert not any(path.exists() for path in stale)
+    assert not any(Path(name).stem in names for folder, names in WAITING.items() for name in files if folder in name)
     assert "−0.39" in files["tables/table1.md"].decode()
+    assert "1655.4" in files["tables/table6.md"].decode()
     page = files["report.html"].decode()
-    for protocol in ("table1", "ablation", "figure3", "tuning"):
+    for protocol in ("table1", "ablation", "figure3", "atari", "tuning"):
         assert f"<code>ppo run {protocol}</code>" in page
     assert page.count("No data yet") == 2  # of the ablation and the tuning the paper has nothing to show
 
@@ -78,15 +87,6 @@ def test_partial_quick_and_damaged_results(tmp_path: Path) -> None:
     assert page.count("quick profile: 2 seeds, 20,000 steps: not comparable") >= 3
 
 
-def test_what_waits_for_data_does_not_stay_without_them(tmp_path: Path) -> None:
-    results, out = write_ablation(tmp_path / "results"), tmp_path / "out"
-    build(results, out)
-    assert (out / "tables" / "ablation.md").exists()
-    (results / "ablation" / "manifest.json").unlink()
-    build(results, out)
-    assert not list((out / "tables").glob("ablation.*"))
-
-
 def test_planned_and_not_begun(tmp_path: Path) -> None:
     (tmp_path / "table1").mkdir()
     runs = [planned("Hopper", "none", seed, steps_done=0, status="missing") for seed in (1, 2)]
@@ -97,6 +97,15 @@ def test_planned_and_not_begun(tmp_path: Path) -> None:
     assert [(row.setting, row.runs, row.planned) for row in tables.table1_rows(data, parts)] == [("none", 0, 2)]
     assert "0 of 2 runs are finished." in tables.table1(data, parts).notes
     assert "0 of 2 runs are finished" in curves.table1_curves(data).caption
+
+
+def test_tasks_alike_in_what_is_missing_share_a_line(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any]:
+        begun = run["environment"] == "PongNoFrameskip-v4"
+        return run if begun else {**run, "status": "missing", "steps_done": 0}
+
+    data = gather(write_atari(tmp_path, ("Alien", "Pong", "Zaxxon"), lambda run: 0.0, change=change), "atari")
+    assert missing(data) == ["atari: Alien, Zaxxon: missing: all 9 runs of each"]
 
 
 def test_quick_figures_say_so(tmp_path: Path) -> None:

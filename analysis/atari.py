@@ -1,0 +1,257 @@
+"""Section 6.4: who wins on how many Atari games (Table 2), and the returns of each game (Table 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from analysis.load import RUN, Data, published, published_figure6
+from analysis.names import frames_per_step, ordered, task
+from analysis.render import NOTHING, Table, number
+from analysis.scores import final_scores
+from analysis.status import budget, incomplete, reached, titled
+from analysis.tables import seeds_cell
+
+ALGORITHMS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}
+"""The columns of Tables 2 and 6: our name and the paper's."""
+TIE = "tie"
+METRICS = {"training": "all episodes of training", "score": "last 100 episodes"}
+"""The two metrics of section 6.4, as `measured` and published/atari_table2.csv name them."""
+INFERRED = {"Pong": "acer"}
+"""Ties in Table 6 as printed (both have 20.7) that must have had a winner before rounding.
+
+Printed, A2C wins 1 game, ACER 27, PPO 19, and two tie: Pong and Venture (0.0 of all three). Table 2 has 28 for ACER and
+one tie. (Venture to ACER and Pong a tie would count the same; that zeros of all three are equal is likelier.)
+"""
+FULL = 40_000_000
+"""Frames of the paper's runs."""
+
+
+def paper_table6() -> pd.DataFrame:
+    """The paper's Table 6: a row per game (alphabetical, as in the paper), columns as ALGORITHMS."""
+    return published("atari_table6").set_index("game").astype(float)
+
+
+def paper_at(frames: float) -> pd.DataFrame:
+    """The paper's digitised curves (Figure 6) at `frames`: game, algorithm, seed (of the paper), score.
+
+    A point of a curve is a mean over 101 episodes (`scores.episode_curves`). ACER on Kangaroo has two curves.
+    """
+    curves = published_figure6()
+    points = curves.index.to_numpy(dtype=float)
+    values = [np.interp(frames / 1e6, points, curve, left=np.nan, right=np.nan) for curve in curves.to_numpy().T]
+    return curves.columns.to_frame(index=False).assign(score=values, diverged_at=np.nan).dropna(subset="score")
+
+
+def frames_reached(data: Data) -> float:
+    """How many frames the runs train, or FULL before any is planned."""
+    per_step = max(map(frames_per_step, data.trained["environment"]), default=1)
+    return data.fraction * budget(data)[1] * per_step or FULL
+
+
+def measured(data: Data) -> pd.DataFrame:
+    """The complete runs: RUN, `game`, `score` (last 100 episodes), `training` (mean over all episodes), `diverged_at`.
+
+    `training` is a mean over episodes and not over frames: short episodes, which are often early and poor ones, count
+    as much as long ones.
+    """
+    complete = data.trained[data.trained["complete"]]
+    training = data.episodes.groupby(RUN, as_index=False).agg(training=("episodic_return", "mean"))
+    runs = final_scores(data.episodes, complete).merge(training, on=RUN, how="left").astype({"training": float})
+    return runs.assign(game=runs["environment"].map(task), diverged_at=complete["diverged_at"].to_numpy(dtype=float))
+
+
+def counted(data: Data, runs: pd.DataFrame) -> list[str]:
+    """The games on which every planned run of all three algorithms has a score: the others have no winner yet."""
+
+    def sizes(frame: pd.DataFrame) -> pd.DataFrame:
+        games = frame.assign(game=frame["environment"].map(task)).groupby(["game", "algorithm"]).size()
+        return games.unstack("algorithm").reindex(columns=list(ALGORITHMS))
+
+    planned = sizes(data.trained)
+    whole = sizes(runs[runs["score"].notna()]).reindex(planned.index).eq(planned).all(axis=1)
+    return ordered((str(game) for game, all_runs in whole.items() if all_runs), tuple(paper_table6().index))
+
+
+def means(runs: pd.DataFrame, games: Sequence[str], metric: str = "score") -> pd.DataFrame:
+    """The mean over seeds: a row per game, columns as ALGORITHMS."""
+    by_game = runs.groupby(["game", "algorithm"])[metric].mean().unstack("algorithm")
+    return by_game.reindex(index=list(games), columns=list(ALGORITHMS)).astype(float)
+
+
+def printed(values: pd.DataFrame) -> pd.DataFrame:
+    """At the precision of Table 6: one decimal."""
+    return values.map(lambda value: float(f"{value:.1f}"))
+
+
+def winners(values: pd.DataFrame) -> pd.Series[str]:
+    """Per game (row) the algorithm with the highest mean; TIE where several share it at the precision of Table 6."""
+    shown = printed(values)
+    best = shown.eq(shown.max(axis=1), axis=0)
+    won = best.apply(lambda row: str(row.idxmax()) if row.sum() == 1 else TIE, axis=1)
+    return pd.Series(won, index=values.index, dtype=str)
+
+
+def paper_winners() -> pd.Series[str]:
+    """The winners in the paper's Table 6, INFERRED where it prints a tie that Table 2 does not count as one."""
+    won = winners(paper_table6())
+    return won.mask(won.index.isin(list(INFERRED)), pd.Series(INFERRED).reindex(won.index))
+
+
+def count(won: pd.Series[str]) -> dict[str, int]:
+    return {name: int((won == name).sum()) for name in (*ALGORITHMS, TIE)}
+
+
+def table2(data: Data, runs: pd.DataFrame) -> Table:
+    """Table 2: on how many games each algorithm has the highest mean over its seeds, by both metrics."""
+    games, frames = counted(data, runs), frames_reached(data)
+    paper = published("atari_table2").set_index("metric")
+    ours = f"Ours, {reached(data)}" if data.fraction < 1 else "Ours"
+    same = ", the same games" if 0 < len(games) < len(paper_table6()) else ""
+    rows: list[dict[str, object]] = []
+    for metric in METRICS:
+        won = winners(means(runs, games, metric))
+        rows.append({"metric": metric, "source": ours, "games": len(won), **count(won)})
+        if metric == "score" and data.fraction < 1:
+            theirs = paper_at(frames)
+            won = winners(means(theirs, games or list(paper_table6().index)))
+            source = f"Paper's curves {reached(data)} (digitised){same}"
+            rows.append({"metric": metric, "source": source, "games": len(won), **count(won)})
+        elif metric == "score":
+            won = paper_winners().loc[games or slice(None)]
+            rows.append(
+                {"metric": metric, "source": f"Paper, counted in Table 6{same}", "games": len(won), **count(won)}
+            )
+        whole = {name: int(paper[name][metric]) for name in (*ALGORITHMS, TIE)}
+        rows.append({"metric": metric, "source": "Paper, Table 2", "games": sum(whole.values()), **whole})
+    caption = (
+        "On how many Atari games each algorithm has the highest mean over its seeds, by the two metrics of section "
+        "6.4: the average return of an episode over all of training (a mean over episodes, not over frames), and over "
+        "the last 100 episodes. A tie: the highest means are equal at the one decimal that Table 6 prints. A game "
+        "counts once every planned run of all three algorithms is finished."
+    )
+    title = "Table 2. Games won"
+    show = pd.DataFrame([_wins(row) for row in rows])
+    notes = (*_ties(runs, games), *_not_counted(data, games), *_about_the_paper(), *incomplete(data))
+    return Table("table2", titled(title, data), caption, show, pd.DataFrame(rows), notes, text_columns=2)
+
+
+def _wins(row: Mapping[str, object]) -> dict[str, str]:
+    counts = {name: str(row[key]) if row["games"] else NOTHING for key, name in {**ALGORITHMS, TIE: "Tie"}.items()}
+    return {"Metric": METRICS[str(row["metric"])], "Source": str(row["source"]), "Games": str(row["games"]), **counts}
+
+
+def _ties(runs: pd.DataFrame, games: list[str]) -> list[str]:
+    """Which of our games tie, and at what."""
+    notes = []
+    for metric, words in METRICS.items():
+        values, equal = printed(means(runs, games, metric)), []
+        for game, row in values[winners(values) == TIE].iterrows():
+            best = [name for key, name in ALGORITHMS.items() if row[key] == row.max()]
+            equal.append(f"{game} ({' = '.join([*best, number(row.max(), 1)])})")
+        notes += [f"Ours, tied in {words}: {', '.join(equal)}."] if equal else []
+    return notes
+
+
+def _not_counted(data: Data, games: list[str]) -> list[str]:
+    rest = [game for game in paper_table6().index if game not in games]
+    if data.problem or not rest:
+        return []
+    which = ", ".join(rest) if len(rest) <= 12 else f"{len(rest)} of {len(rest) + len(games)}"
+    return [f"Games not counted, as not every run of A2C, ACER and PPO is finished: {which}."]
+
+
+def _about_the_paper() -> list[str]:
+    plain, frames = (
+        count(winners(paper_table6())),
+        count(winners(published_figure6().mean().groupby(["game", "algorithm"]).mean().unstack())),
+    )
+    shares = ", ".join(f"{name} {frames[key]}" for key, name in ALGORITHMS.items())
+    return [
+        f"The paper's Table 6 as printed has A2C {plain['a2c']}, ACER {plain['acer']}, PPO {plain['ppo']} and "
+        f"{plain[TIE]} ties: Pong (ACER = PPO = 20.7) and Venture (0.0 of all three). Table 2 has 28 for ACER and one "
+        "tie: Pong, we infer, went to ACER before rounding.",
+        f"A mean over frames is another metric: the digitised curves' would give {shares}, and not Table 2's first "
+        "row, in which an episode counts the same whether short or long.",
+    ]
+
+
+def table6(data: Data, runs: pd.DataFrame) -> Table:
+    """Table 6: the mean return of the last 100 episodes of every game, beside the paper's."""
+    paper = paper_table6()
+    final = runs if data.fraction == 1 else runs.iloc[:0]  # part of a training has no place beside the whole of it
+    rows, cells = [], []
+    for game in ordered([*final["game"], *paper.index], tuple(paper.index)):
+        cell = {"Game": game}
+        for algorithm, name in ALGORITHMS.items():
+            mine = final[(final["game"] == game) & (final["algorithm"] == algorithm)]
+            theirs = float(paper[algorithm].get(game, np.nan))
+            cell |= {f"{name}, ours": seeds_cell(mine, 1), f"{name}, paper": number(theirs, 1)}
+            rows.append(
+                {
+                    "game": game,
+                    "algorithm": algorithm,
+                    "runs": len(mine),
+                    "last_100_episodes": float(mine["score"].mean()),
+                    "all_episodes": float(mine["training"].mean()),
+                    "diverged": int(mine["diverged_at"].notna().sum()),
+                    "paper": theirs,
+                }
+            )
+        cells.append(cell)
+    caption = (
+        "Mean return of the last 100 episodes after 40M frames. Ours: the mean over the finished seeds, in brackets "
+        "each; × marks a run that diverged, a dash a game without runs. Paper: Table 6 as printed, a mean over three "
+        "trials. The CSV has also the mean over all episodes of training, the other metric of Table 2."
+    )
+    notes = incomplete(data)
+    if data.fraction < 1:
+        notes = (f"No column of ours is filled: our runs stopped {reached(data)}, and have a table of their own.",)
+    title = "Table 6. Returns of the last 100 episodes"
+    title = titled(title, data) if data.fraction == 1 else title
+    return Table("table6", title, caption, pd.DataFrame(cells), pd.DataFrame(rows), notes)
+
+
+def prefix(data: Data, runs: pd.DataFrame) -> Table:
+    """Runs that were stopped on purpose, beside the paper's digitised curves at the same number of frames."""
+    games, where, paper = ordered(runs["game"], tuple(paper_table6().index)), reached(data), paper_table6()
+    theirs = paper_at(frames_reached(data))
+    cells, rows = [], []
+    for game in games:
+        for algorithm, name in ALGORITHMS.items():
+            mine, curves = (
+                frame[(frame["game"] == game) & (frame["algorithm"] == algorithm)] for frame in (runs, theirs)
+            )
+            final = float(paper[algorithm].get(game, np.nan))
+            cells.append(
+                {
+                    "Game": game,
+                    "Algorithm": name,
+                    "Ours, last 100 episodes": seeds_cell(mine, 1),
+                    "Paper's curves there": seeds_cell(curves, 1),
+                    "Ours, all episodes": seeds_cell(mine.assign(score=mine["training"]), 1),
+                    "Paper at the end (Table 6)": number(final, 1),
+                }
+            )
+            rows.append(
+                {
+                    "game": game,
+                    "algorithm": algorithm,
+                    "frames": frames_reached(data),
+                    "runs": len(mine),
+                    "last_100_episodes": float(mine["score"].mean()),
+                    "all_episodes": float(mine["training"].mean()),
+                    "paper_curves": float(curves["score"].mean()),
+                    "paper_table6": final,
+                }
+            )
+    caption = (
+        f"Our runs {where}, where they were stopped on purpose, their schedules being those of the whole training. "
+        "Ours: the mean over the finished seeds of the last 100 episodes up to there, and of all; in brackets each "
+        "seed. Paper's curves there: Figure 6 at the same frames, digitised; each of its points is a mean over 101 "
+        "episodes, 50 of them later ones. Table 6 is the end of the whole training, and not to be compared with ours."
+    )
+    show, numbers = pd.DataFrame(cells), pd.DataFrame(rows)
+    return Table("atari_prefix", f"Atari {where}", caption, show, numbers, incomplete(data), text_columns=2)

@@ -1,0 +1,160 @@
+"""Atari in one number per algorithm (an addition): human-normalised scores, their IQM, median and profile."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import statistics
+from analysis.atari import ALGORITHMS, FULL, frames_reached, paper_at, paper_table6
+from analysis.drawing import DASHES, STYLE, Drawing, legend_of_lines, note_of, sentences, warn
+from analysis.load import Data, published
+from analysis.names import algorithm_colour
+from analysis.render import NOTHING, Table, number
+from analysis.status import incomplete, reached, short, titled
+
+NAN = float("nan")
+HIGHEST = 5.0
+"""The profile is drawn up to this human-normalised score at most: a few games lie far above it."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One algorithm from one source, as it goes into the CSV; scores are human-normalised, NaN where unknown."""
+
+    algorithm: str
+    source: str
+    games: int
+    runs: int
+    iqm: float
+    """Over the runs; over the games' means where the source has only those."""
+    iqm_low: float
+    iqm_high: float
+    median: float
+    """Over the games, of their means over seeds."""
+
+
+def normalised(runs: pd.DataFrame) -> pd.DataFrame:
+    """`runs` (columns `game`, `score`) with `human`: 0 is the random player, 1 the human tester; NaN if not scored."""
+    levels = published("atari_human").set_index("game")
+    low, high = (runs["game"].map(levels[column]).astype(float) for column in ("random", "human"))
+    return runs.assign(human=(runs["score"] - low) / (high - low))
+
+
+def compared(data: Data, runs: pd.DataFrame, algorithm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The normalised runs of one algorithm: ours, and the paper's curves where ours end (on our games, if any)."""
+    ours, curves = (
+        normalised(frame[frame["algorithm"] == algorithm]).dropna(subset="human")
+        for frame in (runs, paper_at(frames_reached(data)))
+    )
+    return ours, curves[curves["game"].isin(ours["game"])] if len(ours) else curves
+
+
+def rows(data: Data, runs: pd.DataFrame) -> list[Row]:
+    """Of each algorithm: ours, the paper's curves where ours end, and the paper's Table 6."""
+    end = normalised(paper_table6().reset_index().melt("game", var_name="algorithm", value_name="score"))
+    made = []
+    for algorithm in ALGORITHMS:
+        ours, curves = compared(data, runs, algorithm)
+        made.append(_row(algorithm, f"Ours, {reached(data)}" if data.fraction < 1 else "Ours", ours))
+        if len(curves):
+            same = ", the same games" if len(ours) else ""
+            made.append(_row(algorithm, f"Paper's curves at {short(frames_reached(data))} frames{same}", curves))
+        made.append(_row(algorithm, f"Paper, Table 6 ({short(FULL)} frames)", end[end["algorithm"] == algorithm]))
+    return made
+
+
+def _row(algorithm: str, source: str, runs: pd.DataFrame) -> Row:
+    strata, values = _by_game(runs), runs["human"].to_numpy(dtype=float)
+    single = "seed" not in runs  # a mean per game: there are no seeds to draw from
+    low, high = (NAN, NAN) if single else statistics.stratified_bootstrap(strata, statistics.iqm)
+    return Row(
+        algorithm,
+        source,
+        games=len(strata),
+        runs=0 if single else len(runs),
+        iqm=float(statistics.iqm(values)) if len(values) else NAN,
+        iqm_low=low,
+        iqm_high=high,
+        median=float(np.median([stratum.mean() for stratum in strata])) if strata else NAN,
+    )
+
+
+def _by_game(runs: pd.DataFrame) -> list[statistics.Array]:
+    return [group["human"].to_numpy(dtype=float) for _, group in runs.groupby("game", sort=True)]
+
+
+def table(data: Data, runs: pd.DataFrame) -> Table:
+    """Human-normalised IQM and median of each algorithm, ours and the paper's."""
+    made = rows(data, runs)
+    caption = (
+        "Human-normalised scores (an addition: the paper has none). Per game 0 is a random player and 1 a human "
+        "tester, as published with Wang et al. 2016; a run's score is the mean return of its last 100 episodes. IQM: "
+        "the mean of the middle half of the runs, in brackets the 95 % interval of a stratified bootstrap (seeds "
+        f"resampled within each game, {statistics.RESAMPLES:,} resamples); median: over the games, of the means over "
+        "seeds. Of Table 6 only the means of the games are known, so its IQM is over those. The paper's curves are "
+        "Figure 6, digitised, each point a mean over 101 episodes. Numbers over other games are not to be compared."
+    )
+    show = pd.DataFrame(
+        {
+            "Algorithm": ALGORITHMS[row.algorithm],
+            "Source": row.source,
+            "Games": str(row.games),
+            "Runs": str(row.runs or NOTHING),
+            "IQM [95 % interval]": _within(row),
+            "Median of the games": number(row.median, 2),
+        }
+        for row in made
+    )
+    games = {frozenset(runs.loc[runs["algorithm"] == algorithm, "game"]) for algorithm in ALGORITHMS}
+    notes = ["Ours: not the same games for every algorithm, so not comparable between them."] if len(games) > 1 else []
+    title = "Atari in one number per algorithm: human-normalised scores"
+    numbers = pd.DataFrame([asdict(row) for row in made])
+    return Table(
+        "atari_human", titled(title, data), caption, show, numbers, (*notes, *incomplete(data)), text_columns=2
+    )
+
+
+def _within(row: Row) -> str:
+    interval = f" [{number(row.iqm_low, 2)}, {number(row.iqm_high, 2)}]" if np.isfinite(row.iqm_low) else ""
+    return f"{number(row.iqm, 2)}{interval}"
+
+
+@matplotlib.rc_context(STYLE)
+def profile(data: Data, runs: pd.DataFrame) -> Drawing:
+    """The share of the runs above each human-normalised score: ours with its interval, the paper's curves dashed."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    found = {algorithm: compared(data, runs, algorithm) for algorithm in ALGORITHMS}
+    highest = max((frame["human"].max() for pair in found.values() for frame in pair if len(frame)), default=1.0)
+    thresholds = np.linspace(0.0, float(np.clip(highest, 0.1, HIGHEST)), 201)
+    for algorithm, (ours, curves) in found.items():
+        colour = algorithm_colour(algorithm)
+        if len(curves):
+            shares = statistics.performance_profile(curves["human"].to_numpy(dtype=float), thresholds)
+            axes.plot(thresholds, shares, color=colour, linewidth=1.2, linestyle=DASHES)
+        if len(ours):
+            shares = statistics.performance_profile(ours["human"].to_numpy(dtype=float), thresholds)
+            band = statistics.profile_band(_by_game(ours), thresholds)
+            axes.fill_between(thresholds, *band, color=colour, alpha=0.15, linewidth=0)
+            axes.plot(thresholds, shares, color=colour, linewidth=2)
+    axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1.02), xlabel="Human-normalised score")
+    axes.set_ylabel("Share of the runs above it")
+    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=name) for a, name in ALGORITHMS.items()]
+    handles += [Line2D([], [], color="#333333", linewidth=2, label="ours, with 95 % interval")] if len(runs) else []
+    axes.legend(handles=[*handles, *legend_of_lines(ours=False)])
+    note = note_of(data)
+    warn(figure, note)
+    mine, same = "No runs of ours yet.", ""
+    if len(runs):
+        mine, same = "Solid: our finished runs, with the 95 % interval of a stratified bootstrap.", " on the same games"
+    caption = (
+        f"The share of the runs whose human-normalised score lies above the value on the axis. {mine} Dashed: the "
+        f"paper's runs{same} at {short(frames_reached(data))} frames, digitised."
+    )
+    return Drawing("atari_profile", "Atari: performance profile", sentences(caption, note), figure)

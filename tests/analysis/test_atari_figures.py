@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic import write_atari
+
+from analysis import figure6
+from analysis.load import gather, published
+from analysis.names import algorithm_colour
+
+LEVELS = {"a2c": 1.0, "acer": 2.0, "ppo": 3.0}
+
+
+def level(run: dict[str, Any]) -> float:
+    return LEVELS[run["algorithm"]] + run["seed"] / 10
+
+
+def test_figure6_without_data_is_the_papers(tmp_path: Path) -> None:
+    drawing = figure6.figure6(gather(tmp_path, "atari"))
+    panels = drawing.figure.axes
+    assert [axes.get_title() for axes in panels] == published("atari_table6")["game"].tolist()
+    assert all(line.get_linestyle() == "--" for axes in panels for line in axes.lines)
+    drawn = sum(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).sum() for axes in panels for line in axes.lines)
+    assert drawn == len(published("fig6_curves"))
+    assert "No runs of ours yet." in drawing.caption
+
+
+def test_ours_are_drawn_over_frames_in_the_colours_of_the_algorithms(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, ("Pong", "Alien"), level), "atari")
+    panels = {axes.get_title(): axes for axes in figure6.figure6(data).figure.axes}
+    solid = [line for line in panels["Pong"].lines if line.get_linestyle() == "-"]
+    for algorithm, value in LEVELS.items():
+        mine = [line for line in solid if line.get_color() == algorithm_colour(algorithm)]
+        assert sorted(line.get_ydata()[-1] for line in mine) == pytest.approx([value + s for s in (0.1, 0.2, 0.2, 0.3)])
+        assert all(line.get_xdata()[-1] == 40_000_000 for line in mine)
+    assert not [line for line in panels["Breakout"].lines if line.get_linestyle() == "-"]
+
+
+def test_the_first_tenth_is_drawn_in_large_over_what_was_run(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, ("Pong", "Alien"), level, fraction=0.1), "atari")
+    games = figure6.few(data)
+    assert games == ["Alien", "Pong"]
+    drawing = figure6.figure6_games(data, games)
+    for text in (drawing.title, drawing.caption, drawing.figure.get_suptitle()):
+        assert "after 4M of 40M frames" in text
+    alien, pong = drawing.figure.axes
+    assert (alien.get_title(), alien.get_xlim()) == ("Alien", (0, 4_000_000))
+    dashed = [line for line in pong.lines if line.get_linestyle() == "--"]
+    paper = published("fig6_curves").query("game == 'Pong' and frames_M <= 4.0")
+    assert sorted(v for line in dashed for v in line.get_ydata()) == pytest.approx(sorted(paper["return"]))
+    assert max(line.get_xdata()[-1] for line in pong.lines if line.get_linestyle() == "-") == 4_000_000
+    whole = figure6.figure6(data)
+    assert whole.figure.axes[0].get_xlim() == (0, 40_000_000)
+    assert "after 4M of 40M frames" in whole.caption
+
+
+def test_many_games_are_not_drawn_in_large(tmp_path: Path) -> None:
+    games = published("atari_table6")["game"][: figure6.FEW + 1]
+    data = gather(write_atari(tmp_path, list(games), level, fraction=0.01), "atari")
+    assert figure6.few(data) == []

@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pytest
+from synthetic import episodes_of, planned, write, write_atari
+
+from analysis import atari
+from analysis.load import gather, published
+from analysis.status import mark, missing
+
+# Returns of the first and of the last hundred episodes, the mean over the seeds.
+RETURNS = {
+    ("Alien", "a2c"): (1.0, 1.0),
+    ("Alien", "acer"): (0.0, 20.0),  # best in the end
+    ("Alien", "ppo"): (100.0, 10.0),  # best over all of training
+    ("Breakout", "a2c"): (0.0, 5.0),
+    ("Breakout", "acer"): (0.0, 4.0),
+    ("Breakout", "ppo"): (0.0, 4.8),
+    ("Pong", "a2c"): (-20.0, 20.0),
+    ("Pong", "acer"): (10.0, 20.72),  # in the end a tie at one decimal
+    ("Pong", "ppo"): (0.0, 20.68),
+    ("Qbert", "a2c"): (0.0, 0.0),
+    ("Qbert", "acer"): (0.0, 0.0),
+    ("Qbert", "ppo"): (0.0, 0.0),
+}
+GAMES = ("Qbert", "Pong", "Breakout", "Alien")
+
+
+def returns(run: dict[str, Any]) -> npt.NDArray[np.float64]:
+    early, late = RETURNS[run["environment"].removesuffix("NoFrameskip-v4"), run["algorithm"]]
+    return np.repeat([early, late], 100) + run["seed"] - 2
+
+
+def unfinished(run: dict[str, Any]) -> dict[str, Any]:
+    """One seed of ACER still trains on Qbert."""
+    if (run["environment"], run["algorithm"], run["seed"]) == ("QbertNoFrameskip-v4", "acer", 3):
+        return {**run, "status": "running"}
+    return run
+
+
+def tables_of(results: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    data = gather(results, "atari")
+    assert data.problem is None
+    table = atari.table2(data, atari.measured(data))
+    return table.shown.set_index(["Metric", "Source"]), table.notes
+
+
+def test_the_papers_table6_gives_the_papers_second_row() -> None:
+    printed = atari.winners(atari.paper_table6())
+    assert printed[printed == atari.TIE].index.tolist() == ["Pong", "Venture"]
+    assert atari.count(printed) == {"a2c": 1, "acer": 27, "ppo": 19, "tie": 2}
+    row = published("atari_table2").set_index("metric").loc["score"]
+    assert atari.count(atari.paper_winners()) == row.to_dict() == {"a2c": 1, "acer": 28, "ppo": 19, "tie": 1}
+    assert atari.paper_winners()[["Krull", "Pong", "Venture"]].tolist() == ["a2c", "acer", "tie"]
+
+
+def test_wins_by_hand_in_both_metrics(tmp_path: Path) -> None:
+    shown, notes = tables_of(write_atari(tmp_path, GAMES, returns, change=unfinished))
+    columns = ["Games", "A2C", "ACER", "PPO", "Tie"]
+    assert shown.loc[("all episodes of training", "Ours"), columns].tolist() == ["3", "1", "1", "1", "0"]
+    assert shown.loc[("last 100 episodes", "Ours"), columns].tolist() == ["3", "1", "1", "0", "1"]
+    same = shown.loc[("last 100 episodes", "Paper, counted in Table 6, the same games"), columns]
+    assert same.tolist() == ["3", "0", "2", "1", "0"]  # Breakout and Pong to ACER, Alien to PPO
+    assert shown.loc[("all episodes of training", "Paper, Table 2"), columns].tolist() == ["49", "1", "18", "30", "0"]
+    assert shown.loc[("last 100 episodes", "Paper, Table 2"), columns].tolist() == ["49", "1", "28", "19", "1"]
+    assert "Ours, tied in last 100 episodes: Pong (ACER = PPO = 20.7)." in notes
+    assert "Games not counted, as not every run of A2C, ACER and PPO is finished: 46 of 49." in notes
+    assert "35 of 36 runs are finished." in notes
+
+
+def test_a_game_without_one_of_the_algorithms_is_not_counted(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        return None if (run["environment"], run["algorithm"]) == ("PongNoFrameskip-v4", "acer") else run
+
+    data = gather(write_atari(tmp_path, ("Pong", "Alien"), returns, change=change), "atari")
+    assert atari.counted(data, atari.measured(data)) == ["Alien"]
+
+
+def test_an_episode_counts_the_same_whether_short_or_long(tmp_path: Path) -> None:
+    run = planned("AlienNoFrameskip", "default", 1, total_timesteps=1000, steps_done=1000)
+    rows = episodes_of(run, [0.0, 0.0, 0.0, 0.0, 60.0], length=200)
+    rows["step"] = [10, 20, 30, 40, 1000]  # the mean over frames would be near 60
+    write(tmp_path, "atari", [run], [rows], "paper")
+    assert atari.measured(gather(tmp_path, "atari"))["training"].tolist() == [12.0]
+
+
+def test_table6_has_all_games_ours_beside_the_papers(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, GAMES, returns, change=unfinished), "atari")
+    table = atari.table6(data, atari.measured(data))
+    shown = table.shown.set_index("Game")
+    assert shown.index.tolist() == sorted(shown.index)
+    assert len(shown) == 49
+    columns = ["A2C, ours", "A2C, paper", "ACER, ours", "ACER, paper", "PPO, ours", "PPO, paper"]
+    assert shown.columns.tolist() == columns
+    pong = [
+        "20.0 (19.0 · 20.0 · 21.0)",
+        "19.7",
+        "20.7 (19.7 · 20.7 · 21.7)",
+        "20.7",
+        "20.7 (19.7 · 20.7 · 21.7)",
+        "20.7",
+    ]
+    assert shown.loc["Pong"].tolist() == pong
+    assert shown.loc["Qbert", ["ACER, ours", "ACER, paper"]].tolist() == ["−0.5 (−1.0 · 0.0)", "15,316.6"]
+    assert shown.loc["Zaxxon"].tolist() == ["–", "16.3", "–", "29.0", "–", "5008.7"]
+    numbers = table.data.set_index(["game", "algorithm"])
+    assert numbers.loc[("Alien", "ppo"), ["last_100_episodes", "all_episodes", "runs"]].tolist() == [10.0, 55.0, 3]
+
+
+def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_and_not_in_table6(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
+    runs = atari.measured(data)
+    assert atari.counted(data, runs) == ["Alien", "Breakout", "Pong"]  # stopped, and finished all the same
+    said = "ours after 4M of 40M frames: not comparable with the paper's final numbers"
+    assert (mark(data), missing(data)) == (said, [])
+    table6 = atari.table6(data, runs)
+    assert set(table6.shown[["A2C, ours", "ACER, ours", "PPO, ours"]].to_numpy().flat) == {"–"}
+    assert "stopped after 4M of 40M frames" in table6.notes[0]
+
+    prefix = atari.prefix(data, runs)
+    assert "after 4M of 40M frames" in prefix.title
+    shown = prefix.shown.set_index(["Game", "Algorithm"])
+    assert shown.loc[("Alien", "ACER"), "Ours, last 100 episodes"] == "20.0 (19.0 · 20.0 · 21.0)"
+    assert shown.loc[("Alien", "PPO"), ["Ours, all episodes", "Paper at the end (Table 6)"]].tolist() == [
+        "55.0 (54.0 · 55.0 · 56.0)",
+        "1850.3",
+    ]
+    curves = published("fig6_curves").query("frames_M == 4.0")
+    there = curves.groupby(["game", "algorithm"])["return"].mean()
+    for game, name in shown.index:
+        expected = there[game, name]
+        mine = prefix.data.query("game == @game and algorithm == @name.lower()")
+        assert mine["paper_curves"].tolist() == pytest.approx([expected])
+        assert shown.loc[(game, name), "Paper's curves there"].startswith(f"{expected:.1f} (".replace("-", "−"))
+
+    table2 = atari.table2(data, runs)
+    assert said in table2.title
+    counts = table2.data[table2.data["metric"] == "score"].set_index("source")
+    best = [there[game].idxmax().lower() for game in ("Alien", "Breakout", "Pong")]
+    paper = counts.loc["Paper's curves after 4M of 40M frames (digitised), the same games"]
+    assert paper[["a2c", "acer", "ppo"]].tolist() == [best.count(name) for name in ("a2c", "acer", "ppo")]
+    assert counts.loc["Ours, after 4M of 40M frames", "games"] == 3
+
+
+def test_without_data_the_papers_numbers_stand_alone(tmp_path: Path) -> None:
+    shown, notes = _nothing(tmp_path)
+    columns = ["Games", "A2C", "ACER", "PPO", "Tie"]
+    assert shown.loc[("last 100 episodes", "Ours"), columns].tolist() == ["0", "–", "–", "–", "–"]
+    assert shown.loc[("last 100 episodes", "Paper, counted in Table 6"), columns].tolist() == [
+        "49",
+        "1",
+        "28",
+        "19",
+        "1",
+    ]
+    assert any(note.startswith("atari: no data") for note in notes)
+    # The other metric, a mean over frames, from the digitised curves: as counted when they were digitised.
+    over_frames = published("fig6_summary")["timeavg_winner"].value_counts()
+    assert over_frames.to_dict() == {"ppo": 25, "acer": 22, "a2c": 2}
+    assert any("A2C 2, ACER 22, PPO 25" in note for note in notes)
+
+
+def _nothing(results: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    data = gather(results, "atari")
+    table = atari.table2(data, atari.measured(data))
+    assert len(atari.table6(data, atari.measured(data)).shown) == 49
+    return table.shown.set_index(["Metric", "Source"]), table.notes
