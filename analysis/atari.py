@@ -106,8 +106,7 @@ def count(won: pd.Series[str]) -> dict[str, int]:
 
 def table2(data: Data, runs: pd.DataFrame) -> Table:
     """Table 2: on how many games each algorithm has the highest mean over its seeds, by both metrics."""
-    games, frames = counted(data, runs), frames_reached(data)
-    paper = published("atari_table2").set_index("metric")
+    games, paper = counted(data, runs), published("atari_table2").set_index("metric")
     ours = f"Ours, {reached(data)}" if data.fraction < 1 else "Ours"
     same = ", the same games" if 0 < len(games) < len(paper_table6()) else ""
     rows: list[dict[str, object]] = []
@@ -115,15 +114,13 @@ def table2(data: Data, runs: pd.DataFrame) -> Table:
         won = winners(means(runs, games, metric))
         rows.append({"metric": metric, "source": ours, "games": len(won), **count(won)})
         if metric == "score" and data.fraction < 1:
-            theirs = paper_at(frames)
-            won = winners(means(theirs, games or list(paper_table6().index)))
+            won = winners(means(paper_at(frames_reached(data)), games or list(paper_table6().index)))
             source = f"Paper's curves {reached(data)} (digitised){same}"
             rows.append({"metric": metric, "source": source, "games": len(won), **count(won)})
         elif metric == "score":
             won = paper_winners().loc[games or slice(None)]
-            rows.append(
-                {"metric": metric, "source": f"Paper, counted in Table 6{same}", "games": len(won), **count(won)}
-            )
+            source = f"Paper, counted in Table 6{same}"
+            rows.append({"metric": metric, "source": source, "games": len(won), **count(won)})
         whole = {name: int(paper[name][metric]) for name in (*ALGORITHMS, TIE)}
         rows.append({"metric": metric, "source": "Paper, Table 2", "games": sum(whole.values()), **whole})
     caption = (
@@ -164,10 +161,8 @@ def _not_counted(data: Data, games: list[str]) -> list[str]:
 
 
 def _about_the_paper() -> list[str]:
-    plain, frames = (
-        count(winners(paper_table6())),
-        count(winners(published_figure6().mean().groupby(["game", "algorithm"]).mean().unstack())),
-    )
+    over_frames = published_figure6().mean().groupby(["game", "algorithm"]).mean().unstack()
+    plain, frames = count(winners(paper_table6())), count(winners(over_frames))
     shares = ", ".join(f"{name} {frames[key]}" for key, name in ALGORITHMS.items())
     return [
         f"The paper's Table 6 as printed has A2C {plain['a2c']}, ACER {plain['acer']}, PPO {plain['ppo']} and "
@@ -208,7 +203,7 @@ def table6(data: Data, runs: pd.DataFrame) -> Table:
     )
     notes = incomplete(data)
     if data.fraction < 1:
-        notes = (f"No column of ours is filled: our runs stopped {reached(data)}, and have a table of their own.",)
+        notes = (f"Ours are not here: they stopped {reached(data)}, and have a table of their own.", *notes)
     title = "Table 6. Returns of the last 100 episodes"
     title = titled(title, data) if data.fraction == 1 else title
     return Table("table6", title, caption, pd.DataFrame(cells), pd.DataFrame(rows), notes)

@@ -30,7 +30,7 @@ def curves(data: Data, points: int) -> pd.DataFrame:
     Columns: RUN, `step` (in frames), `mean_return`, `diverged_at`, `game`.
     """
     trained = data.trained
-    steps = int(data.fraction * trained["total_timesteps"].max()) if len(trained) else points
+    steps = round(data.fraction * int(trained["total_timesteps"].max())) if len(trained) else points
     spacing = max(steps // points, 1)
     grid = np.arange(spacing, steps + 1, spacing, dtype=np.int64)
     found = episode_curves(data.episodes, grid).merge(trained[[*RUN, "diverged_at"]], on=RUN)

@@ -147,6 +147,15 @@ def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_and_not_in_table
     assert counts.loc["Ours, after 4M of 40M frames", "games"] == 3
 
 
+def test_planned_and_not_begun_counts_nothing(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any]:
+        return {**run, "status": "missing", "steps_done": 0}
+
+    data = gather(write_atari(tmp_path, GAMES, lambda run: 0.0, change=change), "atari")
+    assert atari.counted(data, atari.measured(data)) == []
+    assert "0 of 36 runs are finished." in atari.table2(data, atari.measured(data)).notes
+
+
 def test_without_data_the_papers_numbers_stand_alone(tmp_path: Path) -> None:
     shown, notes = _nothing(tmp_path)
     columns = ["Games", "A2C", "ACER", "PPO", "Tie"]
