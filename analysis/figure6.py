@@ -44,7 +44,7 @@ def figure6(data: Data) -> Drawing:
     games, ours = list(paper_table6().index), curves(data, points=max(round(100 * data.fraction), 20))
     figure = Figure(figsize=(13, 15))
     panels = figure.subplots(7, 7, sharex=True)
-    figure.subplots_adjust(left=0.04, right=0.985, top=0.96, bottom=0.05, hspace=0.32, wspace=0.34)
+    figure.subplots_adjust(left=0.04, right=0.985, top=0.95, bottom=0.05, hspace=0.32, wspace=0.34)
     for axes, game in zip(panels.flat, games, strict=True):
         _panel(axes, ours[ours["game"] == game], game, FULL, width=1.1)
     figure.legend(handles=_legend(len(ours) > 0), ncols=6, fontsize=9, loc="center", bbox_to_anchor=(0.5, 0.015))
