@@ -1,4 +1,4 @@
-"""What the text leaves open, and how much it matters: one change of the paper preset at a time."""
+"""What the text leaves open, and how much it matters: one change of ppo2's reading at a time."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from analysis.scores import scored
 from analysis.status import incomplete, titled
 from analysis.tables import paper_cell, seeds_cell
 
-PRESET = "as-in-paper-preset"
-"""The reading that everything else in the report is made with."""
+START = "as-in-ppo2"
+"""The reading that the others change: openai/baselines' ppo2 of 2017-11, but for its value clipping."""
 PAPERS_ROW = "clip-0.2"
 """The row that Figure 3 shows as PPO: the only one of which the paper has a number per task."""
 
@@ -31,9 +31,9 @@ def split(setting: str) -> tuple[str, str]:
 def measured(data: Data) -> pd.DataFrame:
     """One row per task, row of Table 1 and reading (in the manifest's order): means over the complete runs.
 
-    `score` (last 100 episodes), `highest` (of a seed), `last_tenth`, `difference` (of `score` to the paper preset's on
-    the same task and row: the mean over the seeds that both have), `runs`, `planned`, `diverged`, `paper` (mean over the last 100k steps
-    of Figure 3's PPO; NaN for other rows).
+    `score` (last 100 episodes), `highest` (of a seed), `last_tenth`, `difference` (of `score` to ppo2's reading on
+    the same task and row: the mean over the seeds that both have), `runs`, `planned`, `diverged`, `paper` and
+    `band` (mean over the last 100k steps of Figure 3's PPO, and half width there; NaN for other rows).
     """
     runs, facts = scored(data), []
     for name, row in _columns(data):
@@ -49,7 +49,7 @@ def measured(data: Data) -> pd.DataFrame:
                     "score": float(mine["score"].mean()),
                     "highest": float(mine["score"].max()),
                     "last_tenth": float(mine["last_tenth"].mean()),
-                    "difference": float((mine["score"] - _of(runs, name, row, PRESET)["score"]).mean()),
+                    "difference": float((mine["score"] - _of(runs, name, row, START)["score"]).mean()),
                     "runs": len(mine),
                     "planned": len(planned),
                     "diverged": int(planned["diverged_at"].notna().sum()),
@@ -97,7 +97,7 @@ def ablation(data: Data) -> Table:
         column = f"{name}: {setting_name(row)}"
         each = [_of(runs, name, row, reading) for reading in here["reading"]]
         show[column] = [*map(seeds_cell, each), paper_cell(name, "ppo") if row == PAPERS_ROW else NOTHING]
-        changes = here["difference"].where(here["reading"] != PRESET)
+        changes = here["difference"].where(here["reading"] != START)
         show[f"Change, {column}"] = [*map(signed, changes), NOTHING]
     verdicts = judged(numbers)
     told = [
@@ -107,9 +107,9 @@ def ablation(data: Data) -> Table:
     show["Distance to the paper"] = [*told, NOTHING]
     numbers = numbers.merge(verdicts, on="reading")
     caption = (
-        "What the text leaves open, one change of the paper preset at a time. Mean return of the last 100 training "
+        "What the text leaves open, one change of ppo2's reading at a time. Mean return of the last 100 training "
         "episodes: the mean over seeds, in brackets each; × marks a run that diverged. Change: mean over the seeds "
-        "that both have of the difference to the paper preset; one within the spread of the seeds says nothing. The "
+        "that both have of the difference to the first row; one within the spread of the seeds says nothing. The "
         "seeds are reported nowhere else. Paper: Figure 3's PPO, digitised, with the half width of its band; of the "
         "other rows of Table 1 the paper has no number per task. Distance: of the clipped row to the paper, in half "
         "widths of its band, mean over the tasks. Chosen: the nearest of those with which every seed without clipping "
@@ -120,9 +120,9 @@ def ablation(data: Data) -> Table:
 
 
 def _readings(data: Data) -> list[str]:
-    """In the manifest's order, the preset first: the others are measured from it."""
+    """In the manifest's order, ppo2's first: the others are measured from it."""
     found = dict.fromkeys(split(setting)[1] for setting in data.trained["setting"])
-    return sorted(found, key=lambda reading: reading != PRESET)
+    return sorted(found, key=lambda reading: reading != START)
 
 
 def _columns(data: Data) -> list[tuple[str, str]]:

@@ -52,7 +52,7 @@ _ALGORITHMS = {
 
 # The readings of what the text leaves open (protocol `ablation`).
 _READINGS = {
-    "as-in-paper-preset": "As in the paper preset",
+    "as-in-ppo2": "As in ppo2",
     "annealed-lr": "Learning rate annealed to 0",
     "value-clipping": "Value loss clipped",
     "no-reward-scaling": "Rewards not scaled",

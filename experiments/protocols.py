@@ -13,6 +13,7 @@ from baselines import ALGORITHMS
 from experiments.settings import (
     ABLATION,
     ABLATION_SEEDS,
+    AS_IN_PPO2,
     ATARI,
     ENVIRONMENTS,
     FIGURE3,
@@ -154,13 +155,17 @@ def atari(profile: Profile) -> Protocol:
     return Protocol("atari", "Atari games (sec. 6.4, Tables 2 and 6, Figure 6)", tuple(runs))
 
 
+ABLATION_READINGS = {reading: {**AS_IN_PPO2, **changes} for reading, changes in READINGS.items()}
+"""Every reading as changes of the preset."""
+
+
 def ablation(profile: Profile) -> Protocol:
     """The readings of what the text leaves open, one change at a time, on seeds that are reported nowhere else."""
     seeds = ABLATION_SEEDS[: len(profile.seeds)]
     runs = [
-        Run(environment, "ppo", f"{row}+{reading}", seed, profile.total_timesteps, replace(TABLE1[row], **changes))
+        Run(environment, "ppo", f"{row}+{reading}", seed, profile.total_timesteps, replace(TABLE1[row], **read))
         for environment, rows in ABLATION.items()
-        for reading, changes in READINGS.items()
+        for reading, read in ABLATION_READINGS.items()
         for row in rows
         for seed in seeds
     ]

@@ -41,7 +41,7 @@ class PPOSettings(OnPolicySettings):
     """passes over each batch"""
     minibatch_size: int = 64
     """samples in each gradient step"""
-    norm_adv: Literal["minibatch", "batch", "none"] = "minibatch"
+    norm_adv: Literal["minibatch", "batch", "none"] = "batch"
     """over what the advantages are standardised"""
     clip_vloss: float = math.inf
     """how far the value may move from its old one before its loss is clipped; inf for no clipping, as in the text"""

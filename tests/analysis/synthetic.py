@@ -154,7 +154,7 @@ def write_atari(
     return results
 
 
-READINGS = {"as-in-paper-preset": 0.0, "value-clipping": -50.0, "annealed-lr": 20.0}
+READINGS = {"as-in-ppo2": 0.0, "value-clipping": -50.0, "annealed-lr": 20.0}
 """What a reading adds to the preset's return in `write_ablation`; not in alphabetical order."""
 
 

@@ -1,14 +1,17 @@
 """The settings that Figure 3 is trained with are those that the committed sweeps chose."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import experiments
+from analysis import ablation
 from analysis.load import gather
 from analysis.scores import scored
 from analysis.tuning import judged, measured, values
-from experiments.settings import FIGURE3, TUNING
+from experiments.protocols import ABLATION_READINGS
+from experiments.settings import FIGURE3, MUJOCO, TUNING
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
 
@@ -28,3 +31,11 @@ def test_an_algorithms_settings_are_the_chosen_ones(algorithm, chosen):
 @pytest.mark.parametrize("algorithm", FIGURE3)
 def test_the_classes_defaults_are_the_same(algorithm):
     assert type(FIGURE3[algorithm])() == FIGURE3[algorithm]
+
+
+def test_the_paper_preset_is_the_reading_that_the_ablation_chose():
+    data = gather(RESULTS, "ablation")
+    assert data.runs["complete"].all()
+    frame = ablation.judged(ablation.measured(data))
+    (reading,) = frame.loc[frame["chosen"], "reading"]
+    assert replace(MUJOCO, **ABLATION_READINGS[reading]) == MUJOCO
