@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.distributions import Distribution, take
-from ppo.envs.base import VectorEnv
+from ppo.envs.base import Transition, VectorEnv
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
 
 
 class Episode(NamedTuple):
-    """A finished episode, in the environment's own rewards: raw, undiscounted, neither scaled nor clipped."""
+    """A finished episode, in the environment's own rewards: raw, undiscounted, neither scaled nor clipped. On Atari it
+    is a whole game, whatever learning takes for an episode."""
 
     run: int
     """Index of the run in its stack."""
@@ -30,13 +31,13 @@ class Experience:
     """``steps`` steps of every environment of every run, as arrays ``[steps, runs, envs, ...]``."""
 
     observations: Tensor
-    """Normalised, float32, on the policy's device."""
+    """On the policy's device: normalised, float32; of an environment of bytes that nothing normalises, uint8."""
     actions: Tensor
     rewards: NDArray[np.float64]
     """Scaled if the algorithm scales rewards."""
     terminated: NDArray[np.bool_]
     ended: NDArray[np.bool_]
-    """Terminated or cut by the time limit."""
+    """Terminated or cut by the time limit, as learning sees it."""
     next_observations: Tensor | None
     """What each action led to (an ended episode's last observation), if asked for."""
     last_observations: Tensor
@@ -87,7 +88,7 @@ class Collector:
     def __init__(
         self,
         env: VectorEnv,
-        act: Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[Any]],
+        act: Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]],
         runs: int,
         observation_normalizer: ObservationNormalizer | None,
         reward_normalizer: RewardNormalizer | None = None,
@@ -101,6 +102,9 @@ class Collector:
         self.observation_normalizer = observation_normalizer
         self.reward_normalizer = reward_normalizer
         self.device = device
+        # Pictures stay bytes, a quarter of the memory, until the network takes them.
+        keeps_bytes = env.observation_dtype == np.uint8 and observation_normalizer is None
+        self.observation_dtype = np.dtype(np.uint8 if keeps_bytes else np.float32)
         self.action_shape = tuple(env.action_space.shape or ())
         self.episodic_returns = np.zeros((runs, self.envs))
         self.episodic_lengths = np.zeros((runs, self.envs), dtype=np.int64)
@@ -116,7 +120,7 @@ class Collector:
         ``keep_next``: whether ``next_observations`` are wanted (they double the memory)."""
         steps = len(noise)
         shape = (steps, self.runs, self.envs)
-        observations = np.empty((*shape, *self.env.observation_shape), dtype=np.float32)
+        observations = np.empty((*shape, *self.env.observation_shape), dtype=self.observation_dtype)
         next_observations = np.empty_like(observations) if keep_next else None
         actions = np.empty((*shape, *self.action_shape), dtype=self.env.action_space.dtype)
         rewards = np.empty(shape)
@@ -130,7 +134,7 @@ class Collector:
             if self.diverged.any():
                 actions[step, self.diverged] = 0
             transition = self.env.step(actions[step].reshape(self.env.rows, *self.action_shape))
-            raw_rewards = transition.rewards.reshape(shape[1:])
+            own_rewards = transition.rewards.reshape(shape[1:])
             terminated[step] = transition.terminated.reshape(shape[1:])
             ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])
             self.observations = self._split(transition.observations)
@@ -138,8 +142,8 @@ class Collector:
                 next_observations[step] = self._normalised(self._split(transition.final_observations))
             if self.observation_normalizer:
                 self.observation_normalizer.update(self.observations)
-            rewards[step] = self.reward_normalizer(raw_rewards, ended[step]) if self.reward_normalizer else raw_rewards
-            self._count(raw_rewards, ended[step], steps_done + (step + 1) * self.envs, episodes)
+            rewards[step] = self.reward_normalizer(own_rewards, ended[step]) if self.reward_normalizer else own_rewards
+            self._count(transition, steps_done + (step + 1) * self.envs, episodes)
         return Experience(
             self._to_device(observations),
             self._to_device(actions),
@@ -154,18 +158,19 @@ class Collector:
     def _split(self, rows: NDArray[Any]) -> NDArray[Any]:
         return rows.reshape(self.runs, self.envs, *self.env.observation_shape)
 
-    def _normalised(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+    def _normalised(self, observations: NDArray[Any]) -> NDArray[Any]:
         if self.observation_normalizer:
             return self.observation_normalizer(observations)
-        return observations.astype(np.float32)
+        return observations.astype(self.observation_dtype, copy=False)
 
     def _to_device(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device)
 
-    def _count(self, rewards: NDArray[Any], ended: NDArray[Any], step: int, episodes: list[Episode]) -> None:
-        self.episodic_returns += rewards
+    def _count(self, transition: Transition, step: int, episodes: list[Episode]) -> None:
+        self.episodic_returns += transition.raw_rewards.reshape(self.runs, self.envs)
         self.episodic_lengths += 1
-        if ended.any():
+        if transition.game_over.any():
+            ended = transition.game_over.reshape(self.runs, self.envs)
             for run, env in np.argwhere(ended).tolist():
                 if not self.diverged[run]:
                     length = int(self.episodic_lengths[run, env])

@@ -15,18 +15,28 @@ an array ``[rows, ...]`` or a list of ``rows`` strings, so the rows of one run c
 
 
 class Transition(NamedTuple):
-    """One step of all rows. A row that ended has already been reset (Gymnasium's ``SAME_STEP``)."""
+    """One step of all rows. A row that ended has already been reset (Gymnasium's ``SAME_STEP``).
+
+    What is learnt from (``rewards``, ``terminated``, ``truncated``) is one thing, what is recorded (``raw_rewards``,
+    ``game_over``) another: on Atari, learning sees clipped rewards and ends an episode with each lost life, while the
+    scores of the literature are whole games in the game's own points. Elsewhere both are the same.
+    """
 
     observations: NDArray[Any]
     """``[rows, *observation_shape]``: where the next action is taken; after an episode's end, the next one's start."""
     rewards: NDArray[np.float64]
-    """``[rows]``: the environment's own reward, neither scaled nor clipped."""
+    """``[rows]``: what learning sees: on Atari the sign of the points, elsewhere the environment's own reward."""
     terminated: NDArray[np.bool_]
-    """``[rows]``: the task ended the episode."""
+    """``[rows]``: the task ended the episode; on Atari also a lost life does."""
     truncated: NDArray[np.bool_]
     """``[rows]``: the time limit cut the episode."""
     final_observations: NDArray[Any]
     """``[rows, *observation_shape]``: what the action led to: an ended episode's last one, else ``observations``."""
+    raw_rewards: NDArray[np.float64]
+    """``[rows]``: all that the game which is running, or ended in this step, has paid since the last step, neither
+    scaled nor clipped."""
+    game_over: NDArray[np.bool_]
+    """``[rows]``: that game ended."""
 
 
 class VectorEnv(ABC):

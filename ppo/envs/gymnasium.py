@@ -71,12 +71,13 @@ class GymnasiumVectorEnv(VectorEnv):
             rewards[i] = float(reward)
             self._actions[i].append(recorded[i])
         final_observations = self._observations.copy()
-        for i in np.flatnonzero(terminated | truncated).tolist():
+        ended = terminated | truncated
+        for i in np.flatnonzero(ended).tolist():
             env = self._envs[i]
             self._starts[i] = generator_state(env.unwrapped.np_random)
             self._actions[i] = []
             self._observations[i], _ = env.reset()
-        return Transition(self._observations.copy(), rewards, terminated, truncated, final_observations)
+        return Transition(self._observations.copy(), rewards, terminated, truncated, final_observations, rewards, ended)
 
     def get_state(self) -> State:
         if not all(self._starts):

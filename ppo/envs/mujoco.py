@@ -68,11 +68,11 @@ class MujocoVectorEnv(VectorEnv):
         self._elapsed += 1
         truncated = self._elapsed >= task.max_episode_steps
         ended = terminated | truncated
-        final_observations = sim.observations.copy()
-        if not np.count_nonzero(ended):
-            return Transition(final_observations, rewards, terminated, truncated, final_observations)
-        self._start_episodes(np.flatnonzero(ended))
-        return Transition(sim.observations.copy(), rewards, terminated, truncated, final_observations)
+        observations = final_observations = sim.observations.copy()
+        if np.count_nonzero(ended):
+            self._start_episodes(np.flatnonzero(ended))
+            observations = sim.observations.copy()
+        return Transition(observations, rewards, terminated, truncated, final_observations, rewards, ended)
 
     def _start_episodes(self, ids: NDArray[np.intp]) -> None:
         sim = self.sim

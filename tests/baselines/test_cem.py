@@ -41,7 +41,7 @@ class Quadratic(VectorEnv):
         ended = self.time >= self.lengths
         self.time[ended] = 0
         rewards = -((actions.astype(np.float64) - self.target) ** 2).sum(axis=1)
-        return Transition(self.observe(), rewards, ended, np.zeros_like(ended), self.observe())
+        return Transition(self.observe(), rewards, ended, np.zeros_like(ended), self.observe(), rewards, ended)
 
     def get_state(self):
         return {"time": self.time.copy()}

@@ -20,19 +20,21 @@ class ScriptedEnv(VectorEnv):
     """Observation (row, episode, time); row i's episodes last ``lengths[i]`` steps; reward 100 row + 10 episode + time.
 
     Even rows are terminated, odd ones truncated. Every number says where it comes from, so a shift by one step, an
-    episode's first observation in place of the last one's, or a row in another's place shows.
+    episode's first observation in place of the last one's, or a row in another's place shows. With ``lives`` > 1, it is
+    as on Atari: a game lasts so many episodes, and learning sees the rewards' signs.
     """
 
-    def __init__(self, lengths, action_space=CONTINUOUS_1):
+    def __init__(self, lengths, action_space=CONTINUOUS_1, dtype=np.float64, lives=1):
         self.rows = len(lengths)
         self.lengths = np.array(lengths)
         self.observation_shape = (3,)
-        self.observation_dtype = np.dtype(np.float64)
+        self.observation_dtype = np.dtype(dtype)
         self.action_space = action_space
+        self.lives = lives
         self.actions = []
 
     def observe(self):
-        return np.stack([np.arange(self.rows), self.episode, self.time], axis=1).astype(np.float64)
+        return np.stack([np.arange(self.rows), self.episode, self.time], axis=1).astype(self.observation_dtype)
 
     def reset(self):
         self.episode = np.zeros(self.rows, np.int64)
@@ -41,14 +43,16 @@ class ScriptedEnv(VectorEnv):
 
     def step(self, actions):
         self.actions.append(actions.copy())
-        rewards = 100.0 * np.arange(self.rows) + 10.0 * self.episode + self.time
+        raw_rewards = 100.0 * np.arange(self.rows) + 10.0 * self.episode + self.time
+        rewards = np.sign(raw_rewards) if self.lives > 1 else raw_rewards
         self.time += 1
         final = self.observe()
         ended = self.time >= self.lengths
         self.episode[ended] += 1
         self.time[ended] = 0
         even = np.arange(self.rows) % 2 == 0
-        return Transition(self.observe(), rewards, ended & even, ended & ~even, final)
+        game_over = ended & (self.episode % self.lives == 0)
+        return Transition(self.observe(), rewards, ended & even, ended & ~even, final, raw_rewards, game_over)
 
     def get_state(self):
         return {"episode": self.episode.copy(), "time": self.time.copy()}

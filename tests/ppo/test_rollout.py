@@ -13,8 +13,8 @@ RUNS, ENVS, STEPS = 2, 2, 11
 LENGTHS = [3, 4, 5, 100]
 
 
-def collector_of(action_space=CONTINUOUS_1, normalised=False, lengths=LENGTHS):
-    env = ScriptedEnv(lengths, action_space)
+def collector_of(action_space=CONTINUOUS_1, normalised=False, lengths=LENGTHS, **options):
+    env = ScriptedEnv(lengths, action_space, **options)
     policy = ActorCritic(env.observation_shape, action_space, [1, 2])
     observation = ObservationNormalizer(RUNS, env.observation_shape) if normalised else None
     reward = RewardNormalizer(np.array([[0.9], [0.9]]), ENVS) if normalised else None
@@ -75,6 +75,45 @@ def test_episodes_are_recorded_in_raw_rewards_with_the_runs_steps():
                 expected.append(Episode(row // ENVS, (step + 1) * ENVS, total, length))
     assert episodes == expected
     assert {episode.run for episode in episodes} == {0, 1}
+
+
+def test_a_game_of_several_lives_is_recorded_whole_and_raw_while_learning_sees_lives_and_signs():
+    lives = 3
+    collector = collector_of(lives=lives)
+    experience = collector.collect(noise_of(collector, 40), 0, keep_next=False)
+    expected = []
+    for step in range(40):
+        for row, length in enumerate(LENGTHS):
+            ended = step % length == length - 1
+            assert experience.ended[step, row // ENVS, row % ENVS] == ended
+            assert experience.rewards[step, row // ENVS, row % ENVS] == (row + step > 0)
+            game = step // (lives * length)
+            if ended and step + 1 == (game + 1) * lives * length:
+                played = [(game * lives + life, time) for life in range(lives) for time in range(length)]
+                total = sum(100.0 * row + 10.0 * episode + time for episode, time in played)
+                expected.append(Episode(row // ENVS, (step + 1) * ENVS, total, lives * length))
+    assert experience.episodes == expected
+    assert len(expected) == 4 + 3 + 2
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_observations_of_bytes_stay_bytes_unless_they_are_normalised(normalised):
+    env = ScriptedEnv(LENGTHS, dtype=np.uint8)
+    seen = []
+
+    def act(observations, noise):
+        seen.append(observations.dtype)
+        return noise
+
+    normalizer = ObservationNormalizer(RUNS, env.observation_shape) if normalised else None
+    collector = Collector(env, act, RUNS, normalizer)
+    experience = collector.collect(np.zeros((STEPS, RUNS, ENVS, 1), np.float32), 0, keep_next=True)
+    for observations in (experience.observations, experience.next_observations, experience.last_observations):
+        assert observations.dtype == (torch.float32 if normalised else torch.uint8)
+    assert set(seen) == {np.dtype(np.float32 if normalised else np.uint8)}
+    if not normalised:
+        assert experience.observations[4, 1, 0].tolist() == [2, 0, 4]
+        assert experience.last_observations[1, 0].tolist() == [2, 2, 1]
 
 
 def test_normalised_observations_use_all_that_was_seen_up_to_then_and_no_more():
