@@ -1,23 +1,53 @@
-"""Environments: rows of one task stepped together (base.py), on MuJoCo's batching (mujoco.py) or Gymnasium's loop."""
+"""Environments: rows of one task stepped together (base.py), on MuJoCo's batching (mujoco.py), on Atari's emulators
+(atari.py) or in Gymnasium's loop (gymnasium.py)."""
 
 import difflib
+from collections.abc import Iterable
 
-from gymnasium import registry  # by name: in this package, `gymnasium` is the module gymnasium.py
+from gymnasium.envs.registration import (
+    EnvSpec,
+    registry,
+)  # by name: in this package, `gymnasium` is the module gymnasium.py
 
 from ppo.envs.base import Seeds, VectorEnv
-from ppo.envs.gymnasium import GymnasiumVectorEnv
-from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
 
 
-def make(env_id: str, seeds: Seeds) -> VectorEnv:
-    """One row of ``env_id`` for each seed. An id that cannot be made raises a one-line ``ValueError``."""
+def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
+    """One row of ``env_id`` for each seed. An id that cannot be made raises a one-line ``ValueError``.
+
+    ``processes``: for Atari, how many to spread the rows over; by default one per core. No result depends on it.
+    """
+    # Here and not above: the worker processes of Atari run in this package, and need neither engine.
+    from ppo.envs.atari import ATARI_ROMS, AtariVectorEnv
+    from ppo.envs.gymnasium import GymnasiumVectorEnv
+    from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
+
     if len(seeds) == 0:
         raise ValueError(f"environment {env_id!r}: no seeds were given; one for each row is needed")
     if env_id in MUJOCO_IDS:
         return MujocoVectorEnv(env_id, seeds)
-    if ":" not in env_id and env_id not in registry:  # "module:Name-v0" registers itself when it is made
-        usable = [name for name, spec in registry.items() if isinstance(spec.entry_point, str)]  # -v2 only raises
-        near = difflib.get_close_matches(env_id, usable)
-        hint = f"did you mean {', '.join(near)}?" if near else "gymnasium.pprint_registry() lists the known ones"
-        raise ValueError(f"unknown environment {env_id!r}; {hint}")
+    if env_id in ATARI_ROMS:
+        return AtariVectorEnv(env_id, seeds, processes)
+    spec = registry.get(env_id)
+    if spec and _is_atari(spec):
+        names = [name for name, rom in ATARI_ROMS.items() if rom == spec.kwargs["game"]]
+        raise ValueError(
+            f"environment {env_id!r}: Atari games are played as in the paper, by the ids that end in NoFrameskip-v4; "
+            + (f"choose {names[0]}" if names else "ale-py has none of this game")
+        )
+    if ":" not in env_id and not spec:  # "module:Name-v0" registers itself when it is made
+        raise ValueError(f"unknown environment {env_id!r}; {_hint(env_id, ATARI_ROMS)}")
     return GymnasiumVectorEnv(env_id, seeds)
+
+
+def _is_atari(spec: EnvSpec) -> bool:
+    return str(spec.entry_point).startswith("ale_py")
+
+
+def _hint(env_id: str, atari: Iterable[str]) -> str:
+    """The ids that are nearest to an unknown one."""
+    usable = [name for name, spec in registry.items() if isinstance(spec.entry_point, str) and not _is_atari(spec)]
+    games = {name.removesuffix("NoFrameskip-v4"): name for name in atari}
+    near = difflib.get_close_matches(env_id, [*usable, *atari])
+    near = near or [games[name] for name in difflib.get_close_matches(env_id, games)]
+    return f"did you mean {', '.join(near)}?" if near else "gymnasium.pprint_registry() lists the known ones"

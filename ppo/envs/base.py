@@ -39,6 +39,10 @@ class Transition(NamedTuple):
     """``[rows]``: that game ended."""
 
 
+class EnvironmentDied(RuntimeError):
+    """A process that an environment needs is no more. What it knew is lost; a state saved before can be continued."""
+
+
 class VectorEnv(ABC):
     """``rows`` copies of one environment, one seed each, that reset themselves.
 

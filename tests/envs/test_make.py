@@ -3,7 +3,7 @@
 import gymnasium
 import numpy as np
 import pytest
-from oracle import random_actions
+from oracle import assert_same_transition, random_actions
 
 from ppo.envs import make
 from ppo.envs.gymnasium import GymnasiumVectorEnv
@@ -25,14 +25,16 @@ def test_any_other_gymnasium_id_works(env_id):
     env.close()
 
 
-@pytest.mark.parametrize("env_id", ["Hopper-v4", "CartPole-v1"])
+@pytest.mark.parametrize("env_id", ["Hopper-v4", "CartPole-v1", "BreakoutNoFrameskip-v4"])
 def test_reset_starts_over(env_id):
     env = make(env_id, [5, 6])
     first = env.reset()
-    for action in random_actions(env, 30):
-        env.step(action)
+    actions = random_actions(env, 30)
+    last = [env.step(action) for action in actions][-1]
     np.testing.assert_array_equal(env.reset(), first)
-    assert not np.array_equal(first[0], first[1])
+    assert_same_transition([env.step(action) for action in actions][-1], last)
+    assert not np.array_equal(last.observations[0], last.observations[1])
+    env.close()
 
 
 @pytest.mark.parametrize(
@@ -40,13 +42,43 @@ def test_reset_starts_over(env_id):
     [
         ("Hoper-v4", "unknown environment 'Hoper-v4'; did you mean Hopper-v4, Hopper-v5?"),
         ("Hopper", "unknown environment 'Hopper'; did you mean Hopper-v5, Hopper-v4?"),
+        ("PingNoFrameskip-v4", "unknown environment 'PingNoFrameskip-v4'; did you mean PongNoFrameskip-v4"),
+        ("Pong", "unknown environment 'Pong'; did you mean PongNoFrameskip-v4"),
         ("zzz", "unknown environment 'zzz'; gymnasium.pprint_registry() lists the known ones"),
     ],
 )
 def test_an_unknown_id_gets_its_nearest(env_id, message):
     with pytest.raises(ValueError, match="unknown") as error:
         make(env_id, [0])
-    assert str(error.value) == message
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("env_id", "message"),
+    [
+        ("ALE/Pong-v5", "by the ids that end in NoFrameskip-v4; choose PongNoFrameskip-v4"),
+        ("PongNoFrameskip-v0", "by the ids that end in NoFrameskip-v4; choose PongNoFrameskip-v4"),
+        ("ALE/Tetris-v5", "by the ids that end in NoFrameskip-v4; ale-py has none of this game"),
+    ],
+)
+def test_other_ids_of_atari_games_are_refused_with_the_right_one(env_id, message):
+    with pytest.raises(ValueError, match=message) as error:
+        make(env_id, [0])
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_missing_rom_is_one_line(monkeypatch, tmp_path, damaged):
+    monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path))
+    if damaged:
+        (tmp_path / "pong.bin").write_bytes(b"no game")
+    with pytest.raises(
+        ValueError, match=r"'PongNoFrameskip-v4' cannot be made: ale-py .* no usable ROM pong.bin"
+    ) as error:
+        make("PongNoFrameskip-v4", [0])
+    assert "pip install --force-reinstall ale-py" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_no_rows_are_refused():

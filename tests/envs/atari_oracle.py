@@ -1,0 +1,154 @@
+"""The 2017 protocol from other hands: Gymnasium's own Atari environments behind Stable-Baselines3's wrappers."""
+
+import collections
+
+import gymnasium
+import numpy as np
+from stable_baselines3.common import atari_wrappers
+from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
+
+from ppo.envs.atari import ATARI_ROMS, find_rom
+from ppo.envs.atari_worker import ROW, answer
+from ppo.envs.base import Transition
+from ppo.envs.emulator import Game
+from ppo.seeding import environment_seeds
+
+SEEDS = environment_seeds([3], 3)
+BREAKOUT = "BreakoutNoFrameskip-v4"
+assert BREAKOUT in ATARI_ROMS  # whose import registers the games with Gymnasium
+
+
+class Recorder(gymnasium.Wrapper):
+    """What every game has paid, frame by frame, and whether the last one is over."""
+
+    def reset(self, **options):
+        self.games = [*getattr(self, "games", []), 0.0]
+        return self.env.reset(**options)
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        self.games[-1] += reward
+        return observation, reward, terminated, truncated, info
+
+
+class FireReset(atari_wrappers.FireResetEnv):
+    """Stable-Baselines3's, but showing the new game if the old one ends in the second action."""
+
+    def reset(self, **options):
+        self.env.reset(**options)
+        for action in (1, 2):
+            observation, _, terminated, truncated, _ = self.env.step(action)
+            if terminated or truncated:
+                observation, _ = self.env.reset(**options)
+        return observation, {}
+
+
+def wrapped(env_id, time_limit):
+    env = Recorder(gymnasium.make(env_id, max_num_frames_per_episode=time_limit))
+    env = atari_wrappers.MaxAndSkipEnv(atari_wrappers.NoopResetEnv(env, 30), 4)
+    env = atari_wrappers.EpisodicLifeEnv(env)
+    if "FIRE" in env.unwrapped.get_action_meanings():
+        env = FireReset(env)
+    return atari_wrappers.ClipRewardEnv(atari_wrappers.WarpFrame(env))
+
+
+class AtariOracle:
+    """Steps and resets as ``AtariVectorEnv`` does."""
+
+    def __init__(self, env_id, seeds, time_limit=400_000):
+        self.envs = DummyVecEnv([lambda: wrapped(env_id, time_limit) for _ in seeds])
+        self.envs._seeds = list(seeds)
+        self.stacked = VecFrameStack(self.envs, 4, channels_order="last")
+
+    def recorder(self, row):
+        env = self.envs.envs[row]
+        while not isinstance(env, Recorder):
+            env = env.env
+        return env
+
+    def games(self, row):
+        """What each game of the row has paid so far, the running one's last."""
+        return self.recorder(row).games
+
+    def reset(self):
+        observations = frames_first(self.stacked.reset())
+        rows = range(self.envs.num_envs)
+        self.known = [len(self.games(row)) for row in rows]  # games, and of the running one's points those reported
+        self.reported = [0.0 for row in rows]
+        return observations
+
+    def step(self, actions):
+        observations, rewards, done, infos = self.stacked.step(actions)
+        observations = frames_first(observations)
+        finals = observations.copy()
+        truncated, game_over, raw_rewards = np.zeros_like(done), np.zeros_like(done), np.zeros(len(done))
+        for row, info in enumerate(infos):
+            games = self.games(row)
+            game_over[row] = len(games) > self.known[row]
+            raw_rewards[row] = games[self.known[row] - 1] - self.reported[row]
+            self.reported[row] = 0.0 if game_over[row] else games[-1]
+            self.known[row] = len(games)
+            if done[row]:
+                truncated[row] = info["TimeLimit.truncated"]
+                finals[row] = frames_first(info["terminal_observation"])
+        return Transition(
+            observations, rewards.astype(np.float64), done & ~truncated, truncated, finals, raw_rewards, game_over
+        )
+
+
+def frames_first(observations):
+    """``[..., 84, 84, 4]`` as ``[..., 4, 84, 84]``."""
+    return np.moveaxis(observations, -1, -3).copy()
+
+
+class InOneProcess:
+    """What a worker does, without the process, and the stack of frames."""
+
+    def __init__(self, env_id, seeds):
+        self.shared = np.zeros(len(seeds), ROW)
+        frames = zip(seeds, self.shared["frames"], self.shared["first_frames"], strict=True)
+        self.games = [Game(find_rom(env_id), *own) for own in frames]
+        self.steps = 0
+
+    def reset(self):
+        answer(b"reset\n", self.games, self.shared)
+        self.recent = [[first] for first in self.shared["first_frames"].copy()]
+        return self.stacked()
+
+    def step(self, actions):
+        self.steps += 1
+        self.shared["actions"] = actions
+        answer(b"step\n", self.games, self.shared)
+        shared, outcomes = self.shared.copy(), self.shared["outcomes"].copy()
+        self.recent = [[*recent, frame] for recent, frame in zip(self.recent, shared["frames"], strict=True)]
+        finals = self.stacked()
+        for row in np.flatnonzero(outcomes["terminated"] | outcomes["truncated"]):
+            self.recent[row] = [shared["first_frames"][row]]
+        return Transition(self.stacked(), final_observations=finals, **{n: outcomes[n] for n in outcomes.dtype.names})
+
+    def stacked(self):
+        empty = np.zeros((84, 84), np.uint8)
+        return np.stack([([empty] * 3 + recent)[-4:] for recent in self.recent])
+
+
+def compare(env, oracle, actions):
+    """Step both from a reset; counts what was compared.
+
+    The last frame of a game that ended within a step's four frames is not compared: the wrappers show an older one.
+    """
+    np.testing.assert_array_equal(env.reset(), oracle.reset(), strict=True)
+    counts = collections.Counter()
+    for action in actions:
+        found, expected = env.step(action), oracle.step(action)
+        # Of a life that is lost on the very last frame, Stable-Baselines3 says only the one.
+        found = found._replace(truncated=found.truncated & ~found.terminated)
+        within = expected.game_over & ~(found.final_observations == expected.final_observations).all(axis=(1, 2, 3))
+        found.final_observations[within, -1] = expected.final_observations[within, -1] = 0
+        for name, one, other in zip(found._fields, found, expected, strict=True):
+            np.testing.assert_array_equal(one, other, err_msg=name, strict=True)
+        counts["ended"] += int((found.terminated | found.truncated).sum())
+        counts["truncated"] += int(found.truncated.sum())
+        counts["games"] += int(found.game_over.sum())
+        counts["points"] += int((found.raw_rewards != 0).sum())
+        counts["clipped"] += int((found.raw_rewards != found.rewards).sum())
+    return counts
