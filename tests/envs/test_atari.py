@@ -58,39 +58,51 @@ def test_the_time_limit_is_that_of_2017():
     assert env.games[0].ale.getFloat("repeat_action_probability") == 0.0
 
 
-@pytest.mark.parametrize("false_start", [False, True])
+class Scripted:
+    """An emulator with 3 points per frame in the game that runs and 7 in the later ones, lives as told, and the n-th
+    game over at the frame ``ends[n]``."""
+
+    def __init__(self, ale, ends, lives):
+        self.ale, self.ends, self.lives, self.games, self.frames = ale, ends, lambda: lives, 0, 0
+
+    def __getattr__(self, name):
+        return getattr(self.ale, name)
+
+    def reset_game(self):
+        self.games, self.frames = self.games + 1, 0
+        self.ale.reset_game()
+
+    def act(self, action):
+        self.frames += 1
+        self.ale.act(action)
+        return 7 if self.games else 3
+
+    def game_over(self, with_truncation=True):
+        return self.frames == self.ends.get(self.games)
+
+
+@pytest.mark.parametrize("false_start", ["none", "no-op", "FIRE"])
 def test_what_a_new_game_pays_before_the_first_step_is_handed_on(false_start):
-    """3 points per frame in the old game, 7 in the new one; a game that is over among its no-ops is none."""
+    """A game that is over before its first step is none: neither its points nor its end are told."""
     game = InOneProcess(BREAKOUT, [0]).games[0]
     game.start()
-    noops = int(copy.deepcopy(game.generator).integers(1, 31))
-
-    class Scripted:
-        """The game, but for its points, and over at the first frame: of the old game, and of a false start."""
-
-        def __init__(self, ale):
-            self.ale, self.resets, self.frames = ale, 0, 0
-
-        def __getattr__(self, name):
-            return getattr(self.ale, name)
-
-        def reset_game(self):
-            self.resets, self.frames = self.resets + 1, 0
-            self.ale.reset_game()
-
-        def act(self, action):
-            self.frames += 1
-            self.ale.act(action)
-            return 7 if self.resets else 3
-
-        def game_over(self, with_truncation=True):
-            return self.frames == 1 and self.resets <= false_start
-
-    game.ale = Scripted(game.ale)
-    paid = noops - false_start + 2 * 4  # frames of the new game: without action, FIRE, the third action
+    noops, more = copy.deepcopy(game.generator).integers(1, 31, size=2).tolist()
+    ends = {"none": {0: 1}, "no-op": {0: 1, 1: 1}, "FIRE": {0: 1, 1: noops + 1}}[false_start]
+    paid = {"none": noops + 8, "no-op": noops - 1 + 8, "FIRE": more + 4}[false_start]  # frames of the new game
+    game.ale = Scripted(game.ale, ends, lives=5)
     assert game.step(0) == (1.0, 3.0, True, False, True)
     assert game.step(0) == (1.0, 7.0 * (paid + 4), False, False, False)
     assert game.step(0) == (1.0, 7.0 * 4, False, False, False)
+
+
+def test_a_game_without_lives_left_goes_on_until_it_is_over():
+    """Qbert does for some frames: it would be left there if the last life were lost like the others."""
+    game = InOneProcess(BREAKOUT, [0]).games[0]
+    game.start()
+    game.ale = Scripted(game.ale, {0: 6}, lives=0)
+    assert game.lives == 5
+    assert game.step(0) == (1.0, 12.0, False, False, False)
+    assert game.step(0) == (1.0, 6.0, True, False, True)
 
 
 def test_misuse_is_said_in_one_line(atari):
@@ -116,7 +128,7 @@ def test_misuse_is_said_in_one_line(atari):
 
 
 def test_returned_arrays_stay_as_they_were_and_are_the_callers(atari):
-    env, untouched = atari(BREAKOUT), atari(BREAKOUT)
+    env, untouched = atari(BREAKOUT, SEEDS[:1]), atari(BREAKOUT, SEEDS[:1])
     untouched.reset()
     results = [(env.reset(),)]
     kept = [tuple(array.copy() for array in results[0])]
@@ -134,20 +146,23 @@ def test_returned_arrays_stay_as_they_were_and_are_the_callers(atari):
 
 
 def test_the_collector_records_whole_games_while_learning_sees_lives(atari):
-    env, oracle = atari(BREAKOUT), AtariOracle(BREAKOUT, SEEDS)
+    env, oracle = atari(BREAKOUT, SEEDS[:2]), AtariOracle(BREAKOUT, SEEDS[:2])
     actions = random_actions(env, 165)
     chosen = iter(actions)
     collector = Collector(env, lambda observations, noise: next(chosen)[None], 1, None)
-    experience = collector.collect(np.zeros((len(actions), 1, 3, 1), np.float32), 0, keep_next=True)
-    np.testing.assert_array_equal(oracle.reset(), experience.observations[0, 0].numpy())
-    expected, lengths = [], np.zeros(3, np.int64)
+    experience = collector.collect(np.zeros((len(actions), 1, 2, 1), np.float32), 0, keep_next=True)
+    observations = oracle.reset()
+    expected, lengths = [], np.zeros(2, np.int64)
     for step, action in enumerate(actions):
+        np.testing.assert_array_equal(experience.observations[step, 0].numpy(), observations)
         transition = oracle.step(action)
+        observations, finals = transition.observations, experience.next_observations[step, 0].numpy()
+        np.testing.assert_array_equal(finals[:, :-1], transition.final_observations[:, :-1])
         np.testing.assert_array_equal(experience.rewards[step, 0], transition.rewards)
         np.testing.assert_array_equal(experience.terminated[step, 0], transition.terminated)
         lengths += 1
         for row in np.flatnonzero(transition.game_over).tolist():
-            expected.append((0, 3 * (step + 1), oracle.games(row)[-2], lengths[row]))
+            expected.append((0, 2 * (step + 1), oracle.games(row)[-2], lengths[row]))
             lengths[row] = 0
     assert experience.episodes == expected
     assert experience.terminated.sum() > len(expected) >= 2

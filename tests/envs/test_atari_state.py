@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from atari_oracle import BREAKOUT, InOneProcess
+from atari_oracle import BREAKOUT, SEEDS, InOneProcess
 from oracle import assert_same_transition, join_rows, random_actions, take_rows
 
 from ppo.envs import emulator
@@ -33,34 +33,35 @@ def test_every_game_of_the_paper_continues_to_the_bit(game):
 
 
 def test_a_restored_environment_continues_to_the_bit(atari):
-    env, restored = atari(BREAKOUT), atari(BREAKOUT, [0, 0, 0], processes=2)
-    actions = random_actions(env, 150)
+    env, restored = atari(BREAKOUT, SEEDS[:2]), atari(BREAKOUT, [0, 0], processes=2)
+    actions = random_actions(env, 130)
     env.reset()
-    for action in actions[:70]:
+    lost = next(step for step, action in enumerate(actions) if env.step(action).terminated[0])
+    env.reset()
+    for action in actions[:lost]:  # so that the first step from there on loses a life
         observations = env.step(action).observations
     state = env.get_state()
     np.testing.assert_array_equal(restored.set_state(state), observations)
     again = restored.get_state()
     for name, value in state.items():
-        if name != "emulators":  # a state that was restored differs in what does not matter
-            np.testing.assert_array_equal(again[name], value)
+        np.testing.assert_array_equal(again[name], value)
     games = 0
-    for action in actions[70:]:
+    for action in actions[lost:]:
         transition = env.step(action)
         games += int(transition.game_over.sum())
         assert_same_transition(restored.step(action), transition)
-    assert games >= 2
+    assert games >= 1
 
 
 def test_points_that_no_step_has_reported_are_part_of_the_state(atari):
-    env = atari(BREAKOUT)
+    env = atari(BREAKOUT, SEEDS[:2])
     env.reset()
-    env.set_state(env.get_state() | {"pending_rewards": np.array([0, 5, -2])})
-    np.testing.assert_array_equal(env.get_state()["pending_rewards"], [0, 5, -2])
-    transition = env.step(np.zeros(3, np.int64))
-    np.testing.assert_array_equal(transition.raw_rewards, [0, 5, -2])
+    env.set_state(env.get_state() | {"pending_rewards": np.array([5, -2])})
+    np.testing.assert_array_equal(env.get_state()["pending_rewards"], [5, -2])
+    transition = env.step(np.zeros(2, np.int64))
+    np.testing.assert_array_equal(transition.raw_rewards, [5, -2])
     np.testing.assert_array_equal(transition.rewards, 0.0)
-    np.testing.assert_array_equal(env.step(np.zeros(3, np.int64)).raw_rewards, 0.0)
+    np.testing.assert_array_equal(env.step(np.zeros(2, np.int64)).raw_rewards, 0.0)
 
 
 def test_rows_can_be_cut_out_and_joined(atari):
