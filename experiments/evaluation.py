@@ -1,20 +1,18 @@
 """Use what was trained: play episodes with a policy, or film it. The observation normaliser belongs to the policy."""
 
 import argparse
-import ctypes.util
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from experiments.filming import Act, film
 from experiments.flags import count
 from experiments.protocols import Run
 from experiments.store import StoreError, runs_from_json, stack_folders, writable
@@ -46,6 +44,16 @@ class Player:
             noise = np.zeros((len(observations), self.policy.action_size), dtype=np.float32)
         actions: NDArray[Any] = distribution.sample(torch.from_numpy(noise)[None])[0].numpy()
         return actions
+
+    def actor(self, seed: int, deterministic: bool) -> Act:
+        """How it acts in step after step; ``seed`` is its noise's."""
+
+        def act(observations: NDArray[Any], step: int) -> NDArray[Any]:
+            rows = len(observations)
+            noise = None if deterministic else self.policy.draw_noise([seed], step, 1, rows)[0, 0]
+            return self.act(observations, noise)
+
+        return act
 
 
 def players(path: Path) -> list[Player]:
@@ -101,56 +109,17 @@ def keep_policies(results: Path, runs: Iterable[Run]) -> None:
 
 
 def play(player: Player, episodes: int, seed: int, deterministic: bool) -> NDArray[np.float64]:
-    """Raw returns of ``episodes`` episodes, all played side by side: ``[episodes]``."""
+    """Raw returns of ``episodes`` episodes (Atari: whole games), all played side by side: ``[episodes]``."""
     env = make(player.run.environment, environment_seeds([seed], episodes))
-    observations = env.reset()
+    observations, act = env.reset(), player.actor(seed, deterministic)
     returns, playing, step = np.zeros(episodes), np.ones(episodes, dtype=np.bool_), 0
     while playing.any():
-        noise = None if deterministic else player.policy.draw_noise([seed], step, 1, episodes)[0, 0]
-        transition = env.step(player.act(observations, noise))
-        returns[playing] += transition.rewards[playing]
-        playing &= ~(transition.terminated | transition.truncated)
+        transition = env.step(act(observations, step))
+        returns[playing] += transition.raw_rewards[playing]
+        playing &= ~transition.game_over
         observations, step = transition.observations, step + 1
     env.close()
     return returns
-
-
-def film(player: Player, path: Path, seed: int, deterministic: bool) -> float:
-    """Film one episode as ``path`` (.mp4 or .gif); returns its raw return."""
-    import imageio.v2 as imageio  # slow to import, and only wanted here
-
-    env = _rendering_environment(player.run.environment)
-    observation, _ = env.reset(seed=environment_seeds([seed], 1)[0])
-    total, step, ended = 0.0, 0, False
-    writer: Any
-    fps = env.metadata.get("render_fps", 30)
-    timing: Any = {"duration": 1000 / fps} if path.suffix == ".gif" else {"fps": fps}
-    with imageio.get_writer(path, **timing) as writer:
-        while not ended:
-            writer.append_data(env.render())
-            noise = None if deterministic else player.policy.draw_noise([seed], step, 1, 1)[0, 0]
-            action = player.act(np.asarray(observation)[None], noise)[0]
-            observation, reward, terminated, truncated, _ = env.step(action)
-            total, step, ended = total + float(reward), step + 1, terminated or truncated
-    env.close()
-    return total
-
-
-def _rendering_environment(name: str) -> gymnasium.Env[Any, Any]:
-    """The environment with a picture, drawn without a screen: by EGL, or by OSMesa where there is none."""
-    if "MUJOCO_GL" not in os.environ and not os.environ.get("DISPLAY"):
-        os.environ["MUJOCO_GL"] = "egl" if ctypes.util.find_library("EGL") else "osmesa"
-    try:
-        env: gymnasium.Env[Any, Any] = gymnasium.make(name, render_mode="rgb_array")
-        env.reset(seed=0)
-        env.render()
-    except Exception as error:  # the GL libraries raise many kinds when they find no driver
-        backend = os.environ.get("MUJOCO_GL", "the screen")
-        raise StoreError(
-            f"cannot draw {name} with {backend}: {str(error).splitlines()[0] if str(error) else type(error).__name__}; "
-            "install EGL or OSMesa (Debian: libegl1 libgl1-mesa-dri, or libosmesa6) or set MUJOCO_GL=egl|osmesa|glfw"
-        ) from error
-    return env
 
 
 def evaluate(console: Console, arguments: argparse.Namespace) -> int:
@@ -177,7 +146,8 @@ def video(console: Console, arguments: argparse.Namespace) -> int:
         run = player.run
         name = f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}".replace("/", "-")
         path = arguments.out / f"{name}.{arguments.format}"
-        episodic_return = film(player, path, arguments.seed, arguments.deterministic)
+        act, (seed,) = player.actor(arguments.seed, arguments.deterministic), environment_seeds([arguments.seed], 1)
+        episodic_return = film(run.environment, act, path, seed)
         console.print(f"{path}  return {episodic_return:,.1f}")
     return 0
 

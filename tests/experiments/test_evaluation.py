@@ -12,12 +12,14 @@ from commands import train_stack
 from baselines.cem import CEMSettings
 from experiments import evaluation
 from experiments.cli import main
+from experiments.filming import film
 from experiments.planner import Stack
 from experiments.protocols import Run
 from experiments.settings import MUJOCO
 from experiments.store import StackFolder, StoreError
 from ppo import checkpoint
-from ppo.policies import ActorCritic
+from ppo.policies import ActorCritic, make_policy
+from ppo.ppo import PPOSettings
 from ppo.seeding import environment_seeds
 
 SHORT = dataclasses.replace(MUJOCO, num_steps=512, update_epochs=2)
@@ -88,6 +90,24 @@ def by_hand(folder, row, environment, episodes, seed, deterministic, normalise=T
         returns.append(total)
     env.close()
     return np.array(returns)
+
+
+@pytest.fixture(scope="module")
+def pong():
+    """A player that was never trained."""
+    settings = PPOSettings(network="nature", norm_obs=False)
+    policy = make_policy("nature", (4, 84, 84), gymnasium.spaces.Discrete(6), [1])
+    return evaluation.Player(Run("PongNoFrameskip-v4", "ppo", "x", 1, 1024, settings), policy, None)
+
+
+def test_a_game_is_played_to_its_end_and_filmed_as_the_network_sees_it(pong, tmp_path):
+    (episodic_return,) = evaluation.play(pong, 1, seed=3, deterministic=False)
+    assert -21 <= episodic_return <= -15, "one that cannot play loses"
+    filmed = film("PongNoFrameskip-v4", pong.actor(3, False), tmp_path / "pong.mp4", environment_seeds([3], 1)[0])
+    assert filmed == episodic_return
+    frames = imageio.mimread(tmp_path / "pong.mp4", memtest=False)
+    assert frames[0].shape[:2] == (336, 336)
+    assert len(frames) > 700, "21 points take a minute, at 15 frames a second"
 
 
 @pytest.mark.parametrize("deterministic", [False, True])

@@ -359,12 +359,14 @@ def benchmark(tmp_path_factory):
     each printed."""
     results = tmp_path_factory.mktemp("benchmark") / "results"
     quick = dataclasses.replace(settings.PROFILES["quick"], seeds=(1, 2), total_timesteps=260, untrained_timesteps=130)
+    quick = dataclasses.replace(quick, games=("Pong",), atari_timesteps=160)
     run = ["run", "all", "--profile", "quick", "--workers", "1", "--results", results]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(settings.PROFILES, "quick", quick)
         patch.setattr(protocols, "ENVIRONMENTS", ("InvertedPendulum-v4",))
         patch.setattr(protocols, "FIGURE2_SEEDS", (1, 2))
         patch.setattr(protocols, "COMPARED", {name: protocols.COMPARED[name] for name in ("ppo", "cem")})
+        patch.setattr(protocols, "ATARI", {"a2c": protocols.ATARI["a2c"]})
         said = call_each(run, run, ["status", "--results", results], ["report", "--results", results])
     return results, dict(zip(("run", "again", "status", "report"), said, strict=True))
 
@@ -377,13 +379,17 @@ def test_all_protocols_are_gathered(benchmark):
     assert (manifest["protocol"], manifest["profile"]) == ("table1", "quick")
     assert {run["status"] for run in manifest["runs"]} == {"finished"}
     assert len(manifest["runs"]) == 24
+    atari = json.loads((results / "atari" / "manifest.json").read_text())
+    assert [(run["environment"], run["status"], run["steps_done"]) for run in atari["runs"]] == [
+        ("PongNoFrameskip-v4", "finished", 160)
+    ] * 2
 
 
 def test_what_two_protocols_need_is_trained_once(benchmark):
     results, said = benchmark
-    assert "to train: 26 runs in 3 stacks" in said["run"]
+    assert "to train: 28 runs in 4 stacks" in said["run"]
     trained = [len(json.loads((stack / "stack.json").read_text())["runs"]) for stack in stacks_of(results)]
-    assert sorted(trained) == [2, 2, 22]
+    assert sorted(trained) == [2, 2, 2, 22]
     table1 = read_episodes(results / "table1" / "episodes.parquet")
     figure3 = read_episodes(results / "figure3" / "episodes.parquet")
     shared = [table[table["setting"].isin(["clip-0.2", "untrained"])] for table in (figure3, table1)]
