@@ -12,8 +12,11 @@ import torch
 from rich.console import Console
 
 from baselines import ALGORITHMS
-from experiments import collecting, evaluation, interpolation, local, planner, status
-from experiments.flags import add_settings, count, seconds, sweep
+from experiments import collecting, engine, evaluation, interpolation, planner, status
+from experiments.cluster import Ray
+from experiments.flags import add_settings, count, seconds, share, sweep
+from experiments.jobs import Executor
+from experiments.local import Local
 from experiments.protocols import PROTOCOLS, Protocol, Run, kept, select, unknown
 from experiments.settings import PROFILES
 from experiments.store import BusyError, writable
@@ -34,23 +37,24 @@ class Parser(argparse.ArgumentParser):
 def plan(arguments: argparse.Namespace) -> int:
     """Say which runs, stacks, steps and hours, and start nothing."""
     protocols = select(arguments.protocols, PROFILES[arguments.profile])
-    stacks, _ = _planned(arguments, protocols)
-    status.print_plan(console, protocols, stacks, arguments.workers)
+    workers = arguments.workers or _cores()
+    stacks, _ = _planned(arguments, protocols, workers)
+    status.print_plan(console, protocols, stacks, workers)
     return 0
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what the protocols still miss, and gather their episodes."""
-    _check_device(arguments.device)
     protocols = select(arguments.protocols, PROFILES[arguments.profile])  # before any folder is made
+    executor = _executor(arguments)
     writable(arguments.results)
-    stacks, problems = _planned(arguments, protocols, mend=True)
+    stacks, problems = _planned(arguments, protocols, executor.slots(), mend=True)
     for problem in problems:
         console.print(problem)
     for protocol in protocols:
         collecting.check_profile(arguments.results / protocol.name, arguments.profile)
-    status.print_plan(console, protocols, stacks, arguments.workers)
-    outcome = local.train(arguments.results, stacks, _options(arguments), console)
+    status.print_plan(console, protocols, stacks, executor.slots())
+    outcome = engine.train(arguments.results, stacks, executor, console)
     damaged: list[str] = []
     for protocol in protocols:
         if protocol.name == "figure2":
@@ -73,15 +77,15 @@ def train(arguments: argparse.Namespace) -> int:
         for seed in arguments.seeds
     ]
     _check(runs)
-    _check_device(arguments.device)
+    executor = _executor(arguments)
     out: Path = arguments.out
     writable(out)
     finished, problems = collecting.finished_runs(out, mend=True)
     for problem in problems:
         console.print(problem)
-    stacks = collecting.left_to_train(out, runs, finished, arguments.workers)
+    stacks = collecting.left_to_train(out, runs, finished, executor.slots())
     console.print(f"{len(runs)} runs, {len(runs) - sum(len(stack.runs) for stack in stacks)} finished before")
-    outcome = local.train(out, stacks, _options(arguments), console)
+    outcome = engine.train(out, stacks, executor, console)
     damaged = collecting.collect(out, out, {"protocol": None, "profile": "train"}, runs, keep=True)
     return _report_outcome(outcome, damaged)
 
@@ -94,7 +98,7 @@ def report(arguments: argparse.Namespace) -> int:
 
 
 def _planned(
-    arguments: argparse.Namespace, protocols: Sequence[Protocol], mend: bool = False
+    arguments: argparse.Namespace, protocols: Sequence[Protocol], workers: int, mend: bool = False
 ) -> tuple[list[planner.Stack], list[str]]:
     """The stacks of this shard that are not finished, and what was found damaged."""
     runs = {run.key: run for protocol in protocols if protocol.name != "figure2" for run in protocol.runs}
@@ -105,7 +109,7 @@ def _planned(
                 raise ValueError(unknown("environment of these protocols", name, sorted(planned)))
         runs = {key: run for key, run in runs.items() if run.environment in arguments.environments}
     finished, problems = collecting.finished_runs(arguments.results, mend)
-    stacks = collecting.left_to_train(arguments.results, runs.values(), finished, arguments.workers, arguments.shard)
+    stacks = collecting.left_to_train(arguments.results, runs.values(), finished, workers, arguments.shard)
     return stacks, problems
 
 
@@ -126,11 +130,24 @@ def _check_device(device: str) -> None:
         raise ValueError(f"cannot use device {device!r}: {str(error).splitlines()[0]}") from error
 
 
-def _options(arguments: argparse.Namespace) -> local.Options:
-    return local.Options(arguments.workers, arguments.device, arguments.checkpoint_interval, arguments.tensorboard)
+def _executor(arguments: argparse.Namespace) -> Executor:
+    """This machine, or a cluster. Raises ``ValueError`` if it cannot be used."""
+    flags = ["--device", arguments.device, "--checkpoint-interval", str(arguments.checkpoint_interval)]
+    flags += ["--tensorboard"] if arguments.tensorboard else []
+    if arguments.cluster is None:
+        _check_device(arguments.device)
+        return Local(arguments.workers or _cores(), flags)
+    if arguments.device not in ("cpu", "cuda"):
+        raise ValueError(f"--cluster chooses the GPU itself: write --device cuda, not {arguments.device}")
+    share = arguments.gpus_per_stack if arguments.device == "cuda" else 0.0
+    return Ray(arguments.cluster, arguments.workers, share, flags)
 
 
-def _report_outcome(outcome: local.Outcome, problems: Sequence[str]) -> int:
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _report_outcome(outcome: engine.Outcome, problems: Sequence[str]) -> int:
     for problem in problems:
         console.print(problem)
     for name in outcome.busy:
@@ -151,8 +168,15 @@ def _shard(text: str) -> tuple[int, int]:
 
 
 def _add_training_options(parser: argparse.ArgumentParser) -> None:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument("--workers", type=count, default=cores, help=f"processes, one core each (default: {cores})")
+    parser.add_argument(
+        "--workers", type=count, help=f"processes, one core each (default: {_cores()}; with --cluster, all its cores)"
+    )
+    parser.add_argument(
+        "--cluster", metavar="ADDRESS", help="train on the Ray cluster at HOST:PORT, or auto for this machine's"
+    )
+    parser.add_argument(
+        "--gpus-per-stack", type=share, default=0.25, help="with --cluster and --device cuda (default: 0.25)"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
     parser.add_argument(
         "--checkpoint-interval", type=seconds, default=60.0, help="seconds between two checkpoints (default: 60)"

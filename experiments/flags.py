@@ -80,6 +80,17 @@ def seconds(text: str) -> float:
     return value
 
 
+def share(text: str) -> float:
+    """A part of a GPU, or several whole ones."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (0 < value <= 1 or (1 < value < math.inf and value.is_integer())):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of GPUs above 0, such as 0.25 or 1")
+    return value
+
+
 def _boolean(text: str) -> bool:
     if text.lower() in ("true", "yes", "1"):
         return True

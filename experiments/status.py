@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from experiments.local import duration
+from experiments.display import duration
 from experiments.planner import Stack, seconds
 from experiments.protocols import PROTOCOLS, Protocol, unknown
 from experiments.store import StackFolder, StoreError, read_json, stack_folders

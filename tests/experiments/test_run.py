@@ -29,7 +29,9 @@ from commands import (
 )
 from rich.console import Console
 
-from experiments import cli, evaluation, local, protocols, settings
+from experiments import cli, evaluation, protocols, settings
+from experiments.display import Display
+from experiments.jobs import Job
 from experiments.planner import Stack
 from experiments.store import StackFolder, read_episodes
 
@@ -309,9 +311,9 @@ def test_a_foreign_manifest_is_named_and_set_aside(finished, undisturbed, capsys
 def test_a_posted_progress_that_is_foreign_does_no_harm(half_done, content, capsys):
     (stack,) = stacks_of(half_done)
     (stack / "progress.json").write_text(content)
-    job = local._Job(Stack(tuple(StackFolder(stack).runs())), StackFolder(stack))
+    job = Job(Stack(tuple(StackFolder(stack).runs())), StackFolder(stack))
     job.state = "training"
-    local._Display(Console(force_terminal=False), [job]).update()
+    Display(Console(force_terminal=False), [job]).update()
     assert stack.name in capsys.readouterr().out
 
 
