@@ -5,6 +5,7 @@ another node and continues from its last checkpoint there. Should the worker on 
 split), it holds the stack's lock: the new one is refused, and started again until it gets it.
 """
 
+import socket
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,6 +39,9 @@ class Ray:
         self.gpus_per_stack = gpus_per_stack
         self.flags = list(flags)
         try:
+            if address != "auto":  # Ray itself would try for minutes
+                host, _, port = address.removeprefix("ray://").rpartition(":")
+                socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[0]

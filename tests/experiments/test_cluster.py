@@ -1,0 +1,123 @@
+"""A real Ray cluster, its nodes all on this machine: the same results, whatever happens to the nodes."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from commands import begin, end, same_episodes, stacks_of, train, train_flags, wait_for, working_on
+
+from experiments import cli, provenance
+from experiments.cluster import Ray
+from experiments.launch import Keeper
+from experiments.store import locked
+
+MISSING = "Ray is not installed: pip install -e '.[cluster]'"
+LONG = ("--total-timesteps", "10240", "--checkpoint-interval", "0")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A head without cores, and two nodes of one core each."""
+    pytest.importorskip("ray", reason=MISSING)
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+        nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+        for _ in range(2):
+            nodes.add_node(num_cpus=1)
+        yield nodes
+        nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The same training in a process of this machine."""
+    out = tmp_path_factory.mktemp("undisturbed") / "out"
+    assert train(out, *LONG) == 0
+    return out
+
+
+def parent(pid):
+    """The parent's process id."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def node_of(cluster, pid):
+    """The node that trains in process ``pid``: the worker's parent is its keeper, and that one's the node's raylet."""
+    raylet = parent(parent(pid))
+    return next(
+        node for node in cluster.worker_nodes if raylet in [one.process.pid for one in node.all_processes["raylet"]]
+    )
+
+
+def test_a_lost_node_s_stack_continues_elsewhere_once_nothing_there_holds_it(cluster, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    flags = [*train_flags(out, *LONG, workers=1), "--cluster", cluster.address]
+    process = begin(flags)
+    stack = wait_for(lambda: next(filter(working_on, stacks_of(out)), None))
+    pid = working_on(stack)
+    cluster.remove_node(node_of(cluster, pid), allow_graceful=False)
+    with locked(stack, wait=True):  # as a worker that is alive on the lost node, where the network is split
+        wait_for(lambda: "is being written by another process" in (stack / "log.txt").read_text())
+    said = end(process)
+    assert process.returncode == 0, said
+    assert f"moving    {stack.name}" in said
+    assert "continuing at step" in (stack / "log.txt").read_text()
+    assert same_episodes(out, undisturbed)
+    assert (out / "episodes.parquet").read_bytes() == (undisturbed / "episodes.parquet").read_bytes()
+    assert json.loads((stack / "progress.json").read_text())["pid"] != pid
+
+
+def test_ctrl_c_stops_cleanly_and_the_same_command_continues(cluster, undisturbed, tmp_path):
+    out = tmp_path / "out"
+    flags = [*train_flags(out, *LONG, workers=2), "--cluster", cluster.address]
+    process = begin(flags)
+    wait_for(lambda: any(map(working_on, stacks_of(out))))
+    process.send_signal(signal.SIGINT)
+    said = end(process)
+    assert process.returncode == 130, said
+    assert "the same command continues" in said
+    stack = next(folder for folder in stacks_of(out) if (folder / "progress.json").exists())  # one node: one begun
+    assert json.loads((stack / "progress.json").read_text())["state"] == "stopped"
+    assert train(out, *LONG) == 0, "also without the cluster"
+    assert "continuing at step" in (stack / "log.txt").read_text()
+    assert same_episodes(out, undisturbed)
+
+
+def test_a_cluster_without_room_is_named(cluster):
+    import ray
+
+    with pytest.raises(ValueError, match=r"has no room for a stack, which takes 1 core and 0\.25 of a GPU"):
+        Ray(cluster.address, None, 0.25, [])
+    ray.shutdown()
+
+
+def test_no_cluster_and_no_ray_are_one_line_each(tmp_path, monkeypatch, capsys):
+    def said(*flags):
+        assert cli.main([*train_flags(tmp_path / "out"), "--cluster", *flags]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        return line
+
+    assert "--device cuda, not cuda:1" in said("auto", "--device", "cuda:1")
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert said("auto").endswith("pip install 'ppo-reproduction[cluster]'")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:9", "nowhere"])
+def test_an_address_where_no_cluster_is_takes_one_line(tmp_path, capsys, address):
+    pytest.importorskip("ray", reason=MISSING)
+    assert cli.main([*train_flags(tmp_path / "out"), "--cluster", address]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"ppo: no Ray cluster at '{address}'")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_node_with_other_versions_or_other_storage_is_refused(tmp_path):
+    with pytest.raises(RuntimeError, match=r"torch \d.* and the others 1\.0: results would be mixed"):
+        Keeper().start(str(tmp_path), [], {"torch": "1.0"})
+    with pytest.raises(RuntimeError, match="storage that all nodes share"):
+        Keeper().start(str(tmp_path / "elsewhere"), [], provenance.versions())
