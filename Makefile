@@ -3,6 +3,7 @@
 PYTHON ?= python3
 PROFILE ?= quick
 JOBS ?= 2
+DEVICE ?= cpu
 
 RESULTS := $(if $(filter quick,$(PROFILE)),benchmark,results)
 BIN := .venv/bin
@@ -40,8 +41,9 @@ format: $(INSTALLED) ## format the code and mend what can be mended by itself
 types: $(INSTALLED) ## check the types, strictly
 	$(BIN)/mypy
 
-throughput: $(INSTALLED) ## measure steps per second beside Stable-Baselines3 and beside the physics alone
+throughput: $(INSTALLED) ## measure steps per second beside Stable-Baselines3 and beside the physics alone, and what ppo plan reckons with
 	$(BIN)/python -m experiments.throughput
+	$(BIN)/python -m experiments.throughput --costs results/throughput.json --device $(DEVICE)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { \

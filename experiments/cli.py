@@ -1,10 +1,11 @@
-"""The one command: ppo plan | run | status | train | evaluate | video | report."""
+"""The one command: ppo plan | run | status | merge | train | evaluate | video | report."""
 
 import argparse
+import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -12,7 +13,7 @@ import torch
 from rich.console import Console
 
 from baselines import ALGORITHMS
-from experiments import collecting, engine, evaluation, interpolation, planner, status
+from experiments import collecting, engine, estimates, evaluation, interpolation, merging, planner, status
 from experiments.cluster import Ray
 from experiments.flags import add_settings, count, seconds, share, sweep
 from experiments.jobs import Executor
@@ -39,7 +40,11 @@ def plan(arguments: argparse.Namespace) -> int:
     protocols = select(arguments.protocols, PROFILES[arguments.profile])
     workers = arguments.workers or _cores()
     stacks, _ = _planned(arguments, protocols, workers)
-    status.print_plan(console, protocols, stacks, workers)
+    costs = estimates.read_costs(arguments.throughput or arguments.results / "throughput.json")
+    status.print_plan(console, protocols, stacks, workers, costs["cpu"])
+    if arguments.machines:
+        wanted = [dataclasses.replace(one, runs=_wanted(arguments, one.runs)) for one in protocols]
+        estimates.print_estimates(console, wanted, arguments.machines, costs, arguments.gpus_per_stack)
     return 0
 
 
@@ -90,6 +95,13 @@ def train(arguments: argparse.Namespace) -> int:
     return _report_outcome(outcome, damaged)
 
 
+def merge(arguments: argparse.Namespace) -> int:
+    """Join results folders, such as those of a job array's parts, into one; the sources stay as they are."""
+    for line in merging.merge(arguments.destination, arguments.sources, arguments.mixed):
+        console.print(line)
+    return status.show(console, arguments.destination, [])
+
+
 def report(arguments: argparse.Namespace) -> int:
     """Draw the tables and figures."""
     where = ["--results", str(arguments.results), "--out", str(arguments.out or arguments.results)]
@@ -102,15 +114,19 @@ def _planned(
 ) -> tuple[list[planner.Stack], list[str]]:
     """The stacks of this shard that are not finished, and what was found damaged."""
     runs = {run.key: run for protocol in protocols if protocol.name != "figure2" for run in protocol.runs}
-    if arguments.environments:
-        planned = {run.environment for run in runs.values()}
-        for name in arguments.environments:
-            if name not in planned:
-                raise ValueError(unknown("environment of these protocols", name, sorted(planned)))
-        runs = {key: run for key, run in runs.items() if run.environment in arguments.environments}
+    planned = {run.environment for run in runs.values()}
+    for name in arguments.environments or ():
+        if name not in planned:
+            raise ValueError(unknown("environment of these protocols", name, sorted(planned)))
+    wanted = _wanted(arguments, runs.values())
     finished, problems = collecting.finished_runs(arguments.results, mend)
-    stacks = collecting.left_to_train(arguments.results, runs.values(), finished, workers, arguments.shard)
+    stacks = collecting.left_to_train(arguments.results, wanted, finished, workers, arguments.shard)
     return stacks, problems
+
+
+def _wanted(arguments: argparse.Namespace, runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Those of ``runs`` in the environments that were asked for."""
+    return tuple(run for run in runs if not arguments.environments or run.environment in arguments.environments)
 
 
 def _check(runs: Sequence[Run]) -> None:
@@ -202,12 +218,32 @@ def _parser(algorithm: str) -> Parser:
         command.add_argument(
             "--shard", type=_shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts"
         )
+        if function is plan:
+            command.add_argument(
+                "--machines",
+                nargs="+",
+                type=estimates.machine,
+                metavar="MACHINE",
+                help="also say how long all of it takes on each, and what it costs: cores=16,gpus=1,price=2.5",
+            )
+            command.add_argument(
+                "--throughput", type=Path, help="what `make throughput` measured (default: throughput.json in results)"
+            )
         _add_training_options(command)
         command.set_defaults(function=function)
     command = commands.add_parser("status", help="How far the protocols in a results folder are.")
     command.add_argument("protocols", nargs="*", metavar="PROTOCOL", help="default: all that are there")
     command.add_argument("--results", type=Path, default=Path("results"))
     command.set_defaults(function=lambda arguments: status.show(console, arguments.results, arguments.protocols))
+    command = commands.add_parser("merge", help=merge.__doc__, description=merge.__doc__)
+    command.add_argument("destination", type=Path, metavar="DESTINATION", help="made if it is not there")
+    command.add_argument("sources", type=Path, nargs="+", metavar="SOURCE")
+    command.add_argument(
+        "--mixed",
+        action="store_true",
+        help="also join what differs in versions, profile, settings or results; of two results the first folder's",
+    )
+    command.set_defaults(function=merge)
     command = commands.add_parser("train", help=train.__doc__, description=train.__doc__)
     command.add_argument("environment", metavar="ENV", help="a Gymnasium id, such as Hopper-v4")
     command.add_argument("--algorithm", default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")

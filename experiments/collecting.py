@@ -1,6 +1,6 @@
 """From what was trained to one tidy table: which runs are finished, and where their episodes are."""
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,19 +75,24 @@ def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[R
         if keep and (folder / "manifest.json").exists():
             known = runs_from_json(folder, read_json(folder / "manifest.json")["runs"])
             runs = list({run.key: run for run in [*known, *runs]}.values())
-        _keep_what_is_not_planned(folder, {run.key for run in runs})
-        entries = []
-        for run in runs:
-            own = finished.get(run.key)
-            missing = {**run.to_json(), "status": "missing", "steps_done": 0, "diverged_at": None}
-            entries.append({**own.entry, "setting": run.setting} if own else missing)
-        frames = _frames([(run, finished[run.key]) for run in runs if run.key in finished])
-        table = pd.concat(frames, ignore_index=True) if frames else empty_episodes()
-        write_episodes(
-            folder / "episodes.parquet", table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
-        )
-        write_json(folder / "manifest.json", {**about, "runs": entries})
+        write(folder, about, runs, finished)
     return problems
+
+
+def write(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: Mapping[str, Finished]) -> None:
+    """``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, ``finished`` or missing."""
+    _keep_what_is_not_planned(folder, {run.key for run in runs})
+    entries = []
+    for run in runs:
+        own = finished.get(run.key)
+        missing = {**run.to_json(), "status": "missing", "steps_done": 0, "diverged_at": None}
+        entries.append({**own.entry, "setting": run.setting} if own else missing)
+    frames = _frames([(run, finished[run.key]) for run in runs if run.key in finished])
+    table = pd.concat(frames, ignore_index=True) if frames else empty_episodes()
+    write_episodes(
+        folder / "episodes.parquet", table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
+    )
+    write_json(folder / "manifest.json", {**about, "runs": entries})
 
 
 def left_to_train(
@@ -111,7 +116,7 @@ def left_to_train(
             begun.append(stack)
             for run in stack.runs:
                 del waiting[run.key]
-    fresh = planner.stacks(waiting.values(), workers - len(begun))
+    fresh = planner.stacks(waiting.values(), workers, begun)
     return sorted([*begun, *fresh], key=lambda stack: -stack.seconds)
 
 

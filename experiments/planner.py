@@ -1,28 +1,19 @@
 """Runs -> stacks -> schedule."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from experiments.costs import CONSTANTS, Costs
 from experiments.protocols import Run
 
 MAX_STACK = 64
 """Runs in one stack at most: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow."""
 
-SECONDS_PER_STEP = {  # of one run in a stack, measured with two workers on the two cores of an AMD EPYC
-    "HalfCheetah-v4": 1 / 10_200,
-    "Hopper-v4": 1 / 5_600,
-    "InvertedDoublePendulum-v4": 1 / 7_500,
-    "InvertedPendulum-v4": 1 / 15_600,
-    "Reacher-v4": 1 / 12_800,
-    "Swimmer-v4": 1 / 7_500,
-    "Walker2d-v4": 1 / 4_300,
-}
-OTHER_SECONDS_PER_STEP = 1 / 2_000
-SECONDS_PER_VECTOR_STEP = 500e-6
-"""What a step of a stack costs however few its runs."""
-START_SECONDS = 4.0
-"""For a worker to start."""
+WORTH = 0.99
+"""More stacks must make a plan shorter by so much."""
 
 
 @dataclass(frozen=True)
@@ -45,46 +36,114 @@ class Stack:
 
     @property
     def seconds(self) -> float:
-        """A guess at the time on one core."""
-        first = self.runs[0]
-        per_step = SECONDS_PER_STEP.get(first.environment.replace("-v5", "-v4"), OTHER_SECONDS_PER_STEP)
-        vector_steps = first.total_timesteps / first.settings.num_envs
-        return START_SECONDS + self.total_timesteps * per_step + vector_steps * SECONDS_PER_VECTOR_STEP
+        """A guess at the time on one core, the same on every machine: stacks are planned by it."""
+        return CONSTANTS.seconds(self.runs)
 
 
-def stacks(runs: Iterable[Run], workers: int = 1) -> list[Stack]:
+class _Group:
+    """Runs that could be one stack."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        self.fewest = -(-len(runs) // MAX_STACK)
+        times = [CONSTANTS.seconds(runs[: size + 1]) for size in range(len(runs))]
+        self.loads = {
+            count: [times[stop - start - 1] for start, stop in self._bounds(count)]
+            for count in range(self.fewest, len(runs) + 1)
+        }
+        """number of parts -> seconds of each"""
+
+    def count(self, limit: float) -> int:
+        """The fewest parts of which none takes longer than ``limit``; as many as there are runs if there are none."""
+        return next((count for count, loads in self.loads.items() if max(loads) <= limit), len(self.runs))
+
+    def parts(self, count: int) -> list[Stack]:
+        """Even parts; which run is in which does not depend on the order that they are named in."""
+        runs = self.runs if count == 1 else sorted(self.runs, key=lambda run: run.key)
+        return [Stack(tuple(runs[start:stop])) for start, stop in self._bounds(count)]
+
+    def _bounds(self, count: int) -> Iterator[tuple[int, int]]:
+        return itertools.pairwise(len(self.runs) * index // count for index in range(count + 1))
+
+
+def stacks(runs: Iterable[Run], workers: int = 1, begun: Sequence[Stack] = ()) -> list[Stack]:
     """Group runs that can be trained in lockstep, longest stack first.
 
-    The grouping depends on the runs and nothing else, so every shard of a protocol sees the same stacks; only where
-    there are fewer stacks than ``workers`` are the longest split, so that no core stands idle.
+    A run costs least in a large stack, but with few large stacks some cores are idle at the end: some are split, into
+    even parts, where ``workers`` cores are then done earlier with them and what was ``begun``. A run's results are the
+    same in any stack.
+
+    The grouping depends on these arguments and nothing else, so every shard of a protocol sees the same stacks.
     """
-    groups: dict[object, list[Run]] = {}
+    alike: dict[object, list[Run]] = {}
     for run in dict.fromkeys(runs):
-        group = (run.environment, run.algorithm, run.total_timesteps, run.settings.structure())
-        groups.setdefault(group, []).append(run)
-    planned = [
-        Stack(tuple(group[start : start + MAX_STACK]))
-        for group in groups.values()
-        for start in range(0, len(group), MAX_STACK)
-    ]
-    while planned and len(planned) < workers:
-        longest = max(planned, key=lambda stack: (len(stack.runs), stack.name))
-        half = (len(longest.runs) + 1) // 2
-        if half == len(longest.runs):
-            break
-        planned.remove(longest)
-        planned += [Stack(longest.runs[:half]), Stack(longest.runs[half:])]
-    return sorted(planned, key=lambda stack: (-stack.seconds, stack.name))
+        alike.setdefault((run.environment, run.algorithm, run.total_timesteps, run.settings.structure()), []).append(
+            run
+        )
+    groups = [_Group(found) for found in alike.values()]
+    counts = _counts(groups, workers, [stack.seconds for stack in begun])
+    planned = [stack for group, count in zip(groups, counts, strict=True) for stack in group.parts(count)]
+    return sorted(planned, key=_longest_first)
 
 
-def shard(planned: Sequence[Stack], index: int, count: int) -> list[Stack]:
-    """Part ``index`` (1 ... ``count``) of the stacks, dealt out like cards: every part gets long and short ones."""
-    return list(planned[index - 1 :: count])
+def _counts(groups: Sequence[_Group], workers: int, begun: Sequence[float]) -> list[int]:
+    """How many parts of each group make the whole shortest: first whatever takes longer than some limit is split, with
+    the best of all limits; then one more group at a time, while that helps."""
+
+    def length(counts: Sequence[int]) -> float:
+        parts = [group.loads[count] for group, count in zip(groups, counts, strict=True)]
+        return _length([*begun, *itertools.chain(*parts)], workers)
+
+    chosen = [group.fewest for group in groups]
+    best = length(chosen)
+    limits = {max(loads) for group in groups for loads in group.loads.values()}
+    for counts in dict.fromkeys(
+        tuple(group.count(limit) for group in groups) for limit in sorted(limits, reverse=True)
+    ):
+        if (found := length(counts)) < WORTH * best:
+            best, chosen = found, list(counts)
+    while True:
+        more = [
+            [*chosen[:index], count + 1, *chosen[index + 1 :]]
+            for index, count in enumerate(chosen)
+            if count < len(groups[index].runs)
+        ]
+        nearest = min(more, key=length, default=chosen)
+        if length(nearest) >= WORTH * best:
+            return chosen
+        best, chosen = length(nearest), nearest
 
 
-def seconds(planned: Sequence[Stack], workers: int) -> float:
+def _length(loads: Iterable[float], workers: int) -> float:
+    """When the last of ``workers`` is done, if whoever is free takes the longest that is left."""
+    busy = [0.0] * max(workers, 1)
+    for load in sorted(loads, reverse=True):
+        heapq.heapreplace(busy, busy[0] + load)
+    return max(busy)
+
+
+def _longest_first(stack: Stack) -> tuple[float, str]:
+    return -stack.seconds, stack.name
+
+
+def shard(planned: Iterable[Stack], index: int, count: int) -> list[Stack]:
+    """Part ``index`` (1 ... ``count``) of the stacks: the parts take about the same time."""
+    loads = [(0.0, number) for number in range(1, count + 1)]
+    part = []
+    for stack in sorted(planned, key=_longest_first):
+        load, number = loads[0]
+        heapq.heapreplace(loads, (load + stack.seconds, number))
+        if number == index:
+            part.append(stack)
+    return part
+
+
+def seconds(planned: Iterable[Stack], workers: int, costs: Costs = CONSTANTS) -> float:
     """A guess at the time that ``workers`` cores need, taking the longest stack first."""
-    loads = [0.0] * max(workers, 1)
-    for stack in planned:
-        loads[loads.index(min(loads))] += stack.seconds
-    return max(loads)
+    return _length([costs.seconds(stack.runs) for stack in planned], workers)
+
+
+def busy(planned: Sequence[Stack], workers: int, costs: Costs = CONSTANTS) -> float:
+    """The part of that time that the cores train, on average."""
+    length = seconds(planned, workers, costs)
+    return sum(costs.seconds(stack.runs) for stack in planned) / (workers * length) if length else 1.0

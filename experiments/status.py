@@ -10,8 +10,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from experiments.costs import CONSTANTS, Costs
 from experiments.display import duration
-from experiments.planner import Stack, seconds
+from experiments.planner import Stack, busy, seconds
 from experiments.protocols import PROTOCOLS, Protocol, unknown
 from experiments.store import StackFolder, StoreError, read_json, stack_folders
 
@@ -19,7 +20,13 @@ QUIET_SECONDS = 600
 """A worker on another machine that has posted nothing for so long is taken for dead."""
 
 
-def print_plan(console: Console, protocols: Sequence[Protocol], stacks: Sequence[Stack], workers: int) -> None:
+def print_plan(
+    console: Console,
+    protocols: Sequence[Protocol],
+    stacks: Sequence[Stack],
+    workers: int,
+    costs: Costs = CONSTANTS,
+) -> None:
     """Which runs, stacks, steps and hours."""
     for protocol in protocols:
         console.print(f"{protocol.name}: {len(protocol.runs)} runs, {protocol.about}")
@@ -36,17 +43,18 @@ def print_plan(console: Console, protocols: Sequence[Protocol], stacks: Sequence
             named,
             ",".join(map(str, seeds)),
             f"{first.total_timesteps:,}",
-            duration(stack.seconds),
+            duration(costs.seconds(stack.runs)),
         )
         table.add_row(f"{first.environment} {first.algorithm}", *cells)
     if stacks:
         console.print(table)
     steps = sum(stack.total_timesteps for stack in stacks)
-    total = seconds(stacks, workers)
+    total = seconds(stacks, workers, costs)
     runs = sum(len(stack.runs) for stack in stacks)
     console.print(
         f"to train: {runs} runs in {len(stacks)} stacks, {steps:,} steps, about {duration(total)} "
         f"({total / 3600:.1f} h) with {workers} worker{'s' if workers > 1 else ''}"
+        + (f", busy {busy(stacks, workers, costs):.0%} of it" if stacks else "")
     )
 
 

@@ -10,15 +10,20 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
+from experiments import provenance
+from experiments.costs import Measured
+from experiments.estimates import write_measured
 from experiments.peers import peer
 from experiments.protocols import COMPARED, Run
-from experiments.settings import MUJOCO, TABLE1
+from experiments.settings import ENVIRONMENTS, MUJOCO, TABLE1
 from experiments.worker import build
 from ppo.envs.mujoco import MujocoVectorEnv
 from ppo.on_policy import OnPolicy
@@ -27,6 +32,7 @@ from ppo.training import prepare_process
 SEEDS = (1, 2, 3)
 BUDGET = 10**9  # never reached
 BASELINE_ENVIRONMENT = "HalfCheetah-v4"
+COST_SECONDS = 2.0
 
 
 def stack_of(environment: str, runs: int) -> OnPolicy:
@@ -118,6 +124,26 @@ def measure_baseline(name: str, environment: str, blocks: int) -> tuple[str, flo
     return theirs, 1 / statistics.median(ours), 1 / statistics.median(peers), ratio(peers, ours)
 
 
+def measure_costs(environments: Sequence[str], device: str) -> Iterator[Measured]:
+    """What a vector step takes: of PPO in stacks of 3 and 33 in each of ``environments``, and of each other algorithm
+    in stacks of 3 and 12. Each is trained for ``COST_SECONDS`` at least, after an iteration that warms up."""
+    cases = [(environment, "ppo", count) for environment in environments for count in (3, 33)]
+    cases += [(BASELINE_ENVIRONMENT, name, count) for name in COMPARED if name != "ppo" for count in (3, 12)]
+    for environment, name, count in cases:
+        settings = COMPARED[name]
+        stack = build([Run(environment, name, "", seed, BUDGET, settings) for seed in range(count)], device)
+        stack.iterate()
+        start, before, elapsed = time.perf_counter(), stack.steps_done, 0.0
+        while elapsed <= COST_SECONDS:
+            stack.iterate()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            elapsed = time.perf_counter() - start
+        vector_steps = (stack.steps_done - before) / settings.num_envs
+        stack.env.close()
+        yield Measured(environment, name, count * settings.num_envs, elapsed / vector_steps)
+
+
 def rows(environment: str, seconds: dict[str, list[float]]) -> list[tuple[str, str, str]]:
     """What the table says of one environment."""
     sb3, stack, physics = (seconds[name] for name in ("Stable-Baselines3", "stack of 33", "physics of 33"))
@@ -166,11 +192,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--warmup", type=int, default=5, help="iterations of the single run before anything is measured"
     )
+    parser.add_argument("--costs", type=Path, help="write what `ppo plan` reckons with to this file, and do no more")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for --costs (default: cpu)")
     parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     prepare_process()
     if arguments.loop:
         loop(arguments.loop[0], float(arguments.loop[1]))
+        return 0
+    if arguments.costs:
+        measured = list(measure_costs(ENVIRONMENTS, arguments.device))
+        about = {
+            "machine": provenance.machine(),
+            "device": provenance.device_name(arguments.device),
+            "versions": provenance.versions(),
+            "commit": provenance.commit(),
+        }
+        write_measured(arguments.costs, arguments.device.partition(":")[0], measured, about)
         return 0
     table = Table("one thread each", "steps/s", "ratio", box=None)
     for environment in arguments.environments:

@@ -92,6 +92,8 @@ def test_a_name_that_is_not_there_gets_its_nearest(capsys, argv, said):
         (["--seeds", "one"], "'one'"),
         (["--workers", "0"], "'0' is not a whole number of at least 1"),
         (["--workers", "two"], "'two'"),
+        (["--gpus-per-stack", "0"], "'0' is not a number of GPUs above 0"),
+        (["--gpus-per-stack", "1.5"], "'1.5' is not a number of GPUs above 0"),
         (["--checkpoint-interval", "-1"], "-1"),
         (["--checkpoint-interval", "nan"], "nan"),
         (["--device", "gpu"], "gpu"),
@@ -150,7 +152,7 @@ def test_plan_tells_runs_stacks_steps_and_hours_and_starts_nothing(capsys):
     text = capsys.readouterr().out
     assert "table1: 252 runs" in text  # 11 settings x 7 tasks x 3 seeds, and the untrained policy's 7 x 3
     assert "HalfCheetah-v4 ppo" in text
-    assert "to train: 252 runs in 14 stacks, 232,050,000 steps" in text  # 231 x 1M + 21 x 50k + nothing else
+    assert "to train: 252 runs in 15 stacks, 232,050,000 steps" in text  # 231 x 1M + 21 x 50k + nothing else
     assert " h) with 2 workers" in text
     assert os.listdir() == []
 

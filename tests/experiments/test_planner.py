@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from experiments.planner import MAX_STACK, Stack, seconds, shard, stacks
+from experiments.planner import MAX_STACK, Stack, busy, seconds, shard, stacks
 from experiments.protocols import Run, select, table1
 from experiments.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
 
@@ -13,9 +13,9 @@ PAPER = PROFILES["paper"]
 TABLE1_RUNS = table1(PAPER).runs
 
 
-def runs_of(count, environment="Hopper-v4", **changes):
+def runs_of(count, environment="Hopper-v4", total_timesteps=4096, **changes):
     settings = dataclasses.replace(MUJOCO, **changes)
-    return [Run(environment, "ppo", "clip-0.2", seed, 4096, settings) for seed in range(count)]
+    return [Run(environment, "ppo", "clip-0.2", seed, total_timesteps, settings) for seed in range(count)]
 
 
 def keys(planned):
@@ -80,7 +80,8 @@ def test_parts_share_the_stacks_out_without_overlap(count):
     planned = stacks(TABLE1_RUNS, workers=count)
     parts = [shard(planned, index, count) for index in range(1, count + 1)]
     assert keys(itertools.chain(*parts)) == keys(planned)
-    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    hours = [seconds(part, 1) for part in parts]
+    assert max(hours) < 1.15 * sum(hours) / count
 
 
 @pytest.mark.parametrize(("runs", "workers", "sizes"), [(4, 1, [4]), (4, 2, [2, 2]), (5, 3, [1, 2, 2]), (2, 8, [1, 1])])
@@ -90,8 +91,69 @@ def test_stacks_are_split_where_there_are_fewer_than_workers(runs, workers, size
     assert len(set(keys(planned))) == runs
 
 
-def test_nothing_is_split_where_there_are_enough():
-    assert stacks(TABLE1_RUNS, workers=2) == stacks(TABLE1_RUNS, workers=1)
+def test_one_worker_s_stacks_are_never_split():
+    assert {len(stack.runs) for stack in stacks(TABLE1_RUNS)} == {33, 3}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "workers", "least"),
+    [
+        ("table1", 2, 0.95),
+        ("figure3", 2, 0.95),
+        ("all", 2, 0.95),
+        ("table1", 16, 0.95),
+        ("figure3", 16, 0.93),
+        ("all", 16, 0.95),
+    ],
+)
+def test_the_cores_are_busy_to_the_end(protocol, workers, least):
+    runs = [run for one in select([protocol], PAPER) if one.name != "figure2" for run in one.runs]
+    planned, whole = stacks(runs, workers), stacks(runs)
+    assert keys(planned) == sorted({run.key for run in runs})
+    assert busy(planned, workers) > least
+    assert seconds(planned, workers) <= seconds(whole, workers)
+
+
+def test_splitting_makes_up_for_what_it_costs():
+    """Seven stacks of 33 leave the second of two cores idle at the end, and all but seven of 16."""
+    whole = stacks(TABLE1_RUNS)
+    assert busy(whole, 2) < 0.95
+    for workers, factor in ((2, 1.05), (16, 2.5)):
+        planned = stacks(TABLE1_RUNS, workers)
+        assert sum(stack.seconds for stack in planned) > sum(stack.seconds for stack in whole)  # each costs more
+        assert seconds(whole, workers) > factor * seconds(planned, workers)
+
+
+@pytest.mark.parametrize("workers", [2, 3, 5])
+def test_no_other_way_of_splitting_small_cases_is_much_shorter(workers):
+    """Against every number of even parts of each of three groups."""
+    groups = [
+        runs_of(6, "Walker2d-v4", total_timesteps=10**6),
+        runs_of(4, total_timesteps=10**6),
+        runs_of(5, "Swimmer-v4", total_timesteps=10**6),
+    ]
+
+    def parts(group, count):
+        bounds = [len(group) * index // count for index in range(count + 1)]
+        return [Stack(tuple(group[start:stop])) for start, stop in itertools.pairwise(bounds)]
+
+    best = min(
+        seconds([stack for group, count in zip(groups, counts, strict=True) for stack in parts(group, count)], workers)
+        for counts in itertools.product(*(range(1, len(group) + 1) for group in groups))
+    )
+    assert seconds(stacks(itertools.chain(*groups), workers), workers) <= 1.05 * best
+
+
+def test_what_was_begun_takes_its_core_until_it_is_done():
+    begun = [Stack(tuple(runs_of(33, "Walker2d-v4", total_timesteps=10**6)))]
+    runs = runs_of(12, total_timesteps=10**6)
+    assert len(stacks(runs, 2)) == 2
+    assert len(stacks(runs, 2, begun)) == 1  # the one core that is left gains nothing by a split
+
+
+def test_a_split_does_not_depend_on_the_order_of_the_runs():
+    names = [{stack.name for stack in stacks(runs, 16)} for runs in (TABLE1_RUNS, TABLE1_RUNS[::-1])]
+    assert names[0] == names[1]
 
 
 def test_no_runs_are_no_stacks():
