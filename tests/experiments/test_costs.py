@@ -1,0 +1,210 @@
+"""What training costs: the model against what was measured, and machines on paper."""
+
+import argparse
+import csv
+import dataclasses
+import io
+import itertools
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+import experiments
+from experiments import cli, estimates, planner, throughput
+from experiments.costs import CONSTANTS, Costs, Measured, fit
+from experiments.estimates import Machine, machine, read_costs, write_measured
+from experiments.protocols import select
+from experiments.settings import MUJOCO, PROFILES
+from experiments.store import StoreError, runs_from_json
+
+RESULTS = Path(experiments.__file__).parents[1] / "results"
+PAPER = PROFILES["paper"]
+
+
+def timed():
+    """The stacks that the constants were fitted to."""
+    with (Path(__file__).parent / "stack_seconds.csv").open() as file:
+        for row in csv.DictReader(file):
+            rows = int(row["runs"]) * int(row["num_envs"])
+            yield Measured(row["environment"], row["algorithm"], rows, float(row["cpu_seconds_per_vector_step"]))
+
+
+def finished_stacks():
+    """The runs of every finished stack that results/ holds, and the seconds that it took."""
+    for path in sorted(RESULTS.glob("*/manifest.json")):
+        entries = [
+            run for run in json.loads(path.read_text())["runs"] if run["status"] == "finished" and "stack" in run
+        ]
+
+        def stack(pair):
+            run, entry = pair
+            return run.environment, run.algorithm, run.total_timesteps, entry["stack"], entry["wall_time"]
+
+        pairs = sorted(zip(runs_from_json(path, entries), entries, strict=True), key=stack)
+        for (*_, size, seconds), found in itertools.groupby(pairs, key=stack):
+            runs = [run for run, _ in found]
+            if len(runs) == size:
+                yield runs, seconds
+
+
+def test_the_model_has_the_shape_of_what_was_timed():
+    """One part per environment step and one per vector step explain stacks of 1 to 33 runs of all eight algorithms."""
+    found = fit(list(timed()))
+    for one in timed():
+        assert found.per_vector_step(one.environment, one.algorithm, one.rows) == pytest.approx(one.seconds, rel=0.18)
+
+
+def test_the_constants_are_that_fit_by_the_clock():
+    """Within 3 %: they are rounded."""
+    found = fit(list(timed()))
+    for one in timed():
+        clock = 1.5 * found.per_vector_step(one.environment, one.algorithm, one.rows)
+        assert CONSTANTS.per_vector_step(one.environment, one.algorithm, one.rows) == pytest.approx(clock, rel=0.03)
+
+
+def test_the_error_on_the_measured_runs_is_what_the_docs_say():
+    ratios = [seconds / CONSTANTS.seconds(runs) for runs, seconds in finished_stacks()]
+    assert len(ratios) >= 38
+    assert 2 / 3 < statistics.median(ratios) < 3 / 2
+    assert statistics.fmean(0.5 < ratio < 2 for ratio in ratios) > 2 / 3
+    assert min(ratios) > 0.45  # nothing is much faster than foretold: only other work slows a machine
+
+
+def test_a_fit_finds_the_costs_that_times_were_made_from():
+    truth = Costs(
+        {"A": 3e-5, "B": 9e-5, "": 1.0}, {"vpg": -1e-5, "cem": 2e-5}, {"ppo": 4e-4, "vpg": 1e-4, "cem": 0.0, "": 1}
+    )
+    cases = [("A", "ppo"), ("B", "ppo"), ("A", "vpg"), ("A", "cem")]
+    found = fit([Measured(*case, rows, truth.per_vector_step(*case, rows)) for case in cases for rows in (3, 30)])
+    for case in [*cases, ("B", "vpg"), ("B", "cem")]:  # the last two were not measured
+        assert found.per_vector_step(*case, 7) == pytest.approx(truth.per_vector_step(*case, 7), rel=1e-4)
+
+
+def test_what_was_not_measured_is_scaled_by_how_the_machine_compares():
+    halves = [
+        Measured("Hopper-v4", "ppo", rows, CONSTANTS.per_vector_step("Hopper-v4", "ppo", rows) / 2) for rows in (3, 33)
+    ]
+    found = fit(halves)
+    for environment, algorithm in (("Swimmer-v4", "trpo"), ("Hopper-v4", "ppo"), ("CartPole-v1", "a2c")):
+        expected = CONSTANTS.per_vector_step(environment, algorithm, 9) / 2
+        assert found.per_vector_step(environment, algorithm, 9) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_family_of_environments_can_have_one_cost():
+    costs = Costs({"ALE/": 2e-3, "": 1.0}, {}, {"": 0.0})
+    assert costs.per_vector_step("ALE/Pong-v5", "ppo", 8) == pytest.approx(16e-3)
+    assert costs.per_vector_step("Pong-v5", "ppo", 8) == pytest.approx(8.0)
+    assert CONSTANTS.per_vector_step("Hopper-v5", "ppo", 3) == CONSTANTS.per_vector_step("Hopper-v4", "ppo", 3)
+
+
+def test_a_machine_is_written_in_one_word():
+    assert machine("cores=16,gpus=1,price=2.5") == Machine(16, 1, 2.5)
+    assert machine("cores=2") == Machine(2, 0, None)
+    for wrong in ("16", "cores=0", "cores=x", "gpus=1", "cores=2,price=-1", "cores=2,ram=3", "cores=2,price=nan"):
+        with pytest.raises(argparse.ArgumentTypeError, match="is no machine"):
+            machine(wrong)
+
+
+def printed(machines, costs, protocols=("table1", "figure3")):
+    console = Console(width=120, record=True, file=io.StringIO())
+    estimates.print_estimates(console, select(protocols, PAPER), machines, costs, 0.25)
+    return console.export_text()
+
+
+def test_hours_and_price_are_those_of_the_plan():
+    """One step a second on one core, exactly: hours are steps / 3600."""
+    costs = Costs({"": 1.0}, {}, {"": 0.0})
+    said = printed([Machine(1, 0, 2.0)], {"cpu": costs}, ["table1"])
+    stacks = planner.stacks(select(["table1"], PAPER)[0].runs)
+    hours = (sum(stack.total_timesteps for stack in stacks) + 4 * len(stacks)) / 3600
+    assert said.splitlines()[1].split() == [
+        "table1",
+        "1",
+        "cores",
+        "14",
+        f"{hours:.2f}",
+        "100%",
+        "9166.67",
+        "h",
+        f"{2 * hours:.2f}",
+    ]
+
+
+def test_only_the_environments_asked_for_are_estimated(tmp_path, capsys):
+    plan = ["plan", "table1", "--workers", "1", "--results", str(tmp_path), "--machines", "cores=1", "--environments"]
+    assert cli.main([*plan, "Hopper-v4"]) == 0
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1].split()[:4] == ["table1", "1", "cores", "2"]  # a stack of 33, and the random policy
+
+
+def test_gpus_count_where_one_was_measured_and_are_left_out_elsewhere():
+    slow = Costs({"": 1.0}, {}, {"": 0.0})
+    fast = Costs({"": 0.1}, {}, {"": 0.0})
+    assert "GPUs are left out" in printed([Machine(8, 1)], {"cpu": slow})
+    rows = [line.split() for line in printed([Machine(8, 1)], {"cpu": slow, "cuda": fast}).splitlines()]
+    assert [row[:4] for row in rows if "GPUs" in row] == [
+        [name, "8", "cores,", "1"] for name in ("table1", "figure3", "together")
+    ]
+
+
+def test_measured_speeds_are_kept_by_device_and_read_by_the_plan(tmp_path, capsys):
+    path = tmp_path / "throughput.json"
+    assert read_costs(path) == {"cpu": CONSTANTS}
+    cpu = [Measured("Hopper-v4", "ppo", rows, rows * 1e-3) for rows in (1, 10)]
+    write_measured(path, "cpu", cpu, {"machine": "slow"})
+    write_measured(path, "cuda", [Measured("Hopper-v4", "ppo", rows, 1e-3) for rows in (1, 10)], {"machine": "fast"})
+    costs = read_costs(path)
+    assert set(costs) == {"cpu", "cuda"}
+    assert costs["cpu"].per_vector_step("Hopper-v4", "ppo", 5) == pytest.approx(5e-3, rel=1e-4)
+    assert costs["cuda"].per_vector_step("Hopper-v4", "ppo", 5) == pytest.approx(1e-3, rel=1e-4)
+    plan = ["plan", "table1", "--environments", "Hopper-v4", "--workers", "1", "--results", str(tmp_path)]
+    assert cli.main([*plan, "--machines", "cores=4,price=1"]) == 0
+    assert "about 9:12:" in capsys.readouterr().out  # 33 runs of a million steps at 1 ms, and the random policy
+    path.write_text('{"cpu": 3}')
+    with pytest.raises(StoreError, match="make throughput"):
+        read_costs(path)
+
+
+def test_measured_speeds_do_not_change_what_is_a_stack(tmp_path, capsys):
+    """Shards on machines of different speed must agree."""
+    plan = ["plan", "table1", "--workers", "4", "--results", str(tmp_path)]
+    said = []
+    for _ in range(2):
+        assert cli.main(plan) == 0
+        said.append(capsys.readouterr().out.rpartition("to train: ")[2].partition(" steps, about ")[::2])
+        write_measured(tmp_path / "throughput.json", "cpu", [Measured("Hopper-v4", "ppo", 1, 1.0)], {})
+    assert said[0][0] == said[1][0]
+    assert said[0][1] != said[1][1]
+
+
+def test_speeds_are_measured_on_real_trainings(tmp_path, monkeypatch):
+    ppo = dataclasses.replace(MUJOCO, num_steps=64, update_epochs=1)
+    monkeypatch.setattr(throughput, "COMPARED", {"ppo": ppo, "cem": throughput.COMPARED["cem"]})
+    monkeypatch.setattr(throughput, "ENVIRONMENTS", ("InvertedPendulum-v4",))
+    monkeypatch.setattr(throughput, "COST_SECONDS", 0.0)
+    monkeypatch.setattr(throughput, "BASELINE_ENVIRONMENT", "InvertedPendulum-v4")
+    path = tmp_path / "results" / "throughput.json"
+    assert throughput.main(["--costs", str(path)]) == 0
+    held = json.loads(path.read_text())["cpu"]
+    assert [(one["algorithm"], one["rows"]) for one in held["measured"]] == [
+        ("ppo", 3),
+        ("ppo", 33),
+        ("cem", 30),
+        ("cem", 120),
+    ]
+    assert all(1e-6 < one["seconds"] / one["rows"] < 1e-2 for one in held["measured"])
+    assert held["machine"]
+    assert read_costs(path)["cpu"].per_vector_step("InvertedPendulum-v4", "ppo", 33) < 33e-2
+
+
+def test_the_table_in_the_readme_is_the_command_s(tmp_path, capsys):
+    readme = (RESULTS.parent / "README.md").read_text()
+    (command,) = re.findall(r"ppo (plan all --machines .*)", readme)
+    assert cli.main([*command.split(), "--results", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out.partition("from nothing")[2].splitlines()[1:]
+    written = re.findall(r"^\| (?:`\w+`|together) \| \d+ cores .*$", readme, re.MULTILINE)
+    assert [re.sub(r"[|`]", "", row).split() for row in written] == [row.split() for row in printed]
