@@ -4,6 +4,8 @@ import hashlib
 import io
 import os
 import shutil
+import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,9 @@ import numpy as np
 import torch
 
 MAGIC = b"ppo-reproduction checkpoint 1 sha256 "
+MOST_VALUES = 100_000
+"""Dicts, lists, numbers, texts and tensors in one checkpoint at most: ours hold thousands, a stranger's few bytes can
+name the same list again and again."""
 
 
 class CheckpointError(ValueError):
@@ -25,11 +30,13 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """
     buffer = io.BytesIO()
     torch.save(_pack(state), buffer)
-    payload = buffer.getvalue()
+    payload = buffer.getbuffer()
     temporary = path.with_name(path.name + ".writing")
+    temporary.unlink(missing_ok=True)  # of a process that was killed; or a link of a stranger's, not to be followed
     try:
-        with temporary.open("wb") as file:
-            file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+        with temporary.open("xb") as file:
+            file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n")
+            file.write(payload)
             file.flush()
             os.fsync(file.fileno())
     except OSError:
@@ -56,7 +63,11 @@ def load(path: Path) -> dict[str, Any]:
             f"{path} is damaged: its contents do not match its checksum (cut short, or bytes changed)"
         )
     try:
-        state = _unpack(torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu"))
+        with zipfile.ZipFile(io.BytesIO(payload)) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > len(payload):  # torch does not compress
+                raise ValueError("its contents are larger than the file")
+        loaded = torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
+        state = _unpack(loaded, iter(range(MOST_VALUES)))
     except Exception as error:  # torch raises many kinds for contents that only a stranger can have put there
         raise CheckpointError(f"{path} holds something other than numbers and text: {error}".splitlines()[0]) from error
     if not isinstance(state, dict):
@@ -77,11 +88,18 @@ def _pack(value: Any) -> Any:
     return value
 
 
-def _unpack(value: Any) -> Any:
+def _unpack(value: Any, left: Iterator[int]) -> Any:
+    """``left`` counts the values down. Raises ``ValueError`` for what would grow beyond the file that it was in."""
+    if next(left, None) is None:
+        raise ValueError(f"more than {MOST_VALUES:,} values")
+    if isinstance(value, torch.Tensor):
+        if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ValueError(f"a tensor {list(value.shape)} larger than its data")
+        return value
     if isinstance(value, tuple) and len(value) == 2 and value[0] == "numpy":
-        return value[1].numpy()
+        return _unpack(value[1], left).numpy()
     if isinstance(value, dict):
-        return {key: _unpack(item) for key, item in value.items()}
+        return {key: _unpack(item, left) for key, item in value.items()}
     if isinstance(value, list):
-        return [_unpack(item) for item in value]
+        return [_unpack(item, left) for item in value]
     return value

@@ -2,6 +2,7 @@
 
 import copy
 import ctypes
+import math
 import os
 import time
 from collections import deque
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from ppo import checkpoint
 from ppo.algorithm import Algorithm, Metrics
+from ppo.envs.base import EnvironmentDied
 
 SCORE_EPISODES = 100
 """The score of a run is the mean return of its last 100 episodes (sec. 6.1)."""
@@ -50,6 +52,8 @@ class Training:
         """Seconds of training, over all stops."""
         self.began_with: dict[str, str] = {}
         """The versions of the software that the training began with, as the caller names them."""
+        self.saved_at = 0
+        """The step that the last checkpoint was saved or loaded at."""
         self._chunks: list[EpisodeColumns] = []
         self._recent: list[deque[float]] = [deque(maxlen=SCORE_EPISODES) for _ in range(algorithm.runs)]
 
@@ -90,6 +94,7 @@ class Training:
             "episodes": self.episodes(),
         }
         checkpoint.save(path, state)
+        self.saved_at = self.algorithm.steps_done
 
     def load(self, path: Path, about: dict[str, Any]) -> None:
         """Continue from a checkpoint as if never stopped.
@@ -97,20 +102,47 @@ class Training:
         Raises ``CheckpointError`` for a file that is damaged or belongs to another training.
         """
         state = checkpoint.load(path)
-        if state.get("about") != about:
+        try:
+            ours = bool(state.get("about") == about)
+        except RuntimeError:  # a stranger's tensor has no truth value
+            ours = False
+        if not ours:
             raise checkpoint.CheckpointError(f"{path} belongs to another training (other runs, settings or versions)")
         before = copy.deepcopy(self.algorithm.state())
         try:
+            episodes = self._fitting(state["episodes"])
+            wall_time, began_with = _seconds(state["wall_time"]), dict(state["began_with"])
             self.algorithm.load_state(state["algorithm"])
-            wall_time, began_with, episodes = state["wall_time"], state["began_with"], state["episodes"]
-        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        except EnvironmentDied:
+            raise
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
             self.algorithm.load_state(before)  # a misfit may show only after half of it was loaded
-            raise checkpoint.CheckpointError(f"{path} does not fit this training: {error}") from error
+            reason = " ".join(str(error).split())
+            raise checkpoint.CheckpointError(f"{path} does not fit this training: {reason}") from error
         self.wall_time, self.began_with = wall_time, began_with
         self._chunks = []
+        for recent in self._recent:
+            recent.clear()
         self._record(episodes)
+        self.saved_at = self.algorithm.steps_done
+
+    def _fitting(self, columns: EpisodeColumns) -> EpisodeColumns:
+        """``columns``; raises ``ValueError`` if they are not episodes of this stack."""
+        kinds = {name: (values.dtype, values.shape) for name, values in columns.items()}
+        rows = len(columns["run"])
+        if kinds != {name: (np.dtype(kind), (rows,)) for name, kind in _COLUMN_TYPES.items()}:
+            raise ValueError(f"its episodes are not columns {', '.join(_COLUMN_TYPES)}")
+        if rows and not 0 <= columns["run"].min() <= columns["run"].max() < self.algorithm.runs:
+            raise ValueError(f"it has episodes of other runs than the {self.algorithm.runs} of this stack")
+        return columns
 
     def _record(self, columns: EpisodeColumns) -> None:
         self._chunks.append(columns)
         for run, episodic_return in zip(columns["run"].tolist(), columns["episodic_return"].tolist(), strict=True):
             self._recent[run].append(episodic_return)
+
+
+def _seconds(value: Any) -> float:
+    if not isinstance(value, float) or not 0 <= value < math.inf:
+        raise ValueError(f"its wall time is {value!r}")
+    return value

@@ -6,6 +6,7 @@ import io
 import os
 import pathlib
 import pickle
+import zipfile
 
 import numpy as np
 import pytest
@@ -176,6 +177,42 @@ def test_code_in_a_checkpoint_with_a_right_checksum_does_not_run(tmp_path, zippe
     with pytest.raises(CheckpointError, match=r"evil\.pt"):
         load(path)
     assert not trace.exists()
+
+
+def compressed():
+    """Megabytes of zeros in kilobytes."""
+    buffer, small = io.BytesIO(), io.BytesIO()
+    torch.save({"zeros": torch.zeros(2**24 // 4)}, buffer)
+    with zipfile.ZipFile(buffer) as stored, zipfile.ZipFile(small, "w", zipfile.ZIP_DEFLATED) as deflated:
+        for entry in stored.infolist():
+            deflated.writestr(entry.filename, stored.read(entry))
+    return small.getvalue()
+
+
+def repeated():
+    """A thousand million million numbers, all of them the same one."""
+    buffer = io.BytesIO()
+    torch.save({"numbers": torch.zeros(1).expand(10**15)}, buffer)
+    return buffer.getvalue()
+
+
+def doubling():
+    """A list of a list twice, of a list twice ...: 2**60 numbers in a hundred bytes."""
+    buffer, value = io.BytesIO(), [0]
+    for _ in range(60):
+        value = [value, value]
+    torch.save({"numbers": value}, buffer)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("bomb", [compressed, repeated, doubling])
+def test_a_file_that_would_grow_in_memory_is_refused_by_name(tmp_path, bomb):
+    path = tmp_path / "bomb.pt"
+    path.write_bytes(with_header(bomb()))
+    assert path.stat().st_size < 10**5
+    with pytest.raises(CheckpointError, match=r"bomb\.pt.*(larger than|more than)") as error:
+        load(path)
+    assert "\n" not in str(error.value)
 
 
 def test_the_checkpoint_before_is_kept(tmp_path):
