@@ -115,7 +115,7 @@ class Algorithm(ABC):
         """Environment steps that each run has done."""
         self.iteration = 0
         self.diverged_at: list[int | None] = [None] * self.runs
-        """Where a run's parameters stopped being numbers: its steps done by then."""
+        """Where a run's parameters or its environment's numbers stopped being numbers: its steps done by then."""
         self.setup()
 
     @abstractmethod
@@ -166,9 +166,10 @@ class Algorithm(ABC):
         return 1.0 - self.steps_done / self.total_timesteps
 
     def note_divergence(self) -> None:
-        """Record the runs whose parameters are no numbers any more; to be called at the end of every iteration."""
-        finite = torch.isfinite(self.policy.parameters).all(dim=1).cpu()
-        for run in (~finite).nonzero().flatten().tolist():
+        """Record the runs whose parameters, observations or rewards are no numbers any more; to be called at the end of
+        every iteration."""
+        finite = torch.isfinite(self.policy.parameters).all(dim=1).cpu().numpy()
+        self.collector.diverged |= ~finite
+        for run in self.collector.diverged.nonzero()[0].tolist():
             if self.diverged_at[run] is None:
                 self.diverged_at[run] = self.steps_done
-                self.collector.diverged[run] = True

@@ -1,5 +1,6 @@
 """One batch of experience, and how it is collected."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -109,7 +110,8 @@ class Collector:
         self.episodic_returns = np.zeros((runs, self.envs))
         self.episodic_lengths = np.zeros((runs, self.envs), dtype=np.int64)
         self.diverged = np.zeros(runs, dtype=np.bool_)
-        """Runs whose actions are no numbers any more: their environments get zeros, their episodes are not recorded."""
+        """Runs whose actions, observations or rewards are no numbers any more: their environments get zeros, their
+        episodes are not recorded."""
         self.observations = self._split(env.reset())
         if observation_normalizer:
             observation_normalizer.update(self.observations)
@@ -138,6 +140,7 @@ class Collector:
             terminated[step] = transition.terminated.reshape(shape[1:])
             ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])
             self.observations = self._split(transition.observations)
+            self._notice_divergence(raw_rewards)
             if next_observations is not None:
                 next_observations[step] = self._normalised(self._split(transition.final_observations))
             if self.observation_normalizer:
@@ -154,6 +157,13 @@ class Collector:
             self._to_device(self._normalised(self.observations)),
             episodes,
         )
+
+    def _notice_divergence(self, rewards: NDArray[np.float64]) -> None:
+        observations = self.observations.reshape(self.runs, -1)
+        floats = observations.dtype.kind == "f"
+        if not math.isfinite(rewards.sum() + (observations.sum() if floats else 0.0)):  # one sum, most of the time
+            self.diverged |= ~np.isfinite(rewards).all(axis=1)
+            self.diverged |= ~np.isfinite(observations).all(axis=1)
 
     def _split(self, rows: NDArray[Any]) -> NDArray[Any]:
         return rows.reshape(self.runs, self.envs, *self.env.observation_shape)
