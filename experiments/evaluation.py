@@ -1,6 +1,8 @@
 """Use what was trained: play episodes with a policy, or film it. The observation normaliser belongs to the policy."""
 
 import argparse
+import importlib
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from rich.table import Table
 
 from experiments.filming import Act, film
 from experiments.flags import count
+from experiments.names import file_name
 from experiments.protocols import Run
 from experiments.store import StoreError, runs_from_json, stack_folders, writable
 from ppo import checkpoint
@@ -72,6 +75,11 @@ def _load(path: Path) -> Iterator[Player]:
         runs = runs_from_json(path, state["about"]["runs"])
         statistics = state["algorithm"]["collector"]["observation_normalizer"]
         for row, run in enumerate(runs):
+            module, colon, _ = run.environment.partition(":")
+            if colon and module not in sys.modules:  # Gymnasium would import what the file says, and so run it
+                raise StoreError(
+                    f"{path} needs the module {module!r} for {run.environment!r}: --import it if you trust it"
+                )
             env = make(run.environment, [0])
             policy = make_policy(run.settings.network, env.observation_shape, env.action_space, [run.seed])
             normalizer = ObservationNormalizer(1, env.observation_shape) if statistics else None
@@ -82,7 +90,7 @@ def _load(path: Path) -> Iterator[Player]:
                 own = {name: statistics[name][row : row + 1] for name in ("mean", "var")}
                 normalizer.statistics.load_state({**own, "count": statistics["count"]})
             yield Player(run, policy, normalizer)
-    except (KeyError, TypeError, RuntimeError) as error:
+    except (KeyError, TypeError, RuntimeError, IndexError, AttributeError) as error:
         raise StoreError(f"{path} holds no policy of this version: {error}") from error
 
 
@@ -101,7 +109,7 @@ def keep_policies(results: Path, runs: Iterable[Run]) -> None:
         if not any(run.key in wanted for run in own):
             continue
         for player in players(folder.checkpoint):
-            path = results / "policies" / f"{player.run.environment}_{player.run.algorithm}.pt".replace("/", "-")
+            path = results / "policies" / file_name(f"{player.run.environment}_{player.run.algorithm}.pt")
             if player.run.key in wanted and not (path.exists() and next(_load(path)).run == player.run):
                 path.parent.mkdir(exist_ok=True)
                 path.unlink(missing_ok=True)
@@ -144,7 +152,7 @@ def video(console: Console, arguments: argparse.Namespace) -> int:
     writable(arguments.out)
     for player in chosen:
         run = player.run
-        name = f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}".replace("/", "-")
+        name = file_name(f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}")
         path = arguments.out / f"{name}.{arguments.format}"
         act, (seed,) = player.actor(arguments.seed, arguments.deterministic), environment_seeds([arguments.seed], 1)
         episodic_return = film(run.environment, act, path, seed)
@@ -153,6 +161,11 @@ def video(console: Console, arguments: argparse.Namespace) -> int:
 
 
 def _chosen(arguments: argparse.Namespace) -> list[Player]:
+    for module in arguments.modules:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise StoreError(f"cannot import {module}: {error}") from error
     if not arguments.path.exists():
         raise StoreError(f"there is no {arguments.path}: name a folder of `ppo train` or a policy file")
     found = players(arguments.path)
@@ -176,6 +189,9 @@ def add_commands(commands: Any, console: Console) -> None:
             "path", type=Path, metavar="PATH", help="folder of `ppo train`, a policy file, or a folder of those"
         )
         command.add_argument("--setting", help="only this setting's policies")
+        command.add_argument(
+            "--import", nargs="+", default=[], dest="modules", metavar="MODULE", help="import what MODULE:ENV needs"
+        )
         command.add_argument("--run-seed", type=int, help="only the policies of runs with this seed")
         command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
         command.add_argument(

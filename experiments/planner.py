@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.costs import CONSTANTS, Costs
+from experiments.names import file_name
 from experiments.protocols import Run
 
 MAX_STACK = 64
@@ -26,8 +27,10 @@ class Stack:
     def name(self) -> str:
         """A folder's name: the same for the same runs, whatever else is planned."""
         first = self.runs[0]
-        digest = hashlib.sha256("\n".join(sorted(run.key for run in self.runs)).encode()).hexdigest()[:10]
-        return f"{first.environment.replace('/', '-')}_{first.algorithm}_{len(self.runs)}_{digest}"
+        digest = hashlib.sha256(
+            "\n".join(sorted(run.key for run in self.runs)).encode(errors="surrogatepass")
+        ).hexdigest()[:10]
+        return f"{file_name(first.environment)}_{first.algorithm}_{len(self.runs)}_{digest}"
 
     @property
     def total_timesteps(self) -> int:
