@@ -1,5 +1,6 @@
 """From what was trained to one tidy table: which runs are finished, and where their episodes are."""
 
+import math
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ from experiments.store import (
     IDENTITY,
     StoreError,
     empty_episodes,
+    keep_aside,
     locked,
     read_episodes,
     read_json,
+    remove_unfinished,
     runs_from_json,
     set_aside,
     stack_folders,
+    within,
     write_episodes,
     write_json,
 )
@@ -51,11 +55,18 @@ def finished_runs(results: Path, mend: bool = False) -> tuple[dict[str, Finished
         except FileNotFoundError:
             continue
         except StoreError as error:
-            problems.append(f"{error}" + (f"; set aside as {set_aside(reading).name}" if mend else ""))
+            problems.append(f"{error}{_mended(reading) if mend else ''}")
             continue
         for key, entry in entries.items():
             found.setdefault(key, Finished(entry, reading))
     return found, problems
+
+
+def _mended(path: Path) -> str:
+    try:
+        return f"; set aside as {set_aside(path).name}"
+    except FileNotFoundError:  # by another command, which found it at the same time
+        return ""
 
 
 def _finished_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
@@ -70,7 +81,8 @@ def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[R
     """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing; with
     ``keep`` also the runs that the manifest there lists already. Returns what is damaged in ``results``."""
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, wait=True):
+    with locked(within(results, folder), patience=math.inf):
+        remove_unfinished(folder)
         finished, problems = finished_runs(results)
         if keep and (folder / "manifest.json").exists():
             known = runs_from_json(folder, read_json(folder / "manifest.json")["runs"])
@@ -81,7 +93,7 @@ def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[R
 
 def write(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: Mapping[str, Finished]) -> None:
     """``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, ``finished`` or missing."""
-    _keep_what_is_not_planned(folder, {run.key for run in runs})
+    _keep_what_is_not_planned(folder, about, {run.key for run in runs})
     entries = []
     for run in runs:
         own = finished.get(run.key)
@@ -130,18 +142,24 @@ def check_profile(folder: Path, profile: str) -> None:
         )
 
 
-def _keep_what_is_not_planned(folder: Path, planned: set[str]) -> None:
-    """Set the files aside if they hold finished runs that are planned no more (settings changed, say)."""
+def _keep_what_is_not_planned(folder: Path, about: dict[str, Any], planned: set[str]) -> None:
+    """Keep copies of the files if they hold finished runs that are planned no more (settings changed, say).
+
+    The files stay, for what is still planned may be nowhere else, and a kill may come before they are written anew. The
+    manifest then names no run whose episodes the next table may not have.
+    """
     manifest, episodes = folder / "manifest.json", folder / "episodes.parquet"
     if not (manifest.exists() and episodes.exists()):
         return
     try:
-        kept = set(_finished_entries(manifest, read_json(manifest))) <= planned
+        entries = _finished_entries(manifest, read_json(manifest))
     except StoreError:
-        kept = False
-    if not kept:
-        set_aside(manifest, "replaced")
-        set_aside(episodes, "replaced")
+        entries = None
+    if entries is None or not set(entries) <= planned:
+        keep_aside(manifest, "replaced")
+        keep_aside(episodes, "replaced")
+        kept = [entry for key, entry in (entries or {}).items() if key in planned]
+        write_json(manifest, {**about, "runs": kept})
 
 
 def _frames(wanted: Iterable[tuple[Run, Finished]]) -> list[pd.DataFrame]:

@@ -49,6 +49,8 @@ def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: C
                 running = [job for job in running if not _over(job, outcome)]
                 display.update()
     except KeyboardInterrupt:
+        for number in stops:  # asked for again, it is under way already: the stacks are saving
+            signal.signal(number, signal.SIG_IGN)
         outcome.stopped = True
         console.print("stopping: each stack finishes its iteration and saves ...")
         for job in running:
@@ -73,6 +75,7 @@ def _over(job: Job, outcome: Outcome) -> bool:
         outcome.finished.append(job.stack.name)
     elif code == worker.STOPPED or (outcome.stopped and code == -signal.SIGTERM):  # or stopped before it could listen
         job.state = "stopped"
+        outcome.stopped = True
     elif code == worker.BUSY:
         job.state = "busy"
         outcome.busy.append(job.stack.name)

@@ -33,12 +33,12 @@ class FirstUpdate(PPO):
 
 
 def measured(results: Path) -> bool:
-    """Whether ``results`` holds the curves already, whole."""
+    """Whether ``results`` holds the curves already, whole; the manifest is written last."""
     try:
         read_table(results / "figure2" / "interpolation.parquet", INTERPOLATION_COLUMNS)
     except (FileNotFoundError, StoreError):
         return False
-    return True
+    return (results / "figure2" / "manifest.json").exists()
 
 
 def measure(results: Path, protocol: Protocol, profile: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 def launch(folder: Path, flags: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start the worker of the stack in ``folder``, on one core."""
-    command = [sys.executable, "-m", "experiments.worker", str(folder), *flags]
+    command = [sys.executable, "-m", "experiments.worker", str(folder), "--parent", str(os.getpid()), *flags]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(  # in a session of its own, so that Ctrl-C reaches it through us, once

@@ -1,6 +1,5 @@
 """What is planned and how far it is, read from outside: from the files alone, whether anything runs or not."""
 
-import os
 import socket
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from experiments.costs import CONSTANTS, Costs
 from experiments.display import duration
 from experiments.planner import Stack, busy, seconds
 from experiments.protocols import PROTOCOLS, Protocol, unknown
-from experiments.store import StackFolder, StoreError, read_json, stack_folders
+from experiments.store import StackFolder, StoreError, held, read_json, stack_folders
 
 QUIET_SECONDS = 600
 """A worker on another machine that has posted nothing for so long is taken for dead."""
@@ -88,7 +87,7 @@ def _state(folder: StackFolder) -> str:
         done = f"{progress['steps_done']:,} of {progress['total_timesteps']:,} steps"
         if folder.error.exists():
             return f"failed at {done}: {folder.error.read_text().strip()}"
-        if progress["state"] == "training" and _alive(progress):
+        if progress["state"] == "training" and _alive(folder, progress):
             left = progress["seconds_left"]
             score = progress["score"]
             said = f"training, {done}, {progress['steps_per_second']:,.0f} steps/s"
@@ -101,13 +100,8 @@ def _state(folder: StackFolder) -> str:
         return f"unreadable ({error})"
 
 
-def _alive(progress: dict[str, Any]) -> bool:
-    if progress["host"] != socket.gethostname():
-        return bool(time.time() - progress["updated"] < QUIET_SECONDS)
-    try:
-        os.kill(progress["pid"], 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+def _alive(folder: StackFolder, progress: dict[str, Any]) -> bool:
+    """Whether a worker holds the folder. Not every file system tells that to other machines."""
+    if held(folder.path):
         return True
-    return True
+    return bool(progress["host"] != socket.gethostname() and abs(time.time() - progress["updated"]) < QUIET_SECONDS)

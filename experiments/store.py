@@ -10,6 +10,8 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,6 +58,7 @@ class BusyError(RuntimeError):
 def write_atomically(path: Path, write: Any) -> None:
     """Let ``write(temporary_path)`` make the file, then give it its name: readers see the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
+    temporary.unlink(missing_ok=True)  # another process of this number may have been killed here
     try:
         write(temporary)
         with temporary.open("rb") as file:
@@ -84,12 +87,44 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def set_aside(path: Path, why: str = "damaged") -> Path:
     """Rename a file that cannot be used any more, so that it is not lost either; returns its new name."""
+    target = _free_name(path, why)
+    path.rename(target)
+    return target
+
+
+def keep_aside(path: Path, why: str) -> Path:
+    """A copy of a file that is about to be replaced, under a name of its own; returns that name."""
+    target = _free_name(path, why)
+    try:
+        os.link(path, target)
+    except OSError:  # a file system without second names
+        write_atomically(target, lambda temporary: shutil.copyfile(path, temporary))
+    return target
+
+
+def _free_name(path: Path, why: str) -> Path:
     for number in range(1, 1000):
         target = path.with_name(f"{path.name}.{why}-{number}")
-        if not target.exists():
-            path.rename(target)
+        if not os.path.lexists(target):
             return target
     raise StoreError(f"{path.parent} holds 999 {why} files already: look at them and remove them")
+
+
+def within(results: Path, folder: Path) -> Path:
+    """``folder``, if it lies in ``results`` and so do the files in it. Raises ``StoreError`` for a link that leads
+    elsewhere, as an archive from a stranger may hold one."""
+    home = results.resolve()
+    for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
+        if not path.resolve().is_relative_to(home):
+            raise StoreError(f"{path} leads out of {results}, to {path.resolve()}: remove that link")
+    return folder
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed left half-written in ``folder``, which the caller holds (``locked``)."""
+    for name in ("episodes.parquet", "manifest.json", "progress.json"):
+        for path in folder.glob(f".{name}.*.writing"):
+            path.unlink(missing_ok=True)
 
 
 def writable(folder: Path) -> None:
@@ -104,15 +139,32 @@ def writable(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, wait: bool = False) -> Iterator[None]:
-    """Hold ``folder`` for this process; a dead process holds nothing. Raises ``BusyError`` while another holds it, or
-    waits for it."""
-    with (folder / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except OSError as error:
-            raise BusyError(f"{folder} is being written by another process: wait for it, or stop it") from error
+def locked(folder: Path, patience: float = 0.0, unless: object = False) -> Iterator[None]:
+    """Hold ``folder`` for this process; a dead process holds nothing. Raises ``BusyError`` if another still holds it
+    after ``patience`` seconds, or once ``unless`` is true."""
+    deadline = time.monotonic() + patience
+    with (folder / ".lock").open("a") as file:
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= deadline or unless:
+                    raise BusyError(f"{folder} is being written by another process: wait for it, or stop it") from error
+            time.sleep(0.05)
         yield
+
+
+def held(folder: Path) -> bool:
+    """Whether a process holds ``folder`` now, whatever its number is."""
+    try:
+        with (folder / ".lock").open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for a moment, which a worker waits for
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def episode_frame(runs: list[Run], columns: EpisodeColumns) -> pd.DataFrame:
@@ -142,13 +194,15 @@ def read_episodes(path: Path) -> pd.DataFrame:
 def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     """``columns`` (name -> type) of a Parquet file. Raises ``StoreError`` if it is damaged or holds something else."""
     try:
-        frame: pd.DataFrame = pq.read_table(path).to_pandas()
-    except FileNotFoundError:
+        with pq.ParquetFile(path) as file:
+            if missing := [name for name in columns if name not in file.schema_arrow.names]:
+                raise StoreError(f"{path} lacks the columns {', '.join(missing)}")
+            # The columns and nothing else: what pandas notes in a file may name types and indices of a stranger's.
+            frame: pd.DataFrame = file.read(list(columns)).to_pandas(ignore_metadata=True)
+    except (FileNotFoundError, StoreError):
         raise
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise StoreError(f"{path} is unreadable: {_one_line(error)}") from error
-    if missing := [name for name in columns if name not in frame.columns]:
-        raise StoreError(f"{path} lacks the columns {', '.join(missing)}")
     for name, kind in columns.items():
         if kind != "str" and not pd.api.types.is_numeric_dtype(frame[name]):
             raise StoreError(f"{path}: column {name} does not hold numbers")
@@ -188,12 +242,17 @@ class StackFolder:
     def create(self, stack: Stack) -> None:
         """Write what a worker needs to train it. A list of the same runs stays: their order is the checkpoint's."""
         self.path.mkdir(parents=True, exist_ok=True)
+        self.check()
         try:
             if {run.key for run in self.runs()} == {run.key for run in stack.runs}:
                 return
         except (FileNotFoundError, StoreError):
             pass
         write_json(self.stack, {"runs": [run.to_json() for run in stack.runs]})
+
+    def check(self) -> None:
+        """Raises ``StoreError`` if what is written here would land elsewhere."""
+        within(Path(os.path.abspath(self.path)).parents[1], self.path)
 
     def runs(self) -> list[Run]:
         """The stack's runs, in its order. Raises ``StoreError`` for a file that is damaged or asks for the unknown."""

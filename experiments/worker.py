@@ -4,6 +4,7 @@ Exit codes: 0 finished, 3 stopped and can be continued, 4 another process trains
 """
 
 import argparse
+import contextlib
 import math
 import os
 import signal
@@ -16,37 +17,42 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import numpy as np
-
 from baselines import ALGORITHMS
 from experiments import provenance
+from experiments.board import Board
+from experiments.names import file_name
 from experiments.protocols import Run
 from experiments.store import (
     BusyError,
     StackFolder,
-    StoreError,
     episode_frame,
     locked,
+    remove_unfinished,
     set_aside,
+    write_atomically,
     write_episodes,
     write_json,
 )
 from ppo.algorithm import Algorithm, Metrics
 from ppo.checkpoint import CheckpointError
 from ppo.envs import make
+from ppo.envs.base import EnvironmentDied
 from ppo.seeding import environment_seeds
 from ppo.training import Training, prepare_process
 
 FINISHED, FAILED, STOPPED, BUSY = 0, 1, 3, 4
-PROGRESS_INTERVAL = 1.0
+PATIENCE = 30.0
+"""Seconds to wait for a stack that another process holds: one whose parent was killed is about to save and end."""
+MOST_DEATHS = 3
+"""How often an environment may die before the training has saved anything new."""
 
 
 class Stop:
-    """Whether to stop at the end of this iteration: asked by a signal, or because the parent died."""
+    """Whether to stop at the end of this iteration: asked by a signal, however often, or because the parent died."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: int) -> None:
         self.asked = False
-        self.parent = os.getppid()
+        self.parent = parent
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._ask)
 
@@ -65,73 +71,82 @@ def build(runs: Sequence[Run], device: str = "cpu", kind: type[Algorithm] | None
     return (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device)
 
 
-class Board:
-    """Writes progress.json, at most once a second, for whoever watches from outside."""
-
-    def __init__(self, folder: StackFolder, training: Training) -> None:
-        self.folder = folder
-        self.training = training
-        self.start = time.monotonic()
-        self.steps_at_start = training.algorithm.steps_done
-        self.last = -math.inf
-
-    def write(self, state: str, force: bool = False) -> None:
-        """Post ``state`` (training, finished, stopped) with steps, steps/s, score and time left."""
-        now = time.monotonic()
-        if not force and now - self.last < PROGRESS_INTERVAL:
-            return
-        self.last = now
-        algorithm = self.training.algorithm
-        per_second = (algorithm.steps_done - self.steps_at_start) / max(now - self.start, 1e-9)
-        scores = self.training.scores()
-        left = algorithm.total_timesteps - algorithm.steps_done
-        write_json(
-            self.folder.progress,
-            {
-                "state": state,
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-                "updated": time.time(),
-                "runs": algorithm.runs,
-                "steps_done": algorithm.steps_done,
-                "total_timesteps": algorithm.total_timesteps,
-                "steps_per_second": per_second * algorithm.runs,
-                "score": None if np.isnan(scores).all() else float(np.nanmean(scores)),
-                "diverged": sum(step is not None for step in algorithm.diverged_at),
-                "seconds_left": left / per_second if per_second else None,
-            },
-        )
+def say(message: str) -> None:
+    """A line of the stack's log, with the time."""
+    with contextlib.suppress(OSError):  # a full disk; what can still be saved must not be lost to that
+        print(time.strftime("%Y-%m-%d %H:%M:%S %z"), message, flush=True)
 
 
 def train(folder: StackFolder, device: str, checkpoint_interval: float, tensorboard: bool, stop: Stop) -> int:
-    """Begin or continue a stack; returns the exit code."""
+    """Begin or continue a stack; returns the exit code.
+
+    Where a process of the environment dies, the stack goes on from its last checkpoint with a new environment, unless
+    ``MOST_DEATHS`` deaths in a row have come before anything new was saved.
+    """
     runs = folder.runs()
-    algorithm = build(runs, device)
-    training = Training(algorithm)
+    first = runs[0]
+    say(
+        f"{len(runs)} runs of {first.algorithm} on {first.environment}, process {os.getpid()} on {socket.gethostname()}"
+    )
+    deaths, saved_at = 0, 0
+    while True:
+        training = None
+        try:
+            training = Training(build(runs, device))
+            return _train(folder, runs, training, device, checkpoint_interval, tensorboard, stop)
+        except EnvironmentDied as error:
+            if stop:  # a signal to the whole group may end the environment's processes before this one
+                say(f"{error}; stopped at the last checkpoint")
+                return STOPPED
+            reached = training.saved_at if training else 0
+            deaths, saved_at = 1 if reached > saved_at else deaths + 1, max(reached, saved_at)
+            if deaths == MOST_DEATHS:
+                raise EnvironmentDied(f"its environment died {deaths} times after step {saved_at}: {error}") from error
+            say(f"{error}; going on from the last checkpoint with a new environment")
+
+
+def _train(
+    folder: StackFolder,
+    runs: Sequence[Run],
+    training: Training,
+    device: str,
+    checkpoint_interval: float,
+    tensorboard: bool,
+    stop: Stop,
+) -> int:
+    algorithm = training.algorithm
     training.began_with = provenance.versions()
     about = {"runs": [run.to_json() for run in runs]}
-    _continue(folder, training, about)
-    board = Board(folder, training)
-    writers = _tensorboard_writers(folder, runs) if tensorboard else []
-    saved = time.monotonic()
-    while not training.done and not stop:
-        metrics = training.iterate()
-        _log_scalars(writers, training, metrics)
-        board.write("training")
-        if time.monotonic() - saved > checkpoint_interval:
-            training.save(folder.checkpoint, about)
-            saved = time.monotonic()
-    training.save(folder.checkpoint, about)
-    for writer in writers:
-        writer.close()
-    algorithm.env.close()
+    with contextlib.ExitStack() as closing:
+        closing.callback(_close, algorithm)
+        _continue(folder, training, about)
+        board = Board(folder, training)
+        writers = _tensorboard_writers(folder, runs, algorithm.steps_done) if tensorboard else []
+        for writer in writers:
+            closing.callback(writer.close)
+        saved = time.monotonic()
+        while not training.done and not stop:
+            metrics = training.iterate()
+            _log_scalars(writers, training, metrics)
+            board.write("training")
+            if time.monotonic() - saved > checkpoint_interval:
+                training.save(folder.checkpoint, about)
+                saved = time.monotonic()
+        training.save(folder.checkpoint, about)
     if not training.done:
         board.write("stopped", force=True)
+        say(f"stopped at step {algorithm.steps_done} of {algorithm.total_timesteps}")
         return STOPPED
-    write_episodes(folder.episodes, episode_frame(runs, training.episodes()))
+    write_episodes(folder.episodes, episode_frame(list(runs), training.episodes()))
     write_json(folder.manifest, {"runs": _entries(runs, training, device)})
     board.write("finished", force=True)
+    say(f"finished after {training.wall_time:,.0f} seconds of training")
     return FINISHED
+
+
+def _close(algorithm: Algorithm) -> None:
+    with contextlib.suppress(EnvironmentDied, OSError, EOFError):  # of processes that have died already
+        algorithm.env.close()
 
 
 def _continue(folder: StackFolder, training: Training, about: dict[str, Any]) -> None:
@@ -141,13 +156,11 @@ def _continue(folder: StackFolder, training: Training, about: dict[str, Any]) ->
             continue
         try:
             training.load(path, about)
-            print(
-                f"continuing at step {training.algorithm.steps_done} of {training.algorithm.total_timesteps}",
-                flush=True,
-            )
+            say(f"continuing at step {training.algorithm.steps_done} of {training.algorithm.total_timesteps}")
             return
         except CheckpointError as error:
-            print(f"{error}; set aside as {set_aside(path).name}", flush=True)
+            say(f"{error}; set aside as {set_aside(path).name}")
+    say(f"beginning, {training.algorithm.total_timesteps} steps")
 
 
 def _entries(runs: Sequence[Run], training: Training, device: str) -> list[dict[str, Any]]:
@@ -169,10 +182,12 @@ def _entries(runs: Sequence[Run], training: Training, device: str) -> list[dict[
     return [{**run.to_json(), **common, "diverged_at": step} for run, step in zip(runs, diverged, strict=True)]
 
 
-def _tensorboard_writers(folder: StackFolder, runs: Sequence[Run]) -> list[Any]:
+def _tensorboard_writers(folder: StackFolder, runs: Sequence[Run], steps_done: int) -> list[Any]:
     from torch.utils.tensorboard import SummaryWriter  # seconds to import, and only wanted on request
 
-    return [SummaryWriter(str(folder.path / "tensorboard" / f"{run.setting}_{run.seed}")) for run in runs]
+    names = [file_name(f"{run.setting}_{run.seed}") for run in runs]
+    # what was logged after the last checkpoint comes again
+    return [SummaryWriter(str(folder.path / "tensorboard" / name), purge_step=steps_done + 1) for name in names]
 
 
 def _log_scalars(writers: Sequence[Any], training: Training, metrics: Metrics) -> None:
@@ -195,32 +210,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--checkpoint-interval", type=float, default=60.0, help="seconds between checkpoints")
     parser.add_argument("--tensorboard", action="store_true")
+    parser.add_argument(
+        "--parent", type=int, default=os.getppid(), help="stop when this process is not the parent any more"
+    )
     arguments = parser.parse_args(argv)
     folder = StackFolder(arguments.folder)
     prepare_process()
     provenance.commit()  # now: of the code that is loaded, whatever is committed while it trains
-    stop = Stop()
+    stop = Stop(arguments.parent)
     try:
-        with locked(folder.path):
+        folder.check()
+        finished_before = folder.finished
+        with locked(folder.path, PATIENCE, unless=stop):
+            if folder.finished and not finished_before:
+                say("finished by another process")
+                return FINISHED
             folder.error.unlink(missing_ok=True)
+            remove_unfinished(folder.path)
             return train(folder, arguments.device, arguments.checkpoint_interval, arguments.tensorboard, stop)
     except BusyError as error:
-        print(error, flush=True)
+        say(str(error))
         return BUSY
     except Exception as error:  # whatever it is, the other stacks go on and the end names it
-        traceback.print_exc()
         text = f"{folder.path.name}: {_reason(error)}"
-        try:
-            folder.error.write_text(text + "\n")
-        except OSError:
-            print(text, flush=True)
+        with contextlib.suppress(OSError):
+            write_atomically(folder.error, lambda temporary: temporary.write_text(text + "\n"))
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        say(f"failed: {text}")
         return FAILED
 
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror or error} ({error.filename or 'while saving'}); what was recorded before is kept"
-    if isinstance(error, (ValueError, StoreError)):
+    if isinstance(error, (ValueError, EnvironmentDied)):
         return str(error)
     return f"{type(error).__name__}: {error}"
 

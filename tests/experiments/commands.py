@@ -33,10 +33,21 @@ def train_stack(stack):
     return worker.train(StackFolder(stack), "cpu", checkpoint_interval=60, tensorboard=False, stop=False)
 
 
-def begin(argv):
-    """The command as a process of its own."""
+def begin(argv, log=None):
+    """The command as a process of its own; what it prints is for ``end``, or goes to the file ``log``."""
     command = [sys.executable, "-m", "experiments", *argv]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if log is None:
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with log.open("a") as file:
+        return subprocess.Popen(command, stdout=file, stderr=file)
+
+
+def children(pid):
+    """The processes that ``pid`` has started and that still are."""
+    try:
+        return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def end(process):
@@ -79,6 +90,16 @@ def same_episodes(out, other):
     )
     assert (Path(out) / "episodes.parquet").read_bytes() == (Path(other) / "episodes.parquet").read_bytes()
     return True
+
+
+def same_data(out, other):
+    """Whether both folders hold the same bytes of episodes and, apart from times and commits, the same manifest."""
+    manifests = [json.loads((Path(folder) / "manifest.json").read_text()) for folder in (out, other)]
+    for manifest in manifests:
+        for run in manifest["runs"]:
+            del run["wall_time"], run["commit"]
+    assert manifests[0] == manifests[1]
+    return same_episodes(out, other)
 
 
 def files_in(folder):

@@ -11,14 +11,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import pandas as pd
 import pytest
 import torch
 from commands import (
     begin,
+    children,
     end,
     files_in,
+    same_data,
     same_episodes,
     stacks_of,
     train,
@@ -55,11 +58,14 @@ def undisturbed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def interrupted(tmp_path_factory):
-    """The same training, stopped by Ctrl-C in the middle: its folder, exit code and last words."""
+    """The same training, stopped by Ctrl-C, and by SIGTERM while it saves: its folder, exit code and last words."""
     out = tmp_path_factory.mktemp("interrupted") / "out"
     process = begin(train_flags(out, *CHECKPOINT_ALWAYS))
     wait_for(lambda: any(map(working_on, stacks_of(out))))
     process.send_signal(signal.SIGINT)
+    for _ in range(2):
+        time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
     return out, end(process), process.returncode
 
 
@@ -154,8 +160,12 @@ def test_a_new_seed_trains_the_new_runs_alone_and_keeps_the_old(finished, undist
 
 
 def test_ctrl_c_stops_cleanly(interrupted):
-    _, said, code = interrupted
+    out, said, code = interrupted
     assert code == 130
+    (stack,) = stacks_of(out)
+    progress = json.loads((stack / "progress.json").read_text())
+    assert progress["state"] == "stopped", "it was waited for, however often it was asked"
+    assert f"stopped at step {progress['steps_done']} of {STEPS}" in (stack / "log.txt").read_text()
     assert "the same command continues" in said
     assert "Traceback" not in said
     assert "failed" not in said
@@ -202,6 +212,23 @@ def test_a_killed_worker_is_named_the_others_finish_and_the_rest_continues(tmp_p
     assert train(out, workers=2) == 0
     assert same_episodes(out, undisturbed)
     assert "continuing at step" in (victim / "log.txt").read_text(), "what the killed worker had done was trained again"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc names the processes to kill on Linux alone")
+def test_kills_of_everything_and_of_the_command_lose_nothing(tmp_path, undisturbed):
+    """And the next command waits for the worker that was left over, which saves."""
+    out = tmp_path / "out"
+    for with_workers in (True, False):
+        process = begin(train_flags(out, *CHECKPOINT_ALWAYS))
+        wait_for(lambda process=process: any(working_on(stack) in children(process.pid) for stack in stacks_of(out)))
+        for pid in [process.pid, *(children(process.pid) if with_workers else [])]:
+            os.kill(pid, signal.SIGKILL)
+        end(process)
+        assert process.returncode == -signal.SIGKILL
+    assert train(out) == 0
+    (stack,) = stacks_of(out)
+    assert (stack / "log.txt").read_text().count("continuing at step") == 2
+    assert same_data(out, undisturbed)
 
 
 def test_two_commands_on_the_same_folder_at_once_do_no_harm(tmp_path, undisturbed):
