@@ -14,7 +14,7 @@ def file_name(text: str) -> str:
     two texts do not get the same name.
     """
     plain = text.replace("/", "-")
-    safe = re.sub(r"[^A-Za-z0-9_.,=+@() -]", "-", plain).lstrip(".")
+    safe = re.sub(r"[^A-Za-z0-9_.,:=+@() -]", "-", plain).lstrip(".")
     if safe == plain and 0 < len(safe) <= LONGEST:
         return safe
     digest = hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:10]

@@ -412,6 +412,20 @@ def test_the_log_has_a_line_with_the_time_for_all_that_happens(tmp_path, dying, 
         assert part in line[26:]
 
 
+def test_scalars_logged_after_the_last_checkpoint_are_not_there_twice(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    stack = stack_in(tmp_path, RUNS[:1])
+    for kill_at in (3, 4):  # nothing is saved yet: both begin at the beginning
+        with pytest.raises(Killed):
+            worker.train(stack, "cpu", NEVER, tensorboard=True, stop=AtIteration(kill_at, killed))
+    assert worker.train(stack, "cpu", NEVER, tensorboard=True, stop=False) == worker.FINISHED
+    (folder,) = (stack.path / "tensorboard").iterdir()
+    events = EventAccumulator(str(folder))
+    events.Reload()
+    assert [event.step for event in events.Scalars("losses/policy_loss")] == list(range(64, 64 * 20 + 1, 64))
+
+
 DURATIONS = {
     "all the same": lambda iteration: 5.0,
     "the first as long as twenty": lambda iteration: 100.0 if iteration == 0 else 5.0,

@@ -64,7 +64,9 @@ def test_names_that_differ_stay_different():
     assert len({file_name(text) for text in texts}) == len(texts)
 
 
-@pytest.mark.parametrize("name", ["Hopper-v4", "clip-0.2+reading", "num_steps=256,clip_coef=0.1,update_epochs=2_1"])
+@pytest.mark.parametrize(
+    "name", ["Hopper-v4", "module.sub:Env-v0", "clip-0.2+reading", "num_steps=256,clip_coef=0.1,update_epochs=2_1"]
+)
 def test_a_harmless_name_stays_as_it_is(name):
     assert file_name(name) == name
 
