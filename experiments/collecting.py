@@ -80,8 +80,8 @@ def _finished_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
 def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[Run], keep: bool = False) -> list[str]:
     """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing; with
     ``keep`` also the runs that the manifest there lists already. Returns what is damaged in ``results``."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(within(results, folder), patience=math.inf):
+    within(results, folder).mkdir(parents=True, exist_ok=True)
+    with locked(folder, patience=math.inf):
         remove_unfinished(folder)
         finished, problems = finished_runs(results)
         if keep and (folder / "manifest.json").exists():

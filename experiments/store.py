@@ -241,8 +241,8 @@ class StackFolder:
 
     def create(self, stack: Stack) -> None:
         """Write what a worker needs to train it. A list of the same runs stays: their order is the checkpoint's."""
-        self.path.mkdir(parents=True, exist_ok=True)
         self.check()
+        self.path.mkdir(parents=True, exist_ok=True)
         try:
             if {run.key for run in self.runs()} == {run.key for run in stack.runs}:
                 return

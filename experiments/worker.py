@@ -138,8 +138,10 @@ def _train(
         say(f"stopped at step {algorithm.steps_done} of {algorithm.total_timesteps}")
         return STOPPED
     write_episodes(folder.episodes, episode_frame(list(runs), training.episodes()))
-    write_json(folder.manifest, {"runs": _entries(runs, training, device)})
     board.write("finished", force=True)
+    write_json(
+        folder.manifest, {"runs": _entries(runs, training, device)}
+    )  # last: no worker will tidy up after this one
     say(f"finished after {training.wall_time:,.0f} seconds of training")
     return FINISHED
 

@@ -323,6 +323,31 @@ def test_an_environment_that_dies_while_the_worker_is_asked_to_stop_is_not_built
     assert same_data(stack.path, undisturbed)
 
 
+# --- a kill at the end
+
+
+@pytest.mark.parametrize("name", ["episodes.parquet", "progress.json", "manifest.json"])
+def test_a_kill_while_the_last_files_are_written_leaves_nothing_half_written(tmp_path, undisturbed, monkeypatch, name):
+    """A stack that is finished gets no other worker that could tidy up: so it is not before all is written."""
+    stack, replace = stack_in(tmp_path), os.replace
+
+    def kill_at(source, target):
+        if target.name == name and (name != "progress.json" or read_json(source)["state"] == "finished"):
+            source.with_name(source.name.replace(str(os.getpid()), "17")).write_bytes(b"half of it")
+            raise Killed
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", kill_at)
+    with pytest.raises(Killed):
+        work(stack)
+    monkeypatch.undo()
+    assert not stack.finished
+    assert list(stack.path.glob(".*.17.writing"))
+    assert work(stack) == worker.FINISHED
+    assert not list(stack.path.glob("*.writing"))
+    assert same_data(stack.path, undisturbed)
+
+
 # --- two at once
 
 
@@ -472,6 +497,13 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
         stack.create(Stack(tuple(RUNS)))
     assert work(stack) == worker.FAILED
     (stack.path / "log.txt").unlink()
+    elsewhere_too = tmp_path / "stacks elsewhere"
+    elsewhere_too.mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "stacks").symlink_to(elsewhere_too)
+    with pytest.raises(StoreError, match=r"leads out of .*: remove that link"):
+        stack_in(tmp_path / "other")
+    assert not list(elsewhere_too.iterdir())
     (results / "table1").symlink_to(elsewhere)
     with pytest.raises(StoreError, match=r"table1 leads out of .*: remove that link"):
         collecting.collect(results, results / "table1", {}, RUNS)
