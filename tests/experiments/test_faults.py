@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 from commands import same_data, same_episodes, train
 
-from experiments import collecting, interpolation, worker
+from experiments import collecting, interpolation, local, worker
 from experiments.board import Board
 from experiments.planner import Stack
 from experiments.protocols import Run
@@ -117,6 +117,13 @@ def test_a_worker_asked_twice_to_stop_saves_and_goes_on_to_the_same_bytes(tmp_pa
     assert work(stack) == worker.FINISHED
     assert f"continuing at step {8 * 64} of" in capsys.readouterr().out
     assert same_data(stack.path, undisturbed)
+
+
+def test_a_worker_that_was_stopped_alone_is_not_taken_for_finished(tmp_path):
+    job, outcome = local._Job(Stack(tuple(RUNS)), stack_in(tmp_path)), local.Outcome()
+    job.process = SimpleNamespace(returncode=worker.STOPPED)
+    local._settle(job, outcome)
+    assert (job.state, outcome.stopped, outcome.failed) == ("stopped", True, {})
 
 
 def test_a_worker_whose_parent_is_gone_before_it_could_look_stops(tmp_path, capsys):
