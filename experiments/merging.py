@@ -5,6 +5,7 @@ are. Joining the same again changes nothing, and a merge that was killed is comp
 """
 
 import functools
+import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,14 +58,14 @@ def merge(destination: Path, sources: Sequence[Path], mixed: bool = False) -> li
     chosen = _choose([(folder, _finished(folder)) for folder in folders], mixed, said)
     curves = _curves(manifests.get("figure2", []), mixed, said)
     writable(destination)
-    with locked(destination, wait=True):
+    with locked(destination, patience=math.inf):
         said += _join_stacks(destination, sources, chosen)
     for name, held in manifests.items():
         about = {key: value for key, value in held[0][1].items() if key != "runs"}
         folder = destination / name
         folder.mkdir(exist_ok=True)
         if name != "figure2":
-            with locked(folder, wait=True):
+            with locked(folder, patience=math.inf):
                 collecting.write(folder, about, planned[name], chosen)
         elif curves and curves.parent != folder:
             write_atomically(folder / INTERPOLATION, functools.partial(shutil.copyfile, curves))

@@ -140,7 +140,7 @@ class Collector:
             terminated[step] = transition.terminated.reshape(shape[1:])
             ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])
             self.observations = self._split(transition.observations)
-            self._notice_divergence(raw_rewards)
+            self._notice_divergence(own_rewards)
             if next_observations is not None:
                 next_observations[step] = self._normalised(self._split(transition.final_observations))
             if self.observation_normalizer:

@@ -14,10 +14,6 @@ State = dict[str, Any]
 an array ``[rows, ...]`` or a list of ``rows`` strings, so the rows of one run can be cut out and joined to others."""
 
 
-class EnvironmentDied(RuntimeError):
-    """A process of the environment ended by itself or was killed; the message names it."""
-
-
 class Transition(NamedTuple):
     """One step of all rows. A row that ended has already been reset (Gymnasium's ``SAME_STEP``).
 

@@ -5,6 +5,7 @@ processes are in test_run.py, by the dozen in test_soak.py; what needs no more t
 """
 
 import contextlib
+import io
 import json
 import os
 import signal
@@ -15,9 +16,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from commands import same_data, same_episodes, train
+from rich.console import Console
 
-from experiments import collecting, interpolation, local, worker
+from experiments import collecting, engine, interpolation, worker
 from experiments.board import Board
+from experiments.jobs import Job
 from experiments.planner import Stack
 from experiments.protocols import Run
 from experiments.store import INTERPOLATION_COLUMNS, StackFolder, StoreError, read_json
@@ -120,9 +123,30 @@ def test_a_worker_asked_twice_to_stop_saves_and_goes_on_to_the_same_bytes(tmp_pa
 
 
 def test_a_worker_that_was_stopped_alone_is_not_taken_for_finished(tmp_path):
-    job, outcome = local._Job(Stack(tuple(RUNS)), stack_in(tmp_path)), local.Outcome()
-    job.process = SimpleNamespace(returncode=worker.STOPPED)
-    local._settle(job, outcome)
+    """By somebody, while the command that waits for it was told nothing."""
+
+    class Stopped(Job):
+        def start(self):
+            self.state = "training"
+
+        def poll(self):
+            return worker.STOPPED
+
+        def terminate(self):
+            pass
+
+    stack, jobs = Stack(tuple(RUNS)), []
+
+    class Executor:
+        def slots(self):
+            return 1
+
+        def job(self, stack, folder):
+            jobs.append(Stopped(stack, folder))
+            return jobs[-1]
+
+    outcome = engine.train(tmp_path, [stack], Executor(), Console(file=io.StringIO()))
+    (job,) = jobs
     assert (job.state, outcome.stopped, outcome.failed) == ("stopped", True, {})
 
 
