@@ -1,7 +1,8 @@
 """A2C + Trust Region: A2C with the trust region of ACER [Wang et al. 2016, section 3.3]."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -10,6 +11,8 @@ from baselines.a2c import A2C, A2CSettings
 from ppo.algorithm import Metrics, require
 from ppo.distributions import Distribution
 from ppo.rollout import Batch
+
+D = TypeVar("D", bound=Distribution)
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,20 @@ def projected(gradient: Tensor, kl_gradient: Tensor, delta: Tensor) -> Tensor:
     return gradient - (excess / square).unsqueeze(-1) * kl_gradient
 
 
+def trust_region_loss(distribution: D, average: D, gain: Callable[[D], Tensor], delta: Tensor) -> Tensor:
+    """A loss whose gradient is that of -``gain``, projected in every state before it enters the network.
+
+    ``distribution``: the policy's; ``average``: the average policy's, as data; ``gain``: what to increase in each state
+    ``[runs, batch]``, as a function of the distribution; ``delta``: ``[runs, 1]``. Returns ``[runs]``.
+    """
+    statistics = distribution.statistics()
+    free = statistics.detach().requires_grad_()
+    current = distribution.of_statistics(free)
+    (gradient,) = torch.autograd.grad(gain(current).sum(), free, retain_graph=True)
+    (kl_gradient,) = torch.autograd.grad(average.kl(current).sum(), free)
+    return -(statistics * projected(gradient, kl_gradient, delta)).sum(-1).mean(dim=1)
+
+
 class A2CTrustRegion(A2C):
     """A2C whose gradient with respect to the policy's statistics is kept from running away from an average policy."""
 
@@ -59,15 +76,11 @@ class A2CTrustRegion(A2C):
         return metrics
 
     def policy_loss(self, batch: Batch, distribution: Distribution) -> Tensor:
-        """A loss whose gradient is that of A2C's, projected in every state before it enters the network: ``[runs]``."""
+        def gain(current: Distribution) -> Tensor:
+            return current.log_prob(batch.actions) * batch.advantages + self.ent_coef.unsqueeze(1) * current.entropy()
+
         average = self.policy.distribution_of(self.average, batch.observations)
-        statistics = distribution.statistics()
-        free = statistics.detach().requires_grad_()
-        current = distribution.of_statistics(free)
-        gain = current.log_prob(batch.actions) * batch.advantages + self.ent_coef.unsqueeze(1) * current.entropy()
-        (gradient,) = torch.autograd.grad(gain.sum(), free, retain_graph=True)
-        (kl_gradient,) = torch.autograd.grad(average.kl(current).sum(), free)
-        return -(statistics * projected(gradient, kl_gradient, self.delta)).sum(-1).mean(dim=1)
+        return trust_region_loss(distribution, average, gain, self.delta)
 
     def state(self) -> dict[str, Any]:
         return {**super().state(), "average": self.average}
