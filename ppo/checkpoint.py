@@ -32,16 +32,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
     torch.save(_pack(state), buffer)
     payload = buffer.getbuffer()
     temporary = path.with_name(path.name + ".writing")
-    temporary.unlink(missing_ok=True)  # of a process that was killed; or a link of a stranger's, not to be followed
-    try:
-        with temporary.open("xb") as file:
-            file.write(MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n")
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    to_disk(temporary, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n", payload)
     if path.exists():
         previous = path.with_name(path.name + ".previous")
         previous.unlink(missing_ok=True)
@@ -50,6 +41,20 @@ def save(path: Path, state: dict[str, Any]) -> None:
         except OSError:  # a file system without second names
             shutil.copyfile(path, previous)
     os.replace(temporary, path)
+
+
+def to_disk(path: Path, *pieces: bytes | memoryview) -> None:
+    """Write ``pieces`` and wait until the disk has them; where that fails, nothing is left of them."""
+    path.unlink(missing_ok=True)  # of a process that was killed; or a link of a stranger's, not to be followed
+    try:
+        with path.open("xb") as file:
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def load(path: Path) -> dict[str, Any]:
