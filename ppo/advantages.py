@@ -38,6 +38,26 @@ def gae(
     return advantages
 
 
+def retrace(
+    rewards: Tensor, ended: Tensor, values: Tensor, q: Tensor, ratios: Tensor, last_values: Tensor, gamma: Tensor
+) -> Tensor:
+    """Targets for Q(s_t, a_t) from actions of another policy mu (Munos et al. 2016, with lambda = 1; ACER, sec. 3.1):
+
+        Q^ret_t = r_t + gamma (min(1, rho_{t+1}) (Q^ret_{t+1} - Q_{t+1}) + V_{t+1})
+
+    Where the episode ``ended`` with step t, it is r_t. After the last step comes gamma ``last_values``.
+
+    Shapes: all ``[steps, ...]``; ``values`` V(s_t), ``q`` Q(s_t, a_t), ``ratios`` rho_t = pi(a_t|s_t) / mu(a_t|s_t).
+    ``last_values``: ``[...]``, V after the last step; ``gamma`` broadcasts against it. Returns ``[steps, ...]``.
+    """
+    targets = torch.empty_like(rewards)
+    following = last_values
+    for step in range(len(rewards) - 1, -1, -1):
+        targets[step] = rewards[step] + gamma * torch.where(ended[step], 0.0, following)
+        following = ratios[step].clamp(max=1) * (targets[step] - q[step]) + values[step]
+    return targets
+
+
 def standardised(advantages: Tensor) -> Tensor:
     """Mean 0 and deviation 1 within each run: ``[runs, batch]``."""
     variance, mean = torch.var_mean(advantages, dim=1, correction=0, keepdim=True)

@@ -1,4 +1,4 @@
-"""Generalised advantage estimation against tables worked by hand, Stable-Baselines3, and a value known in advance."""
+"""Advantage estimators against tables worked by hand, Stable-Baselines3, sums, and a value known in advance."""
 
 import dataclasses
 
@@ -8,7 +8,7 @@ import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 from stubs import CONTINUOUS_1, ENDLESS, ENDLESS_LIMIT
 
-from ppo.advantages import gae
+from ppo.advantages import gae, retrace
 from ppo.envs import make
 from ppo.ppo import PPO, PPOSettings
 
@@ -126,3 +126,63 @@ def test_the_value_of_an_endless_task_is_learned_over_time_limits_only_if_they_a
         with torch.no_grad():
             assert ppo.policy.values(torch.ones(1, 1, 1)).item() == pytest.approx(value, rel=0.03)
     assert expected[False] < 0.85 * expected[True], "two values that can be told apart"
+
+
+# --- Retrace ---------------------------------------------------------------------------------------------------------
+
+RETRACE_TABLE = [
+    # gamma = 0.5, rewards 1 2 3, V 10 20 30, Q 12 16 36, V after the last step 40
+    # backwards: Q^ret_2 = 3 + 20 = 23; then r_t + 0.5 (min(1, rho_{t+1}) (Q^ret_{t+1} - Q_{t+1}) + V_{t+1})
+    pytest.param([1, 1, 1], [0, 0, 0], [8.25, 10.5, 23], id="on the policy"),  # 1 + (-5.5 + 20) / 2, 2 + (-13 + 30) / 2
+    pytest.param([9, 9, 9], [0, 0, 0], [8.25, 10.5, 23], id="ratios above 1 count as 1"),
+    pytest.param([1, 0, 0], [0, 0, 0], [11, 17, 23], id="actions that the policy never takes: one-step targets"),
+    pytest.param([1, 0.5, 0.25], [0, 0, 0], [10.84375, 15.375, 23], id="in between"),  # 1 + (-0.3125 + 20) / 2, ...
+    pytest.param([1, 1, 1], [0, 1, 0], [4, 2, 23], id="an end: nothing comes from beyond it"),  # 1 + (2 - 16 + 20) / 2
+    pytest.param([1, 1, 1], [0, 0, 1], [3.25, 0.5, 3], id="an end at the end"),  # 2 + (3 - 36 + 30) / 2
+]
+
+
+@pytest.mark.parametrize(("ratios", "ended", "expected"), RETRACE_TABLE)
+def test_retrace_hand_computed_table(ratios, ended, expected):
+    rewards, values, q = torch.tensor([[1.0, 2, 3], [10, 20, 30], [12, 16, 36]])
+    ended, ratios = torch.tensor(ended, dtype=torch.bool), torch.tensor(ratios)
+    targets = retrace(rewards, ended, values, q, ratios, torch.tensor(40.0), torch.tensor(0.5))
+    assert targets.tolist() == expected
+
+
+def made_up_segment(seed=0, steps=12, runs=3, envs=4):
+    rewards, values, q, _, ended = random_experience(steps, runs, envs, seed=seed)
+    rng = np.random.default_rng(seed + 1)
+    ratios, last_values = rng.exponential(size=rewards.shape), rng.standard_normal((runs, envs))
+    return tuple(torch.from_numpy(own) for own in (rewards, ended, values, q, ratios, last_values))
+
+
+def test_retrace_is_the_sum_of_corrected_errors():
+    """Munos et al. 2016, equation 3: Q + sum over s >= t of gamma^(s-t) c_{t+1} ... c_s delta_s, written out."""
+    segment = made_up_segment()
+    gamma = torch.tensor([[0.9], [0.99], [0.5]], dtype=torch.float64)
+    found = retrace(*segment, gamma)
+    rewards, ended, values, q, ratios, last = (own.numpy() for own in segment)
+    assert ended.sum() > 5
+    steps = len(rewards)
+    for run, env in np.ndindex(3, 4):
+        for start in range(steps):
+            total, weight = q[start, run, env], 1.0
+            for step in range(start, steps):
+                if step > start:
+                    weight *= gamma[run, 0].item() * min(1.0, ratios[step, run, env])
+                following = last[run, env] if step == steps - 1 else values[step + 1, run, env]
+                future = 0.0 if ended[step, run, env] else gamma[run, 0].item() * following
+                total += weight * (rewards[step, run, env] + future - q[step, run, env])
+                if ended[step, run, env]:
+                    break
+            assert found[start, run, env].item() == pytest.approx(total, rel=1e-9)
+
+
+def test_retrace_on_the_policy_with_a_critic_that_knows_no_actions_is_the_n_step_return():
+    rewards, ended, values, _, _, last = made_up_segment()
+    gamma = torch.tensor([[0.9], [0.99], [0.5]], dtype=torch.float64)
+    found = retrace(rewards, ended, values, values, torch.ones_like(values), last, gamma)
+    following = torch.cat([values[1:], last[None]]).numpy()
+    whole = gae(rewards.numpy(), values.numpy(), following, ended.numpy(), ended.numpy(), gamma.numpy(), 1.0)
+    np.testing.assert_allclose(found, whole + values.numpy(), rtol=1e-12)
