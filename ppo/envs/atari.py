@@ -49,6 +49,7 @@ class AtariVectorEnv(VectorEnv):
     """
 
     action_space: gymnasium.spaces.Discrete
+    frames = NUM_STACK
 
     def __init__(self, env_id: str, seeds: Seeds, processes: int | None = None) -> None:
         """``processes``: how many workers, at most one per row; by default one per core that this process may use."""
