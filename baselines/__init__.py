@@ -2,6 +2,7 @@
 
 from baselines.a2c import A2C
 from baselines.a2c_trust_region import A2CTrustRegion
+from baselines.acer import ACER
 from baselines.cem import CEM
 from baselines.trpo import NPG, TRPO, TRPO2017
 from baselines.vpg import VPG
@@ -17,4 +18,5 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "npg": NPG,
     "vpg": VPG,
     "cem": CEM,
+    "acer": ACER,
 }

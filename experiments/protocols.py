@@ -128,8 +128,10 @@ def kept(profile: Profile) -> list[Run]:
     return [run for run in figure3(profile).runs if run.seed == profile.seeds[0] and run.setting != "untrained"]
 
 
-COMPARED: dict[str, Settings] = {name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items()}
-"""Every algorithm in the list, one without settings of its own here with its defaults."""
+COMPARED: dict[str, Settings] = {
+    name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items() if kind.continuous
+}
+"""Every algorithm for continuous actions, one without settings of its own here with its defaults."""
 
 
 def _setting(algorithm: str) -> str:

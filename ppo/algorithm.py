@@ -4,6 +4,7 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -87,6 +88,8 @@ class Algorithm(ABC):
     """
 
     Settings: ClassVar[type[Settings]]
+    continuous: ClassVar[bool] = True
+    """Whether it can be trained where actions are continuous."""
     policy: Policy
     collector: Collector
 
@@ -116,6 +119,9 @@ class Algorithm(ABC):
         self.iteration = 0
         self.diverged_at: list[int | None] = [None] * self.runs
         """Where a run's parameters or its environment's numbers stopped being numbers: its steps done by then."""
+        self.files: Path | None = None
+        """The folder for state that is too large for every checkpoint and is written once, as it grows; it must come
+        with the checkpoints wherever they go. None: all of it is in ``state()``."""
         self.setup()
 
     @abstractmethod

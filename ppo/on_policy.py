@@ -70,14 +70,14 @@ class OnPolicy(Algorithm):
     @torch.no_grad()
     def prepare(self, experience: Experience) -> Batch:
         """Evaluate the policy that acted, estimate advantages, and put the run on dim 0."""
-        observations = _runs_first(experience.observations)
-        actions = _runs_first(experience.actions)
+        observations = runs_first(experience.observations)
+        actions = runs_first(experience.actions)
         distribution, values = self.policy(observations)
         steps = len(experience.rewards)
         old_values = _steps_first(values, steps)
         if experience.next_observations is not None:
             terminal = experience.terminated
-            next_values = _steps_first(self.policy.values(_runs_first(experience.next_observations)), steps)
+            next_values = _steps_first(self.policy.values(runs_first(experience.next_observations)), steps)
         else:
             terminal = experience.ended
             last = self.policy.values(experience.last_observations).cpu().numpy()
@@ -99,7 +99,7 @@ class OnPolicy(Algorithm):
         return np.array([[getattr(own, name)] for own in self.settings])
 
     def _to_device(self, values: NDArray[np.float64]) -> Tensor:
-        return _runs_first(torch.from_numpy(values.astype(np.float32))).to(self.device)
+        return runs_first(torch.from_numpy(values.astype(np.float32))).to(self.device)
 
     def minibatches(self, batch: Batch, update_epochs: int, minibatch_size: int) -> Iterator[Batch]:
         """``update_epochs`` passes over the samples in minibatches: each run shuffles each epoch in its own order."""
@@ -110,7 +110,7 @@ class OnPolicy(Algorithm):
             yield from batch.select(order).split(minibatch_size)
 
 
-def _runs_first(values: Tensor) -> Tensor:
+def runs_first(values: Tensor) -> Tensor:
     """``[steps, runs, envs, ...]`` to ``[runs, steps x envs, ...]``."""
     steps, runs, envs = values.shape[:3]
     return values.transpose(0, 1).contiguous().view(runs, steps * envs, *values.shape[3:])

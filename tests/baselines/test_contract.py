@@ -42,6 +42,8 @@ SMALL = {
     "vf_minibatch_size": 32,
     "vf_epochs": 2,
     "population": 4,
+    "replay_start": 96,
+    "replay_capacity": 192,
 }
 """Quick to train, with several updates from each batch; of these an algorithm gets the settings that it has."""
 
@@ -52,6 +54,11 @@ DIFFERENT = [
     {"clip_vloss": 0.1, "max_grad_norm": 0.1, "kl_coef": 3.0, "learning_rate": 1e-4},
 ]
 """Settings that runs of one stack may differ in; every other float of an algorithm is varied too."""
+
+
+def home(name, environment=CONTINUOUS):
+    """The environment, or one of discrete actions where the algorithm is for these alone."""
+    return environment if ALGORITHMS[name].continuous else DISCRETE
 
 
 def settings_of(name, variant=0, **changes):
@@ -77,8 +84,9 @@ def settings_of(name, variant=0, **changes):
     return settings
 
 
-def run_of(name, environment=CONTINUOUS, seed=1, total_timesteps=500, variant=0, **changes):
+def run_of(name, environment=None, seed=1, total_timesteps=500, variant=0, **changes):
     settings = settings_of(name, variant, **changes)
+    environment = environment or home(name)
     return Run(environment, name, f"variant-{variant}", seed, total_timesteps, settings)
 
 
@@ -162,8 +170,8 @@ def test_a_run_is_the_same_alone_and_in_any_stack(name, environment, num_envs):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_is_the_same_alone_and_in_a_stack_at_full_size(name):
     """With the paper's 2048 steps and minibatches of 64: kernels may choose otherwise for other shapes."""
-    size = {"num_steps": 2048, "minibatch_size": 64, "update_epochs": 1}
-    runs = [run_of(name, SEVERAL_ACTIONS, seed, 2048 + 200, variant=seed, **size) for seed in (1, 2, 3)]
+    size = {"num_steps": 2048, "minibatch_size": 64, "update_epochs": 1, "replay_start": 0, "replay_capacity": 2048}
+    runs = [run_of(name, home(name, SEVERAL_ACTIONS), seed, 2048 + 200, variant=seed, **size) for seed in (1, 2, 3)]
     three = finish(training_of(*runs))
     alone = finish(training_of(runs[1]))
     assert_same(outcome(alone, 0), outcome(three, 1))
@@ -213,7 +221,8 @@ def test_a_run_that_blows_up_by_itself_is_its_own_trouble_too(name):
     if not rates:
         pytest.skip(f"{name} has no learning rate")
     runs = [
-        run_of(name, SEVERAL_ACTIONS, seed, 480, **{rates[0]: rate}) for seed, rate in ((1, 3e-4), (2, 1e30), (3, 3e-4))
+        run_of(name, home(name, SEVERAL_ACTIONS), seed, 480, **{rates[0]: rate})
+        for seed, rate in ((1, 3e-4), (2, 1e30), (3, 3e-4))
     ]
     mad = finish(training_of(*runs))
     assert mad.algorithm.diverged_at[1] is not None
@@ -433,7 +442,7 @@ def test_metrics_are_numbers_of_each_run_under_known_names(name, environment):
 @pytest.mark.parametrize("name", NAMES)
 def test_recorded_episodes_are_the_environments_own(name):
     """Added up from what the environment itself gave, before any normaliser saw it."""
-    training = training_of(*(run_of(name, SEVERAL_ACTIONS, seed, 400, num_envs=2) for seed in (1, 2)))
+    training = training_of(*(run_of(name, home(name, SEVERAL_ACTIONS), seed, 400, num_envs=2) for seed in (1, 2)))
     rewards, ended, step = [], [], training.algorithm.env.step
 
     def recording_step(actions):
@@ -471,6 +480,7 @@ FOR_SO_FEW_STEPS = {
     "a2c": {"learning_rate": 2e-3},
     "vpg": {"num_steps": 500},
     "cem": {"initial_std": 0.3},
+    "acer": {"num_envs": 4, "replay_start": 200, "learning_rate": 3e-3},
 }
 """Settings of algorithms whose defaults are meant for a million steps."""
 

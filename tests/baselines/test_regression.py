@@ -19,6 +19,7 @@ import mujoco
 import torch
 
 from baselines import ALGORITHMS
+from baselines.acer import ACERSettings
 from experiments.protocols import COMPARED, Run
 from experiments.worker import build
 from ppo.training import Training, prepare_process
@@ -29,6 +30,8 @@ STEPS = 6_000
 FIRST = 10
 HERE = torch.backends.cpu.get_cpu_capability()
 """The kind of CPU, on which the bits of a training depend."""
+DISCRETE = {"acer": ACERSettings(num_envs=4, replay_start=200, replay_capacity=1000)}
+"""Settings of the algorithms for discrete actions, with which so few steps see all that they do."""
 
 
 def versions():
@@ -37,8 +40,9 @@ def versions():
 
 
 def curve(name):
-    """Every episode of two runs on Hopper, as [run, step, return, length]."""
-    training = Training(build([Run("Hopper-v4", name, "default", seed, STEPS, COMPARED[name]) for seed in (1, 2)]))
+    """Every episode of two runs on Hopper (or on CartPole), as [run, step, return, length]."""
+    environment, settings = ("Hopper-v4", COMPARED[name]) if name in COMPARED else ("CartPole-v1", DISCRETE[name])
+    training = Training(build([Run(environment, name, "default", seed, STEPS, settings) for seed in (1, 2)]))
     while not training.done:
         training.iterate()
     return [list(row) for row in zip(*(column.tolist() for column in training.episodes().values()), strict=True)]
