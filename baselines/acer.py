@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 from typing import Any, cast
 
-import gymnasium
 import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -86,11 +86,16 @@ class ACER(Algorithm):
     Settings = ACERSettings
     continuous = False
 
+    @classmethod
+    def critic_outputs(cls, action_space: Box | Discrete) -> int:
+        assert isinstance(action_space, Discrete)
+        return int(action_space.n)
+
     def setup(self) -> None:
-        if not isinstance(self.env.action_space, gymnasium.spaces.Discrete):
+        if not isinstance(self.env.action_space, Discrete):
             raise SettingsError("acer is for discrete actions: this environment's are continuous")
         self.memory = self.make_memory()
-        self.policy = self.make_policy(critic_outputs=int(self.env.action_space.n))
+        self.policy = self.make_policy()
         self.average = self.policy.parameters.detach().clone()
         observation_normalizer = (
             ObservationNormalizer(self.runs, self.env.observation_shape) if self.common.norm_obs else None

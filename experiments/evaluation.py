@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from baselines import ALGORITHMS
 from experiments.filming import Act, film
 from experiments.flags import count
 from experiments.names import file_name
@@ -81,7 +82,9 @@ def _load(path: Path) -> Iterator[Player]:
                     f"{path} needs the module {module!r} for {run.environment!r}: --import it if you trust it"
                 )
             env = make(run.environment, [0])
-            policy = make_policy(run.settings.network, env.observation_shape, env.action_space, [run.seed])
+            shape, space = env.observation_shape, env.action_space
+            critic_outputs = ALGORITHMS[run.algorithm].critic_outputs(space)
+            policy = make_policy(run.settings.network, shape, space, [run.seed], critic_outputs=critic_outputs)
             normalizer = ObservationNormalizer(1, env.observation_shape) if statistics else None
             env.close()
             with torch.no_grad():

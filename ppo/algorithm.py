@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
+from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from ppo.convolutional import ARCHITECTURES
@@ -132,9 +133,15 @@ class Algorithm(ABC):
     def iterate(self) -> tuple[list[Episode], Metrics]:
         """Do the next piece of the training, never past the budget; returns the episodes that ended in it."""
 
-    def make_policy(self, critic_outputs: int = 1) -> Policy:
+    @classmethod
+    def critic_outputs(cls, action_space: Box | Discrete) -> int:
+        """How many numbers its critic has for a state: the state's value, or one for each action."""
+        return 1
+
+    def make_policy(self) -> Policy:
         """What the setting ``network`` asks for, in this environment."""
         shape, space = self.env.observation_shape, self.env.action_space
+        critic_outputs = self.critic_outputs(space)
         try:
             return make_policy(self.common.network, shape, space, self.seeds, self.device, critic_outputs)
         except ValueError as error:
@@ -146,7 +153,8 @@ class Algorithm(ABC):
         return steps
 
     def state(self) -> dict[str, Any]:
-        """Everything that the continuation depends on, as tensors, arrays, numbers and text."""
+        """Everything that the continuation depends on, as tensors, arrays, numbers and text; or what says where in
+        ``files`` it lies, once it has been written there."""
         return {
             "iteration": self.iteration,
             "steps_done": self.steps_done,

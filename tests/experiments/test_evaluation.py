@@ -9,6 +9,7 @@ import pytest
 import torch
 from commands import train_stack
 
+from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
 from experiments import evaluation
 from experiments.cli import main
@@ -26,9 +27,9 @@ SHORT = dataclasses.replace(MUJOCO, num_steps=512, update_epochs=2)
 PLAIN = dataclasses.replace(SHORT, norm_obs=False)
 
 
-def trained(out, environment, settings, seeds=(1, 2)):
+def trained(out, environment, settings, seeds=(1, 2), algorithm="ppo"):
     """A folder as `ppo train` leaves it, with one short stack."""
-    stack = Stack(tuple(Run(environment, "ppo", "short", seed, 1024, settings) for seed in seeds))
+    stack = Stack(tuple(Run(environment, algorithm, "short", seed, 1024, settings) for seed in seeds))
     folder = StackFolder(out / "stacks" / stack.name)
     folder.create(stack)
     assert train_stack(folder.path) == 0
@@ -123,6 +124,16 @@ def test_a_policy_of_discrete_actions_plays_too(cartpole):
     for deterministic in (False, True):
         returns = evaluation.play(player, 4, seed=3, deterministic=deterministic)
         np.testing.assert_array_equal(returns, by_hand(cartpole, 0, "CartPole-v1", 4, 3, deterministic))
+
+
+def test_a_policy_whose_critic_tells_actions_apart_plays_too(tmp_path):
+    settings = ACERSettings(num_steps=32, norm_obs=False, replay_start=32)
+    (player,) = evaluation.players(trained(tmp_path, "CartPole-v1", settings, (1,), "acer"))
+    returns = evaluation.play(player, 4, seed=3, deterministic=False)
+    np.testing.assert_array_equal(returns, by_hand(tmp_path, 0, "CartPole-v1", 4, 3, deterministic=False))
+    evaluation.export(player, tmp_path / "policy.pt")
+    (exported,) = evaluation.players(tmp_path / "policy.pt")
+    np.testing.assert_array_equal(evaluation.play(exported, 4, 3, deterministic=False), returns)
 
 
 def test_the_same_seed_plays_the_same_and_another_does_not(hopper):
