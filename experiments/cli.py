@@ -5,7 +5,7 @@ import dataclasses
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -15,14 +15,15 @@ from rich.console import Console
 from baselines import ALGORITHMS
 from experiments import collecting, engine, estimates, evaluation, interpolation, merging, planner, status
 from experiments.cluster import Ray
-from experiments.flags import add_settings, count, seconds, share, sweep
+from experiments.flags import add_settings, count, fraction, seconds, share, sweep
 from experiments.jobs import Executor
 from experiments.local import Local
-from experiments.protocols import PROTOCOLS, Protocol, Run, kept, select, unknown
+from experiments.protocols import PROTOCOLS, Protocol, Run, kept, select, unknown, usual_settings
 from experiments.settings import PROFILES
 from experiments.store import BusyError, writable
 from ppo.algorithm import SettingsError, check_budget
 from ppo.envs import make
+from ppo.envs.atari import ATARI_ROMS
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
@@ -66,7 +67,8 @@ def run(arguments: argparse.Namespace) -> int:
             if not outcome.stopped and not interpolation.measured(arguments.results):
                 interpolation.measure(arguments.results, protocol, arguments.profile)
         elif protocol.runs:
-            about = {"protocol": protocol.name, "profile": arguments.profile}
+            about: dict[str, Any] = {"protocol": protocol.name, "profile": arguments.profile}
+            about |= {"fraction": arguments.fraction} if arguments.fraction < 1 else {}
             folder = arguments.results / protocol.name
             damaged = collecting.collect(arguments.results, folder, about, protocol.runs)
     evaluation.keep_policies(arguments.results, kept(PROFILES[arguments.profile]))
@@ -75,20 +77,20 @@ def run(arguments: argparse.Namespace) -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train anything by hand."""
-    kind = ALGORITHMS[arguments.algorithm]
+    defaults = usual_settings(arguments.environment, arguments.algorithm)
     runs = [
         Run(arguments.environment, arguments.algorithm, name, seed, arguments.total_timesteps, settings)
-        for name, settings in sweep(arguments, kind.Settings).items()
+        for name, settings in sweep(arguments, defaults).items()
         for seed in arguments.seeds
     ]
     _check(runs)
     executor = _executor(arguments)
     out: Path = arguments.out
     writable(out)
-    finished, problems = collecting.finished_runs(out, mend=True)
+    recorded, problems = collecting.recorded_runs(out, mend=True)
     for problem in problems:
         console.print(problem)
-    stacks = collecting.left_to_train(out, runs, finished, executor.slots())
+    stacks = collecting.left_to_train(out, runs, _finished(recorded, 1.0), executor.slots())
     console.print(f"{len(runs)} runs, {len(runs) - sum(len(stack.runs) for stack in stacks)} finished before")
     outcome = engine.train(out, stacks, executor, console)
     damaged = collecting.collect(out, out, {"protocol": None, "profile": "train"}, runs, keep=True)
@@ -119,9 +121,15 @@ def _planned(
         if name not in planned:
             raise ValueError(unknown("environment of these protocols", name, sorted(planned)))
     wanted = _wanted(arguments, runs.values())
-    finished, problems = collecting.finished_runs(arguments.results, mend)
+    recorded, problems = collecting.recorded_runs(arguments.results, mend)
+    finished = _finished(recorded, arguments.fraction)
     stacks = collecting.left_to_train(arguments.results, wanted, finished, workers, arguments.shard)
     return stacks, problems
+
+
+def _finished(recorded: Mapping[str, collecting.Recorded], fraction: float) -> set[str]:
+    """The keys of the runs of which that part is trained."""
+    return {key for key, own in recorded.items() if own.reaches(fraction)}
 
 
 def _wanted(arguments: argparse.Namespace, runs: Iterable[Run]) -> tuple[Run, ...]:
@@ -149,10 +157,12 @@ def _check_device(device: str) -> None:
 def _executor(arguments: argparse.Namespace) -> Executor:
     """This machine, or a cluster. Raises ``ValueError`` if it cannot be used."""
     flags = ["--device", arguments.device, "--checkpoint-interval", str(arguments.checkpoint_interval)]
+    flags += ["--fraction", str(getattr(arguments, "fraction", 1.0))]
     flags += ["--tensorboard"] if arguments.tensorboard else []
     if arguments.cluster is None:
         _check_device(arguments.device)
-        return Local(arguments.workers or _cores(), flags)
+        workers = arguments.workers or _cores()
+        return Local(workers, [*flags, "--processes", str(max(_cores() // workers, 1))])
     if arguments.device not in ("cpu", "cuda"):
         raise ValueError(f"--cluster chooses the GPU itself: write --device cuda, not {arguments.device}")
     share = arguments.gpus_per_stack if arguments.device == "cuda" else 0.0
@@ -200,7 +210,7 @@ def _add_training_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
 
 
-def _parser(algorithm: str) -> Parser:
+def _parser(environment: str, algorithm: str) -> Parser:
     parser = Parser(prog="ppo", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, function in (("plan", plan), ("run", run)):
@@ -217,6 +227,12 @@ def _parser(algorithm: str) -> Parser:
         )
         command.add_argument(
             "--shard", type=_shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts"
+        )
+        command.add_argument(
+            "--fraction",
+            type=fraction,
+            default=1.0,
+            help="train only this first part of each run, to be continued later (default: 1)",
         )
         if function is plan:
             command.add_argument(
@@ -253,7 +269,7 @@ def _parser(algorithm: str) -> Parser:
     )
     command.add_argument("--out", type=Path, required=True, help="folder to train into; what it holds is continued")
     _add_training_options(command)
-    add_settings(command, ALGORITHMS[algorithm].Settings)
+    add_settings(command, usual_settings(environment, algorithm))
     command.set_defaults(function=train)
     evaluation.add_commands(commands, console)
     command = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
@@ -273,21 +289,21 @@ def _flags(parser: argparse.ArgumentParser, command: str) -> list[str]:
     return []
 
 
-def _algorithm(argv: Sequence[str]) -> str:
-    """The algorithm that is asked for: which settings there are depends on it."""
+def _trained(argv: Sequence[str]) -> tuple[str, str]:
+    """The environment and the algorithm that are asked for: which settings there are depends on them."""
     first = argparse.ArgumentParser(add_help=False)
     first.add_argument("--algorithm", default="ppo")
-    name: str = first.parse_known_args(argv)[0].algorithm
-    if name not in ALGORITHMS:
-        raise ValueError(unknown("algorithm", name, ALGORITHMS))
-    return name
+    known = first.parse_known_args(argv)[0]
+    if known.algorithm not in ALGORITHMS:
+        raise ValueError(unknown("algorithm", known.algorithm, ALGORITHMS))
+    return next((word for word in argv if word in ATARI_ROMS), ""), known.algorithm
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, 1 if a stack failed, 2 for bad input, 130 if stopped."""
     argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        parser = _parser(_algorithm(argv))
+        parser = _parser(*_trained(argv))
         arguments: Any
         arguments, rest = parser.parse_known_args(argv)
         if rest:

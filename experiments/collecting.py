@@ -28,28 +28,36 @@ from experiments.store import (
     write_json,
 )
 
+KEPT = ("finished", "running")
+"""The states of runs that have episodes."""
+
 
 @dataclass(frozen=True)
-class Finished:
-    """A finished run: its manifest entry, and the Parquet file that its episodes are in."""
+class Recorded:
+    """A run that was trained to its end, or as far as was asked: its manifest entry, and the Parquet file that its
+    episodes are in."""
 
     entry: dict[str, Any]
     episodes: Path
 
+    def reaches(self, fraction: float) -> bool:
+        """Whether that part of its budget is trained."""
+        return bool(self.entry["steps_done"] >= fraction * self.entry["total_timesteps"])
 
-def finished_runs(results: Path, mend: bool = False) -> tuple[dict[str, Finished], list[str]]:
-    """Every finished run in ``results`` by its key, from whichever protocol or stack holds it, and what is damaged.
+
+def recorded_runs(results: Path, mend: bool = False) -> tuple[dict[str, Recorded], list[str]]:
+    """Every recorded run in ``results`` by its key, from whichever file has most of it, and what is damaged.
 
     ``mend``: set damaged files aside, so that their runs are trained again.
     """
-    found: dict[str, Finished] = {}
+    found: dict[str, Recorded] = {}
     problems: list[str] = []
     manifests = [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]
     manifests += [folder.manifest for folder in stack_folders(results) if folder.finished]
     for path in manifests:
         reading = path
         try:
-            entries = _finished_entries(path, read_json(path))
+            entries = _recorded_entries(path, read_json(path))
             reading = path.with_name("episodes.parquet")
             read_episodes(reading)
         except FileNotFoundError:
@@ -58,7 +66,8 @@ def finished_runs(results: Path, mend: bool = False) -> tuple[dict[str, Finished
             problems.append(f"{error}{_mended(reading) if mend else ''}")
             continue
         for key, entry in entries.items():
-            found.setdefault(key, Finished(entry, reading))
+            if key not in found or found[key].entry["steps_done"] < entry["steps_done"]:
+                found[key] = Recorded(entry, reading)
     return found, problems
 
 
@@ -69,12 +78,12 @@ def _mended(path: Path) -> str:
         return ""
 
 
-def _finished_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
+def _recorded_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
     entries = manifest.get("runs")
     if not isinstance(entries, list):
         raise StoreError(f"{path} is not a manifest: it has no list of runs")
     runs = runs_from_json(path, entries)
-    return {run.key: entry for run, entry in zip(runs, entries, strict=True) if entry.get("status") == "finished"}
+    return {run.key: entry for run, entry in zip(runs, entries, strict=True) if entry.get("status") in KEPT}
 
 
 def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[Run], keep: bool = False) -> list[str]:
@@ -83,23 +92,25 @@ def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[R
     within(results, folder).mkdir(parents=True, exist_ok=True)
     with locked(folder, patience=math.inf):
         remove_unfinished(folder)
-        finished, problems = finished_runs(results)
+        recorded, problems = recorded_runs(results)
         if keep and (folder / "manifest.json").exists():
             known = runs_from_json(folder, read_json(folder / "manifest.json")["runs"])
             runs = list({run.key: run for run in [*known, *runs]}.values())
-        write(folder, about, runs, finished)
+        write(folder, about, runs, recorded)
     return problems
 
 
-def write(folder: Path, about: dict[str, Any], runs: Sequence[Run], finished: Mapping[str, Finished]) -> None:
-    """``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, ``finished`` or missing."""
+def write(folder: Path, about: dict[str, Any], runs: Sequence[Run], recorded: Mapping[str, Recorded]) -> None:
+    """``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, ``recorded`` or missing. One that
+    is not trained as far as the part of the budget that ``about`` names is running."""
     _keep_what_is_not_planned(folder, about, {run.key for run in runs})
     entries = []
     for run in runs:
-        own = finished.get(run.key)
+        own = recorded.get(run.key)
         missing = {**run.to_json(), "status": "missing", "steps_done": 0, "diverged_at": None}
-        entries.append({**own.entry, "setting": run.setting} if own else missing)
-    frames = _frames([(run, finished[run.key]) for run in runs if run.key in finished])
+        status = "finished" if own and own.reaches(about.get("fraction", 1.0)) else "running"
+        entries.append({**own.entry, "setting": run.setting, "status": status} if own else missing)
+    frames = _frames([(run, recorded[run.key]) for run in runs if run.key in recorded])
     table = pd.concat(frames, ignore_index=True) if frames else empty_episodes()
     write_episodes(
         folder / "episodes.parquet", table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
@@ -152,7 +163,7 @@ def _keep_what_is_not_planned(folder: Path, about: dict[str, Any], planned: set[
     if not (manifest.exists() and episodes.exists()):
         return
     try:
-        entries = _finished_entries(manifest, read_json(manifest))
+        entries = _recorded_entries(manifest, read_json(manifest))
     except StoreError:
         entries = None
     if entries is None or not set(entries) <= planned:
@@ -162,8 +173,8 @@ def _keep_what_is_not_planned(folder: Path, about: dict[str, Any], planned: set[
         write_json(manifest, {**about, "runs": kept})
 
 
-def _frames(wanted: Iterable[tuple[Run, Finished]]) -> list[pd.DataFrame]:
-    by_file: dict[Path, list[tuple[Run, Finished]]] = {}
+def _frames(wanted: Iterable[tuple[Run, Recorded]]) -> list[pd.DataFrame]:
+    by_file: dict[Path, list[tuple[Run, Recorded]]] = {}
     for run, own in wanted:
         by_file.setdefault(own.episodes, []).append((run, own))
     frames = []

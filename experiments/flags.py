@@ -7,6 +7,7 @@ import inspect
 import itertools
 import math
 import textwrap
+from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from ppo.algorithm import Settings
@@ -28,8 +29,9 @@ def field_docs(kind: type[Settings]) -> dict[str, str]:
     return docs
 
 
-def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
-    """One flag per field of ``kind``; several values of a flag make a sweep."""
+def add_settings(parser: argparse.ArgumentParser, defaults: Settings) -> None:
+    """One flag per setting; several values of a flag make a sweep."""
+    kind = type(defaults)
     group = parser.add_argument_group(f"settings ({kind.__name__}; several values of one make a sweep)")
     hints, docs = get_type_hints(kind), field_docs(kind)
     for field in dataclasses.fields(kind):
@@ -42,21 +44,19 @@ def add_settings(parser: argparse.ArgumentParser, kind: type[Settings]) -> None:
             type=_boolean if hint is bool else (str if choices else hint),
             choices=choices,
             metavar=None if choices else hint.__name__.upper(),
-            help=f"{docs[field.name]} (default: {field.default})".replace("%", "%%"),
+            help=f"{docs[field.name]} (default: {getattr(defaults, field.name)})".replace("%", "%%"),
         )
 
 
-def sweep(arguments: argparse.Namespace, kind: type[Settings]) -> dict[str, Settings]:
-    """Every combination of the settings that were given, by a name that says where it differs from the defaults."""
-    given = {
-        field.name: getattr(arguments, f"setting_{field.name}") or [field.default] for field in dataclasses.fields(kind)
-    }
-    defaults = {field.name: field.default for field in dataclasses.fields(kind)}
+def sweep(arguments: argparse.Namespace, defaults: Settings) -> dict[str, Settings]:
+    """Every combination of the settings that were given, by a name that says where it differs from ``defaults``."""
+    usual = dataclasses.asdict(defaults)
+    given = {name: getattr(arguments, f"setting_{name}") or [value] for name, value in usual.items()}
     combinations: dict[str, Settings] = {}
     for values in itertools.product(*given.values()):
         chosen: dict[str, Any] = dict(zip(given, values, strict=True))
-        changed = [f"{name}={value}" for name, value in chosen.items() if value != defaults[name]]
-        settings = kind(**chosen)
+        changed = [f"{name}={value}" for name, value in chosen.items() if value != usual[name]]
+        settings = replace(defaults, **chosen)
         settings.check()
         combinations[",".join(changed) or "default"] = settings
     return combinations
@@ -77,6 +77,17 @@ def seconds(text: str) -> float:
         value = math.nan
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of at least 0")
+    return value
+
+
+def fraction(text: str) -> float:
+    """A part above 0, at most 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part above 0 and at most 1")
     return value
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from experiments import collecting
-from experiments.collecting import Finished
+from experiments.collecting import Recorded
 from experiments.protocols import Run
 from experiments.store import (
     IDENTITY,
@@ -55,7 +55,7 @@ def merge(destination: Path, sources: Sequence[Path], mixed: bool = False) -> li
     for held in manifests.values():
         _same("profile", [(folder, manifest.get("profile")) for folder, manifest in held], mixed, said)
     planned = {name: _planned(held, mixed, said) for name, held in manifests.items()}
-    chosen = _choose([(folder, _finished(folder)) for folder in folders], mixed, said)
+    chosen = _choose([(folder, _recorded(folder)) for folder in folders], mixed, said)
     curves = _curves(manifests.get("figure2", []), mixed, said)
     writable(destination)
     with locked(destination, patience=math.inf):
@@ -93,32 +93,34 @@ def _planned(held: Sequence[tuple[Path, dict[str, Any]]], mixed: bool, said: lis
     return [run for _, run in planned.values()]
 
 
-def _finished(folder: Path) -> dict[str, Finished]:
-    finished, problems = collecting.finished_runs(folder)
+def _recorded(folder: Path) -> dict[str, Recorded]:
+    recorded, problems = collecting.recorded_runs(folder)
     if problems:
         raise StoreError(f"{problems[0]}: mend {folder} first, by the command that trained it")
-    return finished
+    return recorded
 
 
-def _choose(found: Sequence[tuple[Path, dict[str, Finished]]], mixed: bool, said: list[str]) -> dict[str, Finished]:
-    """One result for each run, the first folder's; what is wrong with that is refused, or said."""
+def _choose(found: Sequence[tuple[Path, dict[str, Recorded]]], mixed: bool, said: list[str]) -> dict[str, Recorded]:
+    """One result for each run, the one that went further or the first folder's; what is wrong with that is refused, or
+    said."""
     _same("versions", [(path, own.entry.get("versions")) for path, runs in found for own in runs.values()], mixed, said)
-    chosen: dict[str, tuple[Path, Finished]] = {}
+    chosen: dict[str, tuple[Path, Recorded]] = {}
     for folder, runs in found:
         for key, own in runs.items():
             first, known = chosen.setdefault(key, (folder, own))
-            if known.episodes != own.episodes and not _equal(known, own):
+            further = own.entry["steps_done"] - known.entry["steps_done"]
+            if further > 0:
+                chosen[key] = folder, own
+            elif further == 0 and known.episodes != own.episodes and not _equal(known, own):
                 _differ(f"{key} has other episodes", first, folder, mixed, said)
     return {key: own for key, (_, own) in chosen.items()}
 
 
-def _equal(own: Finished, other: Finished) -> bool:
-    if any(own.entry[name] != other.entry[name] for name in ("steps_done", "diverged_at")):
-        return False
-    return _episodes(own).equals(_episodes(other))
+def _equal(own: Recorded, other: Recorded) -> bool:
+    return own.entry["diverged_at"] == other.entry["diverged_at"] and _episodes(own).equals(_episodes(other))
 
 
-def _episodes(own: Finished) -> pd.DataFrame:
+def _episodes(own: Recorded) -> pd.DataFrame:
     table = read_episodes(own.episodes)
     for name in IDENTITY:
         table = table[table[name] == own.entry[name]]
@@ -143,7 +145,7 @@ def _differ(what: str, first: Path, other: Path, mixed: bool, said: list[str]) -
     said.append(f"{what}, in {first} and {other}: where they differ, {first} is taken")
 
 
-def _join_stacks(destination: Path, sources: Sequence[Path], chosen: dict[str, Finished]) -> list[str]:
+def _join_stacks(destination: Path, sources: Sequence[Path], chosen: dict[str, Recorded]) -> list[str]:
     """Copy the stacks that ``destination`` lacks, with their policies and checkpoints, or holds less far trained."""
     said = []
     aside = destination / "stacks" / ".merging"  # not where stacks are looked for

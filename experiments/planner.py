@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from experiments.costs import CONSTANTS, Costs
 from experiments.names import file_name
 from experiments.protocols import Run
+from ppo.convolutional import ARCHITECTURES
 
 MAX_STACK = 64
-"""Runs in one stack at most: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow."""
+"""Runs in one stack at most: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow.
+Convolutions gain nothing from a stack: such runs are apart, side by side on the cores or on one GPU."""
 
 WORTH = 0.99
 """More stacks must make a plan shorter by so much."""
@@ -48,7 +50,8 @@ class _Group:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = runs
-        self.fewest = -(-len(runs) // MAX_STACK)
+        largest = 1 if runs[0].settings.network in ARCHITECTURES else MAX_STACK
+        self.fewest = -(-len(runs) // largest)
         times = [CONSTANTS.seconds(runs[: size + 1]) for size in range(len(runs))]
         self.loads = {
             count: [times[stop - start - 1] for start, stop in self._bounds(count)]

@@ -28,6 +28,7 @@ from experiments.settings import (
     Profile,
 )
 from ppo.algorithm import Settings
+from ppo.envs.atari import ATARI_ROMS
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,13 @@ def atari(profile: Profile) -> Protocol:
 
 ABLATION_READINGS = {reading: {**AS_IN_PPO2, **changes} for reading, changes in READINGS.items()}
 """Every reading as changes of the preset."""
+
+
+def usual_settings(environment: str, algorithm: str) -> Settings:
+    """What an algorithm is trained with if nothing else is said: its defaults; on Atari games those of section 6.4."""
+    if environment in ATARI_ROMS and algorithm in ATARI:
+        return ATARI[algorithm]
+    return ALGORITHMS[algorithm].Settings()
 
 
 def ablation(profile: Profile) -> Protocol:

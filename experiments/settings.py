@@ -29,6 +29,7 @@ import numpy as np
 
 from baselines.a2c import A2CSettings
 from baselines.a2c_trust_region import A2CTrustRegionSettings
+from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
 from baselines.trpo import NPGSettings, TRPO2017Settings, TRPOSettings
 from baselines.vpg import VPGSettings
@@ -226,6 +227,26 @@ ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tune
         network="nature",
         norm_obs=False,
         norm_reward=False,
+    ),
+    "acer": ACERSettings(  # openai/baselines acer/acer_simple.py and run_atari.py, 2017-11
+        num_envs=16,  # the 16 actor-learners of ACER's paper
+        num_steps=20,  # k, ACER's paper
+        gamma=0.99,  # ACER's paper
+        learning_rate=7e-4,
+        anneal_lr=False,  # ACER's paper and run_atari.py
+        rms_decay=0.99,
+        rms_eps=1e-5,
+        max_grad_norm=10.0,
+        q_coef=0.5,  # times (Qret - Q)^2 / 2
+        ent_coef=0.01,  # ACER's paper: 0.001
+        replay_ratio=4.0,  # ACER's paper
+        replay_capacity=50_000,  # ACER's paper
+        replay_start=10_000,
+        truncation=10.0,  # c, ACER's paper
+        delta=1.0,  # ACER's paper
+        average_decay=0.99,  # alpha, ACER's paper
+        network="nature",  # ACER's paper
+        norm_obs=False,
     ),
 }
 

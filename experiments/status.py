@@ -76,7 +76,7 @@ def show(console: Console, results: Path, names: Sequence[str]) -> int:
             continue
         console.print(f"{path.parent.name}: {done} of {len(runs)} runs finished, {diverged} diverged")
     for folder in stack_folders(results):
-        if not folder.finished:
+        if not folder.finished or held(folder.path):
             console.print(f"  {folder.path.name}: {_state(folder)}")
     return 0
 

@@ -5,14 +5,17 @@ Exit codes: 0 finished, 3 stopped and can be continued, 4 another process trains
 
 import argparse
 import contextlib
+import dataclasses
 import math
 import os
+import shutil
 import signal
 import socket
 import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -63,11 +66,27 @@ class Stop:
         return self.asked or os.getppid() != self.parent
 
 
-def build(runs: Sequence[Run], device: str = "cpu", kind: type[Algorithm] | None = None) -> Algorithm:
+@dataclass(frozen=True)
+class Options:
+    """How a stack is trained, whatever it is. On none of it do the results depend, but for the part that is trained."""
+
+    device: str = "cpu"
+    processes: int = 1
+    """for emulators"""
+    fraction: float = 1.0
+    """of the budget, whose schedules stay those of the whole"""
+    checkpoint_interval: float = 60.0
+    """in seconds"""
+    tensorboard: bool = False
+
+
+def build(
+    runs: Sequence[Run], device: str = "cpu", processes: int = 1, kind: type[Algorithm] | None = None
+) -> Algorithm:
     """The algorithm of a stack (or ``kind`` in its place), with its environments."""
     seeds = [run.seed for run in runs]
     settings = [run.settings for run in runs]
-    env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs))
+    env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs), processes)
     return (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device)
 
 
@@ -77,7 +96,7 @@ def say(message: str) -> None:
         print(time.strftime("%Y-%m-%d %H:%M:%S %z"), message, flush=True)
 
 
-def train(folder: StackFolder, device: str, checkpoint_interval: float, tensorboard: bool, stop: Stop) -> int:
+def train(folder: StackFolder, options: Options, stop: Stop) -> int:
     """Begin or continue a stack; returns the exit code.
 
     Where a process of the environment dies, the stack goes on from its last checkpoint with a new environment, unless
@@ -92,8 +111,8 @@ def train(folder: StackFolder, device: str, checkpoint_interval: float, tensorbo
     while True:
         training = None
         try:
-            training = Training(build(runs, device))
-            return _train(folder, runs, training, device, checkpoint_interval, tensorboard, stop)
+            training = Training(build(runs, options.device, options.processes), options.fraction)
+            return _train(folder, runs, training, options, stop)
         except EnvironmentDied as error:
             if stop:  # a signal to the whole group may end the environment's processes before this one
                 say(f"{error}; stopped at the last checkpoint")
@@ -105,23 +124,16 @@ def train(folder: StackFolder, device: str, checkpoint_interval: float, tensorbo
             say(f"{error}; going on from the last checkpoint with a new environment")
 
 
-def _train(
-    folder: StackFolder,
-    runs: Sequence[Run],
-    training: Training,
-    device: str,
-    checkpoint_interval: float,
-    tensorboard: bool,
-    stop: Stop,
-) -> int:
+def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: Stop) -> int:
     algorithm = training.algorithm
+    algorithm.files = folder.path / "files"
     training.began_with = provenance.versions()
     about = {"runs": [run.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:
         closing.callback(_close, algorithm)
         _continue(folder, training, about)
         board = Board(folder, training)
-        writers = _tensorboard_writers(folder, runs, algorithm.steps_done) if tensorboard else []
+        writers = _tensorboard_writers(folder, runs, algorithm.steps_done) if options.tensorboard else []
         for writer in writers:
             closing.callback(writer.close)
         saved = time.monotonic()
@@ -129,18 +141,20 @@ def _train(
             metrics = training.iterate()
             _log_scalars(writers, training, metrics)
             board.write("training")
-            if time.monotonic() - saved > checkpoint_interval:
+            if time.monotonic() - saved > options.checkpoint_interval:
                 training.save(folder.checkpoint, about)
                 saved = time.monotonic()
         training.save(folder.checkpoint, about)
     if not training.done:
         board.write("stopped", force=True)
-        say(f"stopped at step {algorithm.steps_done} of {algorithm.total_timesteps}")
+        say(f"stopped at step {algorithm.steps_done} of {training.goal}")
         return STOPPED
     write_episodes(folder.episodes, episode_frame(list(runs), training.episodes()))
     board.write("finished", force=True)
+    if algorithm.steps_done == algorithm.total_timesteps:
+        shutil.rmtree(algorithm.files, ignore_errors=True)
     write_json(
-        folder.manifest, {"runs": _entries(runs, training, device)}
+        folder.manifest, {"runs": _entries(runs, training, options.device)}
     )  # last: no worker will tidy up after this one
     say(f"finished after {training.wall_time:,.0f} seconds of training")
     return FINISHED
@@ -158,11 +172,11 @@ def _continue(folder: StackFolder, training: Training, about: dict[str, Any]) ->
             continue
         try:
             training.load(path, about)
-            say(f"continuing at step {training.algorithm.steps_done} of {training.algorithm.total_timesteps}")
+            say(f"continuing at step {training.algorithm.steps_done} of {training.goal}")
             return
         except CheckpointError as error:
             say(f"{error}; set aside as {set_aside(path).name}")
-    say(f"beginning, {training.algorithm.total_timesteps} steps")
+    say(f"beginning, {training.goal} steps")
 
 
 def _entries(runs: Sequence[Run], training: Training, device: str) -> list[dict[str, Any]]:
@@ -210,12 +224,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="experiments.worker", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--processes", type=int, default=1, help="for emulators")
+    parser.add_argument("--fraction", type=float, default=1.0, help="of the budget to train")
     parser.add_argument("--checkpoint-interval", type=float, default=60.0, help="seconds between checkpoints")
     parser.add_argument("--tensorboard", action="store_true")
     parser.add_argument(
         "--parent", type=int, default=os.getppid(), help="stop when this process is not the parent any more"
     )
     arguments = parser.parse_args(argv)
+    options = Options(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Options)})
     folder = StackFolder(arguments.folder)
     prepare_process()
     provenance.commit()  # now: of the code that is loaded, whatever is committed while it trains
@@ -229,7 +246,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 return FINISHED
             folder.error.unlink(missing_ok=True)
             remove_unfinished(folder.path)
-            return train(folder, arguments.device, arguments.checkpoint_interval, arguments.tensorboard, stop)
+            return train(folder, options, stop)
     except BusyError as error:
         say(str(error))
         return BUSY

@@ -44,10 +44,16 @@ def prepare_process() -> None:
 
 
 class Training:
-    """A stack in training: its algorithm, and every episode since the start."""
+    """A stack in training: its algorithm, and every episode since the start.
 
-    def __init__(self, algorithm: Algorithm) -> None:
+    With a ``fraction`` below 1 it is done at the end of the iteration that reaches that part of the budget; to the
+    schedules the budget is still the whole one, so the rest can be trained later as if there had been no stop.
+    """
+
+    def __init__(self, algorithm: Algorithm, fraction: float = 1.0) -> None:
         self.algorithm = algorithm
+        self.goal = math.ceil(fraction * algorithm.total_timesteps)
+        """Environment steps of each run to train."""
         self.wall_time = 0.0
         """Seconds of training, over all stops."""
         self.began_with: dict[str, str] = {}
@@ -59,8 +65,8 @@ class Training:
 
     @property
     def done(self) -> bool:
-        """Whether the budget is spent."""
-        return self.algorithm.steps_done >= self.algorithm.total_timesteps
+        """Whether the goal is reached."""
+        return self.algorithm.steps_done >= self.goal
 
     def iterate(self) -> Metrics:
         """One iteration of the algorithm; its episodes are recorded."""

@@ -30,7 +30,7 @@ def train(out, *more, workers=1):
 
 def train_stack(stack):
     """What the worker of ``stack`` does, without a process for it; returns its exit code."""
-    return worker.train(StackFolder(stack), "cpu", checkpoint_interval=60, tensorboard=False, stop=False)
+    return worker.train(StackFolder(stack), worker.Options(), stop=False)
 
 
 def begin(argv, log=None):

@@ -94,10 +94,11 @@ def test_what_was_not_measured_is_scaled_by_how_the_machine_compares():
         assert found.per_vector_step(environment, algorithm, 9) == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_family_of_environments_can_have_one_cost():
-    costs = Costs({"ALE/": 2e-3, "": 1.0}, {}, {"": 0.0})
-    assert costs.per_vector_step("ALE/Pong-v5", "ppo", 8) == pytest.approx(16e-3)
-    assert costs.per_vector_step("Pong-v5", "ppo", 8) == pytest.approx(8.0)
+def test_an_algorithm_costs_the_same_on_every_atari_game():
+    costs = Costs({"": 1.0}, {}, {"": 0.5}, {"ppo": 2e-3})
+    assert costs.per_vector_step("PongNoFrameskip-v4", "ppo", 8) == pytest.approx(16e-3)
+    assert costs.per_vector_step("PongNoFrameskip-v4", "vpg", 8) == pytest.approx(8.5)
+    assert costs.per_vector_step("Hopper-v4", "ppo", 8) == pytest.approx(8.5)
     assert CONSTANTS.per_vector_step("Hopper-v5", "ppo", 3) == CONSTANTS.per_vector_step("Hopper-v4", "ppo", 3)
 
 

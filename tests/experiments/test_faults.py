@@ -80,7 +80,7 @@ def killed():
 
 
 def train_until(stack, stop, interval=ALWAYS):
-    return worker.train(stack, "cpu", interval, tensorboard=False, stop=stop)
+    return worker.train(stack, worker.Options(checkpoint_interval=interval), stop=stop)
 
 
 @pytest.fixture(scope="module")
@@ -422,7 +422,7 @@ def test_runs_that_are_planned_no_more_are_kept_aside_and_a_kill_then_loses_no_o
             patch.setattr(collecting, step, lambda *_: killed())
             with pytest.raises(Killed):
                 collecting.collect(tmp_path, folder, {}, [wanted, other])
-        assert wanted.key in collecting.finished_runs(tmp_path)[0], f"killed before {step}"
+        assert wanted.key in collecting.recorded_runs(tmp_path)[0], f"killed before {step}"
     collecting.collect(tmp_path, folder, {}, [wanted, other])
     statuses = [run["status"] for run in read_json(folder / "manifest.json")["runs"]]
     assert statuses == ["finished", "missing"]
@@ -471,11 +471,11 @@ def test_the_log_has_a_line_with_the_time_for_all_that_happens(tmp_path, dying, 
 def test_scalars_logged_after_the_last_checkpoint_are_not_there_twice(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    stack = stack_in(tmp_path, RUNS[:1])
+    stack, options = stack_in(tmp_path, RUNS[:1]), worker.Options(checkpoint_interval=NEVER, tensorboard=True)
     for kill_at in (3, 4):  # nothing is saved yet: both begin at the beginning
         with pytest.raises(Killed):
-            worker.train(stack, "cpu", NEVER, tensorboard=True, stop=AtIteration(kill_at, killed))
-    assert worker.train(stack, "cpu", NEVER, tensorboard=True, stop=False) == worker.FINISHED
+            worker.train(stack, options, stop=AtIteration(kill_at, killed))
+    assert worker.train(stack, options, stop=False) == worker.FINISHED
     (folder,) = (stack.path / "tensorboard").iterdir()
     events = EventAccumulator(str(folder))
     events.Reload()

@@ -15,8 +15,8 @@ KINDS = pytest.mark.parametrize("kind", [kind.Settings for kind in ALGORITHMS.va
 
 def swept(kind, *argv):
     parser = argparse.ArgumentParser()
-    add_settings(parser, kind)
-    return sweep(parser.parse_args(argv), kind)
+    add_settings(parser, kind())
+    return sweep(parser.parse_args(argv), kind())
 
 
 @KINDS
@@ -29,7 +29,7 @@ def test_every_setting_has_a_docstring(kind):
 @KINDS
 def test_every_setting_is_a_flag_with_its_docstring_and_default(kind):
     parser = argparse.ArgumentParser()
-    add_settings(parser, kind)
+    add_settings(parser, kind())
     text = " ".join(parser.format_help().split())
     docs = field_docs(kind)
     for field in dataclasses.fields(kind):

@@ -195,4 +195,10 @@ def test_a_name_like_no_protocol_gets_them_all():
 
 def test_all_is_every_table_and_figure_of_the_paper_once():
     assert [protocol.name for protocol in select(["figure3", "all"], PAPER)].count("figure3") == 1
-    assert {protocol.name for protocol in select(["all"], PAPER)} == {"table1", "figure1", "figure2", "figure3"}
+    assert {protocol.name for protocol in select(["all"], PAPER)} == {
+        "table1",
+        "figure1",
+        "figure2",
+        "figure3",
+        "atari",
+    }

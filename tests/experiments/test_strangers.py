@@ -90,7 +90,7 @@ def test_a_setting_of_any_name_has_its_scalars_in_its_stack(tmp_path, kind):
     run = Run("InvertedPendulum-v4", "ppo", EVIL[kind], 1, 64, SETTINGS)
     stack = StackFolder(tmp_path / "results" / "stacks" / "one")
     stack.create(Stack((run,)))
-    assert worker.train(stack, "cpu", 60, tensorboard=True, stop=False) == worker.FINISHED
+    assert worker.train(stack, worker.Options(tensorboard=True), stop=False) == worker.FINISHED
     assert len([path for path in (stack.path / "tensorboard").iterdir() if list(path.glob("events*"))]) == 1
     assert not files_outside(tmp_path, stack.path)
 

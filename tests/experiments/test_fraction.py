@@ -1,0 +1,111 @@
+"""Training the first part of a schedule: a prefix of the whole, kept, and continued later to the same bytes."""
+
+import json
+import shutil
+
+import pytest
+from pandas.testing import assert_frame_equal
+
+from experiments import collecting, worker
+from experiments.cli import _finished, main
+from experiments.planner import Stack
+from experiments.protocols import Run, usual_settings
+from experiments.settings import ATARI
+from experiments.store import StackFolder, read_episodes
+from ppo.ppo import PPOSettings
+
+SETTINGS = PPOSettings(num_steps=128, update_epochs=1, anneal_lr=True)
+RUNS = [Run("InvertedPendulum-v4", "ppo", "default", seed, 128 * 10, SETTINGS) for seed in (1, 2)]
+STACK = Stack(tuple(RUNS))
+
+
+def train(results, fraction):
+    folder = StackFolder(results / "stacks" / STACK.name)
+    folder.create(STACK)
+    assert worker.train(folder, worker.Options(fraction=fraction), stop=False) == worker.FINISHED
+    return results
+
+
+def gather(results, fraction):
+    """The protocol's folder: its manifest and episodes."""
+    about = {"protocol": "x", "profile": "paper", **({"fraction": fraction} if fraction < 1 else {})}
+    assert collecting.collect(results, results / "x", about, RUNS) == []
+    return json.loads((results / "x" / "manifest.json").read_text()), read_episodes(results / "x" / "episodes.parquet")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("whole"), 1.0)
+
+
+@pytest.fixture(scope="module")
+def trained_part(tmp_path_factory):
+    return train(tmp_path_factory.mktemp("part"), 0.25)
+
+
+@pytest.fixture
+def part(trained_part, tmp_path):
+    return shutil.copytree(trained_part, tmp_path / "part")
+
+
+def test_it_ends_with_the_iteration_that_reaches_the_part(part):
+    manifest, episodes = gather(part, 0.25)
+    assert manifest["fraction"] == 0.25
+    assert [(run["status"], run["steps_done"], run["total_timesteps"]) for run in manifest["runs"]] == [
+        ("finished", 3 * 128, 1280)
+    ] * 2
+    assert episodes["step"].max() <= 3 * 128
+
+
+def test_it_is_a_prefix_of_the_whole(part, whole):
+    _, first = gather(part, 0.25)
+    _, every = gather(whole, 1.0)
+    assert len(first) > 20
+    assert_frame_equal(first, every[every["step"] <= 3 * 128].reset_index(drop=True), check_exact=True)
+
+
+def test_it_is_finished_for_the_part_and_not_for_more(part):
+    recorded, problems = collecting.recorded_runs(part)
+    assert problems == []
+    assert _finished(recorded, 0.25) == {run.key for run in RUNS}
+    assert _finished(recorded, 0.5) == _finished(recorded, 1.0) == set()
+    (again,) = collecting.left_to_train(part, RUNS, _finished(recorded, 1.0), workers=1)
+    assert again == STACK, "it goes on in the stack in which it was begun"
+
+
+def test_the_rest_comes_later_to_the_same_bytes(part, whole):
+    _, every = gather(whole, 1.0)
+    for fraction in (0.5, 1.0):
+        train(part, fraction)
+    manifest, episodes = gather(part, 1.0)
+    assert {run["status"] for run in manifest["runs"]} == {"finished"}
+    assert_frame_equal(episodes, every, check_exact=True)
+
+
+def test_a_part_is_kept_where_the_whole_is_asked_for_even_without_its_stack(part):
+    _, first = gather(part, 0.25)
+    shutil.rmtree(part / "stacks")
+    for _ in range(2):
+        manifest, episodes = gather(part, 1.0)
+        assert [run["status"] for run in manifest["runs"]] == ["running"] * 2
+        assert_frame_equal(first, episodes, check_exact=True)
+
+
+def test_the_whole_serves_where_a_part_is_asked_for(whole):
+    manifest, _ = gather(whole, 0.25)
+    assert [(run["status"], run["steps_done"]) for run in manifest["runs"]] == [("finished", 1280)] * 2
+
+
+@pytest.mark.parametrize("wrong", ["0", "1.5", "-0.1", "a tenth", "nan"])
+def test_a_part_that_is_none_is_refused(wrong, capsys):
+    with pytest.raises(SystemExit):
+        main(["plan", "atari", "--fraction", wrong])
+    assert "not a part above 0 and at most 1" in capsys.readouterr().err
+
+
+def test_atari_is_trained_with_its_own_settings_if_nothing_else_is_said(capsys):
+    assert usual_settings("PongNoFrameskip-v4", "acer") == ATARI["acer"]
+    assert usual_settings("Hopper-v4", "ppo") == PPOSettings()
+    with pytest.raises(SystemExit):
+        main(["train", "PongNoFrameskip-v4", "--help"])
+    assert "(default: nature)" in capsys.readouterr().out
