@@ -71,10 +71,7 @@ def count(text: str) -> int:
 
 def seconds(text: str) -> float:
     """A time of at least 0."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 <= value < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of at least 0")
     return value
@@ -82,10 +79,7 @@ def seconds(text: str) -> float:
 
 def fraction(text: str) -> float:
     """A part above 0, at most 1."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not 0 < value <= 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a part above 0 and at most 1")
     return value
@@ -93,13 +87,18 @@ def fraction(text: str) -> float:
 
 def share(text: str) -> float:
     """A part of a GPU, or several whole ones."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
+    value = _number(text)
     if not (0 < value <= 1 or (1 < value < math.inf and value.is_integer())):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of GPUs above 0, such as 0.25 or 1")
     return value
+
+
+def _number(text: str) -> float:
+    """NaN, which no comparison holds for, if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _boolean(text: str) -> bool:
