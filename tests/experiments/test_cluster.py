@@ -60,7 +60,7 @@ def test_a_lost_node_s_stack_continues_elsewhere_once_nothing_there_holds_it(clu
     stack = wait_for(lambda: next(filter(working_on, stacks_of(out)), None))
     pid = working_on(stack)
     cluster.remove_node(node_of(cluster, pid), allow_graceful=False)
-    with locked(stack, wait=True):  # as a worker that is alive on the lost node, where the network is split
+    with locked(stack, patience=60):  # as a worker that is alive on the lost node, where the network is split
         wait_for(lambda: "is being written by another process" in (stack / "log.txt").read_text())
     said = end(process)
     assert process.returncode == 0, said

@@ -500,7 +500,7 @@ def test_the_time_left_is_right_to_a_fifth_after_a_tenth(tmp_path, monkeypatch, 
     clock = SimpleNamespace(monotonic=lambda: now[0], time=lambda: 0.0)
     monkeypatch.setattr("experiments.board.time", clock)
     algorithm = SimpleNamespace(steps_done=64 * begun_at, total_timesteps=64 * 200, runs=2, diverged_at=[None, None])
-    training = SimpleNamespace(algorithm=algorithm, scores=lambda: [float("nan")] * 2)
+    training = SimpleNamespace(algorithm=algorithm, goal=64 * 200, scores=lambda: [float("nan")] * 2)
     board, posted = Board(StackFolder(tmp_path), training), []
     for iteration in range(begun_at, 200):
         now[0] += DURATIONS[kind](iteration - begun_at)
