@@ -25,6 +25,9 @@ from ppo.algorithm import SettingsError, check_budget
 from ppo.envs import make
 from ppo.envs.atari import ATARI_ROMS
 
+ONLY = {"environments": "environment", "algorithms": "algorithm", "seeds": "seed"}
+"""The flags that choose among a protocol's runs, and the field of a run that each is about."""
+
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
 
 
@@ -38,7 +41,7 @@ class Parser(argparse.ArgumentParser):
 
 def plan(arguments: argparse.Namespace) -> int:
     """Say which runs, stacks, steps and hours, and start nothing."""
-    protocols = select(arguments.protocols, PROFILES[arguments.profile])
+    protocols = _selected(arguments)
     workers = arguments.workers or _cores()
     stacks, _ = _planned(arguments, protocols, workers)
     costs = estimates.read_costs(arguments.throughput or arguments.results / "throughput.json")
@@ -51,7 +54,7 @@ def plan(arguments: argparse.Namespace) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Train what the protocols still miss, and gather their episodes."""
-    protocols = select(arguments.protocols, PROFILES[arguments.profile])  # before any folder is made
+    protocols = _selected(arguments)  # before any folder is made
     executor = _executor(arguments)
     writable(arguments.results)
     stacks, problems = _planned(arguments, protocols, executor.slots(), mend=True)
@@ -111,15 +114,22 @@ def report(arguments: argparse.Namespace) -> int:
     return subprocess.call([sys.executable, "-m", "analysis", *where])
 
 
+def _selected(arguments: argparse.Namespace) -> list[Protocol]:
+    """The protocols that were asked for. Raises ``ValueError`` if what is asked for of them is in none."""
+    protocols = select(arguments.protocols, PROFILES[arguments.profile])
+    for flag, field in ONLY.items():
+        planned = {str(getattr(run, field)) for protocol in protocols for run in protocol.runs}
+        for name in map(str, getattr(arguments, flag) or ()):
+            if name not in planned:
+                raise ValueError(unknown(f"{field} of these protocols", name, sorted(planned)))
+    return protocols
+
+
 def _planned(
     arguments: argparse.Namespace, protocols: Sequence[Protocol], workers: int, mend: bool = False
 ) -> tuple[list[planner.Stack], list[str]]:
     """The stacks of this shard that are not finished, and what was found damaged."""
     runs = {run.key: run for protocol in protocols if protocol.name != "figure2" for run in protocol.runs}
-    planned = {run.environment for run in runs.values()}
-    for name in arguments.environments or ():
-        if name not in planned:
-            raise ValueError(unknown("environment of these protocols", name, sorted(planned)))
     wanted = _wanted(arguments, runs.values())
     recorded, problems = collecting.recorded_runs(arguments.results, mend)
     finished = _finished(recorded, arguments.fraction)
@@ -133,8 +143,9 @@ def _finished(recorded: Mapping[str, collecting.Recorded], fraction: float) -> s
 
 
 def _wanted(arguments: argparse.Namespace, runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Those of ``runs`` in the environments that were asked for."""
-    return tuple(run for run in runs if not arguments.environments or run.environment in arguments.environments)
+    """Those of ``runs`` with the environments, algorithms and seeds that were asked for."""
+    asked = {field: getattr(arguments, flag) for flag, field in ONLY.items()}
+    return tuple(run for run in runs if all(not of or getattr(run, field) in of for field, of in asked.items()))
 
 
 def _check(runs: Sequence[Run]) -> None:
@@ -222,9 +233,14 @@ def _parser(environment: str, algorithm: str) -> Parser:
         command.add_argument(
             "--results", type=Path, default=None, help="default: results, or benchmark for --profile quick"
         )
-        command.add_argument(
-            "--environments", nargs="+", metavar="ENV", help="only these environments of the protocols"
-        )
+        for flag, field in ONLY.items():
+            command.add_argument(
+                f"--{flag}",
+                nargs="+",
+                type=int if field == "seed" else str,
+                metavar=field.upper(),
+                help=f"only these {flag} of the protocols",
+            )
         command.add_argument(
             "--shard", type=_shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts"
         )

@@ -46,6 +46,8 @@ def refused(capsys, *argv):
         ([*TRAIN, "--algorithm", "pop"], "unknown algorithm 'pop'; did you mean ppo"),
         ([*TRAIN, "--algorithm=zzz"], "unknown algorithm 'zzz'; valid: ppo"),
         (["plan", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
+        (["run", "table1", "--algorithms", "pppo"], "unknown algorithm of these protocols 'pppo'; did you mean ppo"),
+        (["run", "table1", "--seeds", "1", "4"], "unknown seed of these protocols '4'; valid: 1, 2, 3"),
         (["run", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
         (["run", "table1", "figrue3", "--results", "out"], "unknown protocol 'figrue3'; did you mean figure3"),
         (["status", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),

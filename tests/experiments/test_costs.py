@@ -34,7 +34,7 @@ def timed():
 
 
 def finished_stacks():
-    """The runs of every finished stack that results/ holds, and the seconds that it took."""
+    """The runs of every finished training that results/ holds, and the seconds that it took."""
     for path in sorted(RESULTS.glob("*/manifest.json")):
         entries = [
             run for run in json.loads(path.read_text())["runs"] if run["status"] == "finished" and "stack" in run
@@ -47,7 +47,7 @@ def finished_stacks():
         pairs = sorted(zip(runs_from_json(path, entries), entries, strict=True), key=stack)
         for (*_, size, seconds), found in itertools.groupby(pairs, key=stack):
             runs = [run for run, _ in found]
-            if len(runs) == size:
+            if len(runs) == size and runs[0].setting != "untrained":  # the random policy has no updates
                 yield runs, seconds
 
 
@@ -140,6 +140,12 @@ def test_only_the_environments_asked_for_are_estimated(tmp_path, capsys):
     assert cli.main([*plan, "Hopper-v4"]) == 0
     said = capsys.readouterr().out
     assert said.splitlines()[-1].split()[:4] == ["table1", "1", "cores", "2"]  # a stack of 33, and the random policy
+
+
+def test_only_the_algorithms_and_seeds_asked_for_are_planned(tmp_path, capsys):
+    plan = ["plan", "atari", "--environments", "PongNoFrameskip-v4", "BreakoutNoFrameskip-v4", "--workers", "2"]
+    assert cli.main([*plan, "--results", str(tmp_path), "--algorithms", "ppo", "acer", "--seeds", "1", "3"]) == 0
+    assert "8 runs in 8 stacks, 80,000,000 steps" in capsys.readouterr().out  # no stacks of convolutional networks
 
 
 def test_gpus_count_where_one_was_measured_and_are_left_out_elsewhere():
