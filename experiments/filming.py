@@ -50,7 +50,7 @@ def _game(environment: str, act: Act, seed: int) -> Scenes:
     env = make(environment, [seed])
     observations, step, over = env.reset(), 0, False
     while not over:
-        picture = observations[0, -1].repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
+        picture = observations[0, ..., -1].repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
         transition = env.step(act(observations, step))
         yield picture, float(transition.raw_rewards[0])
         observations, step, over = transition.observations, step + 1, bool(transition.game_over[0])

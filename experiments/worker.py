@@ -127,6 +127,7 @@ def train(folder: StackFolder, options: Options, stop: Stop) -> int:
 def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: Stop) -> int:
     algorithm = training.algorithm
     algorithm.files = folder.path / "files"
+    algorithm.reports = options.tensorboard
     training.began_with = provenance.versions()
     about = {"runs": [run.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:

@@ -123,6 +123,8 @@ class Algorithm(ABC):
         self.files: Path | None = None
         """The folder for state that is too large for every checkpoint and is written once, as it grows; it must come
         with the checkpoints wherever they go. None: all of it is in ``state()``."""
+        self.reports = True
+        """Whether ``iterate`` measures what only people read, at a price in time. No bit of the training depends on it."""
         self.setup()
 
     @abstractmethod
@@ -131,7 +133,8 @@ class Algorithm(ABC):
 
     @abstractmethod
     def iterate(self) -> tuple[list[Episode], Metrics]:
-        """Do the next piece of the training, never past the budget; returns the episodes that ended in it."""
+        """Do the next piece of the training, never past the budget; returns the episodes that ended in it, and what was
+        measured, each ``[runs]``."""
 
     @classmethod
     def critic_outputs(cls, action_space: Box | Discrete) -> int:

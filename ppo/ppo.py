@@ -108,6 +108,7 @@ class PPO(OnPolicy):
         self.clip_vloss = self.per_run("clip_vloss") if clips_values else None
         self.kl_coef = self.per_run("kl_coef")
         self.kl_target = self.per_run("kl_target")
+        self._adapts = any(own.kl_target > 0 for own in self.settings)
         self._penalised = any(own.kl_coef > 0 for own in self.settings)
         self._entropy_bonus = any(own.ent_coef > 0 for own in self.settings)
         self._has_penalty = self.kl_coef > 0
@@ -125,6 +126,8 @@ class PPO(OnPolicy):
         grad_norm = torch.zeros(self.runs, device=self.device)
         for minibatch in self.minibatches(batch, self.common.update_epochs, self.common.minibatch_size):
             grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef))
+        if not (self.reports or self._adapts):
+            return {"losses/grad_norm": grad_norm}
         return {"losses/grad_norm": grad_norm, **self.after_update(batch, clip_coef)}
 
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:

@@ -111,11 +111,11 @@ class ReplayMemory:
         wanted = starts[:, None] + np.arange(1 - self.frames, steps + 1)[:, None]  # [runs, frames + steps, envs]
         frames = self._ring["frame"][(self._places(wanted), *own)]
         first = self._ring["ended"][(self._places(wanted - 1), *own)] | (wanted == 0)
-        observations = np.zeros((runs, steps + 1, envs, self.frames, frames.shape[-1]), frames.dtype)
+        observations = np.zeros((runs, steps + 1, envs, frames.shape[-1], self.frames), frames.dtype)
         visible = np.ones((runs, steps + 1, envs, 1), dtype=np.bool_)
         for age in range(self.frames):
             window = slice(self.frames - 1 - age, self.frames + steps - age)
-            np.copyto(observations[..., self.frames - 1 - age, :], frames[:, window], where=visible)
+            np.copyto(observations[..., self.frames - 1 - age], frames[:, window], where=visible)
             visible &= ~first[:, window, :, None]  # nothing is seen of what was before the episode's first frame
         taken = (self._places(wanted[:, self.frames - 1 : -1]), *own)
         return Segment(
@@ -195,7 +195,7 @@ class ReplayMemory:
     def _newest_frames(self, observations: Tensor) -> NDArray[Any]:
         """``[..., *observation_shape]`` to ``[..., numbers of a frame]``."""
         leading = observations.shape[: observations.ndim - len(self.observation_shape)]
-        return observations.reshape(*leading, self.frames, -1)[..., -1, :].cpu().numpy()
+        return observations.reshape(*leading, -1, self.frames)[..., -1].cpu().numpy()
 
     def _flat(self, values: NDArray[Any], *shape: int) -> Tensor:
         """``[runs, steps, envs, ...]`` to ``[runs, steps x envs, *shape]`` on the device."""

@@ -32,6 +32,9 @@ from ppo.envs.emulator import SIZE, open_rom, unpack
 NUM_STACK = 4
 """Frames of an observation."""
 
+PIXEL = np.dtype("<u4")
+"""A pixel of an observation, its oldest frame in the lowest byte."""
+
 ATARI_ROMS: dict[str, str] = {
     name: spec.kwargs["game"]
     for name, spec in registry.items()
@@ -43,8 +46,8 @@ ATARI_ROMS: dict[str, str] = {
 class AtariVectorEnv(VectorEnv):
     """Row i is the game behind OpenAI's wrappers of 2017 (emulator.py), its randomness from ``seeds[i]`` alone.
 
-    Observations are bytes, ``[rows, 4, 84, 84]``: the last four frames, the oldest first, as a network's channels; at
-    an episode's start zeros and its first frame (baselines' VecFrameStack). Which process plays a row changes nothing.
+    Observations are bytes, ``[rows, 84, 84, 4]``: the last four frames of each pixel, the oldest first; at an episode's
+    start zeros and its first frame (baselines' VecFrameStack). Which process plays a row changes nothing.
     The processes start with the first ``reset`` or ``set_state``.
     """
 
@@ -62,7 +65,7 @@ class AtariVectorEnv(VectorEnv):
         self._seeds = [int(seed) for seed in seeds]
         self.rows = len(self._seeds)
         self._processes = min(processes or cores(), self.rows)
-        self.observation_shape = (NUM_STACK, SIZE, SIZE)
+        self.observation_shape = (SIZE, SIZE, NUM_STACK)
         self.observation_dtype = np.dtype(np.uint8)
         self.action_space = gymnasium.spaces.Discrete(len(open_rom(self._rom, 0).getMinimalActionSet()))
         self._memory = shared_memory(self.rows * ROW.itemsize)
@@ -92,9 +95,9 @@ class AtariVectorEnv(VectorEnv):
         self._shared["actions"] = actions
         self._ask([STEP] * self._processes)
         outcomes = {name: self._shared["outcomes"][name].copy() for name in OUTCOME.names or ()}
-        observations = final_observations = np.empty_like(self._observations)
-        observations[:, :-1] = self._observations[:, 1:]
-        observations[:, -1] = self._shared["frames"]
+        # A pixel's frames are four bytes, so a word, and forgetting the oldest one is a shift of it.
+        words = self._observations.view(PIXEL) >> 8 | self._shared["frames"][..., None].astype(PIXEL) << 24
+        observations = final_observations = words.view(np.uint8)
         self._observations[...] = observations
         ended = outcomes["terminated"] | outcomes["truncated"]
         if ended.any():
@@ -142,8 +145,8 @@ class AtariVectorEnv(VectorEnv):
         self._end()
 
     def _begin_episodes(self, rows: slice | NDArray[np.bool_]) -> None:
-        self._observations[rows, :-1] = 0
-        self._observations[rows, -1] = self._shared["first_frames"][rows]
+        self._observations[rows, ..., :-1] = 0
+        self._observations[rows, ..., -1] = self._shared["first_frames"][rows]
 
     def _parts(self) -> list[slice]:
         """The rows of each worker: neighbours, as even as can be."""

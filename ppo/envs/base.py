@@ -53,7 +53,7 @@ class VectorEnv(ABC):
     observation_shape: tuple[int, ...]
     observation_dtype: np.dtype[Any]
     frames: int = 1
-    """How many consecutive frames an observation holds along its first axis, the newest last; those that would be from
+    """How many consecutive frames an observation holds along its last axis, the newest last; those that would be from
     before the episode are zeros."""
     action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete
     """The space of one row's action."""

@@ -439,6 +439,15 @@ def test_metrics_are_numbers_of_each_run_under_known_names(name, environment):
             assert torch.isfinite(values).all(), key
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"), [*((name, {}) for name in NAMES), ("ppo", {"kl_coef": 1.0, "kl_target": 0.001})]
+)
+def test_what_only_people_read_changes_nothing(name, changes):
+    reporting, silent = (training_of(run_of(name, **changes)) for _ in range(2))
+    silent.algorithm.reports = False
+    assert_same(outcome(finish(reporting), 0), outcome(finish(silent), 0))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_recorded_episodes_are_the_environments_own(name):
     """Added up from what the environment itself gave, before any normaliser saw it."""

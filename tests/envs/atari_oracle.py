@@ -71,7 +71,7 @@ class AtariOracle:
         return self.recorder(row).games
 
     def reset(self):
-        observations = frames_first(self.stacked.reset())
+        observations = self.stacked.reset().copy()
         rows = range(self.envs.num_envs)
         self.known = [len(self.games(row)) for row in rows]  # games, and of the running one's points those reported
         self.reported = [0.0 for row in rows]
@@ -79,7 +79,7 @@ class AtariOracle:
 
     def step(self, actions):
         observations, rewards, done, infos = self.stacked.step(actions)
-        observations = frames_first(observations)
+        observations = observations.copy()
         finals = observations.copy()
         truncated, game_over, raw_rewards = np.zeros_like(done), np.zeros_like(done), np.zeros(len(done))
         for row, info in enumerate(infos):
@@ -90,15 +90,10 @@ class AtariOracle:
             self.known[row] = len(games)
             if done[row]:
                 truncated[row] = info["TimeLimit.truncated"]
-                finals[row] = frames_first(info["terminal_observation"])
+                finals[row] = info["terminal_observation"].copy()
         return Transition(
             observations, rewards.astype(np.float64), done & ~truncated, truncated, finals, raw_rewards, game_over
         )
-
-
-def frames_first(observations):
-    """``[..., 84, 84, 4]`` as ``[..., 4, 84, 84]``."""
-    return np.moveaxis(observations, -1, -3).copy()
 
 
 class InOneProcess:
@@ -128,7 +123,7 @@ class InOneProcess:
 
     def stacked(self):
         empty = np.zeros((84, 84), np.uint8)
-        return np.stack([([empty] * 3 + recent)[-4:] for recent in self.recent])
+        return np.stack([np.stack(([empty] * 3 + recent)[-4:], axis=-1) for recent in self.recent])
 
 
 def compare(env, oracle, actions):
@@ -143,7 +138,7 @@ def compare(env, oracle, actions):
         # Of a life that is lost on the very last frame, Stable-Baselines3 says only the one.
         found = found._replace(truncated=found.truncated & ~found.terminated)
         within = expected.game_over & ~(found.final_observations == expected.final_observations).all(axis=(1, 2, 3))
-        found.final_observations[within, -1] = expected.final_observations[within, -1] = 0
+        found.final_observations[within, ..., -1] = expected.final_observations[within, ..., -1] = 0
         for name, one, other in zip(found._fields, found, expected, strict=True):
             np.testing.assert_array_equal(one, other, err_msg=name, strict=True)
         counts["ended"] += int((found.terminated | found.truncated).sum())

@@ -157,7 +157,7 @@ def test_the_collector_records_whole_games_while_learning_sees_lives(atari):
         np.testing.assert_array_equal(experience.observations[step, 0].numpy(), observations)
         transition = oracle.step(action)
         observations, finals = transition.observations, experience.next_observations[step, 0].numpy()
-        np.testing.assert_array_equal(finals[:, :-1], transition.final_observations[:, :-1])
+        np.testing.assert_array_equal(finals[..., :-1], transition.final_observations[..., :-1])
         np.testing.assert_array_equal(experience.rewards[step, 0], transition.rewards)
         np.testing.assert_array_equal(experience.terminated[step, 0], transition.terminated)
         lengths += 1
@@ -175,7 +175,7 @@ def test_the_collector_records_whole_games_while_learning_sees_lives(atari):
 def test_spaces_are_gymnasiums(atari, game):
     env, reference = atari(f"{game}NoFrameskip-v4", [0]), gymnasium.make(f"{game}NoFrameskip-v4")
     assert env.action_space == reference.action_space
-    assert (env.observation_shape, env.observation_dtype) == ((4, 84, 84), np.uint8)
+    assert (env.observation_shape, env.observation_dtype) == ((84, 84, 4), np.uint8)
 
 
 def test_every_noframeskip_v4_id_of_ale_py_is_known():

@@ -86,8 +86,8 @@ def test_ill_fitting_states_are_refused_and_change_nothing(atari):
     ill_fitting = {
         r"'environment' must be a list of 3 strings": take_rows(state, [0, 2]),
         r"saved by PongNoFrameskip-v4": state | {"environment": ["PongNoFrameskip-v4"] * 3},
-        r"'observations' is uint8 \(3, 3, 84, 84\), needed is uint8 \(3, 4, 84, 84\)": state
-        | {"observations": state["observations"][:, :3]},
+        r"'observations' is uint8 \(3, 84, 84, 3\), needed is uint8 \(3, 84, 84, 4\)": state
+        | {"observations": state["observations"][..., :3]},
         r"'pending_rewards' is float64 \(3,\), needed is int64 \(3,\)": state | {"pending_rewards": np.zeros(3)},
         r"'emulators' of row 1 is damaged: its contents do not match its checksum": state
         | {"emulators": [emulators[0], emulators[1][:-8], emulators[2]]},

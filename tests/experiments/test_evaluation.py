@@ -97,7 +97,7 @@ def by_hand(folder, row, environment, episodes, seed, deterministic, normalise=T
 def pong():
     """A player that was never trained."""
     settings = PPOSettings(network="nature", norm_obs=False)
-    policy = make_policy("nature", (4, 84, 84), gymnasium.spaces.Discrete(6), [1])
+    policy = make_policy("nature", (84, 84, 4), gymnasium.spaces.Discrete(6), [1])
     return evaluation.Player(Run("PongNoFrameskip-v4", "ppo", "x", 1, 1024, settings), policy, None)
 
 

@@ -10,7 +10,7 @@ from ppo.policies import ConvActorCritic, make_policy
 from ppo.ppo import PPOSettings
 
 SPACES = {"discrete": gymnasium.spaces.Discrete(6), "continuous": gymnasium.spaces.Box(-1, 1, (3,))}
-IMAGE = (4, 84, 84)
+IMAGE = (84, 84, 4)
 OUTPUTS = {"discrete": 6, "continuous": 3}
 ARCHITECTURES = {  # filters, kernel, stride; units [Mnih et al. 2015, 2016]
     "nature": ([(32, 8, 4), (64, 4, 2), (64, 3, 1)], 512),
@@ -76,7 +76,7 @@ def test_outputs_and_gradients_are_those_of_pytorchs_modules(network, space, cri
     (gradient,) = torch.autograd.grad((joined * weights).sum(), policy.parameters)
     for run in range(2):
         trunk, actor, critic = reference(policy, network, run, OUTPUTS[space], critic_outputs)
-        features = trunk(observations[run].float() / 255)
+        features = trunk(observations[run].permute(0, 3, 1, 2).float() / 255)
         expected = torch.cat([actor(features), critic(features)], -1)
         torch.testing.assert_close(joined[run], expected, rtol=1e-4, atol=1e-5)
         (expected * weights[run]).sum().backward()
@@ -160,7 +160,7 @@ def test_numbers_that_are_no_bytes_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize(
-    ("image", "said"), [((4, 30, 84), "30 x 84 are too small for the nature network"), ((17,), r"shape \(17,\)")]
+    ("image", "said"), [((30, 84, 4), "30 x 84 are too small for the nature network"), ((17,), r"shape \(17,\)")]
 )
 def test_what_it_cannot_see_is_refused(image, said):
     with pytest.raises(ValueError, match=said):

@@ -27,14 +27,14 @@ class FramesEnv(VectorEnv):
     def __init__(self, lengths, frames=4, seed=0):
         self.lengths, self.frames = lengths, frames
         self.rows = len(lengths)
-        self.observation_shape = (frames, *PIXELS)
+        self.observation_shape = (*PIXELS, frames)
         self.observation_dtype = np.dtype(np.uint8)
         self.action_space = Discrete(ACTIONS)
         self.rng = np.random.default_rng(seed)
 
     def show(self):
-        self.stacks = np.roll(self.stacks, -1, axis=1)
-        self.stacks[:, -1] = self.rng.integers(1, 256, (self.rows, *PIXELS), dtype=np.uint8)
+        self.stacks = np.roll(self.stacks, -1, axis=-1)
+        self.stacks[..., -1] = self.rng.integers(1, 256, (self.rows, *PIXELS), dtype=np.uint8)
         return self.stacks.copy()
 
     def reset(self):
@@ -193,7 +193,7 @@ def test_segments_are_drawn_evenly_among_those_that_are_held_and_for_each_enviro
 class Atari(FramesEnv):
     def __init__(self):
         super().__init__([[100]] * 16)
-        self.observation_shape = (4, 84, 84)
+        self.observation_shape = (84, 84, 4)
 
 
 def test_a_run_of_16_games_and_50000_steps_each_needs_5_gigabytes_and_a_half():
