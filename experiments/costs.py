@@ -25,6 +25,9 @@ from scipy.optimize import lsq_linear
 
 from experiments.protocols import Run
 
+GAME = "NoFrameskip-v4"
+"""How the ids of Atari games end."""
+
 START_SECONDS = 4.0
 """For a worker to start."""
 
@@ -45,7 +48,7 @@ class Costs:
     def per_vector_step(self, environment: str, algorithm: str, rows: int) -> float:
         """Seconds of a vector step with ``rows`` = runs x num_envs environments."""
         name = environment.replace("-v5", "-v4")
-        if name.endswith("NoFrameskip-v4") and algorithm in self.atari:
+        if name.endswith(GAME) and algorithm in self.atari:
             return rows * self.atari[algorithm]
         step = self.environment.get(name, self.environment[""])
         row = max(step + self.algorithm.get(algorithm, 0.0), 0.1 * step)
@@ -109,6 +112,8 @@ class Measured:
 def fit(measured: Sequence[Measured]) -> Costs:
     """The costs with the least sum of squared relative errors; what was not measured is the constants', times how this
     machine compares with them where both are known."""
+    games = [one for one in measured if one.environment.endswith(GAME)]
+    measured = [one for one in measured if not one.environment.endswith(GAME)]
     names: list[tuple[str, str]] = []
     for one in measured:
         names += [("environment", one.environment), ("vector", one.algorithm)]
@@ -125,13 +130,15 @@ def fit(measured: Sequence[Measured]) -> Costs:
                 matrix[row, columns[kind, name]] = factor / one.seconds
     lowest = [-np.inf if kind == "algorithm" else 0.0 for kind, _ in columns]
     found = lsq_linear(matrix, np.ones(len(measured)), bounds=(lowest, np.inf)).x
-    level = statistics.median(
-        one.seconds / CONSTANTS.per_vector_step(one.environment, one.algorithm, one.rows) for one in measured
-    )
+    ratios = [one.seconds / CONSTANTS.per_vector_step(one.environment, one.algorithm, one.rows) for one in measured]
+    level = statistics.median(ratios or [1.0])
     parts: dict[str, dict[str, float]] = {
         kind: {name: level * value for name, value in getattr(CONSTANTS, kind).items()}
         for kind in ("environment", "algorithm", "vector")
     }
     for (kind, name), index in columns.items():
         parts[kind][name] = float(found[index])
-    return Costs(**parts, atari={name: level * value for name, value in CONSTANTS.atari.items()})
+    atari = {name: level * value for name, value in CONSTANTS.atari.items()}
+    for name in {one.algorithm for one in games}:
+        atari[name] = statistics.median(one.seconds / one.rows for one in games if one.algorithm == name)
+    return Costs(**parts, atari=atari)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ppo.algorithm import Settings
+from ppo.envs.atari import ATARI_ROMS, NUM_STACK
 from ppo.policies import hidden_units
 from ppo.ppo import PPOSettings
 
@@ -32,8 +33,11 @@ def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block]:
 
 def _environments(settings: Settings, environment: str, gamma: float, norm_reward: bool) -> Any:
     import gymnasium
-    from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
+    from stable_baselines3.common.env_util import make_atari_env
+    from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
+    if environment in ATARI_ROMS:
+        return VecFrameStack(make_atari_env(environment, settings.num_envs), NUM_STACK)
     envs = DummyVecEnv([lambda: gymnasium.make(environment)] * settings.num_envs)
     return VecNormalize(envs, gamma=gamma, norm_reward=norm_reward)
 
@@ -48,6 +52,7 @@ def _block(model: Any, steps: int) -> Block:
 
 
 COMMON: dict[str, Any] = {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [64, 64]}, "seed": 1, "device": "cpu"}
+PICTURES: dict[str, Any] = {"policy": "CnnPolicy", "seed": 1, "device": "cpu"}  # the Nature network
 
 
 def _ppo(settings: PPOSettings, environment: str) -> Block:
@@ -61,7 +66,8 @@ def _ppo(settings: PPOSettings, environment: str) -> Block:
         n_epochs=settings.update_epochs,
         max_grad_norm=settings.max_grad_norm,
         vf_coef=settings.vf_coef,
-        **COMMON,
+        ent_coef=settings.ent_coef,
+        **(PICTURES if environment in ATARI_ROMS else COMMON),
     )
     return _block(model, settings.num_steps * settings.num_envs)
 

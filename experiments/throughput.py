@@ -18,13 +18,14 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from experiments import provenance
+from experiments import atari_throughput, provenance
 from experiments.costs import Measured
 from experiments.estimates import write_measured
 from experiments.peers import peer
 from experiments.protocols import COMPARED, Run
 from experiments.settings import ENVIRONMENTS, MUJOCO, TABLE1
 from experiments.worker import build
+from ppo.envs.atari import cores
 from ppo.envs.mujoco import MujocoVectorEnv
 from ppo.on_policy import OnPolicy
 from ppo.training import prepare_process
@@ -194,14 +195,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--costs", type=Path, help="write what `ppo plan` reckons with to this file, and do no more")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for --costs (default: cpu)")
+    parser.add_argument("--games", nargs="*", default=["PongNoFrameskip-v4"])
     parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
+    parser.add_argument("--atari-loop", nargs=3, metavar=("ENV", "WHO", "THREADS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
+    if arguments.atari_loop:
+        environment, who, threads = arguments.atari_loop
+        atari_throughput.loop(environment, who, int(threads))
+        return 0
     prepare_process()
     if arguments.loop:
         loop(arguments.loop[0], float(arguments.loop[1]))
         return 0
     if arguments.costs:
         measured = list(measure_costs(ENVIRONMENTS, arguments.device))
+        for game in arguments.games:
+            measured += atari_throughput.measure_costs(game, COST_SECONDS, arguments.device)
         about = {
             "machine": provenance.machine(),
             "device": provenance.device_name(arguments.device),
@@ -219,6 +228,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             theirs, own, other, gain = measure_baseline(name, BASELINE_ENVIRONMENT, arguments.blocks)
             table.add_row(f"{BASELINE_ENVIRONMENT}, {theirs}", f"{other:,.0f}", "")
             table.add_row(f"{BASELINE_ENVIRONMENT}, {name}, stack of 9", f"{own:,.0f}", f"{gain:.2f}x {theirs}")
+    for game in arguments.games:
+        for row in atari_throughput.rows(game, arguments.blocks, cores()):
+            table.add_row(*row)
     pairs = [(workers("HalfCheetah-v4", 1, 15), workers("HalfCheetah-v4", 2, 15)) for _ in range(3)]
     one, two = (statistics.median(pair[index][0] for pair in pairs) for index in (0, 1))
     gain = statistics.median(two[0] / one[0] for one, two in pairs)

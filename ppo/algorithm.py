@@ -124,7 +124,7 @@ class Algorithm(ABC):
         """The folder for state that is too large for every checkpoint and is written once, as it grows; it must come
         with the checkpoints wherever they go. None: all of it is in ``state()``."""
         self.reports = True
-        """Whether ``iterate`` measures what only people read, at a price in time. No bit of the training depends on it."""
+        """Whether ``iterate`` measures what only people read, at a price in time. The training is the same bits."""
         self.setup()
 
     @abstractmethod

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from ppo.advantages import gae
 from ppo.algorithm import Algorithm, Metrics, Settings, require
+from ppo.distributions import Distribution
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
 from ppo.rollout import Batch, Collector, Episode, Experience
 from ppo.seeding import generator
@@ -48,8 +50,10 @@ class OnPolicy(Algorithm):
         observation_normalizer = ObservationNormalizer(self.runs, shape) if self.common.norm_obs else None
         reward_normalizer = RewardNormalizer(self.gamma, self.common.num_envs) if self.common.norm_reward else None
         self.collector = Collector(
-            self.env, self.policy.act, self.runs, observation_normalizer, reward_normalizer, self.device
+            self.env, self.act, self.runs, observation_normalizer, reward_normalizer, self.device
         )
+        self._outputs: list[tuple[Tensor, ...]] = []
+        """Of the policy, in each step since the last update, where to evaluate the steps again would cost more."""
 
     @abstractmethod
     def update(self, batch: Batch) -> Metrics:
@@ -58,6 +62,7 @@ class OnPolicy(Algorithm):
     def iterate(self) -> tuple[list[Episode], Metrics]:
         steps = self.next_steps()
         noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
+        self._outputs.clear()
         experience = self.collector.collect(noise, self.steps_done, self.common.bootstrap_truncation)
         batch = self.prepare(experience)
         metrics = self.update(batch)
@@ -67,12 +72,28 @@ class OnPolicy(Algorithm):
         self.note_divergence()
         return experience.episodes, metrics
 
+    def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
+        """The policy's actions, for collecting."""
+        if self.policy.cheaper_at_once:
+            return self.policy.act(observations, noise)
+        actions, outputs = self.policy.act_and_evaluate(observations, noise)
+        self._outputs.append(outputs)
+        return actions
+
+    def evaluated(self, observations: Tensor) -> tuple[Distribution, Tensor]:
+        """What the policy that acted gave at the ``observations`` ``[runs, batch, ...]`` of all the steps."""
+        if self.policy.cheaper_at_once:
+            return self.policy(observations)
+        (log_std, *_), *_ = self._outputs
+        _, actor, critic = (runs_first(torch.stack(steps)) for steps in zip(*self._outputs, strict=True))
+        return self.policy.evaluated((log_std, actor, critic))
+
     @torch.no_grad()
     def prepare(self, experience: Experience) -> Batch:
         """Evaluate the policy that acted, estimate advantages, and put the run on dim 0."""
         observations = runs_first(experience.observations)
         actions = runs_first(experience.actions)
-        distribution, values = self.policy(observations)
+        distribution, values = self.evaluated(observations)
         steps = len(experience.rewards)
         old_values = _steps_first(values, steps)
         if experience.next_observations is not None:

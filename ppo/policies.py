@@ -7,7 +7,7 @@ a checkpoint or CEM's sampling works on rows.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium
 import numpy as np
@@ -31,6 +31,8 @@ class Policy(ABC):
 
     parameters: Tensor
     """``[runs, P]``, a leaf: updated in place, so that the layers stay views of it."""
+    cheaper_at_once: ClassVar[bool] = True
+    """Whether states that are met one after the other are evaluated in less time once all of them are there."""
 
     def __init__(self, action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete, runs: int) -> None:
         self.runs = runs
@@ -51,8 +53,12 @@ class Policy(ABC):
     def __call__(self, observations: Tensor) -> tuple[Distribution, Tensor]:
         """Action distribution and values ``[runs, batch]`` at ``observations`` ``[runs, batch, ...]``; where the critic
         has several outputs, all of them: ``[runs, batch, n]``."""
-        log_std, outputs, values = self.outputs(observations, ("actor", "critic"))
-        return self._distribution(outputs, log_std), values.squeeze(-1)
+        return self.evaluated(self.outputs(observations, ("actor", "critic")))
+
+    def evaluated(self, outputs: tuple[Tensor, ...]) -> tuple[Distribution, Tensor]:
+        """Action distribution and values from the ``outputs`` of actor and critic."""
+        log_std, actor, critic = outputs
+        return self._distribution(actor, log_std), critic.squeeze(-1)
 
     def distribution(self, observations: Tensor) -> Distribution:
         """The action distribution alone."""
@@ -65,10 +71,17 @@ class Policy(ABC):
 
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
         """Sampled actions ``[runs, envs, ...]`` at ``observations`` ``[runs, envs, ...]``, for collecting."""
+        return self.act_and_evaluate(observations, noise, ("actor",))[0]
+
+    @torch.no_grad()
+    def act_and_evaluate(
+        self, observations: NDArray[Any], noise: NDArray[np.float32], names: tuple[str, ...] = ("actor", "critic")
+    ) -> tuple[NDArray[Any], tuple[Tensor, ...]]:
+        """Sampled actions, and the ``outputs`` of the heads called ``names``."""
         inputs, given = (torch.from_numpy(array).to(self.parameters.device) for array in (observations, noise))
-        with torch.no_grad():
-            actions: NDArray[Any] = self.distribution(inputs).sample(given).cpu().numpy()
-        return actions
+        outputs = self.outputs(inputs, names)
+        log_std, actor, *_ = outputs
+        return self._distribution(actor, log_std).sample(given).cpu().numpy(), outputs
 
     def draw_noise(self, seeds: Sequence[int], iteration: int, steps: int, envs: int) -> NDArray[np.float32]:
         """What ``Distribution.sample`` needs, each run's from its own stream: ``[steps, runs, envs, action_size]``."""
@@ -205,6 +218,8 @@ class ActorCritic(Policy):
 
 class ConvActorCritic(Policy):
     """A convolutional network whose features policy and value share (sec. 6.4), for every run."""
+
+    cheaper_at_once = False  # arithmetic is the price, and it is the same
 
     def __init__(
         self,

@@ -51,6 +51,27 @@ def test_a_run_is_the_same_beside_another_and_with_more_processes(undisturbed):
     assert not torch.equal(stack.policy.parameters[0], alone.policy.parameters[0])
 
 
+@pytest.mark.parametrize("name", ["ppo", "a2c"])
+def test_what_a_batch_says_of_its_states_is_what_the_policy_says_of_them(name):
+    """It was kept from acting, step by step, and is put together here; in the second iteration too."""
+    algorithm = worker.build(runs_of(name, seeds=(1, 2)))
+    batches, update = [], algorithm.update
+
+    def before_the_update(batch):
+        distribution, values = algorithm.policy(batch.observations)
+        torch.testing.assert_close(batch.values, values, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(batch.distribution.logits, distribution.logits, rtol=1e-4, atol=1e-5)
+        assert batch.values.std() > 1e-3
+        batches.append(batch)
+        return update(batch)
+
+    algorithm.update = before_the_update
+    for _ in range(2):
+        algorithm.iterate()
+    algorithm.env.close()
+    assert len(batches) == 2
+
+
 class KillsAnEmulator:
     """Asked after each iteration whether to stop; does not, but kills an emulator's process now and then."""
 

@@ -11,14 +11,15 @@ import statistics
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 import experiments
-from experiments import cli, estimates, planner, throughput
+from experiments import atari_throughput, cli, estimates, planner, throughput
 from experiments.costs import CONSTANTS, Costs, Measured, fit
 from experiments.estimates import Machine, machine, read_costs, write_measured
 from experiments.protocols import select
-from experiments.settings import MUJOCO, PROFILES
+from experiments.settings import ATARI, MUJOCO, PROFILES
 from experiments.store import StoreError, runs_from_json
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
@@ -100,6 +101,20 @@ def test_an_algorithm_costs_the_same_on_every_atari_game():
     assert costs.per_vector_step("PongNoFrameskip-v4", "vpg", 8) == pytest.approx(8.5)
     assert costs.per_vector_step("Hopper-v4", "ppo", 8) == pytest.approx(8.5)
     assert CONSTANTS.per_vector_step("Hopper-v5", "ppo", 3) == CONSTANTS.per_vector_step("Hopper-v4", "ppo", 3)
+
+
+def test_games_that_were_measured_cost_what_was_measured():
+    """And the rest what the machine's speed elsewhere makes of the constants."""
+    rest = [
+        Measured("Hopper-v4", "ppo", rows, 2 * CONSTANTS.per_vector_step("Hopper-v4", "ppo", rows)) for rows in (3, 9)
+    ]
+    games = [
+        Measured(f"{game}NoFrameskip-v4", "ppo", 8, 8 * cost) for game, cost in (("Pong", 1e-3), ("Breakout", 3e-3))
+    ]
+    found = fit([*rest, *games])
+    assert found.atari["ppo"] == pytest.approx(2e-3)
+    assert found.atari["acer"] == pytest.approx(2 * CONSTANTS.atari["acer"])
+    assert found.environment == fit(rest).environment
 
 
 def test_a_machine_is_written_in_one_word():
@@ -194,6 +209,12 @@ def test_speeds_are_measured_on_real_trainings(tmp_path, monkeypatch):
     monkeypatch.setattr(throughput, "ENVIRONMENTS", ("InvertedPendulum-v4",))
     monkeypatch.setattr(throughput, "COST_SECONDS", 0.0)
     monkeypatch.setattr(throughput, "BASELINE_ENVIRONMENT", "InvertedPendulum-v4")
+    small = {"num_envs": 2, "num_steps": 4}
+    games = {
+        "ppo": dataclasses.replace(ATARI["ppo"], **small, minibatch_size=8, update_epochs=1),
+        "acer": dataclasses.replace(ATARI["acer"], **small),
+    }
+    monkeypatch.setattr(atari_throughput, "ATARI", games)
     path = tmp_path / "results" / "throughput.json"
     assert throughput.main(["--costs", str(path)]) == 0
     held = json.loads(path.read_text())["cpu"]
@@ -202,10 +223,26 @@ def test_speeds_are_measured_on_real_trainings(tmp_path, monkeypatch):
         ("ppo", 33),
         ("cem", 30),
         ("cem", 120),
+        ("ppo", 2),
+        ("acer", 2),
     ]
-    assert all(1e-6 < one["seconds"] / one["rows"] < 1e-2 for one in held["measured"])
+    assert all(1e-6 < one["seconds"] / one["rows"] < 1 for one in held["measured"])
     assert held["machine"]
     assert read_costs(path)["cpu"].per_vector_step("InvertedPendulum-v4", "ppo", 33) < 33e-2
+
+
+def test_a_learner_without_its_emulator_learns_from_what_it_met(monkeypatch):
+    """The yardstick of throughput does all the work of a training but the emulation."""
+    small = dataclasses.replace(ATARI["ppo"], num_envs=2, num_steps=4, minibatch_size=8, update_epochs=1)
+    monkeypatch.setattr(atari_throughput, "ATARI", {"ppo": small})
+    learner = atari_throughput.training(atari_throughput.run_of("PongNoFrameskip-v4"))
+    atari_throughput.without_emulator(learner)
+    before, frames = learner.policy.parameters.detach().clone(), learner.env.get_state()["emulators"]
+    learner.iterate()
+    assert learner.steps_done == 16
+    assert not torch.equal(before, learner.policy.parameters)
+    assert learner.env.get_state()["emulators"] == frames
+    learner.env.close()
 
 
 def test_the_table_in_the_readme_is_the_command_s(tmp_path, capsys):

@@ -1,0 +1,191 @@
+"""The games' part of ``make throughput``: emulators beside the bare loop that they cannot do without, PPO beside its
+two limits and beside its nearest peer.
+
+A run's learner and its emulators work by turns, so on one core the two limits are spent one after the other. With as
+many runs as cores, one run's emulators work while another learns.
+"""
+
+import itertools
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from baselines.acer import ACERSettings
+from experiments.costs import Measured
+from experiments.peers import peer
+from experiments.protocols import Run
+from experiments.settings import ATARI
+from experiments.worker import build
+from ppo.algorithm import Algorithm
+from ppo.envs import make
+from ppo.envs.atari import find_rom
+from ppo.envs.emulator import bare_loop
+from ppo.replay import bytes_needed
+from ppo.training import prepare_process
+
+Row = tuple[str, str, str]
+BUDGET = 10**9  # never reached
+LOOP_SECONDS = 20.0
+EMULATED = 128
+"""Steps of each emulator in a block."""
+
+
+def run_of(environment: str, algorithm: str = "ppo", seed: int = 1) -> Run:
+    """A run with the protocol's settings."""
+    return Run(environment, algorithm, "default", seed, BUDGET, ATARI[algorithm])
+
+
+def training(run: Run, device: str = "cpu", processes: int = 1) -> Algorithm:
+    """One run as a worker trains it."""
+    made = build([run], device, processes)
+    made.reports = False
+    return made
+
+
+def without_emulator(algorithm: Algorithm) -> None:
+    """Let its environment give again, at no cost, what one iteration met."""
+    step, met = algorithm.env.step, []
+
+    def recorded(actions: Any) -> Any:
+        met.append(step(actions))
+        return met[-1]
+
+    algorithm.env.step = recorded  # type: ignore[method-assign]
+    algorithm.iterate()
+    again = itertools.cycle(met)
+    algorithm.env.step = lambda actions: next(again)  # type: ignore[method-assign]
+
+
+def emulators(environment: str, count: int) -> Callable[[int], None]:
+    """Plays so many steps at random in each of ``count`` games, all in one worker process."""
+    env = make(environment, list(range(count)), processes=1)
+    env.reset()
+    generator = np.random.default_rng(0)
+
+    def play(steps: int) -> None:
+        for actions in generator.integers(int(env.action_space.n), size=(steps, count)):  # type: ignore[union-attr]
+            env.step(actions)
+
+    return play
+
+
+def seconds(work: Callable[[], object], steps: int) -> float:
+    """Of one of the ``steps`` that ``work`` does."""
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) / steps
+
+
+def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]:
+    """Seconds per agent step, block by block, of each contestant. Each has one core's worth of work at a time, but for
+    a run whose emulators are spread over ``cores``."""
+    settings = ATARI["ppo"]
+    envs, batch = settings.num_envs, settings.num_envs * settings.num_steps
+    bare, wrapped = bare_loop(find_rom(environment), envs), emulators(environment, envs)
+    learner, whole, spread = (training(run_of(environment), processes=count) for count in (1, 1, cores))
+    without_emulator(learner)
+    _, sb3 = peer("ppo", settings, environment)
+    contestants: dict[str, Callable[[], float]] = {
+        "bare emulators": lambda: seconds(lambda: bare(EMULATED), EMULATED * envs),
+        "emulators": lambda: seconds(lambda: wrapped(EMULATED), EMULATED * envs),
+        "learner": lambda: seconds(learner.iterate, batch),
+        "ppo": lambda: seconds(whole.iterate, batch),
+        f"ppo, emulators on {cores} cores": lambda: seconds(spread.iterate, batch),
+        "Stable-Baselines3 PPO": sb3,
+    }
+    measured: dict[str, list[float]] = {name: [] for name in contestants}
+    for block in range(blocks + 1):
+        for name, contestant in contestants.items():
+            value = contestant()
+            if block > 0:  # the first warms up
+                measured[name].append(value)
+    for algorithm in (learner, whole, spread):
+        algorithm.env.close()
+    return measured
+
+
+def loop(environment: str, who: str, threads: int) -> None:
+    """Train for a while and print the steps per second and the peak memory in GiB, in a process of its own."""
+    settings = ATARI["ppo"]
+    prepare_process()
+    torch.set_num_threads(threads)
+    block: Callable[[], float]
+    if who == "ppo":
+        whole, batch = training(run_of(environment)), settings.num_envs * settings.num_steps
+        block = lambda: seconds(whole.iterate, batch)  # noqa: E731
+    else:
+        _, block = peer("ppo", settings, environment)
+    block()
+    start, blocks = time.perf_counter(), 0
+    while time.perf_counter() - start < LOOP_SECONDS:
+        block()
+        blocks += 1
+    per_second = blocks * settings.num_envs * settings.num_steps / (time.perf_counter() - start)
+    print(per_second, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+
+
+def together(environment: str, who: str, processes: int, threads: int) -> float:
+    """Steps per second of ``processes`` trainings side by side, all in all."""
+    command = [sys.executable, "-m", "experiments.throughput", "--atari-loop", environment, who, str(threads)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return sum(float(process.communicate()[0].split()[-2]) for process in started)
+
+
+def rows(environment: str, blocks: int, cores: int) -> Iterator[Row]:
+    """What the table says of a game."""
+    found = measure(environment, blocks, cores)
+    sb3, spread = "Stable-Baselines3 PPO", f"ppo, emulators on {cores} cores"
+    both = [sum(own) for own in zip(found["emulators"], found["learner"], strict=True)]
+    said = {
+        "bare emulators": "",
+        "emulators": f"{_ratio(found['bare emulators'], found['emulators']):.2f}x the bare ones",
+        "learner": "",
+        "ppo": f"{_ratio(both, found['ppo']):.2f}x both in turn, {_ratio(found[sb3], found['ppo']):.2f}x {sb3}",
+        spread: f"{_ratio(found['learner'], found[spread]):.2f}x the learner",
+        sb3: "",
+    }
+    for name, values in found.items():
+        yield f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", said[name]
+    pairs = [(together(environment, "sb3", 1, cores), together(environment, "ppo", cores, 1)) for _ in range(3)]
+    theirs, ours = (statistics.median(pair[index] for pair in pairs) for index in (0, 1))
+    gain = statistics.median(pair[1] / pair[0] for pair in pairs)
+    yield f"{environment}, {sb3}, {cores} threads", f"{theirs:,.0f}", ""
+    yield f"{environment}, ppo, {cores} runs on {cores} cores", f"{ours:,.0f}", f"{gain:.2f}x {sb3}"
+    settings = ATARI["acer"]
+    assert isinstance(settings, ACERSettings)
+    env = make(environment, list(range(settings.num_envs)))
+    need = bytes_needed(env, settings.num_steps, settings.replay_capacity, settings.norm_obs)
+    yield f"{environment}, acer, replay memory of a run", "", f"{need / 2**30:.2f} GiB"
+
+
+def measure_costs(environment: str, at_least: float, device: str) -> Iterator[Measured]:
+    """What a vector step of each algorithm takes, in ``at_least`` seconds of each; ACER's with updates from a memory
+    that is as good as full at once."""
+    for name, settings in ATARI.items():
+        run = run_of(environment, name)
+        if isinstance(settings, ACERSettings):
+            steps = settings.num_steps
+            run = replace(run, settings=replace(settings, replay_start=steps, replay_capacity=10 * steps))
+        algorithm = training(run, device)
+        algorithm.iterate()
+        start, before, elapsed = time.perf_counter(), algorithm.steps_done, 0.0
+        while elapsed <= at_least:
+            algorithm.iterate()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            elapsed = time.perf_counter() - start
+        vector_steps = (algorithm.steps_done - before) / settings.num_envs
+        algorithm.env.close()
+        yield Measured(environment, name, settings.num_envs, elapsed / vector_steps)
+
+
+def _ratio(slow: list[float], fast: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
