@@ -43,13 +43,6 @@ def run_of(environment: str, algorithm: str = "ppo", seed: int = 1) -> Run:
     return Run(environment, algorithm, "default", seed, BUDGET, ATARI[algorithm])
 
 
-def training(run: Run, device: str = "cpu", processes: int = 1) -> Algorithm:
-    """One run as a worker trains it."""
-    made = build([run], device, processes)
-    made.reports = False
-    return made
-
-
 def without_emulator(algorithm: Algorithm) -> None:
     """Let its environment give again, at no cost, what one iteration met."""
     step, met = algorithm.env.step, []
@@ -90,7 +83,7 @@ def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]
     settings = ATARI["ppo"]
     envs, batch = settings.num_envs, settings.num_envs * settings.num_steps
     bare, wrapped = bare_loop(find_rom(environment), envs), emulators(environment, envs)
-    learner, whole, spread = (training(run_of(environment), processes=count) for count in (1, 1, cores))
+    learner, whole, spread = (build([run_of(environment)], processes=count) for count in (1, 1, cores))
     without_emulator(learner)
     _, sb3 = peer("ppo", settings, environment)
     contestants: dict[str, Callable[[], float]] = {
@@ -119,7 +112,7 @@ def loop(environment: str, who: str, threads: int) -> None:
     torch.set_num_threads(threads)
     block: Callable[[], float]
     if who == "ppo":
-        whole, batch = training(run_of(environment)), settings.num_envs * settings.num_steps
+        whole, batch = build([run_of(environment)]), settings.num_envs * settings.num_steps
         block = lambda: seconds(whole.iterate, batch)  # noqa: E731
     else:
         _, block = peer("ppo", settings, environment)
@@ -174,7 +167,7 @@ def measure_costs(environment: str, at_least: float, device: str) -> Iterator[Me
         if isinstance(settings, ACERSettings):
             steps = settings.num_steps
             run = replace(run, settings=replace(settings, replay_start=steps, replay_capacity=10 * steps))
-        algorithm = training(run, device)
+        algorithm = build([run], device)
         algorithm.iterate()
         start, before, elapsed = time.perf_counter(), algorithm.steps_done, 0.0
         while elapsed <= at_least:

@@ -81,13 +81,20 @@ class Options:
 
 
 def build(
-    runs: Sequence[Run], device: str = "cpu", processes: int = 1, kind: type[Algorithm] | None = None
+    runs: Sequence[Run],
+    device: str = "cpu",
+    processes: int = 1,
+    reports: bool = False,
+    kind: type[Algorithm] | None = None,
 ) -> Algorithm:
-    """The algorithm of a stack (or ``kind`` in its place), with its environments."""
+    """The algorithm of a stack (or ``kind`` in its place), with its environments. ``reports``: whether it measures what
+    only people read."""
     seeds = [run.seed for run in runs]
     settings = [run.settings for run in runs]
     env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs), processes)
-    return (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device)
+    algorithm = (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device)
+    algorithm.reports = reports
+    return algorithm
 
 
 def say(message: str) -> None:
@@ -111,7 +118,7 @@ def train(folder: StackFolder, options: Options, stop: Stop) -> int:
     while True:
         training = None
         try:
-            training = Training(build(runs, options.device, options.processes), options.fraction)
+            training = Training(build(runs, options.device, options.processes, options.tensorboard), options.fraction)
             return _train(folder, runs, training, options, stop)
         except EnvironmentDied as error:
             if stop:  # a signal to the whole group may end the environment's processes before this one
@@ -127,7 +134,6 @@ def train(folder: StackFolder, options: Options, stop: Stop) -> int:
 def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: Stop) -> int:
     algorithm = training.algorithm
     algorithm.files = folder.path / "files"
-    algorithm.reports = options.tensorboard
     training.began_with = provenance.versions()
     about = {"runs": [run.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:

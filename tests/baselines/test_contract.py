@@ -93,7 +93,7 @@ def run_of(name, environment=None, seed=1, total_timesteps=500, variant=0, **cha
 def training_of(*runs):
     """A stack in training; skips what the algorithm says it does not do."""
     try:
-        return Training(build(runs))
+        return Training(build(runs, reports=True))
     except SettingsError as error:
         pytest.skip(str(error))
 

@@ -15,7 +15,7 @@ import torch
 from rich.console import Console
 
 import experiments
-from experiments import atari_throughput, cli, estimates, planner, throughput
+from experiments import atari_throughput, cli, estimates, planner, throughput, worker
 from experiments.costs import CONSTANTS, Costs, Measured, fit
 from experiments.estimates import Machine, machine, read_costs, write_measured
 from experiments.protocols import select
@@ -235,7 +235,7 @@ def test_a_learner_without_its_emulator_learns_from_what_it_met(monkeypatch):
     """The yardstick of throughput does all the work of a training but the emulation."""
     small = dataclasses.replace(ATARI["ppo"], num_envs=2, num_steps=4, minibatch_size=8, update_epochs=1)
     monkeypatch.setattr(atari_throughput, "ATARI", {"ppo": small})
-    learner = atari_throughput.training(atari_throughput.run_of("PongNoFrameskip-v4"))
+    learner = worker.build([atari_throughput.run_of("PongNoFrameskip-v4")])
     atari_throughput.without_emulator(learner)
     before, frames = learner.policy.parameters.detach().clone(), learner.env.get_state()["emulators"]
     learner.iterate()
