@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ppo.algorithm import Settings
-from ppo.envs.atari import ATARI_ROMS, NUM_STACK
+from ppo.envs.atari import ATARI_ROMS, AtariVectorEnv
 from ppo.policies import hidden_units
 from ppo.ppo import PPOSettings
 
@@ -37,7 +37,7 @@ def _environments(settings: Settings, environment: str, gamma: float, norm_rewar
     from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
 
     if environment in ATARI_ROMS:
-        return VecFrameStack(make_atari_env(environment, settings.num_envs), NUM_STACK)
+        return VecFrameStack(make_atari_env(environment, settings.num_envs), AtariVectorEnv.frames)
     envs = DummyVecEnv([lambda: gymnasium.make(environment)] * settings.num_envs)
     return VecNormalize(envs, gamma=gamma, norm_reward=norm_reward)
 

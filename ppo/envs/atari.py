@@ -25,15 +25,9 @@ import numpy as np
 from gymnasium.envs.registration import registry
 from numpy.typing import NDArray
 
-from ppo.envs.atari_worker import OUTCOME, RESET, RESTORE, ROW, SAVE, STEP
+from ppo.envs.atari_worker import NUM_STACK, OUTCOME, RESET, RESTORE, ROW, SAVE, STEP
 from ppo.envs.base import EnvironmentDied, Seeds, State, Transition, VectorEnv, check_state, set_generator_state
 from ppo.envs.emulator import SIZE, open_rom, unpack
-
-NUM_STACK = 4
-"""Frames of an observation."""
-
-PIXEL = np.dtype("<u4")
-"""A pixel of an observation, its oldest frame in the lowest byte."""
 
 ATARI_ROMS: dict[str, str] = {
     name: spec.kwargs["game"]
@@ -70,7 +64,6 @@ class AtariVectorEnv(VectorEnv):
         self.action_space = gymnasium.spaces.Discrete(len(open_rom(self._rom, 0).getMinimalActionSet()))
         self._memory = shared_memory(self.rows * ROW.itemsize)
         self._shared: NDArray[Any] = np.frombuffer(mmap.mmap(self._memory.fileno(), 0), ROW)
-        self._observations = np.zeros((self.rows, *self.observation_shape), np.uint8)
         self._workers: list[Worker] = []
         self._began = False
         self._end = weakref.finalize(self, end, self._workers)
@@ -79,8 +72,7 @@ class AtariVectorEnv(VectorEnv):
         self._start()
         self._ask([RESET] * self._processes)
         self._began = True
-        self._begin_episodes(slice(None))
-        return self._observations.copy()
+        return self._observations()
 
     def step(self, actions: NDArray[Any]) -> Transition:
         """In a step without an episode's end, ``final_observations`` is the very array ``observations``.
@@ -95,14 +87,11 @@ class AtariVectorEnv(VectorEnv):
         self._shared["actions"] = actions
         self._ask([STEP] * self._processes)
         outcomes = {name: self._shared["outcomes"][name].copy() for name in OUTCOME.names or ()}
-        # A pixel's frames are four bytes, so a word, and forgetting the oldest one is a shift of it.
-        words = self._observations.view(PIXEL) >> 8 | self._shared["frames"][..., None].astype(PIXEL) << 24
-        observations = final_observations = words.view(np.uint8)
-        self._observations[...] = observations
+        observations = final_observations = self._observations()
         ended = outcomes["terminated"] | outcomes["truncated"]
         if ended.any():
-            self._begin_episodes(ended)
-            observations = self._observations.copy()
+            final_observations = observations.copy()
+            final_observations[ended] = self._shared["final_observations"][ended]
         return Transition(observations=observations, final_observations=final_observations, **outcomes)
 
     def get_state(self) -> State:
@@ -116,13 +105,13 @@ class AtariVectorEnv(VectorEnv):
             "emulators": list(emulators),
             "generators": list(generators),
             "pending_rewards": np.array(pending, np.int64),
-            "observations": self._observations.copy(),
+            "observations": self._observations(),
         }
 
     def set_state(self, state: State) -> NDArray[np.uint8]:
         arrays: dict[str, NDArray[Any]] = {
             "pending_rewards": np.empty(self.rows, np.int64),
-            "observations": self._observations,
+            "observations": self._shared["observations"],
         }
         check_state(self._env_id, state, ["emulators", "generators"], arrays, self.rows)
         for i, (emulator, generator) in enumerate(zip(state["emulators"], state["generators"], strict=True)):
@@ -138,15 +127,14 @@ class AtariVectorEnv(VectorEnv):
         self._began = not any(complaints)
         if not self._began:
             raise ValueError(f"state for {self._env_id}: {next(filter(None, complaints))}")
-        self._observations[...] = state["observations"]
-        return self._observations.copy()
+        self._shared["observations"] = state["observations"]
+        return self._observations()
 
     def close(self) -> None:
         self._end()
 
-    def _begin_episodes(self, rows: slice | NDArray[np.bool_]) -> None:
-        self._observations[rows, ..., :-1] = 0
-        self._observations[rows, ..., -1] = self._shared["first_frames"][rows]
+    def _observations(self) -> NDArray[np.uint8]:
+        return self._shared["observations"].copy()
 
     def _parts(self) -> list[slice]:
         """The rows of each worker: neighbours, as even as can be."""

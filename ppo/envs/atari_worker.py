@@ -11,15 +11,22 @@ import mmap
 import os
 import signal
 import sys
+from os import PathLike
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo.envs.emulator import SIZE, Game
+from ppo.envs.emulator import SIZE, Game, Outcome
 
-_FRAME = (np.uint8, (SIZE, SIZE))
+NUM_STACK = 4
+"""Frames of an observation."""
+
+PIXEL = np.dtype("<u4")
+"""A pixel of an observation: its four frames, the oldest in the lowest byte."""
+
+_OBSERVATION = (np.uint8, (SIZE, SIZE, NUM_STACK))
 OUTCOME = np.dtype(
     [
         ("rewards", np.float64),
@@ -33,36 +40,70 @@ ROW = np.dtype(
     [
         ("actions", np.int64),
         ("outcomes", OUTCOME),
-        ("frames", *_FRAME),
-        ("first_frames", *_FRAME),
+        ("observations", *_OBSERVATION),
+        ("final_observations", *_OBSERVATION),
     ],
     align=True,
 )
-"""What a row has in the shared memory: ``frames`` are what the actions led to, ``first_frames`` what a new episode
-began with where one did."""
+"""What a row has in the shared memory. ``final_observations`` are what the last episode ended with."""
 
 RESET, STEP, SAVE, RESTORE = b"reset\n", b"step\n", b"save\n", b"restore"
 """The requests. ``restore`` is followed by a list of what ``save`` answered for each row."""
 
 
-def answer(request: bytes, games: list[Game], rows: NDArray[Any]) -> Any:
+class Player:
+    """A row's game, and its last frames in the shared memory."""
+
+    def __init__(
+        self, rom: str | PathLike[str], seed: int, observation: NDArray[np.uint8], final_observation: NDArray[np.uint8]
+    ) -> None:
+        self.game = Game(rom, seed)
+        self.pixels, self.newest = observation.view(PIXEL)[..., 0], observation[..., -1]
+        self.final_pixels = final_observation.view(PIXEL)[..., 0]
+
+    def start(self) -> None:
+        self.game.start()
+        self._begin_episode()
+
+    def step(self, action: int) -> Outcome:
+        outcome = self.game.step(action)
+        _, _, terminated, truncated, _ = outcome
+        np.right_shift(self.pixels, 8, out=self.pixels)  # forgets the oldest frame
+        self.newest[...] = self.game.frame
+        if terminated or truncated:
+            self.final_pixels[...] = self.pixels
+            self._begin_episode()
+        return outcome
+
+    def _begin_episode(self) -> None:
+        self.pixels[...] = 0
+        self.newest[...] = self.game.first_frame
+
+
+def answer(request: bytes, players: list[Player], rows: NDArray[Any]) -> Any:
     """Do what is asked: the state of each game for ``save``, else None, or a complaint about what cannot be done."""
     if request == STEP:
         outcomes = rows["outcomes"]
         for i, action in enumerate(rows["actions"].tolist()):
-            outcomes[i] = games[i].step(action)
+            outcomes[i] = players[i].step(action)
     elif request == RESET:
-        for game in games:
-            game.start()
+        for player in players:
+            player.start()
     elif request == SAVE:
-        return [game.save() for game in games]
+        return [player.game.save() for player in players]
     else:
-        for game, saved in zip(games, json.loads(request.removeprefix(RESTORE)), strict=True):
+        for player, saved in zip(players, json.loads(request.removeprefix(RESTORE)), strict=True):
             try:
-                game.restore(*saved)
+                player.game.restore(*saved)
             except ValueError as error:
                 return str(error)
     return None
+
+
+def players(rom: str | PathLike[str], seeds: list[int], rows: NDArray[Any]) -> list[Player]:
+    """A player of each of ``seeds`` in its row of the shared memory."""
+    own = zip(seeds, rows["observations"], rows["final_observations"], strict=True)
+    return [Player(rom, *row) for row in own]
 
 
 def main() -> None:
@@ -73,13 +114,12 @@ def main() -> None:
     cv2.setNumThreads(1)
     memory, rom, first, seeds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
     rows = np.frombuffer(mmap.mmap(memory, 0), ROW)[first : first + len(seeds)]
-    own = zip(seeds, rows["frames"], rows["first_frames"], strict=True)
-    games = [Game(rom, seed, frame, first_frame) for seed, frame, first_frame in own]
+    own = players(rom, seeds, rows)
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints must not pass for an answer
     try:
         for request in sys.stdin.buffer:
-            answers.write(json.dumps(answer(request, games, rows)).encode() + b"\n")
+            answers.write(json.dumps(answer(request, own, rows)).encode() + b"\n")
     except BrokenPipeError:
         pass  # the parent ended while we worked
 

@@ -41,14 +41,14 @@ class Game:
     :meth:`start` or :meth:`restore` comes first.
     """
 
-    def __init__(
-        self, rom: str | PathLike[str], seed: int, frame: NDArray[np.uint8], first_frame: NDArray[np.uint8]
-    ) -> None:
-        """``frame``: ``[84, 84]``, where the frame is written that an action led to; ``first_frame``: where the one is
-        that an episode begins with."""
+    frame: NDArray[np.uint8]
+    """``[84, 84]``: what the last action led to."""
+    first_frame: NDArray[np.uint8]
+    """``[84, 84]``: what the last episode began with."""
+
+    def __init__(self, rom: str | PathLike[str], seed: int) -> None:
         self.rom = rom
         self.seed = seed
-        self.frame, self.first_frame = frame, first_frame
 
     def _open(self, seed: int) -> None:
         """A fresh emulator."""
@@ -81,7 +81,7 @@ class Game:
         self._play(self.actions[action])
         points = self.paid - before
         reward = float((points > 0) - (points < 0))  # ClipReward: the sign of four frames' sum
-        self.frame[...] = warp(self.screen)
+        self.frame = warp(self.screen)
         if not (self.lost or self.over):
             raw_reward, self.paid = float(self.paid), 0
             return reward, raw_reward, False, False, False
@@ -105,7 +105,7 @@ class Game:
                 self._play(action)
                 if self.lost or self.over:
                     self._next_life()
-        self.first_frame[...] = warp(self.screen)
+        self.first_frame = warp(self.screen)
 
     def _next_life(self) -> None:
         """EpisodicLife's reset: after a lost life one step of no action, a new game only once the old one is over.

@@ -8,9 +8,8 @@ from stable_baselines3.common import atari_wrappers
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from ppo.envs.atari import ATARI_ROMS, find_rom
-from ppo.envs.atari_worker import ROW, answer
+from ppo.envs.atari_worker import ROW, answer, players
 from ppo.envs.base import Transition
-from ppo.envs.emulator import Game
 from ppo.seeding import environment_seeds
 
 SEEDS = environment_seeds([3], 3)
@@ -97,33 +96,29 @@ class AtariOracle:
 
 
 class InOneProcess:
-    """What a worker does, without the process, and the stack of frames."""
+    """What a worker does, without the process."""
 
     def __init__(self, env_id, seeds):
         self.shared = np.zeros(len(seeds), ROW)
-        frames = zip(seeds, self.shared["frames"], self.shared["first_frames"], strict=True)
-        self.games = [Game(find_rom(env_id), *own) for own in frames]
+        self.players = players(find_rom(env_id), seeds, self.shared)
+        self.games = [player.game for player in self.players]
         self.steps = 0
 
     def reset(self):
-        answer(b"reset\n", self.games, self.shared)
-        self.recent = [[first] for first in self.shared["first_frames"].copy()]
-        return self.stacked()
+        answer(b"reset\n", self.players, self.shared)
+        return self.shared["observations"].copy()
 
     def step(self, actions):
         self.steps += 1
         self.shared["actions"] = actions
-        answer(b"step\n", self.games, self.shared)
+        answer(b"step\n", self.players, self.shared)
         shared, outcomes = self.shared.copy(), self.shared["outcomes"].copy()
-        self.recent = [[*recent, frame] for recent, frame in zip(self.recent, shared["frames"], strict=True)]
-        finals = self.stacked()
-        for row in np.flatnonzero(outcomes["terminated"] | outcomes["truncated"]):
-            self.recent[row] = [shared["first_frames"][row]]
-        return Transition(self.stacked(), final_observations=finals, **{n: outcomes[n] for n in outcomes.dtype.names})
-
-    def stacked(self):
-        empty = np.zeros((84, 84), np.uint8)
-        return np.stack([np.stack(([empty] * 3 + recent)[-4:], axis=-1) for recent in self.recent])
+        finals = shared["observations"].copy()
+        ended = outcomes["terminated"] | outcomes["truncated"]
+        finals[ended] = shared["final_observations"][ended]
+        return Transition(
+            shared["observations"], final_observations=finals, **{n: outcomes[n] for n in outcomes.dtype.names}
+        )
 
 
 def compare(env, oracle, actions):
