@@ -6,7 +6,6 @@ many runs as cores, one run's emulators work while another learns.
 """
 
 import itertools
-import resource
 import statistics
 import subprocess
 import sys
@@ -20,7 +19,7 @@ import torch
 
 from baselines.acer import ACERSettings
 from experiments.costs import Measured
-from experiments.peers import peer
+from experiments.peers import peer, ratio
 from experiments.protocols import Run
 from experiments.settings import ATARI
 from experiments.worker import build
@@ -106,7 +105,7 @@ def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]
 
 
 def loop(environment: str, who: str, threads: int) -> None:
-    """Train for a while and print the steps per second and the peak memory in GiB, in a process of its own."""
+    """Train for a while and print the steps per second, in a process of its own."""
     settings = ATARI["ppo"]
     prepare_process()
     torch.set_num_threads(threads)
@@ -121,15 +120,14 @@ def loop(environment: str, who: str, threads: int) -> None:
     while time.perf_counter() - start < LOOP_SECONDS:
         block()
         blocks += 1
-    per_second = blocks * settings.num_envs * settings.num_steps / (time.perf_counter() - start)
-    print(per_second, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
+    print(blocks * settings.num_envs * settings.num_steps / (time.perf_counter() - start))
 
 
 def together(environment: str, who: str, processes: int, threads: int) -> float:
     """Steps per second of ``processes`` trainings side by side, all in all."""
     command = [sys.executable, "-m", "experiments.throughput", "--atari-loop", environment, who, str(threads)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
-    return sum(float(process.communicate()[0].split()[-2]) for process in started)
+    return sum(float(process.communicate()[0].split()[-1]) for process in started)
 
 
 def rows(environment: str, blocks: int, cores: int) -> Iterator[Row]:
@@ -139,10 +137,10 @@ def rows(environment: str, blocks: int, cores: int) -> Iterator[Row]:
     both = [sum(own) for own in zip(found["emulators"], found["learner"], strict=True)]
     said = {
         "bare emulators": "",
-        "emulators": f"{_ratio(found['bare emulators'], found['emulators']):.2f}x the bare ones",
+        "emulators": f"{ratio(found['bare emulators'], found['emulators']):.2f}x the bare ones",
         "learner": "",
-        "ppo": f"{_ratio(both, found['ppo']):.2f}x both in turn, {_ratio(found[sb3], found['ppo']):.2f}x {sb3}",
-        spread: f"{_ratio(found['learner'], found[spread]):.2f}x the learner",
+        "ppo": f"{ratio(both, found['ppo']):.2f}x both in turn, {ratio(found[sb3], found['ppo']):.2f}x {sb3}",
+        spread: f"{ratio(found['learner'], found[spread]):.2f}x the learner",
         sb3: "",
     }
     for name, values in found.items():
@@ -178,7 +176,3 @@ def measure_costs(environment: str, at_least: float, device: str) -> Iterator[Me
         vector_steps = (algorithm.steps_done - before) / settings.num_envs
         algorithm.env.close()
         yield Measured(environment, name, settings.num_envs, elapsed / vector_steps)
-
-
-def _ratio(slow: list[float], fast: list[float]) -> float:
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))

@@ -1,8 +1,9 @@
 """The nearest implementation elsewhere of each algorithm, with the same settings: what ours is timed against."""
 
+import statistics
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,11 @@ def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block]:
     if algorithm == "cem":
         return "sb3-contrib ARS", _ars(settings, environment)
     return "sb3-contrib TRPO", _trpo(settings, environment)
+
+
+def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
+    """Median over the blocks of slow / fast."""
+    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def _environments(settings: Settings, environment: str, gamma: float, norm_reward: bool) -> Any:

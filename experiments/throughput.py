@@ -21,7 +21,7 @@ from rich.table import Table
 from experiments import atari_throughput, provenance
 from experiments.costs import Measured
 from experiments.estimates import write_measured
-from experiments.peers import peer
+from experiments.peers import peer, ratio
 from experiments.protocols import COMPARED, Run
 from experiments.settings import ENVIRONMENTS, MUJOCO, TABLE1
 from experiments.worker import build
@@ -158,11 +158,6 @@ def rows(environment: str, seconds: dict[str, list[float]]) -> list[tuple[str, s
         (f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", ratios[name])
         for name, values in seconds.items()
     ]
-
-
-def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """Median over the blocks of slow / fast."""
-    return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
 def loop(environment: str, seconds: float) -> None:

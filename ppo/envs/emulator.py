@@ -2,8 +2,8 @@
 
 The wrappers are those that openai/baselines ran PPO, A2C and ACER with when it published all three (November 2017,
 commit 2dd7d30, common/atari_wrappers.py), in their order: NoopReset, MaxAndSkip, EpisodicLife, FireReset, WarpFrame,
-ClipReward. Here they are one class, which can be saved; VecFrameStack, the last of them, is ``AtariVectorEnv``'s. Where
-it differs from them is said where it does.
+ClipReward. Here they are one class, which can be saved; VecFrameStack, the last of them, is in atari_worker.py.
+Where it differs from them is said where it does.
 """
 
 import base64
