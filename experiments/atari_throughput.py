@@ -18,7 +18,6 @@ import numpy as np
 import torch
 
 from baselines.acer import ACERSettings
-from experiments.costs import Measured
 from experiments.peers import peer, ratio
 from experiments.protocols import Run
 from experiments.settings import ATARI
@@ -37,9 +36,9 @@ EMULATED = 128
 """Steps of each emulator in a block."""
 
 
-def run_of(environment: str, algorithm: str = "ppo", seed: int = 1) -> Run:
+def run_of(environment: str, algorithm: str = "ppo") -> Run:
     """A run with the protocol's settings."""
-    return Run(environment, algorithm, "default", seed, BUDGET, ATARI[algorithm])
+    return Run(environment, algorithm, "default", 1, BUDGET, ATARI[algorithm])
 
 
 def without_emulator(algorithm: Algorithm) -> None:
@@ -146,10 +145,10 @@ def rows(environment: str, blocks: int, cores: int) -> Iterator[Row]:
     for name, values in found.items():
         yield f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", said[name]
     pairs = [(together(environment, "sb3", 1, cores), together(environment, "ppo", cores, 1)) for _ in range(3)]
-    theirs, ours = (statistics.median(pair[index] for pair in pairs) for index in (0, 1))
-    gain = statistics.median(pair[1] / pair[0] for pair in pairs)
-    yield f"{environment}, {sb3}, {cores} threads", f"{theirs:,.0f}", ""
-    yield f"{environment}, ppo, {cores} runs on {cores} cores", f"{ours:,.0f}", f"{gain:.2f}x {sb3}"
+    theirs, ours = zip(*pairs, strict=True)
+    gain = f"{ratio(ours, theirs):.2f}x {sb3}"
+    yield f"{environment}, {sb3}, {cores} threads", f"{statistics.median(theirs):,.0f}", ""
+    yield f"{environment}, ppo, {cores} runs on {cores} cores", f"{statistics.median(ours):,.0f}", gain
     settings = ATARI["acer"]
     assert isinstance(settings, ACERSettings)
     env = make(environment, list(range(settings.num_envs)))
@@ -157,22 +156,11 @@ def rows(environment: str, blocks: int, cores: int) -> Iterator[Row]:
     yield f"{environment}, acer, replay memory of a run", "", f"{need / 2**30:.2f} GiB"
 
 
-def measure_costs(environment: str, at_least: float, device: str) -> Iterator[Measured]:
-    """What a vector step of each algorithm takes, in ``at_least`` seconds of each; ACER's with updates from a memory
-    that is as good as full at once."""
-    for name, settings in ATARI.items():
-        run = run_of(environment, name)
-        if isinstance(settings, ACERSettings):
-            steps = settings.num_steps
-            run = replace(run, settings=replace(settings, replay_start=steps, replay_capacity=10 * steps))
-        algorithm = build([run], device)
-        algorithm.iterate()
-        start, before, elapsed = time.perf_counter(), algorithm.steps_done, 0.0
-        while elapsed <= at_least:
-            algorithm.iterate()
-            if device != "cpu":
-                torch.cuda.synchronize()
-            elapsed = time.perf_counter() - start
-        vector_steps = (algorithm.steps_done - before) / settings.num_envs
-        algorithm.env.close()
-        yield Measured(environment, name, settings.num_envs, elapsed / vector_steps)
+def cost_runs(environment: str) -> list[Run]:
+    """A run of each algorithm, for what its steps cost; ACER's has updates from a memory that is as good as full at
+    once."""
+    runs = {name: run_of(environment, name) for name in ATARI}
+    if isinstance(acer := ATARI.get("acer"), ACERSettings):
+        quick = replace(acer, replay_start=acer.num_steps, replay_capacity=10 * acer.num_steps)
+        runs["acer"] = replace(runs["acer"], settings=quick)
+    return list(runs.values())

@@ -125,14 +125,19 @@ def measure_baseline(name: str, environment: str, blocks: int) -> tuple[str, flo
     return theirs, 1 / statistics.median(ours), 1 / statistics.median(peers), ratio(peers, ours)
 
 
-def measure_costs(environments: Sequence[str], device: str) -> Iterator[Measured]:
-    """What a vector step takes: of PPO in stacks of 3 and 33 in each of ``environments``, and of each other algorithm
-    in stacks of 3 and 12. Each is trained for ``COST_SECONDS`` at least, after an iteration that warms up."""
+def measure_costs(environments: Sequence[str], games: Sequence[str], device: str) -> Iterator[Measured]:
+    """What a vector step takes: of PPO in stacks of 3 and 33 in each of ``environments``, of each other algorithm in
+    stacks of 3 and 12, and of one run of each algorithm in each of ``games``. Each is trained for ``COST_SECONDS`` at
+    least, after an iteration that warms up."""
     cases = [(environment, "ppo", count) for environment in environments for count in (3, 33)]
     cases += [(BASELINE_ENVIRONMENT, name, count) for name in COMPARED if name != "ppo" for count in (3, 12)]
-    for environment, name, count in cases:
-        settings = COMPARED[name]
-        stack = build([Run(environment, name, "", seed, BUDGET, settings) for seed in range(count)], device)
+    stacks = [
+        [Run(environment, name, "", seed, BUDGET, COMPARED[name]) for seed in range(count)]
+        for environment, name, count in cases
+    ]
+    stacks += [[run] for game in games for run in atari_throughput.cost_runs(game)]
+    for runs in stacks:
+        first, stack = runs[0], build(runs, device)
         stack.iterate()
         start, before, elapsed = time.perf_counter(), stack.steps_done, 0.0
         while elapsed <= COST_SECONDS:
@@ -140,9 +145,9 @@ def measure_costs(environments: Sequence[str], device: str) -> Iterator[Measured
             if device != "cpu":
                 torch.cuda.synchronize()
             elapsed = time.perf_counter() - start
-        vector_steps = (stack.steps_done - before) / settings.num_envs
+        vector_steps = (stack.steps_done - before) / first.settings.num_envs
         stack.env.close()
-        yield Measured(environment, name, count * settings.num_envs, elapsed / vector_steps)
+        yield Measured(first.environment, first.algorithm, stack.env.rows, elapsed / vector_steps)
 
 
 def rows(environment: str, seconds: dict[str, list[float]]) -> list[tuple[str, str, str]]:
@@ -203,9 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         loop(arguments.loop[0], float(arguments.loop[1]))
         return 0
     if arguments.costs:
-        measured = list(measure_costs(ENVIRONMENTS, arguments.device))
-        for game in arguments.games:
-            measured += atari_throughput.measure_costs(game, COST_SECONDS, arguments.device)
+        measured = list(measure_costs(ENVIRONMENTS, arguments.games, arguments.device))
         about = {
             "machine": provenance.machine(),
             "device": provenance.device_name(arguments.device),
