@@ -4,6 +4,7 @@ import collections
 
 import gymnasium
 import numpy as np
+import pytest
 
 from ppo.envs.base import VectorEnv
 
@@ -81,3 +82,23 @@ def join_rows(*states):
         else [entry for state in states for entry in state[name]]
         for name, value in states[0].items()
     }
+
+
+def assert_rows_go_on_elsewhere(three, four, actions, begin):
+    """Row 1 twice, beside the others, from the state of ``three`` after ``begin`` of the ``actions``."""
+    for action in actions[:begin]:
+        three.step(action)
+    state = three.get_state()
+    order = [1, 0, 1, 2]
+    four.set_state(join_rows(take_rows(state, [1]), state))
+    for action in actions[begin:]:
+        transition = three.step(action)
+        assert_same_transition(four.step(action[order]), type(transition)(*(array[order] for array in transition)))
+
+
+def assert_refused(env, ill_fitting):
+    """Each state of ``ill_fitting`` in one line that matches its key."""
+    for message, bad in ill_fitting.items():
+        with pytest.raises(ValueError, match=message) as error:
+            env.set_state(bad)
+        assert "\n" not in str(error.value)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from atari_oracle import BREAKOUT, SEEDS, InOneProcess
-from oracle import assert_same_transition, join_rows, random_actions, take_rows
+from oracle import assert_refused, assert_rows_go_on_elsewhere, assert_same_transition, random_actions, take_rows
 
 from ppo.envs import emulator
 
@@ -68,14 +68,7 @@ def test_rows_can_be_cut_out_and_joined(atari):
     three, four = atari(BREAKOUT), atari(BREAKOUT, [0] * 4)
     actions = random_actions(three, 60)
     three.reset()
-    for action in actions[:30]:
-        three.step(action)
-    state = three.get_state()
-    order = [1, 0, 1, 2]
-    four.set_state(join_rows(take_rows(state, [1]), state))
-    for action in actions[30:]:
-        transition = three.step(action)
-        assert_same_transition(four.step(action[order]), type(transition)(*(array[order] for array in transition)))
+    assert_rows_go_on_elsewhere(three, four, actions, 30)
 
 
 def test_ill_fitting_states_are_refused_and_change_nothing(atari):
@@ -94,10 +87,7 @@ def test_ill_fitting_states_are_refused_and_change_nothing(atari):
         r"'emulators' of row 2 is damaged: .*padding": state | {"emulators": [*emulators[:2], "abc"]},
         r"not the JSON of a PCG64's state": state | {"generators": ["{}"] * 3},
     }
-    for message, bad in ill_fitting.items():
-        with pytest.raises(ValueError, match=message) as error:
-            env.set_state(bad)
-        assert "\n" not in str(error.value)
+    assert_refused(env, ill_fitting)
     for name, value in env.get_state().items():
         np.testing.assert_array_equal(value, state[name])
 

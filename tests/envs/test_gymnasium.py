@@ -6,7 +6,15 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
-from oracle import Oracle, assert_same_transition, compare, join_rows, random_actions, take_rows
+from oracle import (
+    Oracle,
+    assert_refused,
+    assert_rows_go_on_elsewhere,
+    assert_same_transition,
+    compare,
+    random_actions,
+    take_rows,
+)
 
 from ppo.envs.gymnasium import GymnasiumVectorEnv
 
@@ -60,14 +68,7 @@ def test_rows_can_be_cut_out_and_joined():
     three, four = GymnasiumVectorEnv("CartPole-v1", SEEDS), GymnasiumVectorEnv("CartPole-v1", [0] * 4)
     actions = random_actions(three, 80)
     three.reset()
-    for action in actions[:20]:
-        three.step(action)
-    state = three.get_state()
-    order = [1, 0, 1, 2]
-    four.set_state(join_rows(take_rows(state, [1]), state))
-    for action in actions[20:]:
-        transition = three.step(action)
-        assert_same_transition(four.step(action[order]), type(transition)(*(array[order] for array in transition)))
+    assert_rows_go_on_elsewhere(three, four, actions, 20)
 
 
 def test_ill_fitting_states_are_refused():
@@ -88,10 +89,7 @@ def test_ill_fitting_states_are_refused():
         "replaying row 0 does not lead to its saved observation": state | {"actions": other_actions},
         "not the JSON of a PCG64's state": state | {"starts": ["{}"] * 3},
     }
-    for message, bad in ill_fitting.items():
-        with pytest.raises(ValueError, match=message) as error:
-            env.set_state(bad)
-        assert "\n" not in str(error.value)
+    assert_refused(env, ill_fitting)
     env.set_state(state)
 
 

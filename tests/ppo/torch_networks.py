@@ -44,7 +44,10 @@ class Reference:
         return torch.cat([used, torch.zeros(len(self.row) - len(used))])
 
 
-def references(policy):
+def references(policy, parameters=None):
+    """Of every run; with ``parameters`` ``[runs, P]`` in place of the policy's own."""
     sizes = [policy.networks[name].sizes for name in ("actor", "critic")]
     free = 0 if policy.discrete else policy.action_size
-    return [Reference(row, sizes[0], free, sizes[1]) for row in policy.parameters]
+    return [
+        Reference(row, sizes[0], free, sizes[1]) for row in (policy.parameters if parameters is None else parameters)
+    ]
