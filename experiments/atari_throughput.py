@@ -5,7 +5,9 @@ A run's learner and its emulators work by turns, so on one core the two limits a
 many runs as cores, one run's emulators work while another learns.
 """
 
+import contextlib
 import itertools
+import os
 import statistics
 import subprocess
 import sys
@@ -68,6 +70,20 @@ def emulators(environment: str, count: int) -> Callable[[int], None]:
     return play
 
 
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Hold this process, and those that it starts meanwhile, to one of its cores, where the system can do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(own)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
+
+
 def seconds(work: Callable[[], object], steps: int) -> float:
     """Of one of the ``steps`` that ``work`` does."""
     start = time.perf_counter()
@@ -76,26 +92,30 @@ def seconds(work: Callable[[], object], steps: int) -> float:
 
 
 def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]:
-    """Seconds per agent step, block by block, of each contestant. Each has one core's worth of work at a time, but for
-    a run whose emulators are spread over ``cores``."""
+    """Seconds per agent step, block by block, of each contestant: all on one core, with whatever processes they have,
+    but for a run whose emulators are spread over ``cores``."""
     settings = ATARI["ppo"]
     envs, batch = settings.num_envs, settings.num_envs * settings.num_steps
-    bare, wrapped = bare_loop(find_rom(environment), envs), emulators(environment, envs)
-    learner, whole, spread = (build([run_of(environment)], processes=count) for count in (1, 1, cores))
-    without_emulator(learner)
-    _, sb3 = peer("ppo", settings, environment)
+    with one_core():
+        bare, wrapped = bare_loop(find_rom(environment), envs), emulators(environment, envs)
+        learner, whole = (build([run_of(environment)], processes=1) for _ in range(2))
+        without_emulator(learner)
+        whole.iterate()  # which starts the emulators
+        _, sb3 = peer("ppo", settings, environment)
+    spread, spread_name = build([run_of(environment)], processes=cores), f"ppo, emulators on {cores} cores"
     contestants: dict[str, Callable[[], float]] = {
         "bare emulators": lambda: seconds(lambda: bare(EMULATED), EMULATED * envs),
         "emulators": lambda: seconds(lambda: wrapped(EMULATED), EMULATED * envs),
         "learner": lambda: seconds(learner.iterate, batch),
         "ppo": lambda: seconds(whole.iterate, batch),
-        f"ppo, emulators on {cores} cores": lambda: seconds(spread.iterate, batch),
+        spread_name: lambda: seconds(spread.iterate, batch),
         "Stable-Baselines3 PPO": sb3,
     }
     measured: dict[str, list[float]] = {name: [] for name in contestants}
     for block in range(blocks + 1):
         for name, contestant in contestants.items():
-            value = contestant()
+            with contextlib.nullcontext() if name == spread_name else one_core():
+                value = contestant()
             if block > 0:  # the first warms up
                 measured[name].append(value)
     for algorithm in (learner, whole, spread):

@@ -25,7 +25,7 @@ import numpy as np
 from gymnasium.envs.registration import registry
 from numpy.typing import NDArray
 
-from ppo.envs.atari_worker import NUM_STACK, OUTCOME, RESET, RESTORE, ROW, SAVE, STEP
+from ppo.envs.atari_worker import DONE, NUM_STACK, OUTCOME, RESET, RESTORE, SAVE, STEP, Memory
 from ppo.envs.base import EnvironmentDied, Seeds, State, Transition, VectorEnv, check_state, set_generator_state
 from ppo.envs.emulator import SIZE, open_rom, unpack
 
@@ -62,8 +62,8 @@ class AtariVectorEnv(VectorEnv):
         self.observation_shape = (SIZE, SIZE, NUM_STACK)
         self.observation_dtype = np.dtype(np.uint8)
         self.action_space = gymnasium.spaces.Discrete(len(open_rom(self._rom, 0).getMinimalActionSet()))
-        self._memory = shared_memory(self.rows * ROW.itemsize)
-        self._shared: NDArray[Any] = np.frombuffer(mmap.mmap(self._memory.fileno(), 0), ROW)
+        self._file = shared_memory(Memory.layout(self.rows).itemsize)
+        self._memory = Memory(mmap.mmap(self._file.fileno(), 0), self.rows)
         self._workers: list[Worker] = []
         self._began = False
         self._end = weakref.finalize(self, end, self._workers)
@@ -72,7 +72,7 @@ class AtariVectorEnv(VectorEnv):
         self._start()
         self._ask([RESET] * self._processes)
         self._began = True
-        return self._observations()
+        return self._memory.observations()
 
     def step(self, actions: NDArray[Any]) -> Transition:
         """In a step without an episode's end, ``final_observations`` is the very array ``observations``.
@@ -82,17 +82,14 @@ class AtariVectorEnv(VectorEnv):
         self._check_began("step")
         if actions.shape != (self.rows,):
             raise ValueError(f"{self._env_id}: actions have shape {actions.shape}, needed is {(self.rows,)}")
-        if actions.min() < 0 or actions.max() >= self.action_space.n:
+        choices = actions.tolist()
+        if min(choices) < 0 or max(choices) >= self.action_space.n:
             raise ValueError(f"{self._env_id}: actions must lie between 0 and {self.action_space.n - 1}")
-        self._shared["actions"] = actions
+        memory = self._memory
+        memory.actions[:] = choices
+        memory.newest[0] = (memory.newest[0] + 1) % NUM_STACK
         self._ask([STEP] * self._processes)
-        outcomes = {name: self._shared["outcomes"][name].copy() for name in OUTCOME.names or ()}
-        observations = final_observations = self._observations()
-        ended = outcomes["terminated"] | outcomes["truncated"]
-        if ended.any():
-            final_observations = observations.copy()
-            final_observations[ended] = self._shared["final_observations"][ended]
-        return Transition(observations=observations, final_observations=final_observations, **outcomes)
+        return transition(memory)
 
     def get_state(self) -> State:
         """``emulators`` is ALE's own state with a checksum. The current frames are not part of it, so
@@ -105,13 +102,13 @@ class AtariVectorEnv(VectorEnv):
             "emulators": list(emulators),
             "generators": list(generators),
             "pending_rewards": np.array(pending, np.int64),
-            "observations": self._observations(),
+            "observations": self._memory.observations(),
         }
 
     def set_state(self, state: State) -> NDArray[np.uint8]:
         arrays: dict[str, NDArray[Any]] = {
             "pending_rewards": np.empty(self.rows, np.int64),
-            "observations": self._shared["observations"],
+            "observations": self._memory.observations(),
         }
         check_state(self._env_id, state, ["emulators", "generators"], arrays, self.rows)
         for i, (emulator, generator) in enumerate(zip(state["emulators"], state["generators"], strict=True)):
@@ -127,14 +124,11 @@ class AtariVectorEnv(VectorEnv):
         self._began = not any(complaints)
         if not self._began:
             raise ValueError(f"state for {self._env_id}: {next(filter(None, complaints))}")
-        self._shared["observations"] = state["observations"]
-        return self._observations()
+        self._memory.set_observations(state["observations"])
+        return self._memory.observations()
 
     def close(self) -> None:
         self._end()
-
-    def _observations(self) -> NDArray[np.uint8]:
-        return self._shared["observations"].copy()
 
     def _parts(self) -> list[slice]:
         """The rows of each worker: neighbours, as even as can be."""
@@ -145,7 +139,8 @@ class AtariVectorEnv(VectorEnv):
         self._check_open()
         if not self._workers:
             for part in self._parts():
-                self._workers.append(Worker(self._env_id, self._memory, self._rom, part.start, self._seeds[part]))
+                own = (part.start, self._seeds[part])
+                self._workers.append(Worker(self._env_id, self._file, self.rows, self._rom, *own))
 
     def _check_open(self) -> None:
         if not self._end.alive:
@@ -167,12 +162,24 @@ class AtariVectorEnv(VectorEnv):
             raise
 
 
+def transition(memory: Memory) -> Transition:
+    """What the workers have written in a step."""
+    observations = final_observations = memory.observations()
+    outcomes = memory.outcomes.copy()
+    ended = outcomes["terminated"] | outcomes["truncated"]
+    if ended.any():
+        final_observations = observations.copy()
+        final_observations[ended] = memory.final_observations[ended]
+    fields = {name: outcomes[name] for name in OUTCOME.names or ()}
+    return Transition(observations=observations, final_observations=final_observations, **fields)
+
+
 class Worker:
     """The parent's end of a worker process."""
 
-    def __init__(self, env_id: str, memory: BinaryIO, rom: Path, first: int, seeds: Sequence[int]) -> None:
+    def __init__(self, env_id: str, memory: BinaryIO, rows: int, rom: Path, first: int, seeds: Sequence[int]) -> None:
         self.rows = f"{env_id}, rows {first} to {first + len(seeds) - 1}"
-        arguments = (memory.fileno(), rom, first, json.dumps(list(seeds)))
+        arguments = (memory.fileno(), rows, rom, first, json.dumps(list(seeds)))
         # -P and the parent's path: the modules of this very project, not what lies in the working directory
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ppo.envs.atari_worker", *map(str, arguments)],
@@ -197,7 +204,7 @@ class Worker:
         line = self.answers.readline()
         if not line.endswith(b"\n"):
             raise self.death()
-        return json.loads(line)
+        return None if line == DONE else json.loads(line)
 
     def death(self) -> EnvironmentDied:
         """What is to be said of a worker whose pipes are closed."""

@@ -18,15 +18,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ppo.envs.emulator import SIZE, Game, Outcome
+from ppo.envs.emulator import SIZE, Game
 
 NUM_STACK = 4
 """Frames of an observation."""
 
-PIXEL = np.dtype("<u4")
-"""A pixel of an observation: its four frames, the oldest in the lowest byte."""
-
-_OBSERVATION = (np.uint8, (SIZE, SIZE, NUM_STACK))
 OUTCOME = np.dtype(
     [
         ("rewards", np.float64),
@@ -34,58 +30,97 @@ OUTCOME = np.dtype(
         ("terminated", np.bool_),
         ("truncated", np.bool_),
         ("game_over", np.bool_),
-    ]
-)
-ROW = np.dtype(
-    [
-        ("actions", np.int64),
-        ("outcomes", OUTCOME),
-        ("observations", *_OBSERVATION),
-        ("final_observations", *_OBSERVATION),
     ],
     align=True,
 )
-"""What a row has in the shared memory. ``final_observations`` are what the last episode ended with."""
 
 RESET, STEP, SAVE, RESTORE = b"reset\n", b"step\n", b"save\n", b"restore"
 """The requests. ``restore`` is followed by a list of what ``save`` answered for each row."""
 
+DONE = b"null\n"
+"""The answer when there is nothing to say."""
+
+
+class Memory:
+    """What the parent and its workers share, in ``buffer``."""
+
+    newest: NDArray[np.int64]
+    """``[1]``: where in ``frames`` the last ones are; the parent moves it on before each step."""
+    actions: NDArray[np.int64]
+    """``[rows]``."""
+    outcomes: NDArray[Any]
+    """``[rows]``, of type ``OUTCOME``."""
+    frames: NDArray[np.uint8]
+    """``[NUM_STACK, rows, 84, 84]``: a ring, so that a step writes one frame of each row and moves none."""
+    final_observations: NDArray[np.uint8]
+    """``[rows, 84, 84, NUM_STACK]``: what a row's last episode ended with."""
+
+    def __init__(self, buffer: mmap.mmap | bytearray, rows: int) -> None:
+        fields = np.frombuffer(buffer, self.layout(rows))[0]
+        self.newest, self.actions, self.outcomes, self.frames, self.final_observations = fields
+
+    @staticmethod
+    def layout(rows: int) -> np.dtype[Any]:
+        return np.dtype(
+            [
+                ("newest", np.int64, (1,)),
+                ("actions", np.int64, (rows,)),
+                ("outcomes", OUTCOME, (rows,)),
+                ("frames", np.uint8, (NUM_STACK, rows, SIZE, SIZE)),
+                ("final_observations", np.uint8, (rows, SIZE, SIZE, NUM_STACK)),
+            ],
+            align=True,
+        )
+
+    def observations(self) -> NDArray[np.uint8]:
+        """``[rows, 84, 84, NUM_STACK]``, the newest frame last: the caller's."""
+        return in_order(self.frames, int(self.newest[0]))
+
+    def set_observations(self, observations: NDArray[np.uint8]) -> None:
+        """Go on from what :meth:`observations` returned."""
+        self.newest[0] = NUM_STACK - 1
+        self.frames[...] = np.moveaxis(observations, -1, 0)
+
+
+def in_order(frames: NDArray[np.uint8], newest: int) -> NDArray[np.uint8]:
+    """The ring ``[NUM_STACK, rows, 84, 84]`` as ``[rows, 84, 84, NUM_STACK]``, ``frames[newest]`` last."""
+    ring = [frames[(newest + age) % NUM_STACK].reshape(-1, SIZE) for age in range(1, NUM_STACK + 1)]
+    pixels: NDArray[np.uint8] = cv2.merge(ring)
+    return pixels.reshape(-1, SIZE, SIZE, NUM_STACK)
+
 
 class Player:
-    """A row's game, and its last frames in the shared memory."""
+    """A row's game, and its part of the shared memory."""
 
-    def __init__(
-        self, rom: str | PathLike[str], seed: int, observation: NDArray[np.uint8], final_observation: NDArray[np.uint8]
-    ) -> None:
+    def __init__(self, rom: str | PathLike[str], seed: int, memory: Memory, row: int) -> None:
         self.game = Game(rom, seed)
-        self.pixels, self.newest = observation.view(PIXEL)[..., 0], observation[..., -1]
-        self.final_pixels = final_observation.view(PIXEL)[..., 0]
+        self.memory = memory
+        self.row = row
+        self.frames = memory.frames[:, row : row + 1]
 
     def start(self) -> None:
         self.game.start()
         self._begin_episode()
 
-    def step(self, action: int) -> Outcome:
-        outcome = self.game.step(action)
+    def step(self) -> None:
+        self.memory.outcomes[self.row] = outcome = self.game.step(int(self.memory.actions[self.row]))
+        newest = int(self.memory.newest[0])
+        self.frames[newest] = self.game.frame
         _, _, terminated, truncated, _ = outcome
-        np.right_shift(self.pixels, 8, out=self.pixels)  # forgets the oldest frame
-        self.newest[...] = self.game.frame
         if terminated or truncated:
-            self.final_pixels[...] = self.pixels
+            self.memory.final_observations[self.row] = in_order(self.frames, newest)[0]
             self._begin_episode()
-        return outcome
 
     def _begin_episode(self) -> None:
-        self.pixels[...] = 0
-        self.newest[...] = self.game.first_frame
+        self.frames[...] = 0
+        self.frames[int(self.memory.newest[0])] = self.game.first_frame
 
 
-def answer(request: bytes, players: list[Player], rows: NDArray[Any]) -> Any:
+def answer(request: bytes, players: list[Player]) -> Any:
     """Do what is asked: the state of each game for ``save``, else None, or a complaint about what cannot be done."""
     if request == STEP:
-        outcomes = rows["outcomes"]
-        for i, action in enumerate(rows["actions"].tolist()):
-            outcomes[i] = players[i].step(action)
+        for player in players:
+            player.step()
     elif request == RESET:
         for player in players:
             player.start()
@@ -100,26 +135,21 @@ def answer(request: bytes, players: list[Player], rows: NDArray[Any]) -> Any:
     return None
 
 
-def players(rom: str | PathLike[str], seeds: list[int], rows: NDArray[Any]) -> list[Player]:
-    """A player of each of ``seeds`` in its row of the shared memory."""
-    own = zip(seeds, rows["observations"], rows["final_observations"], strict=True)
-    return [Player(rom, *row) for row in own]
-
-
 def main() -> None:
-    """``argv``: the descriptor of the shared memory, the ROM's path, and from which row on which seeds are ours."""
+    """``argv``: the shared memory's descriptor and rows, the ROM's path, and from which row on which seeds are ours."""
     # Ctrl-C and whoever ends the whole job reach the parent, which may yet want to save: it ends us.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)
-    memory, rom, first, seeds = int(sys.argv[1]), sys.argv[2], int(sys.argv[3]), json.loads(sys.argv[4])
-    rows = np.frombuffer(mmap.mmap(memory, 0), ROW)[first : first + len(seeds)]
-    own = players(rom, seeds, rows)
+    descriptor, rows, rom, first, seeds = sys.argv[1:]
+    memory = Memory(mmap.mmap(int(descriptor), 0), int(rows))
+    players = [Player(rom, seed, memory, row) for row, seed in enumerate(json.loads(seeds), int(first))]
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # whatever a library prints must not pass for an answer
     try:
         for request in sys.stdin.buffer:
-            answers.write(json.dumps(answer(request, own, rows)).encode() + b"\n")
+            said = answer(request, players)
+            answers.write(DONE if said is None else json.dumps(said).encode() + b"\n")
     except BrokenPipeError:
         pass  # the parent ended while we worked
 

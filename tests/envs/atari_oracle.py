@@ -7,8 +7,8 @@ import numpy as np
 from stable_baselines3.common import atari_wrappers
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
-from ppo.envs.atari import ATARI_ROMS, find_rom
-from ppo.envs.atari_worker import ROW, answer, players
+from ppo.envs.atari import ATARI_ROMS, find_rom, transition
+from ppo.envs.atari_worker import Memory, Player, answer
 from ppo.envs.base import Transition
 from ppo.seeding import environment_seeds
 
@@ -99,26 +99,22 @@ class InOneProcess:
     """What a worker does, without the process."""
 
     def __init__(self, env_id, seeds):
-        self.shared = np.zeros(len(seeds), ROW)
-        self.players = players(find_rom(env_id), seeds, self.shared)
+        rows = len(seeds)
+        self.memory = Memory(bytearray(Memory.layout(rows).itemsize), rows)
+        self.players = [Player(find_rom(env_id), seed, self.memory, row) for row, seed in enumerate(seeds)]
         self.games = [player.game for player in self.players]
         self.steps = 0
 
     def reset(self):
-        answer(b"reset\n", self.players, self.shared)
-        return self.shared["observations"].copy()
+        answer(b"reset\n", self.players)
+        return self.memory.observations()
 
     def step(self, actions):
         self.steps += 1
-        self.shared["actions"] = actions
-        answer(b"step\n", self.players, self.shared)
-        shared, outcomes = self.shared.copy(), self.shared["outcomes"].copy()
-        finals = shared["observations"].copy()
-        ended = outcomes["terminated"] | outcomes["truncated"]
-        finals[ended] = shared["final_observations"][ended]
-        return Transition(
-            shared["observations"], final_observations=finals, **{n: outcomes[n] for n in outcomes.dtype.names}
-        )
+        self.memory.newest[0] = (self.memory.newest[0] + 1) % 4
+        self.memory.actions[:] = actions
+        answer(b"step\n", self.players)
+        return transition(self.memory)
 
 
 def compare(env, oracle, actions):

@@ -23,7 +23,7 @@ def test_every_game_of_the_paper_continues_to_the_bit(game):
     for action in actions[:25]:
         env.step(action)
     other.restore(*played.save())
-    restored.shared["observations"] = env.shared["observations"]
+    restored.memory.set_observations(env.memory.observations())
     for action in actions[25:]:
         assert_same_transition(restored.step(action), env.step(action))
     np.testing.assert_array_equal(other.ale.getRAM(), played.ale.getRAM())
