@@ -18,6 +18,8 @@ from analysis.tables import seeds_cell
 
 AXIS = "learning_rate"
 """What scores are drawn against where an algorithm's settings vary it; otherwise what they vary most."""
+SWEEP = ["algorithm", "total_timesteps"]
+"""Only settings of one algorithm that were trained as long are compared."""
 MAX_TICKS = 4
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
@@ -32,7 +34,7 @@ def measured(data: Data, runs: pd.DataFrame) -> pd.DataFrame:
     """One row per algorithm, setting and task, settings in the manifest's order; `runs` as from `scored`.
 
     Means over the complete runs: `score` (last 100 episodes), `last_tenth`; `runs`, `planned`, `total_timesteps`; and
-    `best`: no setting of that algorithm scores higher on that task.
+    `best`: no setting of that algorithm that was trained as long scores higher on that task.
     """
     keys = ["algorithm", "setting", "task"]
     trained = data.trained.assign(task=data.trained["environment"].map(task))
@@ -44,7 +46,7 @@ def measured(data: Data, runs: pd.DataFrame) -> pd.DataFrame:
     )
     frame = planned.merge(means, on=keys, how="left").astype({"score": float, "last_tenth": float})
     frame["runs"] = frame["runs"].fillna(0).astype(int)
-    frame["best"] = frame["score"] == frame.groupby(["algorithm", "task"])["score"].transform("max")
+    frame["best"] = frame["score"] == frame.groupby([*SWEEP, "task"])["score"].transform("max")
     known = ordered(frame["algorithm"], ALGORITHMS)
     return frame.sort_values("algorithm", key=lambda column: column.map(known.index), kind="stable", ignore_index=True)
 
@@ -52,25 +54,30 @@ def measured(data: Data, runs: pd.DataFrame) -> pd.DataFrame:
 def judged(data: Data, numbers: pd.DataFrame) -> pd.DataFrame:
     """One row per algorithm and setting with all its runs: what it is chosen by; `numbers` as from `measured`.
 
-    `relative`: (score - untrained) / (best of the algorithm - untrained), mean over the tasks. `smoothed`: mean of that
-    over the setting and its neighbours, since with one seed the best of many is the luckiest. `chosen`: highest.
+    `relative`: (score - untrained) / (best of its sweep - untrained), mean over the tasks. `smoothed`: mean of that
+    over the setting and its neighbours, since with one seed the best of many is the luckiest. `chosen`: highest of
+    the algorithm's longest sweep that has a score.
     """
     random = random_levels(data.episodes)
     random.index = random.index.map(task)
     low = numbers["task"].map(random).astype(float)
-    best = numbers.groupby(["algorithm", "task"])["score"].transform("max")
+    best = numbers.groupby([*SWEEP, "task"])["score"].transform("max")
     numbers = numbers.assign(relative=(numbers["score"] - low) / (best - low).where(best > low))
     pieces = []
-    for algorithm, group in numbers.groupby("algorithm", sort=False):
+    for (algorithm, steps), group in numbers.groupby(SWEEP, sort=False):
         by_task = group.pivot(index="setting", columns="task", values="relative")
         relative = by_task.mean(axis=1, skipna=False).reindex(group["setting"].unique())
         near = [float(relative[neighbours(setting, list(relative.index))].mean()) for setting in relative.index]
         piece = pd.DataFrame({"setting": relative.index, "relative": relative.to_numpy(), "smoothed": near})
         piece["smoothed"] = piece["smoothed"].where(piece["relative"].notna())
-        piece["chosen"] = piece["smoothed"] == piece["smoothed"].max()
-        pieces.append(piece.assign(algorithm=algorithm))
+        pieces.append(piece.assign(algorithm=algorithm, steps=steps))
     columns = ["algorithm", "setting", "relative", "smoothed", "chosen"]
-    return pd.concat(pieces)[columns] if pieces else pd.DataFrame(columns=columns)
+    if not pieces:
+        return pd.DataFrame(columns=columns)
+    frame = pd.concat(pieces, ignore_index=True)
+    longest = frame["steps"].where(frame["smoothed"].notna()).groupby(frame["algorithm"]).transform("max")
+    candidates = frame["smoothed"].where(frame["steps"] == longest)
+    return frame.assign(chosen=candidates == candidates.groupby(frame["algorithm"]).transform("max"))[columns]
 
 
 def neighbours(setting: str, tried: list[str]) -> list[str]:
@@ -116,10 +123,11 @@ def tuning(data: Data) -> Table:
         )
     caption = (
         "What was tried for the comparison algorithms, of which the paper gives no setting. Mean return of the last "
-        "100 training episodes: the mean over seeds, in brackets each; × marks a run that diverged. Best on: no other "
-        "setting of the algorithm has a higher mean there. Relative: 0 is the untrained policy, 1 the algorithm's best "
-        "score here, mean over the tasks. Smoothed: the mean of that over the setting and its neighbours in the sweep, "
-        "by which it was chosen. The seeds are reported nowhere else."
+        "100 training episodes: the mean over seeds, in brackets each; × marks a run that diverged. Settings are "
+        "compared with those of the same algorithm that were trained as long. Best on: no other has a higher mean. "
+        "Relative: 0 is the untrained policy, 1 the best score, mean over the tasks. Smoothed: the mean of that over "
+        "the setting and its neighbours in the sweep, by which it was chosen, from the longest sweep. The seeds are "
+        "reported nowhere else."
     )
     title = "Every setting that was tried"
     show = pd.DataFrame(rows, columns=["Algorithm", "Setting", "Steps", *tasks, "Best on", "Relative", "Smoothed"])
@@ -130,8 +138,9 @@ def tuning(data: Data) -> Table:
 def points(data: Data) -> pd.DataFrame:
     """The scored runs as the figure shows them: `axis` (what x is), `x`, and `line` (the setting's other values).
 
-    A value that a setting's name leaves out is taken from the run's settings in the manifest. Runs without a positive
-    number for x, which have no place on a logarithmic axis, are not among them.
+    A value that a setting's name leaves out is taken from the run's settings in the manifest; where an algorithm has
+    sweeps of several lengths, `line` begins with the steps. Runs without a positive number for x, which have no place
+    on a logarithmic axis, are not among them.
     """
     runs = scored(data)
     stored = {(run["algorithm"], run["setting"]): run.get("settings") or {} for run in data.manifest["runs"]}
@@ -140,10 +149,14 @@ def points(data: Data) -> pd.DataFrame:
         settings = {setting: values(str(setting)) for setting in group["setting"]}
         axis = _axis(list(settings.values()))
         full = {s: {**stored.get((algorithm, s), {}), **named} for s, named in settings.items()}
+        lengths = group["total_timesteps"].map("{:,} steps".format)
         piece = group.assign(
             axis=axis,
             x=pd.to_numeric(pd.Series([full[s].get(axis) for s in group["setting"]], group.index), errors="coerce"),
-            line=[_shown({k: v for k, v in settings[s].items() if k != axis}) for s in group["setting"]],
+            line=[
+                ", ".join(filter(None, (length * (lengths.nunique() > 1), _shown(settings[s], without=axis))))
+                for s, length in zip(group["setting"], lengths, strict=True)
+            ],
         )
         pieces.append(piece[np.isfinite(piece["x"]) & (piece["x"] > 0)])
     return pd.concat(pieces) if pieces else runs.assign(axis="", x=np.nan, line="")
@@ -155,8 +168,8 @@ def _axis(settings: list[dict[str, str]]) -> str:
     return AXIS if AXIS in names else max(names, key=lambda name: len(varied.get(name, ())))
 
 
-def _shown(named: dict[str, str]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in named.items())
+def _shown(named: dict[str, str], without: str = "") -> str:
+    return ", ".join(f"{name} = {value}" for name, value in named.items() if name != without)
 
 
 @matplotlib.rc_context(STYLE)

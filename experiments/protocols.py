@@ -24,6 +24,7 @@ from experiments.settings import (
     TUNING_ENVIRONMENTS,
     TUNING_FRACTION,
     TUNING_SEEDS,
+    TUNING_WHOLE,
     UNTRAINED,
     Profile,
 )
@@ -184,10 +185,11 @@ def ablation(profile: Profile) -> Protocol:
 
 def tuning(profile: Profile) -> Protocol:
     """The sweeps by which the algorithms of Figure 3 got the settings that the paper does not give."""
-    steps = round(TUNING_FRACTION * profile.total_timesteps)
+    whole = profile.total_timesteps
     runs = [
         Run(environment, algorithm, setting, seed, steps, settings)
-        for algorithm, swept in TUNING.items()
+        for steps, sweeps in ((round(TUNING_FRACTION * whole), TUNING), (whole, TUNING_WHOLE))
+        for algorithm, swept in sweeps.items()
         for environment in TUNING_ENVIRONMENTS
         for setting, settings in swept.items()
         for seed in TUNING_SEEDS

@@ -72,6 +72,19 @@ def test_a_setting_is_chosen_by_its_own_and_its_neighbours_scores_relative_to_th
     assert judged["chosen"].sum() == 3
 
 
+def test_settings_are_compared_with_those_trained_as_long_and_chosen_from_the_longest(tmp_path: Path) -> None:
+    """A2C's rate 1e-3 trained twice as long as 1e-4, which has the higher score, and 1e-2."""
+    data = gather(write_tuning(tmp_path), "tuning")
+    longer = (data.runs["algorithm"] == "a2c") & (data.runs["setting"] == "learning_rate=0.001")
+    data.runs.loc[longer, "total_timesteps"] *= 2
+    a2c = tuning.judged(data, tuning.measured(data, scored(data))).set_index(["algorithm", "setting"]).loc["a2c"]
+    settings = ["learning_rate=0.0001", "learning_rate=0.001", "learning_rate=0.01"]
+    assert a2c.loc[settings, "relative"].tolist() == pytest.approx([1.0, 1.0, -4998.5 / 31.5])
+    assert a2c.loc[settings, "chosen"].tolist() == [False, True, False]
+    lines = tuning.points(data).query("algorithm == 'a2c'").groupby("setting")["line"].unique()
+    assert [list(lines[setting]) for setting in settings] == [["20,000 steps"], ["40,000 steps"], ["20,000 steps"]]
+
+
 def test_neighbours_are_a_step_away_in_fractions_and_the_same_in_all_else() -> None:
     tried = [f"network={n},std={s}" for n in ("10-5", "64-64") for s in ("0.1", "0.3", "1.0")] + ["std=0.1"]
     assert tuning.neighbours("network=10-5,std=0.1", tried) == ["network=10-5,std=0.1", "network=10-5,std=0.3"]
