@@ -64,13 +64,13 @@ def judged(data: Data, numbers: pd.DataFrame) -> pd.DataFrame:
     best = numbers.groupby([*SWEEP, "task"])["score"].transform("max")
     numbers = numbers.assign(relative=(numbers["score"] - low) / (best - low).where(best > low))
     pieces = []
-    for (algorithm, steps), group in numbers.groupby(SWEEP, sort=False):
+    for (algorithm, _), group in numbers.groupby(SWEEP, sort=False):
         by_task = group.pivot(index="setting", columns="task", values="relative")
         relative = by_task.mean(axis=1, skipna=False).reindex(group["setting"].unique())
         near = [float(relative[neighbours(setting, list(relative.index))].mean()) for setting in relative.index]
         piece = pd.DataFrame({"setting": relative.index, "relative": relative.to_numpy(), "smoothed": near})
         piece["smoothed"] = piece["smoothed"].where(piece["relative"].notna())
-        pieces.append(piece.assign(algorithm=algorithm, steps=steps))
+        pieces.append(piece.assign(algorithm=str(algorithm), steps=group["total_timesteps"].max()))
     columns = ["algorithm", "setting", "relative", "smoothed", "chosen"]
     if not pieces:
         return pd.DataFrame(columns=columns)
