@@ -127,7 +127,7 @@ def test_tuning_sees_two_tasks_at_most_and_a_sweep_of_32_learning_rates():
     assert len({run.environment for run in tuning.runs}) == 2
     a2c = [run for run in tuning.runs if run.algorithm == "a2c"]
     assert len({run.settings.learning_rate for run in a2c if run.total_timesteps == 200_000}) == 32
-    assert len({run.settings for run in a2c if run.total_timesteps == PAPER.total_timesteps}) == 16
+    assert len({run.settings for run in a2c if run.total_timesteps == PAPER.total_timesteps}) == 20
     assert {run.setting for run in tuning.runs if run.algorithm == "ppo"} == {"untrained"}
 
 
