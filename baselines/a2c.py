@@ -24,9 +24,9 @@ class A2CSettings(OnPolicySettings):
     """steps of each environment between two updates"""
     gae_lambda: float = 1.0
     """lambda of generalised advantage estimation; 1 sums the whole return, as A3C does"""
-    learning_rate: float = 1.33e-3
+    learning_rate: float = 1.85e-3
     """step size of RMSProp"""
-    anneal_lr: bool = False
+    anneal_lr: bool = True
     """whether the learning rate falls linearly to 0 over total_timesteps"""
     rms_decay: float = 0.99
     """decay of RMSProp's mean square"""

@@ -22,6 +22,8 @@ class A2CTrustRegionSettings(A2CSettings):
 
     learning_rate: float = 2.68e-3
     """step size of RMSProp"""
+    anneal_lr: bool = False
+    """whether the learning rate falls linearly to 0 over total_timesteps"""
     delta: float = 0.5
     """how much a step in a state may move the policy away from the average one, to first order in KL"""
     average_decay: float = 0.995

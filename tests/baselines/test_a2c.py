@@ -138,7 +138,7 @@ STACK = [
 def test_returns_losses_gradients_and_next_weights_are_those_of_stable_baselines3(space):
     """Three updates in a row, each on experience that our stack has just collected, one instance of SB3's for each
     run: after the first the optimisers have a past."""
-    settings = [A2CSettings(num_envs=4, num_steps=5, **own) for own in STACK]
+    settings = [A2CSettings(num_envs=4, num_steps=5, anneal_lr=False, **own) for own in STACK]
     algorithm = a2c_of(settings, space)
     twins = [
         twin_of(algorithm, own, reference)
