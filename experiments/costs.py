@@ -9,11 +9,10 @@ however few its runs, which depends on the algorithm: PyTorch's cost per operati
 
 The constants: 41 stacks (PPO with 3 and 33 runs on all tasks and with 1, 9 and 18 on some; each other algorithm with
 3 and 12 runs on HalfCheetah, and some on Hopper) were timed in CPU seconds and fitted by least squares of the
-relative errors: the fit is within 18 % of each (tests/experiments/stack_seconds.csv holds them). All was then
-multiplied by 1.5, which is what a second of CPU took by the clock with two workers on two cores of an AMD EPYC: the
-median over the finished stacks in results/, and over the table of `make throughput`. Of those finished stacks two
-thirds took from half to twice as long as the model says, the median 1.0 times; where their machine did much other
-work, up to 2.5 times as long.
+relative errors: the fit is within 18 % of each (tests/experiments/stack_seconds.csv holds them). So they are what one
+core of an AMD EPYC takes that does nothing else. By the clock, 109 finished stacks in results/, trained by two workers on
+two cores, took 0.9 times as long as the model says in the median, nine of ten from half to twice as long; where their
+machine did much other work, up to 3.6 times as long.
 """
 
 import statistics
@@ -28,7 +27,7 @@ from experiments.protocols import Run
 GAME = "NoFrameskip-v4"
 """How the ids of Atari games end."""
 
-START_SECONDS = 4.0
+START_SECONDS = 3.0
 """For a worker to start."""
 
 
@@ -64,36 +63,36 @@ class Costs:
 
 CONSTANTS = Costs(
     environment={
-        "HalfCheetah-v4": 104e-6,
-        "Hopper-v4": 179e-6,
-        "InvertedDoublePendulum-v4": 160e-6,
-        "InvertedPendulum-v4": 80e-6,
-        "Reacher-v4": 83e-6,
-        "Swimmer-v4": 118e-6,
-        "Walker2d-v4": 236e-6,
-        "": 500e-6,  # a guess
+        "HalfCheetah-v4": 70e-6,
+        "Hopper-v4": 119e-6,
+        "InvertedDoublePendulum-v4": 107e-6,
+        "InvertedPendulum-v4": 54e-6,
+        "Reacher-v4": 55e-6,
+        "Swimmer-v4": 78e-6,
+        "Walker2d-v4": 157e-6,
+        "": 330e-6,  # a guess
     },
     algorithm={
-        "a2c": -41e-6,
-        "a2c-trust-region": -37e-6,
-        "cem": -43e-6,
-        "npg": -19e-6,
-        "trpo": -23e-6,
-        "trpo-2017": -16e-6,
-        "vpg": -30e-6,
+        "a2c": -27e-6,
+        "a2c-trust-region": -25e-6,
+        "cem": -28e-6,
+        "npg": -13e-6,
+        "trpo": -16e-6,
+        "trpo-2017": -11e-6,
+        "vpg": -20e-6,
     },
     vector={
-        "a2c": 1233e-6,
-        "a2c-trust-region": 1412e-6,
-        "cem": 459e-6,
-        "npg": 165e-6,
-        "ppo": 333e-6,
-        "trpo": 173e-6,
-        "trpo-2017": 163e-6,
-        "vpg": 304e-6,
-        "": 333e-6,
+        "a2c": 822e-6,
+        "a2c-trust-region": 941e-6,
+        "cem": 307e-6,
+        "npg": 110e-6,
+        "ppo": 222e-6,
+        "trpo": 116e-6,
+        "trpo-2017": 109e-6,
+        "vpg": 203e-6,
+        "": 222e-6,
     },
-    atari={"ppo": 6.2e-3, "a2c": 3.6e-3, "acer": 9.1e-3},  # CPU seconds on Breakout, times 1.5 as all of them
+    atari={"ppo": 4.1e-3, "a2c": 2.4e-3, "acer": 6.1e-3},  # on Breakout
 )
 
 

@@ -59,20 +59,21 @@ def test_the_model_has_the_shape_of_what_was_timed():
         assert found.per_vector_step(one.environment, one.algorithm, one.rows) == pytest.approx(one.seconds, rel=0.18)
 
 
-def test_the_constants_are_that_fit_by_the_clock():
+def test_the_constants_are_that_fit():
     """Within 3 %: they are rounded."""
     found = fit(list(timed()))
     for one in timed():
-        clock = 1.5 * found.per_vector_step(one.environment, one.algorithm, one.rows)
-        assert CONSTANTS.per_vector_step(one.environment, one.algorithm, one.rows) == pytest.approx(clock, rel=0.03)
+        fitted = found.per_vector_step(one.environment, one.algorithm, one.rows)
+        assert CONSTANTS.per_vector_step(one.environment, one.algorithm, one.rows) == pytest.approx(fitted, rel=0.03)
 
 
 def test_the_error_on_the_measured_runs_is_what_the_docs_say():
     ratios = [seconds / CONSTANTS.seconds(runs) for runs, seconds in finished_stacks()]
-    assert len(ratios) >= 38
-    assert 2 / 3 < statistics.median(ratios) < 3 / 2
-    assert statistics.fmean(0.5 < ratio < 2 for ratio in ratios) > 2 / 3
-    assert min(ratios) > 0.45  # nothing is much faster than foretold: only other work slows a machine
+    assert len(ratios) >= 109
+    assert 0.8 < statistics.median(ratios) < 1
+    assert 0.85 < statistics.fmean(0.5 < ratio < 2 for ratio in ratios) < 0.95
+    assert min(ratios) > 0.5  # nothing is much faster than foretold: only other work slows a machine
+    assert max(ratios) < 3.7
 
 
 def test_a_fit_finds_the_costs_that_times_were_made_from():
@@ -136,7 +137,7 @@ def test_hours_and_price_are_those_of_the_plan():
     costs = Costs({"": 1.0}, {}, {"": 0.0})
     said = printed([Machine(1, 0, 2.0)], {"cpu": costs}, ["table1"])
     stacks = planner.stacks(select(["table1"], PAPER)[0].runs)
-    hours = (sum(stack.total_timesteps for stack in stacks) + 4 * len(stacks)) / 3600
+    hours = (sum(stack.total_timesteps for stack in stacks) + 3 * len(stacks)) / 3600
     assert said.splitlines()[1].split() == [
         "table1",
         "1",
