@@ -486,7 +486,7 @@ LEARNING = {CONTINUOUS: (50.0, 5.0), DISCRETE: (70.0, 2.5)}
 policy's, which holds the pendulum for some 8 steps and the cart's pole for some 22."""
 
 FOR_SO_FEW_STEPS = {
-    "a2c": {"learning_rate": 2e-3},
+    "a2c": {"learning_rate": 2e-3, "anneal_lr": False},
     "vpg": {"num_steps": 500},
     "cem": {"initial_std": 0.3},
     "acer": {"num_envs": 4, "replay_start": 200, "learning_rate": 3e-3},
