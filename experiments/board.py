@@ -34,7 +34,7 @@ class Board:
         per_second = self._per_second(now)
         scores = self.training.scores()
         score = math.nan if np.isnan(scores).all() else float(np.nanmean(scores))
-        left = self.training.goal - algorithm.steps_done
+        left = max(self.training.goal - algorithm.steps_done, 0)  # the last iteration may go beyond the goal
         write_json(
             self.folder.progress,
             {

@@ -45,9 +45,13 @@ def plan(arguments: argparse.Namespace) -> int:
     workers = arguments.workers or _cores()
     stacks, _ = _planned(arguments, protocols, workers)
     costs = estimates.read_costs(arguments.throughput or arguments.results / "throughput.json")
-    status.print_plan(console, protocols, stacks, workers, costs["cpu"])
+    parts = [stack.part(arguments.fraction) for stack in stacks]
+    status.print_plan(console, protocols, parts, workers, costs["cpu"])
     if arguments.machines:
-        wanted = [dataclasses.replace(one, runs=_wanted(arguments, one.runs)) for one in protocols]
+        wanted = [
+            dataclasses.replace(one, runs=tuple(run.part(arguments.fraction) for run in _wanted(arguments, one.runs)))
+            for one in protocols
+        ]
         estimates.print_estimates(console, wanted, arguments.machines, costs, arguments.gpus_per_stack)
     return 0
 
@@ -62,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(problem)
     for protocol in protocols:
         collecting.check_profile(arguments.results / protocol.name, arguments.profile)
-    status.print_plan(console, protocols, stacks, executor.slots())
+    status.print_plan(console, protocols, [stack.part(arguments.fraction) for stack in stacks], executor.slots())
     outcome = engine.train(arguments.results, stacks, executor, console)
     damaged: list[str] = []
     for protocol in protocols:

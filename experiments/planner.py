@@ -34,6 +34,10 @@ class Stack:
         ).hexdigest()[:10]
         return f"{file_name(first.environment)}_{first.algorithm}_{len(self.runs)}_{digest}"
 
+    def part(self, fraction: float) -> "Stack":
+        """A stack as long as the first part of this one, to reckon with."""
+        return Stack(tuple(run.part(fraction) for run in self.runs))
+
     @property
     def total_timesteps(self) -> int:
         """Environment steps of all runs together."""

@@ -5,6 +5,7 @@ import difflib
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -50,6 +51,10 @@ class Run:
         about = [self.environment, self.algorithm, self.seed, self.total_timesteps, settings_to_json(self.settings)]
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.environment}_{self.algorithm}_{self.setting}_{self.seed}_{digest}"
+
+    def part(self, fraction: float) -> "Run":
+        """A run as long as the first part of this one: to reckon with, not to train, for its schedules end sooner."""
+        return replace(self, total_timesteps=math.ceil(fraction * self.total_timesteps))
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for manifests and stacks."""

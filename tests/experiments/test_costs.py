@@ -35,11 +35,10 @@ def timed():
 
 
 def finished_stacks():
-    """The runs of every finished training that results/ holds, and the seconds that it took."""
+    """The runs of every finished training that results/ holds, as long as they were, and the seconds that it took."""
     for path in sorted(RESULTS.glob("*/manifest.json")):
-        entries = [
-            run for run in json.loads(path.read_text())["runs"] if run["status"] == "finished" and "stack" in run
-        ]
+        manifest = json.loads(path.read_text())
+        entries = [run for run in manifest["runs"] if run["status"] == "finished" and "stack" in run]
 
         def stack(pair):
             run, entry = pair
@@ -47,7 +46,7 @@ def finished_stacks():
 
         pairs = sorted(zip(runs_from_json(path, entries), entries, strict=True), key=stack)
         for (*_, size, seconds), found in itertools.groupby(pairs, key=stack):
-            runs = [run for run, _ in found]
+            runs = [run.part(manifest.get("fraction", 1.0)) for run, _ in found]
             if len(runs) == size and runs[0].setting != "untrained":  # the random policy has no updates
                 yield runs, seconds
 

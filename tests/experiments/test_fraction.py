@@ -96,6 +96,22 @@ def test_the_whole_serves_where_a_part_is_asked_for(whole):
     assert [(run["status"], run["steps_done"]) for run in manifest["runs"]] == [("finished", 1280)] * 2
 
 
+def test_no_time_is_left_once_the_part_is_trained(part):
+    (posted,) = [json.loads(path.read_text()) for path in part.glob("stacks/*/progress.json")]
+    assert (posted["state"], posted["steps_done"], posted["seconds_left"]) == ("finished", 3 * 128, 0)
+
+
+def test_a_plan_reckons_with_the_part(tmp_path, capsys):
+    plan = ["plan", "atari", "--environments", "PongNoFrameskip-v4", "--seeds", "1", "--machines", "cores=1"]
+    hours = []
+    for fraction, steps in (("1", "30,000,000"), ("0.1", "3,000,000")):
+        assert main([*plan, "--results", str(tmp_path), "--fraction", fraction]) == 0
+        said = capsys.readouterr().out
+        assert f"3 runs in 3 stacks, {steps} steps" in said
+        hours.append(float(said.splitlines()[-1].split()[4]))
+    assert hours[1] == pytest.approx(hours[0] / 10, rel=0.01)
+
+
 @pytest.mark.parametrize("wrong", ["0", "1.5", "-0.1", "a tenth", "nan"])
 def test_a_part_that_is_none_is_refused(wrong, capsys):
     with pytest.raises(SystemExit):
