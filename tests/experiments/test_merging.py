@@ -145,6 +145,18 @@ def other_clip(run):
         run["settings"]["clip_coef"] = 0.5
 
 
+def without_opencv(run):
+    del run["versions"]["opencv-python-headless"]
+
+
+def test_a_version_that_was_not_recorded_yet_stands_in_nobodys_way(parts, tmp_path, capsys):
+    change_manifest(parts[0], without_opencv)
+    assert merge(tmp_path / "out", *parts) == 0
+    change_manifest(parts[1], other_torch)
+    assert merge(tmp_path / "other", *parts) == 2
+    assert "versions (torch) differ" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("change", "named"),
     [
