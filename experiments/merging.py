@@ -7,7 +7,7 @@ are. Joining the same again changes nothing, and a merge that was killed is comp
 import functools
 import math
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +53,7 @@ def merge(destination: Path, sources: Sequence[Path], mixed: bool = False) -> li
             manifests.setdefault(str(path.parent.relative_to(folder)), []).append((path.parent, _manifest(path)))
     said: list[str] = []
     for held in manifests.values():
-        _same("profile", ((folder, manifest.get("profile")) for folder, manifest in held), mixed, said)
+        _same("profile", [(folder, manifest.get("profile")) for folder, manifest in held], mixed, said)
     planned = {name: _planned(held, mixed, said) for name, held in manifests.items()}
     chosen = _choose([(folder, _recorded(folder)) for folder in folders], mixed, said)
     curves = _curves(manifests.get("figure2", []), mixed, said)
@@ -103,8 +103,7 @@ def _recorded(folder: Path) -> dict[str, Recorded]:
 def _choose(found: Sequence[tuple[Path, dict[str, Recorded]]], mixed: bool, said: list[str]) -> dict[str, Recorded]:
     """One result for each run, the one that went further or the first folder's; what is wrong with that is refused, or
     said."""
-    recorded = [(path, own.entry.get("versions")) for path, runs in found for own in runs.values()]
-    _same_versions([(path, versions) for path, versions in recorded if isinstance(versions, dict)], mixed, said)
+    _same_versions([(path, own.entry.get("versions")) for path, runs in found for own in runs.values()], mixed, said)
     chosen: dict[str, tuple[Path, Recorded]] = {}
     for folder, runs in found:
         for key, own in runs.items():
@@ -128,17 +127,20 @@ def _episodes(own: Recorded) -> pd.DataFrame:
     return table.reset_index(drop=True)
 
 
-def _same_versions(found: Sequence[tuple[Path, Mapping[str, Any]]], mixed: bool, said: list[str]) -> None:
+def _same_versions(found: Sequence[tuple[Path, Any]], mixed: bool, said: list[str]) -> None:
     """The same of each library, as far as the runs recorded it: a run of before one was listed says nothing of it."""
-    for name in dict.fromkeys(name for _, versions in found for name in versions):
-        known = ((folder, versions[name]) for folder, versions in found if name in versions)
+    recorded = [(folder, versions) for folder, versions in found if isinstance(versions, dict)]
+    about = [(folder, "some" if isinstance(versions, dict) else "none") for folder, versions in found]
+    _same("records of versions", about, mixed, said)
+    for name in dict.fromkeys(name for _, versions in recorded for name in versions):
+        known = [(folder, versions[name]) for folder, versions in recorded if name in versions]
         _same(f"versions ({name})", known, mixed, said)
 
 
-def _same(what: str, values: Iterable[tuple[Path, Any]], mixed: bool, said: list[str]) -> None:
+def _same(what: str, values: Sequence[tuple[Path, Any]], mixed: bool, said: list[str]) -> None:
     """Refuse values that differ, or say so."""
-    (first, held), *others = values
-    for folder, value in others:
+    for folder, value in values[1:]:
+        first, held = values[0]
         if value != held:
             return _differ(f"the {what} differ, {held} and {value}", first, folder, mixed, said)
 

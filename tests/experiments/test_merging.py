@@ -119,6 +119,14 @@ def test_stacks_that_no_manifest_lists_yet_come_along(parts, tmp_path):
     assert names[0] == names[1] | names[2]
 
 
+def test_parts_in_which_nothing_is_finished_are_joined(parts, tmp_path):
+    for part in parts:
+        for path in [*part.glob("*/manifest.json"), *part.glob("*/*.parquet"), *part.glob("stacks/*/manifest.json")]:
+            path.unlink()
+    assert merge(tmp_path / "out", *parts) == 0
+    assert len(stacks_of(tmp_path / "out")) == sum(len(stacks_of(part)) for part in parts)
+
+
 def test_a_merge_that_was_broken_off_is_completed_by_the_same_command(parts, tmp_path, monkeypatch):
     assert merge(tmp_path / "together", *parts) == 0
 
@@ -138,6 +146,10 @@ def test_a_merge_that_was_broken_off_is_completed_by_the_same_command(parts, tmp
 
 def other_torch(run):
     run["versions"]["torch"] = "1.0"
+
+
+def no_versions(run):
+    del run["versions"]
 
 
 def other_clip(run):
@@ -161,6 +173,7 @@ def test_a_version_that_was_not_recorded_yet_stands_in_nobodys_way(parts, tmp_pa
     ("change", "named"),
     [
         (lambda part: change_manifest(part, other_torch), "versions (torch) differ"),
+        (lambda part: change_manifest(part, no_versions), "records of versions differ, some and none"),
         (lambda part: change_manifest(part, other_clip, finished=False), "has other settings"),
         (
             lambda part: [
