@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.load import RUN, Data, published, published_figure6
+from analysis.load import RUN, Data, published, published_baselines, published_figure6
 from analysis.names import frames_per_step, ordered, task
 from analysis.render import NOTHING, Table, number
 from analysis.scores import final_scores
@@ -43,6 +43,12 @@ def paper_at(frames: float) -> pd.DataFrame:
     points = curves.index.to_numpy(dtype=float)
     values = [np.interp(frames / 1e6, points, curve, left=np.nan, right=np.nan) for curve in curves.to_numpy().T]
     return curves.columns.to_frame(index=False).assign(score=values, diverged_at=np.nan).dropna(subset="score")
+
+
+def baselines_at(game: str, algorithm: str, frames: float) -> float:
+    """openai/baselines' own curve at `frames`; NaN where it has none."""
+    curve = published_baselines().get((game, algorithm))
+    return float("nan") if curve is None else float(np.interp(frames / 1e6, curve.index, curve, right=np.nan))
 
 
 def frames_reached(data: Data) -> float:
@@ -220,12 +226,14 @@ def prefix(data: Data, runs: pd.DataFrame) -> Table:
                 frame[(frame["game"] == game) & (frame["algorithm"] == algorithm)] for frame in (runs, theirs)
             )
             final = float(paper[algorithm].get(game, np.nan))
+            release = baselines_at(game, algorithm, frames_reached(data))
             cells.append(
                 {
                     "Game": game,
                     "Algorithm": name,
                     "Ours, last 100 episodes": seeds_cell(mine, 1),
                     "Paper's curves there": seeds_cell(curves, 1),
+                    "openai/baselines there": number(release, 1),
                     "Ours, all episodes": seeds_cell(mine.assign(score=mine["training"]), 1),
                     "Paper at the end (Table 6)": number(final, 1),
                 }
@@ -239,6 +247,7 @@ def prefix(data: Data, runs: pd.DataFrame) -> Table:
                     "last_100_episodes": float(mine["score"].mean()),
                     "all_episodes": float(mine["training"].mean()),
                     "paper_curves": float(curves["score"].mean()),
+                    "baselines_curve": release,
                     "paper_table6": final,
                 }
             )
@@ -246,7 +255,8 @@ def prefix(data: Data, runs: pd.DataFrame) -> Table:
         f"Our runs {where}, where they were stopped on purpose, their schedules being those of the whole training. "
         "Ours: the mean over the finished seeds of the last 100 episodes up to there, and of all; in brackets each "
         "seed. Paper's curves there: Figure 6 at the same frames, digitised; each of its points is a mean over 101 "
-        "episodes, 50 of them later ones. Table 6 is the end of the whole training, and not to be compared with ours."
+        "episodes, 50 of them later ones. openai/baselines there: the curve of six runs of its release of 2018 at the "
+        "same frames, digitised. Table 6 is the end of the whole training, and not to be compared with ours."
     )
     show, numbers = pd.DataFrame(cells), pd.DataFrame(rows)
     return Table("atari_prefix", f"Atari {where}", caption, show, numbers, incomplete(data), text_columns=2)

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter
 
 from analysis.atari import ALGORITHMS, FULL, frames_reached, paper_table6
 from analysis.drawing import DASHES, STYLE, Drawing, draw_runs, frame_panel, legend_of_lines, note_of, sentences, warn
-from analysis.load import RUN, Data, published_figure6
+from analysis.load import RUN, Data, published_baselines, published_figure6
 from analysis.names import algorithm_colour, frames_per_step, ordered, task
 from analysis.scores import episode_curves
 from analysis.status import reached, short
@@ -74,17 +74,20 @@ def figure6_games(data: Data, games: Sequence[str]) -> Drawing:
     ours, frames = curves(data, points=100), int(frames_reached(data))
     for axes, game in zip(panels, games, strict=False):
         _panel(axes, ours[ours["game"] == game], game, frames, width=2.0)
+        _release(axes, game, frames)
         axes.set_xlabel("Frames")
     for axes in panels[len(games) :]:
         axes.axis("off")
     figure.supylabel("Episode return", fontsize=10)
-    figure.legend(handles=_legend(True), ncols=min(6, 3 * columns), loc="outside lower center")
+    release = Line2D([], [], color="#333333", linewidth=1.2, linestyle=":", label="openai/baselines (digitised)")
+    figure.legend(handles=[*_legend(True), release], ncols=min(7, 3 * columns), loc="outside lower center")
     note = note_of(data)
     warn(figure, note)
     where = reached(data) if data.fraction < 1 else f"over {short(frames)} frames"
     caption = (
         f"The games of ours in Figure 6, {where}. {_ours(data, ours)} Dashed: the paper's trials over the same frames, "
-        f"digitised (a point every 0.4M frames). All curves: {SMOOTHING}."
+        f"digitised (a point every 0.4M frames). Both: {SMOOTHING}. Dotted, where it is known: the mean of six runs of "
+        "openai/baselines' release of 2018, digitised from its benchmark page, which does not say how it smooths."
     )
     return Drawing("figure6_games", f"Figure 6 in part: {', '.join(games)}, {where}", sentences(caption, note), figure)
 
@@ -100,6 +103,16 @@ def _panel(axes: Axes, ours: pd.DataFrame, game: str, frames: int, width: float)
             draw_runs(axes, mine, colour, width=width)
     frame_panel(axes, game, frames, empty="")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}" if abs(y) < 1000 else short(y)))
+
+
+def _release(axes: Axes, game: str, frames: int) -> None:
+    """openai/baselines' own curves of the game, where there are any."""
+    for algorithm in ALGORITHMS:
+        curve = published_baselines().get((game, algorithm))
+        if curve is not None:
+            points = np.append(curve.index[curve.index * 1e6 < frames], frames / 1e6)
+            returns = np.interp(points, curve.index, curve)
+            axes.plot(points * 1e6, returns, color=algorithm_colour(algorithm), linestyle=":", linewidth=1.6)
 
 
 def _legend(ours: bool) -> list[Line2D]:

@@ -72,6 +72,13 @@ def published_figure6() -> pd.DataFrame:
     return curves.pivot(index="frames_M", columns=["game", "algorithm", "seed"], values="return").astype(float)
 
 
+@functools.cache
+def published_baselines() -> dict[tuple[str, str], pd.Series[float]]:
+    """published/atari_baselines.csv: the curve of each game and algorithm (by our name) over `frames_M`."""
+    groups = published("atari_baselines").groupby(["game", "algorithm"])
+    return {(str(game), str(name)): curve.set_index("frames_M")["return"] for (game, name), curve in groups}
+
+
 def paper_final(name: str, algorithm: str) -> tuple[float, float]:
     """The paper's Figure 3 at its end, digitised: mean over the last 100k steps and half width of the band there.
 

@@ -52,6 +52,12 @@ def test_the_first_tenth_is_drawn_in_large_over_what_was_run(tmp_path: Path) -> 
     paper = published("fig6_curves").query("game == 'Pong' and frames_M <= 4.0")
     assert sorted(v for line in dashed for v in line.get_ydata()) == pytest.approx(sorted(paper["return"]))
     assert max(line.get_xdata()[-1] for line in pong.lines if line.get_linestyle() == "-") == 4_000_000
+    dotted = {line.get_color(): line for line in pong.lines if line.get_linestyle() == ":"}
+    assert set(dotted) == {algorithm_colour(algorithm) for algorithm in LEVELS}
+    release = published("atari_baselines").query("game == 'Pong' and algorithm == 'ppo' and frames_M <= 4.0")
+    assert list(dotted[algorithm_colour("ppo")].get_ydata())[:-1] == release["return"].tolist()
+    assert dotted[algorithm_colour("ppo")].get_xdata()[-1] == 4_000_000
+    assert not [line for line in alien.lines if line.get_linestyle() == ":"]
     whole = figure6.figure6(data)
     assert whole.figure.axes[0].get_xlim() == (0, 40_000_000)
     assert "after 4M of 40M frames" in whole.caption

@@ -137,6 +137,9 @@ def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_and_not_in_table
         mine = prefix.data.query("game == @game and algorithm == @name.lower()")
         assert mine["paper_curves"].tolist() == pytest.approx([expected])
         assert shown.loc[(game, name), "Paper's curves there"].startswith(f"{expected:.1f} (".replace("-", "−"))
+    release = shown["openai/baselines there"]  # its picture, read by eye: 22, 3, 3 on Breakout; nothing of Alien
+    assert release["Breakout"].loc[["PPO", "ACER", "A2C"]].tolist() == ["22.0", "3.0", "2.9"]
+    assert set(release["Alien"]) == {"–"}
 
     table2 = atari.table2(data, runs)
     assert said in table2.title
