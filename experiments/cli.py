@@ -2,47 +2,35 @@
 
 import argparse
 import dataclasses
-import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 from rich.console import Console
 
-from baselines import ALGORITHMS
 from experiments import collecting, engine, estimates, evaluation, interpolation, merging, planner, status
+from experiments.arguments import ONLY, parse
 from experiments.cluster import Ray
-from experiments.flags import add_settings, count, fraction, seconds, share, sweep
+from experiments.flags import sweep
 from experiments.jobs import Executor
 from experiments.local import Local
-from experiments.protocols import PROTOCOLS, Protocol, Run, kept, select, unknown, usual_settings
+from experiments.protocols import Protocol, Run, kept, select, unknown, usual_settings
 from experiments.settings import PROFILES
 from experiments.store import BusyError, writable
 from ppo.algorithm import SettingsError, check_budget
 from ppo.envs import make
-from ppo.envs.atari import ATARI_ROMS
-
-ONLY = {"environments": "environment", "algorithms": "algorithm", "seeds": "seed"}
-"""The flags that choose among a protocol's runs, and the field of a run that each is about."""
+from ppo.envs.atari import cores
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what was wrong in one line, with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
-        sys.exit(2)
 
 
 def plan(arguments: argparse.Namespace) -> int:
     """Say which runs, stacks, steps and hours, and start nothing."""
     protocols = _selected(arguments)
-    workers = arguments.workers or _cores()
+    workers = arguments.workers or cores()
     stacks, _ = _planned(arguments, protocols, workers)
     costs = estimates.read_costs(arguments.throughput or arguments.results / "throughput.json")
     parts = [stack.part(arguments.fraction) for stack in stacks]
@@ -176,16 +164,12 @@ def _executor(arguments: argparse.Namespace) -> Executor:
     flags += ["--tensorboard"] if arguments.tensorboard else []
     if arguments.cluster is None:
         _check_device(arguments.device)
-        workers = arguments.workers or _cores()
-        return Local(workers, [*flags, "--processes", str(max(_cores() // workers, 1))])
+        workers = arguments.workers or cores()
+        return Local(workers, [*flags, "--processes", str(max(cores() // workers, 1))])
     if arguments.device not in ("cpu", "cuda"):
         raise ValueError(f"--cluster chooses the GPU itself: write --device cuda, not {arguments.device}")
     share = arguments.gpus_per_stack if arguments.device == "cuda" else 0.0
     return Ray(arguments.cluster, arguments.workers, share, flags)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _report_outcome(outcome: engine.Outcome, problems: Sequence[str]) -> int:
@@ -201,137 +185,23 @@ def _report_outcome(outcome: engine.Outcome, problems: Sequence[str]) -> int:
     return 1 if outcome.failed else 0
 
 
-def _shard(text: str) -> tuple[int, int]:
-    index, _, count = text.partition("/")
-    if not (index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no shard: write i/n with 1 <= i <= n, such as 2/8")
-    return int(index), int(count)
-
-
-def _add_training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--workers", type=count, help=f"processes, one core each (default: {_cores()}; with --cluster, all its cores)"
-    )
-    parser.add_argument(
-        "--cluster", metavar="ADDRESS", help="train on the Ray cluster at HOST:PORT, or auto for this machine's"
-    )
-    parser.add_argument(
-        "--gpus-per-stack", type=share, default=0.25, help="with --cluster and --device cuda (default: 0.25)"
-    )
-    parser.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
-    parser.add_argument(
-        "--checkpoint-interval", type=seconds, default=60.0, help="seconds between two checkpoints (default: 60)"
-    )
-    parser.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
-
-
-def _parser(environment: str, algorithm: str) -> Parser:
-    parser = Parser(prog="ppo", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, function in (("plan", plan), ("run", run)):
-        command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
-        command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
-        command.add_argument(
-            "--profile", choices=list(PROFILES), default="paper", help="how much of it (default: paper)"
-        )
-        command.add_argument(
-            "--results", type=Path, default=None, help="default: results, or benchmark for --profile quick"
-        )
-        for flag, field in ONLY.items():
-            command.add_argument(
-                f"--{flag}",
-                nargs="+",
-                type=int if field == "seed" else str,
-                metavar=field.upper(),
-                help=f"only these {flag} of the protocols",
-            )
-        command.add_argument(
-            "--shard", type=_shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts"
-        )
-        command.add_argument(
-            "--fraction",
-            type=fraction,
-            default=1.0,
-            help="train only this first part of each run, to be continued later (default: 1)",
-        )
-        if function is plan:
-            command.add_argument(
-                "--machines",
-                nargs="+",
-                type=estimates.machine,
-                metavar="MACHINE",
-                help="also say how long all of it takes on each, and what it costs: cores=16,gpus=1,price=2.5",
-            )
-            command.add_argument(
-                "--throughput", type=Path, help="what `make throughput` measured (default: throughput.json in results)"
-            )
-        _add_training_options(command)
-        command.set_defaults(function=function)
-    command = commands.add_parser("status", help="How far the protocols in a results folder are.")
-    command.add_argument("protocols", nargs="*", metavar="PROTOCOL", help="default: all that are there")
-    command.add_argument("--results", type=Path, default=Path("results"))
-    command.set_defaults(function=lambda arguments: status.show(console, arguments.results, arguments.protocols))
-    command = commands.add_parser("merge", help=merge.__doc__, description=merge.__doc__)
-    command.add_argument("destination", type=Path, metavar="DESTINATION", help="made if it is not there")
-    command.add_argument("sources", type=Path, nargs="+", metavar="SOURCE")
-    command.add_argument(
-        "--mixed",
-        action="store_true",
-        help="also join what differs in versions, profile, settings or results; of two results the first folder's",
-    )
-    command.set_defaults(function=merge)
-    command = commands.add_parser("train", help=train.__doc__, description=train.__doc__)
-    command.add_argument("environment", metavar="ENV", help="a Gymnasium id, such as Hopper-v4")
-    command.add_argument("--algorithm", default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
-    command.add_argument("--seeds", type=int, nargs="+", default=[1], help="one run for each (default: 1)")
-    command.add_argument(
-        "--total-timesteps", type=int, default=1_000_000, help="environment steps of each run (default: 1000000)"
-    )
-    command.add_argument("--out", type=Path, required=True, help="folder to train into; what it holds is continued")
-    _add_training_options(command)
-    add_settings(command, usual_settings(environment, algorithm))
-    command.set_defaults(function=train)
-    evaluation.add_commands(commands, console)
-    command = commands.add_parser("report", help=report.__doc__, description=report.__doc__)
-    command.add_argument("--results", type=Path, default=Path("results"))
-    command.add_argument(
-        "--out", type=Path, help="where tables/, figures/ and report.html go (default: the results folder)"
-    )
-    command.set_defaults(function=report)
-    return parser
-
-
-def _flags(parser: argparse.ArgumentParser, command: str) -> list[str]:
-    """The flags that ``command`` knows."""
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            return [flag for option in action.choices[command]._actions for flag in option.option_strings]
-    return []
-
-
-def _trained(argv: Sequence[str]) -> tuple[str, str]:
-    """The environment and the algorithm that are asked for: which settings there are depends on them."""
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--algorithm", default="ppo")
-    known = first.parse_known_args(argv)[0]
-    if known.algorithm not in ALGORITHMS:
-        raise ValueError(unknown("algorithm", known.algorithm, ALGORITHMS))
-    return next((word for word in argv if word in ATARI_ROMS), ""), known.algorithm
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "plan": plan,
+    "run": run,
+    "status": lambda arguments: status.show(console, arguments.results, arguments.protocols),
+    "merge": merge,
+    "train": train,
+    "evaluate": lambda arguments: evaluation.evaluate(console, arguments),
+    "video": lambda arguments: evaluation.video(console, arguments),
+    "report": report,
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Returns the exit code: 0, 1 if a stack failed, 2 for bad input, 130 if stopped."""
-    argv = list(sys.argv[1:] if argv is None else argv)
     try:
-        parser = _parser(*_trained(argv))
-        arguments: Any
-        arguments, rest = parser.parse_known_args(argv)
-        if rest:
-            flags = [flag for flag in _flags(parser, arguments.command) if flag.startswith("--")]
-            raise ValueError(unknown("argument", rest[0], flags))
-        if getattr(arguments, "results", True) is None:
-            arguments.results = Path("benchmark" if arguments.profile == "quick" else "results")
-        return int(arguments.function(arguments))
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+        return COMMANDS[arguments.command](arguments)
     except ValueError as error:
         print(f"ppo: {error}", file=sys.stderr)
         return 2

@@ -16,7 +16,6 @@ from rich.table import Table
 
 from baselines import ALGORITHMS
 from experiments.filming import Act, film
-from experiments.flags import count
 from experiments.names import file_name
 from experiments.protocols import Run
 from experiments.store import StoreError, runs_from_json, stack_folders, writable
@@ -182,27 +181,3 @@ def _chosen(arguments: argparse.Namespace) -> list[Player]:
         runs = ", ".join(f"{player.run.setting}/{player.run.seed}" for player in found)
         raise StoreError(f"{arguments.path} holds no such policy; setting/seed there: {runs}")
     return chosen
-
-
-def add_commands(commands: Any, console: Console) -> None:
-    """ppo evaluate and ppo video."""
-    for name, function in (("evaluate", evaluate), ("video", video)):
-        command = commands.add_parser(name, help=function.__doc__, description=function.__doc__)
-        command.add_argument(
-            "path", type=Path, metavar="PATH", help="folder of `ppo train`, a policy file, or a folder of those"
-        )
-        command.add_argument("--setting", help="only this setting's policies")
-        command.add_argument(
-            "--import", nargs="+", default=[], dest="modules", metavar="MODULE", help="import what MODULE:ENV needs"
-        )
-        command.add_argument("--run-seed", type=int, help="only the policies of runs with this seed")
-        command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
-        command.add_argument(
-            "--deterministic", action="store_true", help="take the most likely action instead of sampling"
-        )
-        if name == "evaluate":
-            command.add_argument("--episodes", type=count, default=10, help="default: 10")
-        else:
-            command.add_argument("--out", type=Path, default=Path("videos"), help="folder (default: videos)")
-            command.add_argument("--format", default="mp4", help="mp4 or gif (default: mp4)")
-        command.set_defaults(function=lambda arguments, function=function: function(console, arguments))

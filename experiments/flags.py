@@ -93,6 +93,14 @@ def share(text: str) -> float:
     return value
 
 
+def shard(text: str) -> tuple[int, int]:
+    """One part of several."""
+    index, _, of = text.partition("/")
+    if not (index.isdigit() and of.isdigit() and 1 <= int(index) <= int(of)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard: write i/n with 1 <= i <= n, such as 2/8")
+    return int(index), int(of)
+
+
 def _number(text: str) -> float:
     """NaN, which no comparison holds for, if it is none."""
     try:
