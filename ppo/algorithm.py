@@ -91,8 +91,6 @@ class Algorithm(ABC):
     Settings: ClassVar[type[Settings]]
     continuous: ClassVar[bool] = True
     """Whether it can be trained where actions are continuous."""
-    conv_actor_gain: ClassVar[float] = 0.01
-    """Gain of the policy's head at the start, on a convolutional network (on vectors it is 0.01)."""
     policy: Policy
     collector: Collector
 
@@ -148,9 +146,7 @@ class Algorithm(ABC):
         shape, space = self.env.observation_shape, self.env.action_space
         critic_outputs = self.critic_outputs(space)
         try:
-            return make_policy(
-                self.common.network, shape, space, self.seeds, self.device, critic_outputs, self.conv_actor_gain
-            )
+            return make_policy(self.common.network, shape, space, self.seeds, self.device, critic_outputs)
         except ValueError as error:
             raise SettingsError(f"network = {self.common.network} cannot be trained here: {error}") from error
 

@@ -110,11 +110,10 @@ def make_policy(
     seeds: Sequence[int],
     device: torch.device | str = "cpu",
     critic_outputs: int = 1,
-    conv_actor_gain: float = 0.01,
 ) -> Policy:
     """The policy that a setting ``network`` asks for. Images that it cannot take: ``ValueError``."""
     if network in ARCHITECTURES:
-        return ConvActorCritic(observation_shape, action_space, seeds, network, device, critic_outputs, conv_actor_gain)
+        return ConvActorCritic(observation_shape, action_space, seeds, network, device, critic_outputs)
     return ActorCritic(observation_shape, action_space, seeds, hidden_units(network), device, critic_outputs)
 
 
@@ -230,9 +229,8 @@ class ConvActorCritic(Policy):
         network: str = "nature",
         device: torch.device | str = "cpu",
         critic_outputs: int = 1,
-        actor_gain: float = 0.01,
     ) -> None:
-        """Heads of gain ``actor_gain`` for the policy and 1 for the value, as in openai/baselines."""
+        """Heads of gain 0.01 for the policy and 1 for the value, as in openai/baselines' ppo2."""
         super().__init__(action_space, len(seeds))
         if len(observation_shape) != 3:
             raise ValueError(f"the {network} network is for images: observations are of shape {observation_shape}")
@@ -242,7 +240,7 @@ class ConvActorCritic(Policy):
         for seed in seeds:
             rng = initialisation(seed)
             own = self.trunk.initialise(rng)
-            own += [*orthogonal(heads[0], actor_gain, rng), *orthogonal(heads[1], 1.0, rng)]
+            own += [*orthogonal(heads[0], 0.01, rng), *orthogonal(heads[1], 1.0, rng)]
             rows.append([*own, torch.zeros(0 if self.discrete else self.action_size)])
         self.sizes = [piece.numel() for piece in rows[0]]
         width = sum(self.sizes)

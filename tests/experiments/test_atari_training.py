@@ -51,15 +51,6 @@ def test_a_run_is_the_same_beside_another_and_with_more_processes(undisturbed):
     assert not torch.equal(stack.policy.parameters[0], alone.policy.parameters[0])
 
 
-@pytest.mark.parametrize(("name", "gain"), [("ppo", 0.01), ("a2c", 1.0), ("acer", 0.01)])
-def test_the_policys_head_starts_with_the_gain_of_openai_baselines(name, gain):
-    algorithm = worker.build(runs_of(name))
-    pieces = algorithm.policy.parameters[0].detach().split(algorithm.policy.sizes)
-    norms = pieces[-6].view(algorithm.env.action_space.n, -1).norm(dim=1)
-    algorithm.env.close()
-    torch.testing.assert_close(norms, torch.full_like(norms, gain))
-
-
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_what_a_batch_says_of_its_states_is_what_the_policy_says_of_them(name):
     """It was kept from acting, step by step, and is put together here; in the second iteration too."""
