@@ -28,8 +28,17 @@ CURVES = Path(__file__).with_name("curves.json")
 STEPS = 6_000
 """Two updates of PPO and VPG, the last on part of a batch."""
 FIRST = 10
-HERE = torch.backends.cpu.get_cpu_capability()
-"""The kind of CPU, on which the bits of a training depend."""
+
+
+def processor():
+    """The kind of CPU, on which the bits of a training depend: libraries have other kernels for each maker's."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line for line in lines if line.startswith("vendor_id")]
+    return f"{names[0].split()[-1] if names else 'unknown'} {torch.backends.cpu.get_cpu_capability()}"
+
+
+HERE = processor()
 DISCRETE = {"acer": ACERSettings(num_envs=4, replay_start=200, replay_capacity=1000)}
 """Settings of the algorithms for discrete actions, with which so few steps see all that they do."""
 
