@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -88,7 +88,7 @@ class TRPO(OnPolicy):
 
     def update(self, batch: Batch) -> Metrics:
         if self.common.norm_adv:
-            batch.advantages.copy_(standardised(batch.advantages))
+            batch = replace(batch, advantages=standardised(batch.advantages))
         metrics = self.improve(batch)
         metrics["losses/value_loss"] = self.critic.fit(batch)
         return metrics

@@ -46,7 +46,8 @@ class Distribution(Protocol):
         ...
 
     def detach(self) -> Self:
-        """The same distribution as data: no gradient flows into it."""
+        """Copy the distribution as data: no gradient flows into it, and it shares no memory with the policy's
+        parameters, which change in place."""
         ...
 
     def select(self, indices: Tensor) -> Self:
@@ -129,7 +130,7 @@ class DiagonalGaussian:
         return DiagonalGaussian(*statistics.chunk(2, dim=-1))
 
     def detach(self) -> "DiagonalGaussian":
-        return DiagonalGaussian(self.mean.detach(), self.log_std.detach())
+        return DiagonalGaussian(self.mean.detach().clone(), self.log_std.detach().clone())
 
     def select(self, indices: Tensor) -> "DiagonalGaussian":
         return DiagonalGaussian(take(self.mean, indices), self.log_std)
@@ -185,7 +186,7 @@ class Categorical:
         return _Probabilities(statistics.clamp(min=1e-8).log())  # derivatives at 0 would be NaN
 
     def detach(self) -> "Categorical":
-        return Categorical(self.logits.detach())
+        return Categorical(self.logits.detach().clone())
 
     def select(self, indices: Tensor) -> "Categorical":
         return Categorical(take(self.logits, indices))

@@ -1,7 +1,7 @@
 """Proximal policy optimisation: the clipped and the KL-penalised surrogates of sections 3 and 4."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -121,14 +121,17 @@ class PPO(OnPolicy):
     def update(self, batch: Batch) -> Metrics:
         self.optimizer.learning_rate = self.learning_rate * (self.remaining() if self.common.anneal_lr else 1.0)
         if self.common.norm_adv == "batch":
-            batch.advantages.copy_(standardised(batch.advantages))
+            batch = replace(batch, advantages=standardised(batch.advantages))
         clip_coef = self.current_clip_coef()
         grad_norm = torch.zeros(self.runs, device=self.device)
         for minibatch in self.minibatches(batch, self.common.update_epochs, self.common.minibatch_size):
             grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef))
-        if not (self.reports or self._adapts):
-            return {"losses/grad_norm": grad_norm}
-        return {"losses/grad_norm": grad_norm, **self.after_update(batch, clip_coef)}
+        metrics = {"losses/grad_norm": grad_norm}
+        if self.reports or self._adapts:
+            metrics |= self.measure(batch, clip_coef)
+            kl = metrics["losses/approx_kl"].unsqueeze(1)
+            self.kl_coef = adapted_kl_coef(self.kl_coef, kl, self.kl_target)  # once per policy update (section 4)
+        return metrics
 
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
         """-L of equation 9 on one minibatch: ``[runs]``."""
@@ -146,22 +149,19 @@ class PPO(OnPolicy):
         return loss
 
     @torch.no_grad()
-    def after_update(self, batch: Batch, clip_coef: Tensor) -> Metrics:
-        """What the update did, measured on the whole batch; adapts beta once per policy update (section 4)."""
+    def measure(self, batch: Batch, clip_coef: Tensor) -> Metrics:
+        """Measure on the whole batch what the update did, each ``[runs]``."""
         distribution, values = self.policy(batch.observations)
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-        kl = _kl(batch, distribution).mean(dim=1)
-        metrics = {
+        return {
             "losses/policy_loss": -surrogate(ratio, standardised(batch.advantages), clip_coef).mean(dim=1),
             "losses/value_loss": value_loss(values, batch, self.clip_vloss),
             "losses/entropy": distribution.entropy().mean(dim=1),
-            "losses/approx_kl": kl,
+            "losses/approx_kl": _kl(batch, distribution).mean(dim=1),
             "losses/clipfrac": ((ratio - 1).abs() > clip_coef).float().mean(dim=1),
             "losses/kl_coef": self.kl_coef.squeeze(1),
             "charts/learning_rate": self.optimizer.learning_rate.squeeze(1),
         }
-        self.kl_coef = adapted_kl_coef(self.kl_coef, kl.unsqueeze(1), self.kl_target)
-        return metrics
 
     def current_clip_coef(self) -> Tensor:
         """epsilon now: ``[runs, 1]``."""

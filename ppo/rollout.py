@@ -48,7 +48,10 @@ class Experience:
 
 @dataclass(frozen=True)
 class Batch:
-    """Experience ready for an update; ``batch`` = steps x envs, and every tensor is ``[runs, batch, ...]``."""
+    """Experience ready for an update; ``batch`` = steps x envs, and every tensor is ``[runs, batch, ...]``.
+
+    Data: nothing in it shares memory with parameters that an update changes, and ``update`` changes none of it.
+    """
 
     observations: Tensor
     actions: Tensor

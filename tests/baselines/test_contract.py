@@ -26,6 +26,7 @@ from experiments.worker import build
 from ppo import checkpoint
 from ppo.algorithm import SettingsError
 from ppo.checkpoint import CheckpointError
+from ppo.on_policy import OnPolicy
 from ppo.training import Training
 
 REPOSITORY = Path(experiments.__file__).parents[1]
@@ -175,6 +176,45 @@ def test_a_run_is_the_same_alone_and_in_a_stack_at_full_size(name):
     three = finish(training_of(*runs))
     alone = finish(training_of(runs[1]))
     assert_same(outcome(alone, 0), outcome(three, 1))
+
+
+# --- A batch is data -------------------------------------------------------------------------------------------------
+
+
+def fields_of(batch):
+    """Every tensor of a batch by its path, the old policy's included."""
+    found = {}
+    for field in dataclasses.fields(batch):
+        value = getattr(batch, field.name)
+        found |= (
+            {field.name: value}
+            if isinstance(value, torch.Tensor)
+            else {f"{field.name}/{own.name}": getattr(value, own.name) for own in dataclasses.fields(value)}
+        )
+    return found
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("name", [name for name in NAMES if issubclass(ALGORITHMS[name], OnPolicy)])
+def test_an_update_leaves_its_batch_as_it_was(name, environment):
+    """The old policy in it above all: were it a view of the parameters, it would follow the new one."""
+    training = training_of(*(run_of(name, environment, seed, variant=seed) for seed in (1, 2)))
+    algorithm, update, seen = training.algorithm, training.algorithm.update, []
+
+    def watched_update(batch):
+        before = {path: value.clone() for path, value in fields_of(batch).items()}
+        parameters = algorithm.policy.parameters.detach().clone()
+        metrics = update(batch)
+        storage = algorithm.policy.parameters.untyped_storage().data_ptr()
+        for path, value in fields_of(batch).items():
+            assert value.untyped_storage().data_ptr() != storage, f"{path} shares memory with the parameters"
+            torch.testing.assert_close(value, before[path], rtol=0, atol=0, msg=f"{path} was changed by the update")
+        seen.append(not torch.equal(parameters, algorithm.policy.parameters))
+        return metrics
+
+    algorithm.update = watched_update
+    finish(training, iterations=2)
+    assert all(seen), "the parameters did change"
 
 
 # --- A run that diverges is its own trouble --------------------------------------------------------------------------

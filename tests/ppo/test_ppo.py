@@ -164,7 +164,7 @@ def test_loss_and_gradient_of_every_surrogate_are_those_of_a_run_written_out_alo
     batch = made_up_batch(ppo.policy, 200, move=0.05)
     loss = ppo.loss(batch, ppo.current_clip_coef())
     (gradient,) = torch.autograd.grad(loss.sum(), ppo.policy.parameters)
-    metrics = ppo.after_update(batch, ppo.current_clip_coef())
+    metrics = ppo.measure(batch, ppo.current_clip_coef())
     for run, network in enumerate(references(ppo.policy)):
         expected, kl = reference_loss(network, batch, run, settings[run])
         expected.backward()
@@ -182,7 +182,7 @@ def test_metrics_are_what_they_are_called():
     with torch.no_grad():
         distribution, values = ppo.policy(batch.observations)
     ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-    metrics = ppo.after_update(batch, ppo.current_clip_coef())
+    metrics = ppo.measure(batch, ppo.current_clip_coef())
     for run, own in enumerate(settings):
         beyond = (ratio[run] < 1 - own.clip_coef) | (ratio[run] > 1 + own.clip_coef)
         assert metrics["losses/clipfrac"][run].item() == pytest.approx(beyond.double().mean().item(), abs=0.0051)
