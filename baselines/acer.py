@@ -155,23 +155,21 @@ class ACER(Algorithm):
         streams = [generator(seed, "algorithm", self.iteration) for seed in self.seeds]
         updates[:] = [stream.poisson(own.replay_ratio) for stream, own in zip(streams, self.settings, strict=True)]
         starts = np.zeros((self.runs, self.common.num_envs), np.int64)
-        changing = (self.policy.parameters.detach(), self.optimizer.mean_square, self.average)
         for update in range(updates.max()):
-            through = torch.from_numpy(updates <= update).to(self.device)
-            kept = [rows[through] for rows in changing]
-            for run in np.flatnonzero(updates > update):
+            going = updates > update
+            for run in np.flatnonzero(going):
                 starts[run] = self.memory.draw(streams[run])
-            self.update(self.memory.read(starts, self.common.num_steps))
-            for rows, own in zip(changing, kept, strict=True):
-                rows[through] = own
+            self.update(self.memory.read(starts, self.common.num_steps), torch.from_numpy(going).to(self.device))
         return updates
 
-    def update(self, segment: Segment) -> Metrics:
-        """One step of RMSProp on the policy's and the critic's loss; then the average policy follows."""
+    def update(self, segment: Segment, where: Tensor | None = None) -> Metrics:
+        """Take one step of RMSProp on the policy's and the critic's loss, with the runs of ``where`` ``[runs]``; then
+        their average policy follows."""
         distribution, q = self.policy(segment.observations)
         policy_loss, q_loss = self.losses(segment, cast(Categorical, distribution), q)
-        grad_norm = self.optimizer.step(policy_loss + self.q_coef.squeeze(1) * q_loss)
-        self.average.lerp_(self.policy.parameters.detach(), 1 - self.average_decay)
+        grad_norm = self.optimizer.step(policy_loss + self.q_coef.squeeze(1) * q_loss, where)
+        average = torch.lerp(self.average, self.policy.parameters.detach(), 1 - self.average_decay)
+        self.average.copy_(average if where is None else torch.where(where.unsqueeze(1), average, self.average))
         return {
             "losses/policy_loss": policy_loss.detach(),
             "losses/value_loss": q_loss.detach(),

@@ -4,8 +4,9 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_type_hints
 
 import torch
 from gymnasium.spaces import Box, Discrete
@@ -59,10 +60,15 @@ class Settings:
 
     def structure(self) -> tuple[tuple[str, Any], ...]:
         """The settings that all runs of a stack share."""
-        fields = dataclasses.fields(self)
-        return tuple(
-            (own.name, getattr(self, own.name)) for own in fields if own.type is not float or own.name == "adam_eps"
-        )
+        return tuple((name, getattr(self, name)) for name in _structural(type(self)))
+
+
+@cache
+def _structural(kind: type[Settings]) -> tuple[str, ...]:
+    """The names of the fields that are the same for all runs of a stack: of Adam's kernel, epsilon too."""
+    hints = get_type_hints(kind)  # a module with postponed annotations has them as text
+    names = [own.name for own in dataclasses.fields(kind)]
+    return tuple(name for name in names if hints[name] is not float or name.endswith("adam_eps"))
 
 
 def require(settings: Settings, name: str, holds: bool, right: str) -> None:

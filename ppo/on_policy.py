@@ -52,6 +52,8 @@ class OnPolicy(Algorithm):
         self.collector = Collector(
             self.env, self.act, self.runs, observation_normalizer, reward_normalizer, self.device
         )
+        self._shuffles: tuple[int, list[np.random.Generator]] = (-1, [])
+        """An iteration, and what each run's minibatches are shuffled with in it."""
         self._outputs: list[tuple[Tensor, ...]] = []
         """Of the policy, in each step since the last update, where to evaluate the steps again would cost more."""
 
@@ -123,11 +125,14 @@ class OnPolicy(Algorithm):
         return runs_first(torch.from_numpy(values.astype(np.float32))).to(self.device)
 
     def minibatches(self, batch: Batch, update_epochs: int, minibatch_size: int) -> Iterator[Batch]:
-        """``update_epochs`` passes over the samples in minibatches: each run shuffles each epoch in its own order."""
+        """``update_epochs`` passes over the samples in minibatches: each run shuffles each epoch in its own order, and
+        in new ones at every call within an iteration."""
         size = batch.log_probs.shape[1]
-        streams = [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
+        if self._shuffles[0] != self.iteration:
+            self._shuffles = self.iteration, [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
         for _ in range(update_epochs):
-            order = torch.from_numpy(np.stack([stream.permutation(size) for stream in streams])).to(self.device)
+            orders = np.stack([stream.permutation(size) for stream in self._shuffles[1]])
+            order = torch.from_numpy(orders).to(self.device)
             yield from batch.select(order).split(minibatch_size)
 
 

@@ -35,16 +35,18 @@ class Optimizer(ABC):
         self._clipped = torch.isfinite(self.max_grad_norm)
         self._clips, self._all_clip = bool(self._clipped.any()), bool(self._clipped.all())
 
-    def step(self, loss: Tensor) -> Tensor:
+    def step(self, loss: Tensor, where: Tensor | None = None) -> Tensor:
         """Descend on ``loss`` ``[runs]``; nothing mixes across runs, so the gradient of the sum is each run's own.
 
-        Returns each run's gradient norm before clipping, ``[runs]``.
+        ``where``: ``[runs]``, bool: the runs that take the step; the others keep parameters, moments and step counts
+        to the bit. Returns each run's gradient norm before clipping, ``[runs]``.
         """
         (gradient,) = torch.autograd.grad(loss, self.parameters, torch.ones_like(loss))
-        return self.apply(gradient[:, self.columns])
+        return self.apply(gradient[:, self.columns], where)
 
-    def apply(self, gradient: Tensor) -> Tensor:
-        """One step along ``gradient`` ``[runs, columns]``, which it may overwrite; returns its norms ``[runs]``."""
+    def apply(self, gradient: Tensor, where: Tensor | None = None) -> Tensor:
+        """Take one step along ``gradient`` ``[runs, columns]``, which it may overwrite, with the runs of ``where``;
+        returns its norms ``[runs]``."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         if self._clips:
             factor = (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0)
@@ -52,13 +54,19 @@ class Optimizer(ABC):
         if gradient.shape != self._gradient.shape or not gradient.is_contiguous():  # as which the kernels take it
             self._gradient[:, : gradient.shape[1]] = gradient
             gradient = self._gradient
-        self._rows.addcmul_(self.change(gradient)[:, : self._rows.shape[1]], self.learning_rate)
+        change = self.change(gradient, where)[:, : self._rows.shape[1]]
+        if where is None:
+            self._rows.addcmul_(change, self.learning_rate)
+        else:
+            moved = torch.addcmul(self._rows, change, self.learning_rate)
+            self._rows.copy_(torch.where(where.unsqueeze(1), moved, self._rows))
         norms: Tensor = norm.squeeze(1)
         return norms
 
     @abstractmethod
-    def change(self, gradient: Tensor) -> Tensor:
-        """What is added at learning rate 1, given the clipped ``gradient``: both ``[runs, aligned columns]``."""
+    def change(self, gradient: Tensor, where: Tensor | None) -> Tensor:
+        """What is added at learning rate 1, given the clipped ``gradient``: both ``[runs, aligned columns]``. The
+        moments of runs that ``where`` leaves out stay as they are, and their rows mean nothing."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
@@ -88,18 +96,28 @@ class Adam(Optimizer):
         self.mean = torch.zeros_like(self._gradient)
         self.mean_square = torch.zeros_like(self.mean)
         self._change = torch.zeros_like(self.mean)
-        self._steps = torch.zeros((), device=parameters.device)
+        self._steps = torch.zeros(len(parameters), device=parameters.device)
+        """Of each run: one that leaves steps out is where it would be alone."""
 
-    def change(self, gradient: Tensor) -> Tensor:
+    def change(self, gradient: Tensor, where: Tensor | None) -> Tensor:
+        runs = range(len(gradient)) if where is None else where.nonzero().squeeze(1).tolist()
+        if not runs:
+            return self._change
+
+        def rows(matrix: Tensor) -> list[Tensor]:
+            own = matrix.unbind(0)
+            return [own[run] for run in runs]
+
+        self._steps.add_(1 if where is None else where)
         # PyTorch's fused kernel passes over the matrices once instead of seven times, but knows a single learning rate:
         # at rate 1 and from 0 it leaves the change itself.
         torch._fused_adam_(
-            [self._change.zero_()],
-            [gradient],
-            [self.mean],
-            [self.mean_square],
+            rows(self._change.zero_()),
+            rows(gradient),
+            rows(self.mean),
+            rows(self.mean_square),
             [],
-            [self._steps.add_(1)],
+            rows(self._steps),
             lr=1.0,
             beta1=self.betas[0],
             beta2=self.betas[1],
@@ -141,8 +159,11 @@ class RMSProp(Optimizer):
         self.eps = eps
         self.mean_square = torch.ones_like(self._gradient)
 
-    def change(self, gradient: Tensor) -> Tensor:
-        self.mean_square.lerp_(gradient.square(), 1 - self.decay)
+    def change(self, gradient: Tensor, where: Tensor | None) -> Tensor:
+        mean_square = torch.lerp(self.mean_square, gradient.square(), 1 - self.decay)
+        self.mean_square.copy_(
+            mean_square if where is None else torch.where(where.unsqueeze(1), mean_square, self.mean_square)
+        )
         return gradient.neg().mul_((self.mean_square + self.eps).rsqrt_())
 
     def state(self) -> dict[str, Any]:

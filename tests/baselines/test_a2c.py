@@ -150,7 +150,7 @@ def test_returns_losses_gradients_and_next_weights_are_those_of_stable_baselines
         before = algorithm.policy.parameters.detach().clone()
         _, metrics = algorithm.iterate()
         experience, batch = prepared[-1]
-        clipped, _ = changes[-1]
+        clipped, *_ = changes[-1]
         ended += experience.ended.sum()
         for run, (own, twin) in enumerate(zip(settings, twins, strict=True)):
             reference = references(algorithm.policy)[run]

@@ -60,7 +60,7 @@ def made_up_segment(runs, inputs=3, actions=4, seed=0):
 def clipped_gradients(algorithm):
     """What the optimiser makes its steps of from now on."""
     gradients, change = [], algorithm.optimizer.change
-    algorithm.optimizer.change = lambda gradient: gradients.append(gradient.clone()) or change(gradient)
+    algorithm.optimizer.change = lambda gradient, where: gradients.append(gradient.clone()) or change(gradient, where)
     return gradients
 
 
@@ -260,8 +260,8 @@ def test_the_average_policy_follows_every_step_of_its_own_run_and_no_other():
     visited = [algorithm.policy.parameters.detach().clone().double()]
     update = algorithm.update
 
-    def watched(segment):
-        metrics = update(segment)
+    def watched(segment, *where):
+        metrics = update(segment, *where)
         visited.append(algorithm.policy.parameters.detach().clone().double())
         return metrics
 

@@ -232,3 +232,27 @@ def test_a_restored_rmsprop_continues_to_the_bit(columns):
     for name, value in restored.state().items():
         assert torch.equal(value, optimizer.state()[name]), name
     assert not torch.equal(fresh, ours), "a state that matters"
+
+
+@pytest.mark.parametrize("make", ["adam", "rmsprop"])
+def test_a_run_that_leaves_steps_out_is_where_it_would_be_without_them(make):
+    """Alone it would not have taken them at all: parameters, moments and, of Adam, the number of steps."""
+
+    def optimizer_of(rows):
+        parameters = start()[rows].clone().requires_grad_()
+        if make == "rmsprop":
+            return parameters, rmsprop(parameters, rows=rows)
+        return parameters, Adam(parameters, RATES[rows], NORMS[rows])
+
+    takes = {0: {0, 1, 2, 3, 4, 5}, 1: {0, 3, 5}, 2: set()}
+    together, optimizer = optimizer_of([0, 1, 2])
+    for step in range(6):
+        optimizer.step(loss_of(together, step), torch.tensor([step in takes[run] for run in range(RUNS)]))
+    for run, own in takes.items():
+        alone, single = optimizer_of([run])
+        for step in sorted(own):
+            single.step(loss_of(alone, step))
+        assert torch.equal(together[run], alone[0]), run
+        for name, value in single.state().items():
+            assert torch.equal(optimizer.state()[name][run], value[0]), (run, name)
+    assert not torch.equal(together[1], start()[1])
