@@ -52,6 +52,7 @@ class A2C(OnPolicy):
     """One step of RMSProp per batch on E[log pi(a|s) A] - vf_coef (V - R)^2 + ent_coef S."""
 
     Settings = A2CSettings
+    picture_gain = 1.0  # openai/baselines a2c/policies.py (2017-08-18)
 
     def setup(self) -> None:
         super().setup()

@@ -14,7 +14,6 @@ from baselines.a2c_trust_region import trust_region_loss
 from ppo.advantages import retrace
 from ppo.algorithm import Algorithm, Metrics, Settings, SettingsError, require
 from ppo.distributions import Categorical
-from ppo.normalizers import ObservationNormalizer
 from ppo.on_policy import runs_first
 from ppo.optimizers import RMSProp
 from ppo.replay import ReplayMemory, Segment, available_memory, bytes_needed
@@ -60,6 +59,7 @@ class ACERSettings(Settings):
     region"""
     average_decay: float = 0.99
     """alpha, the decay of the moving average of the policy's parameters"""
+    obs_filters = ("step",)
 
     def check(self) -> None:
         super().check()
@@ -97,10 +97,8 @@ class ACER(Algorithm):
         self.memory = self.make_memory()
         self.policy = self.make_policy()
         self.average = self.policy.parameters.detach().clone()
-        observation_normalizer = (
-            ObservationNormalizer(self.runs, self.env.observation_shape) if self.common.norm_obs else None
-        )
-        self.collector = Collector(self.env, self.policy.act, self.runs, observation_normalizer, None, self.device)
+        normalizer = self.make_observation_normalizer()
+        self.collector = Collector(self.env, self.policy.act, self.runs, normalizer, None, self.device)
         self.gamma, self.truncation, self.delta = map(self.per_run, ("gamma", "truncation", "delta"))
         self.q_coef, self.ent_coef, self.average_decay = map(self.per_run, ("q_coef", "ent_coef", "average_decay"))
         self.learning_rate = self.per_run("learning_rate")

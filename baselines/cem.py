@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.algorithm import Algorithm, Metrics, Settings, require
-from ppo.normalizers import ObservationNormalizer
 from ppo.policies import ActorCritic, hidden_units
 from ppo.rollout import Collector, Episode
 from ppo.seeding import generator
@@ -36,6 +35,7 @@ class CEMSettings(Settings):
     network: str = "10-5"
     """units of the hidden layers"""
     networks = ("linear", "10-5", "64-64")
+    obs_filters = ("step",)
     deterministic: bool = True
     """whether candidates take their most likely action; if not, the log-std is searched for too"""
 
@@ -77,7 +77,8 @@ class CEM(Algorithm):
     def setup(self) -> None:
         shape, space, envs = self.env.observation_shape, self.env.action_space, self.common.num_envs
         hidden = hidden_units(self.common.network)
-        self.policy = ActorCritic(shape, space, self.seeds, hidden, self.device)
+        kind = self.common.initialisation
+        self.policy = ActorCritic(shape, space, self.seeds, hidden, self.device, initialisation=kind)
         rows = [seed for seed in self.seeds for _ in range(envs)]
         self.members = ActorCritic(shape, space, rows, hidden, self.device)
         actor = self.policy.networks["actor"]
@@ -90,7 +91,7 @@ class CEM(Algorithm):
         for run in range(self.runs):
             for env in range(envs):
                 self.draw(run, env)
-        normalizer = ObservationNormalizer(self.runs, shape) if self.common.norm_obs else None
+        normalizer = self.make_observation_normalizer()
         self.collector = Collector(self.env, self.act, self.runs, normalizer, device=self.device)
 
     def act(self, observations: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[Any]:

@@ -22,11 +22,14 @@ class CriticSettings(OnPolicySettings):
     """passes of the value function over each batch"""
     vf_minibatch_size: int = 64
     """samples in each of its gradient steps"""
-    networks = ("64-64",)  # policy and value apart
+    vf_adam_eps: float = 1e-5
+    """epsilon of that Adam (the same for every run of a stack)"""
+    networks = ("64-64", "32-32")  # policy and value apart
 
     def check(self) -> None:
         super().check()
         require(self, "vf_learning_rate", 0 <= self.vf_learning_rate < float("inf"), "at least 0 and finite")
+        require(self, "vf_adam_eps", 0 < self.vf_adam_eps < float("inf"), "greater than 0 and finite")
         require(self, "vf_epochs", self.vf_epochs >= 0, "at least 0")
         require(self, "vf_minibatch_size", self.vf_minibatch_size >= 1, "at least 1")
 
@@ -38,7 +41,8 @@ class Critic:
         self.algorithm = algorithm
         policy = algorithm.policy
         assert isinstance(policy, ActorCritic)
-        self.optimizer = Adam(policy.parameters, algorithm.per_run("vf_learning_rate"), columns=policy.critic_columns)
+        rates, columns = algorithm.per_run("vf_learning_rate"), policy.critic_columns
+        self.optimizer = Adam(policy.parameters, rates, columns=columns, eps=algorithm.common.vf_adam_eps)
 
     def fit(self, batch: Batch) -> Tensor:
         """Several epochs of minibatches; returns the mean squared error after them, ``[runs]``."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,8 +25,9 @@ class TRPOSettings(CriticSettings):
     """steps of each environment between two updates"""
     gae_lambda: float = 0.98
     """lambda of generalised advantage estimation; 1 sums the whole return"""
-    norm_reward: bool = False
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10"""
+    norm_reward: Literal["none", "reset", "never-reset"] = "none"
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
+    return starts afresh after each episode (reset) or never does (never-reset)"""
     max_kl: float = 0.01
     """delta, the mean KL[pi_old, pi] that a step may cause"""
     cg_iters: int = 10
@@ -39,6 +40,8 @@ class TRPOSettings(CriticSettings):
     """whether the step is halved until it holds the constraint and improves the surrogate; if not, it is taken whole"""
     line_search_iters: int = 10
     """steps that the search tries before it gives up and leaves the policy as it was"""
+    accept_zero: bool = False
+    """whether the search also takes a step that leaves the surrogate exactly as it was"""
     kl_margin: float = 1.5
     """the search accepts a KL up to kl_margin x max_kl"""
     fixed_log_std: bool = False
@@ -142,7 +145,8 @@ class TRPO(OnPolicy):
             size = 0.5**attempt
             distribution = self.policy.distribution_of(old + size * step, batch.observations)
             surrogate, kl = _surrogate_and_kl(batch, distribution)
-            now = ~accepted & (surrogate > before) & (kl <= self.kl_margin * self.max_kl)
+            improves = surrogate >= before if self.common.accept_zero else surrogate > before
+            now = ~accepted & improves & (kl <= self.kl_margin * self.max_kl)
             for name, value in (("size", size), ("improvement", surrogate - before), ("kl", kl)):
                 taken[name] = torch.where(now, value, taken[name])
             accepted |= now
@@ -185,9 +189,22 @@ def _surrogate_and_kl(batch: Batch, distribution: Distribution) -> tuple[Tensor,
 
 @dataclass(frozen=True)
 class TRPO2017Settings(TRPOSettings):
-    """TRPO as the code released with the paper had it: its log-std was missing among the variables to optimise
-    (openai/baselines #262), and its standardised advantages were not used (#64)."""
+    """What openai/baselines' trpo_mpi/run_mujoco.py ran when it was released with the paper (da99706, 2017-07-20): its
+    log-std was missing among the variables to optimise (#262), its standardised advantages were not used (#64); and a
+    smaller network, its own initialisation and filter, and a search that takes an improvement of 0."""
 
+    network: str = "32-32"
+    """units of the hidden layers of policy and value, each with its own"""
+    initialisation: Literal["orthogonal", "column-norm"] = "column-norm"
+    """weights at first"""
+    clip_obs: float = 5.0
+    """bound of the normalised observations"""
+    obs_filter: Literal["step", "batch"] = "batch"
+    """when the observations' mean and deviation are renewed"""
+    vf_adam_eps: float = 1e-8
+    """epsilon of the value function's Adam (the same for every run of a stack)"""
+    accept_zero: bool = True
+    """whether the search also takes a step that leaves the surrogate exactly as it was"""
     fixed_log_std: bool = True
     """whether the policy's standard deviation stays 1"""
     norm_adv: bool = False
@@ -195,7 +212,7 @@ class TRPO2017Settings(TRPOSettings):
 
 
 class TRPO2017(TRPO):
-    """TRPO with the deviation stuck at 1, which very likely made the paper's curve."""
+    """TRPO as released with the paper: above all its deviation is stuck at 1."""
 
     Settings = TRPO2017Settings
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -26,8 +26,9 @@ class VPGSettings(CriticSettings):
     """steps of each environment between two updates"""
     gae_lambda: float = 0.9
     """lambda of generalised advantage estimation; 1 sums the whole return"""
-    norm_reward: bool = False
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10"""
+    norm_reward: Literal["none", "reset", "never-reset"] = "none"
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
+    return starts afresh after each episode (reset) or never does (never-reset)"""
     learning_rate: float = 1e-3
     """first step size of the policy's Adam"""
     desired_kl: float = 0.032

@@ -20,6 +20,7 @@ from experiments.names import file_name
 from experiments.protocols import Run
 from experiments.store import StoreError, runs_from_json, stack_folders, writable
 from ppo import checkpoint
+from ppo.algorithm import observation_normalizer
 from ppo.envs import make
 from ppo.normalizers import ObservationNormalizer
 from ppo.policies import Policy, make_policy
@@ -84,7 +85,7 @@ def _load(path: Path) -> Iterator[Player]:
             shape, space = env.observation_shape, env.action_space
             critic_outputs = ALGORITHMS[run.algorithm].critic_outputs(space)
             policy = make_policy(run.settings.network, shape, space, [run.seed], critic_outputs=critic_outputs)
-            normalizer = ObservationNormalizer(1, env.observation_shape) if statistics else None
+            normalizer = observation_normalizer([run.settings], shape) if statistics else None
             env.close()
             with torch.no_grad():
                 policy.parameters.copy_(state["algorithm"]["parameters"][row : row + 1])

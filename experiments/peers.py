@@ -37,7 +37,7 @@ def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
-def _environments(settings: Settings, environment: str, gamma: float, norm_reward: bool) -> Any:
+def _environments(settings: Settings, environment: str, gamma: float, norm_reward: str) -> Any:
     import gymnasium
     from stable_baselines3.common.env_util import make_atari_env
     from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack, VecNormalize
@@ -45,7 +45,7 @@ def _environments(settings: Settings, environment: str, gamma: float, norm_rewar
     if environment in ATARI_ROMS:
         return VecFrameStack(make_atari_env(environment, settings.num_envs), AtariVectorEnv.frames)
     envs = DummyVecEnv([lambda: gymnasium.make(environment)] * settings.num_envs)
-    return VecNormalize(envs, gamma=gamma, norm_reward=norm_reward)
+    return VecNormalize(envs, gamma=gamma, norm_reward=norm_reward != "none")
 
 
 def _block(model: Any, steps: int) -> Block:
@@ -117,7 +117,7 @@ def _ars(settings: Any, environment: str) -> Block:
     from sb3_contrib import ARS
 
     model = ARS(
-        env=_environments(replace(settings, num_envs=1), environment, 0.99, False),
+        env=_environments(replace(settings, num_envs=1), environment, 0.99, "none"),
         n_delta=2,  # four episodes make a block; how many candidates a generation has does not change the speed
         policy="MlpPolicy",
         policy_kwargs={"net_arch": list(hidden_units(settings.network))},

@@ -101,7 +101,7 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
         vf_epochs=5,
         vf_learning_rate=1e-3,
         vf_minibatch_size=64,
-        norm_reward=False,
+        norm_reward="none",
     ),
     "trpo-2017": TRPO2017Settings(),  # the same with that release's two bugs
     "npg": NPGSettings(),  # the same without the line search
@@ -175,7 +175,7 @@ READINGS: dict[str, dict[str, Any]] = {  # what the text leaves open, one change
     "as-in-ppo2": {},
     "annealed-lr": {"anneal_lr": True},
     "value-clipping": {"clip_vloss": 0.2},
-    "no-reward-scaling": {"norm_reward": False},
+    "no-reward-scaling": {"norm_reward": "none"},
     "batch-advantages": {"norm_adv": "batch"},
     "bootstrapped-time-limits": {"bootstrap_truncation": True},
     "no-gradient-clipping": {"max_grad_norm": math.inf},
@@ -217,7 +217,7 @@ ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tune
         norm_adv="minibatch",
         network="nature",  # the paper cites [Mni+16], but all code of OpenAI's and its A2C and ACER had [Mni+15]'s
         norm_obs=False,  # pixels / 255
-        norm_reward=False,  # clipped to their signs, by the environment
+        norm_reward="none",  # clipped to their signs, by the environment
     ),
     "a2c": A2CSettings(  # openai/baselines a2c/run_atari.py, 2017-08-18
         num_envs=16,
@@ -233,7 +233,7 @@ ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tune
         gae_lambda=1.0,
         network="nature",
         norm_obs=False,
-        norm_reward=False,
+        norm_reward="none",
     ),
     "acer": ACERSettings(  # openai/baselines acer/acer_simple.py and run_atari.py, 2017-11
         num_envs=16,  # the 16 actor-learners of ACER's paper

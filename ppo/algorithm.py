@@ -4,16 +4,17 @@ import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
 from ppo.convolutional import ARCHITECTURES
 from ppo.envs.base import VectorEnv
+from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer
 from ppo.policies import Policy, make_policy
 from ppo.rollout import Collector, Episode
 
@@ -38,14 +39,25 @@ class Settings:
     num_steps: int = 2048
     """steps of each environment in an iteration, after which the training may be stopped"""
     norm_obs: bool = True
-    """whether observations are normalised by their running mean and standard deviation, and clipped to +-10"""
+    """whether observations are normalised by their running mean and standard deviation, and clipped to +-clip_obs"""
+    clip_obs: float = 10.0
+    """bound of the normalised observations"""
+    obs_filter: Literal["step", "batch"] = "step"
+    """when their mean and deviation are renewed: at every step (openai/baselines' ppo2), or once per batch, after which
+    the old policy is evaluated anew (its ppo1 and trpo_mpi)"""
 
     network: str = "64-64"
     """64-64: units of the hidden layers of policy and value, each with its own (sec. 6.1); nature or a3c: the
     convolutional network that they share (sec. 6.4)"""
 
-    networks: ClassVar[tuple[str, ...]] = ("64-64", *ARCHITECTURES)
+    initialisation: Literal["orthogonal", "column-norm"] = "orthogonal"
+    """weights at first: orthogonal, of gain sqrt 2 (openai/baselines' ppo2), or each unit's incoming weights normal and
+    of norm 1 (its ppo1 and trpo_mpi); the policy's head is a hundredth of that"""
+
+    networks: ClassVar[tuple[str, ...]] = ("64-64", "32-32", *ARCHITECTURES)
     """What the algorithm can be told as ``network``."""
+    obs_filters: ClassVar[tuple[str, ...]] = ("step", "batch")
+    """What the algorithm can be told as ``obs_filter``."""
 
     @property
     def samples_actions(self) -> bool:
@@ -57,24 +69,40 @@ class Settings:
         for name in ("num_envs", "num_steps"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         require(self, "network", self.network in self.networks, " or ".join(self.networks))
+        require(self, "clip_obs", self.clip_obs > 0, "greater than 0")
+        require(self, "obs_filter", self.obs_filter in self.obs_filters, " or ".join(self.obs_filters))
+        for name, hint in _hints(self).items():
+            if get_origin(hint) is Literal:
+                require(self, name, getattr(self, name) in get_args(hint), " or ".join(get_args(hint)))
 
     def structure(self) -> tuple[tuple[str, Any], ...]:
         """The settings that all runs of a stack share."""
-        return tuple((name, getattr(self, name)) for name in _structural(type(self)))
+        return tuple(
+            (name, getattr(self, name))
+            for name, hint in _hints(self).items()
+            if hint is not float or name.endswith("adam_eps")
+        )
 
 
-@cache
-def _structural(kind: type[Settings]) -> tuple[str, ...]:
-    """The names of the fields that are the same for all runs of a stack: of Adam's kernel, epsilon too."""
-    hints = get_type_hints(kind)  # a module with postponed annotations has them as text
-    names = [own.name for own in dataclasses.fields(kind)]
-    return tuple(name for name in names if hints[name] is not float or name.endswith("adam_eps"))
+def _hints(settings: Settings) -> dict[str, Any]:
+    """The type of each field; a module with postponed annotations has them as text."""
+    hints = get_type_hints(type(settings))
+    return {own.name: hints[own.name] for own in dataclasses.fields(settings)}
 
 
 def require(settings: Settings, name: str, holds: bool, right: str) -> None:
     """Raise ``SettingsError`` unless ``holds``: one line with the setting, its value and what would be right."""
     if not holds:  # also for NaN, which no comparison holds for
         raise SettingsError(f"{name} = {getattr(settings, name)} cannot be trained: it must be {right}")
+
+
+def observation_normalizer(settings: Sequence[Settings], shape: tuple[int, ...]) -> ObservationNormalizer | None:
+    """What the settings of a stack's runs ask for, for observations of ``shape``; None if they are taken as they
+    are."""
+    if not settings[0].norm_obs:
+        return None
+    kind = ObservationNormalizer if settings[0].obs_filter == "step" else BatchObservationNormalizer
+    return kind(len(settings), shape, np.array([own.clip_obs for own in settings]))
 
 
 def check_budget(total_timesteps: int, num_envs: int) -> None:
@@ -97,6 +125,8 @@ class Algorithm(ABC):
     Settings: ClassVar[type[Settings]]
     continuous: ClassVar[bool] = True
     """Whether it can be trained where actions are continuous."""
+    picture_gain: ClassVar[float] = 0.01
+    """Gain of the policy's head at first where it sees pictures."""
     policy: Policy
     collector: Collector
 
@@ -151,10 +181,15 @@ class Algorithm(ABC):
         """What the setting ``network`` asks for, in this environment."""
         shape, space = self.env.observation_shape, self.env.action_space
         critic_outputs = self.critic_outputs(space)
+        kind, gain = self.common.initialisation, self.picture_gain
         try:
-            return make_policy(self.common.network, shape, space, self.seeds, self.device, critic_outputs)
+            return make_policy(self.common.network, shape, space, self.seeds, self.device, critic_outputs, kind, gain)
         except ValueError as error:
             raise SettingsError(f"network = {self.common.network} cannot be trained here: {error}") from error
+
+    def make_observation_normalizer(self) -> ObservationNormalizer | None:
+        """What the settings ask for, for every run."""
+        return observation_normalizer(self.settings, self.env.observation_shape)
 
     def next_steps(self) -> int:
         """Steps of each environment in the next iteration: num_steps, or what is left of the budget."""

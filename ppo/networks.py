@@ -1,7 +1,7 @@
 """The tanh network of the MuJoCo agents with a run dimension: every weight is ``[runs, in, out]``, a layer is one
 ``baddbmm``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -65,11 +65,21 @@ class TanhMLP:
             change = _product(change, layers[index][0]) + _linear(activations[index], *tangents[index])
         return change
 
-    def initialise(self, row: Tensor, gains: Sequence[float], rng: torch.Generator) -> None:
-        """Orthogonal weights of the given gain per layer, zero biases, into one run's ``row`` ``[1, P]``."""
+    def initialise(
+        self, row: Tensor, gains: Sequence[float], draw: Callable[..., Tensor], rng: torch.Generator
+    ) -> None:
+        """Weights that ``draw`` makes, of the given gain per layer, and zero biases, into one run's ``row`` ``[1, P]``;
+        ``draw``: torch.nn.init.orthogonal_ or ``column_norm_``."""
         for (weights, bias), gain in zip(self.layers(row), gains, strict=True):
-            torch.nn.init.orthogonal_(weights[0], gain, generator=rng)
+            draw(weights[0], gain, generator=rng)
             bias.zero_()
+
+
+def column_norm_(weights: Tensor, gain: float, generator: torch.Generator) -> Tensor:
+    """Fill ``weights`` ``[in, out]`` with normal numbers, each column scaled to norm ``gain`` (normc_initializer of
+    openai/baselines' tf_util.py, 2017-07-20)."""
+    weights.normal_(generator=generator)
+    return weights.mul_(gain / weights.square().sum(0).sqrt())
 
 
 ALIGNMENT = 16

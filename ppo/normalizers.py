@@ -1,22 +1,23 @@
 """Running normalisation of observations and rewards, one set of statistics per run.
 
-After openai/baselines' VecNormalize (2017-11), with its constants. Gymnasium's own wrappers compute other things (they
-drop the return on a terminal step and run on over time limits), so these are ours.
+After openai/baselines' VecNormalize, with its constants, and the filter of its ppo1 and trpo_mpi. Gymnasium's own
+wrappers compute other things (they drop the return on a terminal step and run on over time limits), so these are ours.
 """
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 
 class RunningMeanStd:
     """Mean and variance of everything seen, per run (Chan et al.'s parallel formula)."""
 
-    def __init__(self, runs: int, shape: tuple[int, ...]) -> None:
+    def __init__(self, runs: int, shape: tuple[int, ...], count: float = 1e-4) -> None:
+        """``count``: how many values the mean of 0 and the variance of 1 at first weigh."""
         self.mean = np.zeros((runs, *shape))
         self.var = np.ones((runs, *shape))
-        self.count = 1e-4  # the same for every run of a stack: they step together
+        self.count = count  # the same for every run of a stack: they step together
 
     def update(self, batch: NDArray[np.floating]) -> None:
         """``batch``: ``[runs, envs, *shape]``, the newest values of each run."""
@@ -43,17 +44,21 @@ class RunningMeanStd:
 EPSILON = 1e-8
 
 
-def _clipped(values: NDArray[np.float64], bound: float) -> NDArray[np.float64]:
+def _clipped(values: NDArray[np.float64], bound: float | NDArray[np.float64]) -> NDArray[np.float64]:
     """``np.clip`` in a third of its time for a few values."""
     return np.minimum(np.maximum(values, -bound, out=values), bound, out=values)
 
 
 class ObservationNormalizer:
-    """(x - mean) / std, clipped to +-``clip``; float32 for the network."""
+    """(x - mean) / std, clipped to +-``clip``; float32 for the network. Renewed at every step."""
 
-    def __init__(self, runs: int, shape: tuple[int, ...], clip: float = 10.0) -> None:
+    every_step = True
+    """Whether the statistics take in each observation as it comes; if not, all those of a batch at its end."""
+
+    def __init__(self, runs: int, shape: tuple[int, ...], clip: ArrayLike = 10.0) -> None:
+        """``clip``: ``[runs]``, or one for all."""
         self.statistics = RunningMeanStd(runs, shape)
-        self.clip = clip
+        self.clip = np.broadcast_to(np.asarray(clip, np.float64), runs).reshape(runs, 1, *(1 for _ in shape))
 
     def update(self, observations: NDArray[np.floating]) -> None:
         """Take ``[runs, envs, *shape]`` into the statistics."""
@@ -61,20 +66,40 @@ class ObservationNormalizer:
 
     def __call__(self, observations: NDArray[np.floating]) -> NDArray[np.float32]:
         """Normalise ``[runs, envs, *shape]`` with the statistics as they are."""
-        std = np.sqrt(self.statistics.var + EPSILON)
-        normalised = (observations - self.statistics.mean[:, None]) / std[:, None]
+        normalised = (observations - self.statistics.mean[:, None]) / self.std()[:, None]
         return _clipped(normalised, self.clip).astype(np.float32)
+
+    def std(self) -> NDArray[np.float64]:
+        """What observations are divided by: ``[runs, *shape]``."""
+        return np.asarray(np.sqrt(self.statistics.var + EPSILON))
+
+
+class BatchObservationNormalizer(ObservationNormalizer):
+    """The filter of openai/baselines' ppo1 and trpo_mpi (mpi_running_mean_std.py, 2017-07-20): renewed once per batch,
+    other first weights, and a variance of at least 0.01."""
+
+    every_step = False
+
+    def __init__(self, runs: int, shape: tuple[int, ...], clip: ArrayLike = 5.0) -> None:
+        super().__init__(runs, shape, clip)
+        self.statistics = RunningMeanStd(runs, shape, count=1e-2)
+
+    def std(self) -> NDArray[np.float64]:
+        return np.asarray(np.sqrt(np.maximum(self.statistics.var, 1e-2)))
 
 
 class RewardNormalizer:
     """Rewards divided by the standard deviation of the discounted return so far, clipped to +-``clip``.
 
-    The return starts afresh after every episode, however it ended.
+    With ``reset`` the return starts afresh after every episode, however it ended, as in openai/baselines from ad219e2
+    (2018-09-06) on; without, it runs on over all episodes, as in the releases of 2017-11 (b05be68) and 2018-08
+    (ea68f3b). Where rewards are dense and episodes end early these are scales of another order of magnitude.
     """
 
-    def __init__(self, gamma: NDArray[np.floating], envs: int, clip: float = 10.0) -> None:
+    def __init__(self, gamma: NDArray[np.floating], envs: int, reset: bool = True, clip: float = 10.0) -> None:
         """``gamma``: ``[runs, 1]``."""
         self.gamma = gamma
+        self.reset = reset
         self.returns = np.zeros((len(gamma), envs))
         self.statistics = RunningMeanStd(len(gamma), ())
         self.clip = clip
@@ -85,7 +110,8 @@ class RewardNormalizer:
         self.returns += rewards
         self.statistics.update(self.returns)
         scaled = rewards / np.sqrt(self.statistics.var + EPSILON)[:, None]
-        self.returns[ended] = 0.0
+        if self.reset:
+            self.returns[ended] = 0.0
         return _clipped(scaled, self.clip)
 
     def state(self) -> dict[str, Any]:

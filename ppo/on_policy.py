@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from ppo.advantages import gae
 from ppo.algorithm import Algorithm, Metrics, Settings, require
 from ppo.distributions import Distribution
-from ppo.normalizers import ObservationNormalizer, RewardNormalizer
+from ppo.normalizers import RewardNormalizer
 from ppo.rollout import Batch, Collector, Episode, Experience
 from ppo.seeding import generator
 
@@ -28,8 +28,9 @@ class OnPolicySettings(Settings):
     """discount"""
     gae_lambda: float = 0.95
     """lambda of generalised advantage estimation; 1 sums the whole return"""
-    norm_reward: bool = True
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10"""
+    norm_reward: Literal["none", "reset", "never-reset"] = "reset"
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
+    return starts afresh after each episode (reset) or never does (never-reset)"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
 
@@ -43,14 +44,13 @@ class OnPolicy(Algorithm):
     """Collect ``num_steps`` steps from every environment, then ``update`` the policy with them (Algorithm 1)."""
 
     def setup(self) -> None:
-        shape = self.env.observation_shape
         self.policy = self.make_policy()
         self.gamma = self._column("gamma")
         self.gae_lambda = self._column("gae_lambda")
-        observation_normalizer = ObservationNormalizer(self.runs, shape) if self.common.norm_obs else None
-        reward_normalizer = RewardNormalizer(self.gamma, self.common.num_envs) if self.common.norm_reward else None
+        scaling, envs = self.common.norm_reward, self.common.num_envs
+        scales = RewardNormalizer(self.gamma, envs, scaling == "reset") if scaling != "none" else None
         self.collector = Collector(
-            self.env, self.act, self.runs, observation_normalizer, reward_normalizer, self.device
+            self.env, self.act, self.runs, self.make_observation_normalizer(), scales, self.device
         )
         self._shuffles: tuple[int, list[np.random.Generator]] = (-1, [])
         """An iteration, and what each run's minibatches are shuffled with in it."""
@@ -108,6 +108,9 @@ class OnPolicy(Algorithm):
         advantages = gae(
             experience.rewards, old_values, next_values, terminal, experience.ended, self.gamma, self.gae_lambda
         )
+        if experience.raw_observations is not None:  # pi_old is what it is under the filter that the update sees
+            observations = runs_first(self.collector.renew_filter(experience.raw_observations))
+            distribution = self.policy.distribution(observations)
         return Batch(
             observations=observations,
             actions=actions,

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ppo.convolutional import ARCHITECTURES, ConvTrunk, orthogonal
 from ppo.distributions import Categorical, DiagonalGaussian, Distribution
-from ppo.networks import TanhMLP, aligned
+from ppo.networks import TanhMLP, aligned, column_norm_
 from ppo.seeding import generator, sequence
 
 
@@ -93,7 +93,7 @@ class Policy(ABC):
         return Categorical(outputs) if self.discrete else DiagonalGaussian(outputs, log_std)
 
 
-def initialisation(seed: int) -> torch.Generator:
+def initial_stream(seed: int) -> torch.Generator:
     """The stream of random numbers that a run's parameters are drawn from."""
     return torch.Generator().manual_seed(int(sequence(seed, "initialisation").generate_state(1)[0]))
 
@@ -110,11 +110,17 @@ def make_policy(
     seeds: Sequence[int],
     device: torch.device | str = "cpu",
     critic_outputs: int = 1,
+    initialisation: str = "orthogonal",
+    picture_gain: float = 0.01,
 ) -> Policy:
-    """The policy that a setting ``network`` asks for. Images that it cannot take: ``ValueError``."""
-    if network in ARCHITECTURES:
-        return ConvActorCritic(observation_shape, action_space, seeds, network, device, critic_outputs)
-    return ActorCritic(observation_shape, action_space, seeds, hidden_units(network), device, critic_outputs)
+    """The policy that the settings ``network`` and ``initialisation`` ask for; ``picture_gain``: of its head, where it
+    sees pictures. Images that it cannot take: ``ValueError``."""
+    if network not in ARCHITECTURES:
+        units = hidden_units(network)
+        return ActorCritic(observation_shape, action_space, seeds, units, device, critic_outputs, initialisation)
+    if initialisation != "orthogonal":
+        raise ValueError(f"initialisation = {initialisation} is for vectors: pictures have orthogonal")
+    return ConvActorCritic(observation_shape, action_space, seeds, network, device, critic_outputs, picture_gain)
 
 
 class _Evaluate(torch.autograd.Function):
@@ -158,9 +164,10 @@ class ActorCritic(Policy):
         hidden: Sequence[int] = (64, 64),
         device: torch.device | str = "cpu",
         critic_outputs: int = 1,
+        initialisation: str = "orthogonal",
     ) -> None:
         """Orthogonal weights: gain sqrt 2 in hidden layers, 0.01 for the policy's head, 1 for the value's (as in
-        openai/baselines' ppo2)."""
+        openai/baselines' ppo2); column-norm: 1, 0.01 and 1 (its ppo1 and trpo_mpi)."""
         super().__init__(action_space, len(seeds))
         inputs = math.prod(observation_shape)
         actor = TanhMLP((inputs, *hidden, self.action_size), 0)
@@ -173,11 +180,12 @@ class ActorCritic(Policy):
         self.critic_columns = slice(actor.size + free, actor.size + free + critic.size)
 
         matrix = torch.zeros(len(seeds), aligned(self.critic_columns.stop))
-        gains = [math.sqrt(2)] * len(hidden)
+        orthogonal = initialisation == "orthogonal"
+        draw, gain = (torch.nn.init.orthogonal_, math.sqrt(2)) if orthogonal else (column_norm_, 1.0)
         for row, seed in enumerate(seeds):
-            rng = initialisation(seed)
-            actor.initialise(matrix[row : row + 1], [*gains, 0.01], rng)
-            critic.initialise(matrix[row : row + 1], [*gains, 1.0], rng)
+            rng = initial_stream(seed)
+            actor.initialise(matrix[row : row + 1], [gain] * len(hidden) + [0.01], draw, rng)
+            critic.initialise(matrix[row : row + 1], [gain] * len(hidden) + [1.0], draw, rng)
         self.parameters = matrix.to(device).requires_grad_()
         detached = self.parameters.detach()
         self.layers = {name: network.layers(detached) for name, network in self.networks.items()}
@@ -229,8 +237,9 @@ class ConvActorCritic(Policy):
         network: str = "nature",
         device: torch.device | str = "cpu",
         critic_outputs: int = 1,
+        actor_gain: float = 0.01,
     ) -> None:
-        """Heads of gain 0.01 for the policy and 1 for the value, as in openai/baselines' ppo2."""
+        """Heads of ``actor_gain`` for the policy (0.01: openai/baselines' ppo2) and 1 for the value."""
         super().__init__(action_space, len(seeds))
         if len(observation_shape) != 3:
             raise ValueError(f"the {network} network is for images: observations are of shape {observation_shape}")
@@ -238,9 +247,9 @@ class ConvActorCritic(Policy):
         heads = [(self.action_size, self.trunk.units), (critic_outputs, self.trunk.units)]
         rows = []
         for seed in seeds:
-            rng = initialisation(seed)
+            rng = initial_stream(seed)
             own = self.trunk.initialise(rng)
-            own += [*orthogonal(heads[0], 0.01, rng), *orthogonal(heads[1], 1.0, rng)]
+            own += [*orthogonal(heads[0], actor_gain, rng), *orthogonal(heads[1], 1.0, rng)]
             rows.append([*own, torch.zeros(0 if self.discrete else self.action_size)])
         self.sizes = [piece.numel() for piece in rows[0]]
         width = sum(self.sizes)

@@ -64,7 +64,6 @@ class PPOSettings(OnPolicySettings):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         batch = self.num_steps * self.num_envs
         require(self, "minibatch_size", self.minibatch_size <= batch, f"at most num_steps x num_envs = {batch}")
-        require(self, "norm_adv", self.norm_adv in ("minibatch", "batch", "none"), "minibatch, batch or none")
 
 
 def surrogate(ratio: Tensor, advantages: Tensor, clip_coef: Tensor) -> Tensor:

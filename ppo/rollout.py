@@ -33,6 +33,8 @@ class Experience:
 
     observations: Tensor
     """On the policy's device: normalised, float32; of an environment of bytes that nothing normalises, uint8."""
+    raw_observations: NDArray[np.float64] | None
+    """As the environment gave them, where the filter is renewed once per batch."""
     actions: Tensor
     rewards: NDArray[np.float64]
     """Scaled if the algorithm scales rewards."""
@@ -116,7 +118,7 @@ class Collector:
         """Runs whose actions, observations or rewards are no numbers any more: their environments get zeros, their
         episodes are not recorded."""
         self.observations = self._split(env.reset())
-        if observation_normalizer:
+        if observation_normalizer and observation_normalizer.every_step:
             observation_normalizer.update(self.observations)
 
     @torch.no_grad()
@@ -127,6 +129,9 @@ class Collector:
         shape = (steps, self.runs, self.envs)
         observations = np.empty((*shape, *self.env.observation_shape), dtype=self.observation_dtype)
         next_observations = np.empty_like(observations) if keep_next else None
+        renews = self.observation_normalizer is not None and self.observation_normalizer.every_step
+        keep_raw = self.observation_normalizer is not None and not renews
+        raw_observations = np.empty(observations.shape) if keep_raw else None
         actions = np.empty((*shape, *self.action_shape), dtype=self.env.action_space.dtype)
         rewards = np.empty(shape)
         terminated = np.empty(shape, dtype=np.bool_)
@@ -135,6 +140,8 @@ class Collector:
         for step in range(steps):
             inputs = self._normalised(self.observations)
             observations[step] = inputs
+            if raw_observations is not None:
+                raw_observations[step] = self.observations
             actions[step] = self.act(inputs, noise[step])
             if self.diverged.any():
                 actions[step, self.diverged] = 0
@@ -146,12 +153,13 @@ class Collector:
             self._notice_divergence(own_rewards)
             if next_observations is not None:
                 next_observations[step] = self._normalised(self._split(transition.final_observations))
-            if self.observation_normalizer:
+            if self.observation_normalizer and renews:
                 self.observation_normalizer.update(self.observations)
             rewards[step] = self.reward_normalizer(own_rewards, ended[step]) if self.reward_normalizer else own_rewards
             self._count(transition, steps_done + (step + 1) * self.envs, episodes)
         return Experience(
             self._to_device(observations),
+            raw_observations,
             self._to_device(actions),
             rewards,
             terminated,
@@ -160,6 +168,16 @@ class Collector:
             self._to_device(self._normalised(self.observations)),
             episodes,
         )
+
+    def renew_filter(self, raw_observations: NDArray[np.float64]) -> Tensor:
+        """Take a batch's observations ``[steps, runs, envs, ...]`` into the statistics; returns them, on the device, as
+        normalised from now on."""
+        assert self.observation_normalizer is not None
+        steps, runs, envs = raw_observations.shape[:3]
+        of_runs = np.moveaxis(raw_observations, 0, 1).reshape(runs, steps * envs, *self.env.observation_shape)
+        self.observation_normalizer.update(of_runs)
+        normalised = self.observation_normalizer(of_runs).reshape(runs, steps, envs, *self.env.observation_shape)
+        return self._to_device(np.ascontiguousarray(np.moveaxis(normalised, 1, 0)))
 
     def _notice_divergence(self, rewards: NDArray[np.float64]) -> None:
         observations = self.observations.reshape(self.runs, -1)

@@ -110,7 +110,7 @@ def test_the_value_of_an_endless_task_is_learned_over_time_limits_only_if_they_a
         gamma=gamma,
         gae_lambda=gae_lambda,
         norm_obs=False,
-        norm_reward=False,
+        norm_reward="none",
         max_grad_norm=10.0,
         vf_coef=1.0,
     )

@@ -174,5 +174,5 @@ def test_a_network_is_found_by_its_name():
 
 @pytest.mark.parametrize("network", ["", "64", "resnet"])
 def test_a_network_that_is_none_is_refused(network):
-    with pytest.raises(ValueError, match="must be 64-64 or nature or a3c"):
+    with pytest.raises(ValueError, match="must be 64-64 or 32-32 or nature or a3c"):
         PPOSettings(network=network).check()
