@@ -1,6 +1,7 @@
 """From what was trained to one tidy table: which runs are finished, and where their episodes are."""
 
 import math
+import time
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from experiments.planner import Stack
 from experiments.protocols import Run
 from experiments.store import (
     IDENTITY,
+    OtherVersionError,
     StoreError,
     empty_episodes,
     keep_aside,
@@ -41,49 +43,81 @@ class Recorded:
     episodes: Path
 
     def reaches(self, fraction: float) -> bool:
-        """Whether that part of its budget is trained."""
-        return bool(self.entry["steps_done"] >= fraction * self.entry["total_timesteps"])
+        """Whether that part of its budget is trained, and need not be trained again."""
+        trained = self.entry["steps_done"] >= fraction * self.entry["total_timesteps"]
+        return bool(trained) and not self.entry.get("superseded")
+
+    @property
+    def worth(self) -> tuple[bool, int]:
+        """The most for the record that is to be taken of a run."""
+        return not self.entry.get("superseded"), int(self.entry["steps_done"])
 
 
 def recorded_runs(results: Path, mend: bool = False) -> tuple[dict[str, Recorded], list[str]]:
     """Every recorded run in ``results`` by its key, from whichever file has most of it, and what is damaged.
 
-    ``mend``: set damaged files aside, so that their runs are trained again.
+    ``mend``: set damaged files aside, a manifest and its episodes together, so that their runs are trained again. What
+    another version wrote is never touched: it raises ``OtherVersionError``. A run that any manifest calls superseded
+    (a reason why it is to be trained again) is so in every file that has the same training of it.
     """
-    found: dict[str, Recorded] = {}
+    found: list[tuple[str, Recorded]] = []
     problems: list[str] = []
     manifests = [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]
     manifests += [folder.manifest for folder in stack_folders(results) if folder.finished]
     for path in manifests:
-        reading = path
+        episodes = path.with_name("episodes.parquet")
         try:
             entries = _recorded_entries(path, read_json(path))
-            reading = path.with_name("episodes.parquet")
-            read_episodes(reading)
+            read_episodes(episodes)
         except FileNotFoundError:
             continue
+        except OtherVersionError:
+            raise
         except StoreError as error:
-            problems.append(f"{error}{_mended(reading) if mend else ''}")
+            problems.append(f"{error}{_mended(path, episodes) if mend else ''}")
             continue
-        for key, entry in entries.items():
-            if key not in found or found[key].entry["steps_done"] < entry["steps_done"]:
-                found[key] = Recorded(entry, reading)
-    return found, problems
+        found += [(key, Recorded(entry, episodes)) for key, entry in entries]
+    reasons = {_training(key, own): own.entry["superseded"] for key, own in found if own.entry.get("superseded")}
+    best: dict[str, Recorded] = {}
+    for key, own in found:
+        if (reason := reasons.get(_training(key, own))) and not own.entry.get("superseded"):
+            own = Recorded({**own.entry, "superseded": reason}, own.episodes)
+        if key not in best or best[key].worth < own.worth:
+            best[key] = own
+    if mend:
+        _retire_superseded_stacks(results, best)
+    return best, problems
 
 
-def _mended(path: Path) -> str:
+def _retire_superseded_stacks(results: Path, recorded: Mapping[str, Recorded]) -> None:
+    """Move finished stacks that are to be trained again as a whole out of the way: their checkpoints are at the end."""
+    for folder in stack_folders(results):
+        runs = folder.runs() if folder.finished else []
+        if runs and all(run.key in recorded and recorded[run.key].entry.get("superseded") for run in runs):
+            retired = results / "stacks" / ".superseded"  # not where stacks are looked for
+            retired.mkdir(exist_ok=True)
+            folder.path.rename(retired / f"{folder.path.name}.{time.time_ns()}")
+
+
+def _training(key: str, own: Recorded) -> tuple[object, ...]:
+    """The same for two records of one training of a run, whichever files they are in."""
+    return key, own.entry.get("commit"), own.entry.get("wall_time")
+
+
+def _mended(*paths: Path) -> str:
     try:
-        return f"; set aside as {set_aside(path).name}"
+        return f"; set aside as {' and '.join(path.name for path in set_aside(*paths))}"
     except FileNotFoundError:  # by another command, which found it at the same time
         return ""
 
 
-def _recorded_entries(path: Path, manifest: Any) -> dict[str, dict[str, Any]]:
+def _recorded_entries(path: Path, manifest: Any) -> list[tuple[str, dict[str, Any]]]:
+    """The entries of the runs that have episodes, each with its run's key."""
     entries = manifest.get("runs")
     if not isinstance(entries, list):
         raise StoreError(f"{path} is not a manifest: it has no list of runs")
     runs = runs_from_json(path, entries)
-    return {run.key: entry for run, entry in zip(runs, entries, strict=True) if entry.get("status") in KEPT}
+    return [(run.key, entry) for run, entry in zip(runs, entries, strict=True) if entry.get("status") in KEPT]
 
 
 def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[Run], keep: bool = False) -> list[str]:
@@ -103,18 +137,18 @@ def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[R
 def write(folder: Path, about: dict[str, Any], runs: Sequence[Run], recorded: Mapping[str, Recorded]) -> None:
     """``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, ``recorded`` or missing. One that
     is not trained as far as the part of the budget that ``about`` names is running."""
-    _keep_what_is_not_planned(folder, about, {run.key for run in runs})
     entries = []
     for run in runs:
         own = recorded.get(run.key)
         missing = {**run.to_json(), "status": "missing", "steps_done": 0, "diverged_at": None}
-        status = "finished" if own and own.reaches(about.get("fraction", 1.0)) else "running"
+        trained = own and own.entry["steps_done"] >= about.get("fraction", 1.0) * own.entry["total_timesteps"]
+        status = "finished" if trained else "running"
         entries.append({**own.entry, "setting": run.setting, "status": status} if own else missing)
     frames = _frames([(run, recorded[run.key]) for run in runs if run.key in recorded])
     table = pd.concat(frames, ignore_index=True) if frames else empty_episodes()
-    write_episodes(
-        folder / "episodes.parquet", table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
-    )
+    table = table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
+    _keep_what_would_be_lost(folder, about, {run.key for run in runs}, table)
+    write_episodes(folder / "episodes.parquet", table)
     write_json(folder / "manifest.json", {**about, "runs": entries})
 
 
@@ -153,24 +187,33 @@ def check_profile(folder: Path, profile: str) -> None:
         )
 
 
-def _keep_what_is_not_planned(folder: Path, about: dict[str, Any], planned: set[str]) -> None:
-    """Keep copies of the files if they hold finished runs that are planned no more (settings changed, say).
+def _keep_what_would_be_lost(folder: Path, about: dict[str, Any], planned: set[str], table: pd.DataFrame) -> None:
+    """Keep copies of both files if the episodes there have a row that ``table``, which is to replace them, lacks:
+    settings changed, say, or the manifest is damaged or gone.
 
     The files stay, for what is still planned may be nowhere else, and a kill may come before they are written anew. The
     manifest then names no run whose episodes the next table may not have.
     """
     manifest, episodes = folder / "manifest.json", folder / "episodes.parquet"
-    if not (manifest.exists() and episodes.exists()):
+    if not episodes.exists():
         return
     try:
-        entries = _recorded_entries(manifest, read_json(manifest))
+        if not _lacks(table, read_episodes(episodes)):
+            return
     except StoreError:
-        entries = None
-    if entries is None or not set(entries) <= planned:
-        keep_aside(manifest, "replaced")
-        keep_aside(episodes, "replaced")
-        kept = [entry for key, entry in (entries or {}).items() if key in planned]
-        write_json(manifest, {**about, "runs": kept})
+        pass  # what cannot be read may hold anything
+    keep_aside(manifest, episodes, why="replaced")
+    try:
+        entries = _recorded_entries(manifest, read_json(manifest))
+    except (FileNotFoundError, StoreError):
+        entries = []
+    write_json(manifest, {**about, "runs": [entry for key, entry in entries if key in planned]})
+
+
+def _lacks(table: pd.DataFrame, old: pd.DataFrame) -> bool:
+    """Whether a row of ``old`` is not in ``table``, or less often."""
+    kept, before = (pd.util.hash_pandas_object(rows, index=False).value_counts() for rows in (table, old))
+    return bool((kept.reindex(before.index, fill_value=0) < before).any())
 
 
 def _frames(wanted: Iterable[tuple[Run, Recorded]]) -> list[pd.DataFrame]:

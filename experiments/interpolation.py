@@ -11,7 +11,15 @@ from torch import Tensor
 
 from experiments import provenance
 from experiments.protocols import Protocol
-from experiments.store import INTERPOLATION_COLUMNS, StoreError, read_table, write_atomically, write_json
+from experiments.store import (
+    INTERPOLATION_COLUMNS,
+    StoreError,
+    keep_aside,
+    read_json,
+    read_table,
+    write_atomically,
+    write_json,
+)
 from experiments.worker import build
 from ppo.advantages import standardised
 from ppo.ppo import PPO, surrogate
@@ -33,12 +41,13 @@ class FirstUpdate(PPO):
 
 
 def measured(results: Path) -> bool:
-    """Whether ``results`` holds the curves already, whole; the manifest is written last."""
+    """Whether ``results`` holds the curves already, whole and not superseded; the manifest is written last."""
     try:
         read_table(results / "figure2" / "interpolation.parquet", INTERPOLATION_COLUMNS)
+        runs = read_json(results / "figure2" / "manifest.json").get("runs")
     except (FileNotFoundError, StoreError):
         return False
-    return (results / "figure2" / "manifest.json").exists()
+    return isinstance(runs, list) and not any(isinstance(run, dict) and run.get("superseded") for run in runs)
 
 
 def measure(results: Path, protocol: Protocol, profile: str) -> None:
@@ -68,6 +77,7 @@ def measure(results: Path, protocol: Protocol, profile: str) -> None:
     )
     folder = results / "figure2"
     folder.mkdir(parents=True, exist_ok=True)
+    keep_aside(folder / "manifest.json", folder / "interpolation.parquet", why="replaced")
     write_atomically(folder / "interpolation.parquet", lambda path: table.to_parquet(path, index=False))
     common = {
         "status": "finished",

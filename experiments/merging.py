@@ -101,17 +101,16 @@ def _recorded(folder: Path) -> dict[str, Recorded]:
 
 
 def _choose(found: Sequence[tuple[Path, dict[str, Recorded]]], mixed: bool, said: list[str]) -> dict[str, Recorded]:
-    """One result for each run, the one that went further or the first folder's; what is wrong with that is refused, or
-    said."""
+    """One result for each run: one that is not superseded, the one that went further, or the first folder's; what is
+    wrong with that is refused, or said."""
     _same_versions([(path, own.entry.get("versions")) for path, runs in found for own in runs.values()], mixed, said)
     chosen: dict[str, tuple[Path, Recorded]] = {}
     for folder, runs in found:
         for key, own in runs.items():
             first, known = chosen.setdefault(key, (folder, own))
-            further = own.entry["steps_done"] - known.entry["steps_done"]
-            if further > 0:
+            if own.worth > known.worth:
                 chosen[key] = folder, own
-            elif further == 0 and known.episodes != own.episodes and not _equal(known, own):
+            elif own.worth == known.worth and known.episodes != own.episodes and not _equal(known, own):
                 _differ(f"{key} has other episodes", first, folder, mixed, said)
     return {key: own for key, (_, own) in chosen.items()}
 

@@ -69,12 +69,14 @@ def show(console: Console, results: Path, names: Sequence[str]) -> int:
             continue
         try:
             runs = read_json(path)["runs"]
-            done = sum(run["status"] == "finished" for run in runs)
+            superseded = sum(bool(run.get("superseded")) for run in runs)
+            done = sum(run["status"] == "finished" and not run.get("superseded") for run in runs)
             diverged = sum(run["diverged_at"] is not None for run in runs)
-        except (StoreError, KeyError, TypeError) as error:
+        except (StoreError, KeyError, TypeError, AttributeError) as error:
             console.print(f"{path.parent.name}: unreadable ({error})")
             continue
-        console.print(f"{path.parent.name}: {done} of {len(runs)} runs finished, {diverged} diverged")
+        again = f", {superseded} superseded: to be trained again" if superseded else ""
+        console.print(f"{path.parent.name}: {done} of {len(runs)} runs finished, {diverged} diverged{again}")
     for folder in stack_folders(results):
         if not folder.finished or held(folder.path):
             console.print(f"  {folder.path.name}: {_state(folder)}")

@@ -8,11 +8,12 @@ RESULTS/stacks/<stack>/               a training in progress or done: stack.json
 
 import contextlib
 import fcntl
+import functools
 import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,10 @@ class StoreError(ValueError):
     """A file of results that cannot be used, or a folder that cannot be written: one line naming it and why."""
 
 
+class OtherVersionError(StoreError):
+    """A file that another version of this project wrote: whole, but not to be read with this one's settings."""
+
+
 class BusyError(RuntimeError):
     """Another process is at work on the same folder."""
 
@@ -85,29 +90,33 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def set_aside(path: Path, why: str = "damaged") -> Path:
-    """Rename a file that cannot be used any more, so that it is not lost either; returns its new name."""
-    target = _free_name(path, why)
-    path.rename(target)
-    return target
+def set_aside(*paths: Path, why: str = "damaged") -> list[Path]:
+    """Rename files that cannot be used any more, so that they are not lost either: those that are there, under one
+    number; returns their new names."""
+    targets = _free_names(paths, why)
+    for path, target in targets.items():
+        path.rename(target)
+    return list(targets.values())
 
 
-def keep_aside(path: Path, why: str) -> Path:
-    """A copy of a file that is about to be replaced, under a name of its own; returns that name."""
-    target = _free_name(path, why)
-    try:
-        os.link(path, target)
-    except OSError:  # a file system without second names
-        write_atomically(target, lambda temporary: shutil.copyfile(path, temporary))
-    return target
+def keep_aside(*paths: Path, why: str) -> list[Path]:
+    """Copy files that are about to be replaced: those that are there, under one number; returns the copies' names."""
+    targets = _free_names(paths, why)
+    for path, target in targets.items():
+        try:
+            os.link(path, target)
+        except OSError:  # a file system without second names
+            write_atomically(target, functools.partial(shutil.copyfile, path))
+    return list(targets.values())
 
 
-def _free_name(path: Path, why: str) -> Path:
+def _free_names(paths: Sequence[Path], why: str) -> dict[Path, Path]:
+    """A name for each of ``paths`` that is there."""
     for number in range(1, 1000):
-        target = path.with_name(f"{path.name}.{why}-{number}")
-        if not os.path.lexists(target):
-            return target
-    raise StoreError(f"{path.parent} holds 999 {why} files already: look at them and remove them")
+        targets = {path: path.with_name(f"{path.name}.{why}-{number}") for path in paths}
+        if not any(map(os.path.lexists, targets.values())):
+            return {path: target for path, target in targets.items() if path.exists()}
+    raise StoreError(f"{paths[0].parent} holds 999 {why} files already: look at them and remove them")
 
 
 def within(results: Path, folder: Path) -> Path:
@@ -260,21 +269,29 @@ class StackFolder:
 
 
 def runs_from_json(path: Path, data: Any) -> list[Run]:
-    """Runs as a manifest or a stack holds them; ``path`` is for the message of the ``StoreError``."""
+    """Runs as a manifest or a stack holds them; ``path`` is for the message of the ``StoreError``.
+
+    An algorithm or a setting that this version does not have is an ``OtherVersionError``: the file may be whole.
+    """
     try:
-        return [
-            Run(
-                str(item["environment"]),
-                str(item["algorithm"]),
-                str(item["setting"]),
-                int(item["seed"]),
-                int(item["total_timesteps"]),
-                settings_from_json(ALGORITHMS[item["algorithm"]].Settings, item["settings"]),
-            )
-            for item in data
-        ]
+        return [_run_from_json(path, item) for item in data]
     except (KeyError, TypeError, ValueError) as error:
-        raise StoreError(f"{path} does not describe runs of this version: {error}") from error
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(f"{path} does not describe runs: {_one_line(error)}") from error
+
+
+def _run_from_json(path: Path, item: Any) -> Run:
+    name, settings = str(item["algorithm"]), dict(item["settings"])
+    try:
+        if name not in ALGORITHMS:
+            raise ValueError(f"there is no algorithm {name!r}")
+        own = settings_from_json(ALGORITHMS[name].Settings, settings)
+        own.check()
+    except (TypeError, ValueError) as error:
+        raise OtherVersionError(f"{path} is of another version of this project: {_one_line(error)}") from error
+    environment, setting = str(item["environment"]), str(item["setting"])
+    return Run(environment, name, setting, int(item["seed"]), int(item["total_timesteps"]), own)
 
 
 def stack_folders(results: Path) -> list[StackFolder]:

@@ -182,7 +182,7 @@ def _continue(folder: StackFolder, training: Training, about: dict[str, Any]) ->
             say(f"continuing at step {training.algorithm.steps_done} of {training.goal}")
             return
         except CheckpointError as error:
-            say(f"{error}; set aside as {set_aside(path).name}")
+            say(f"{error}; set aside as {set_aside(path)[0].name}")
     say(f"beginning, {training.goal} steps")
 
 

@@ -441,6 +441,8 @@ def test_curves_of_figure_2_without_their_manifest_are_measured_again(tmp_path):
     table.to_parquet(folder / "interpolation.parquet")
     assert not interpolation.measured(tmp_path)
     (folder / "manifest.json").write_text("{}")
+    assert not interpolation.measured(tmp_path)
+    (folder / "manifest.json").write_text('{"runs": []}')
     assert interpolation.measured(tmp_path)
 
 

@@ -15,7 +15,7 @@ import pytest
 from experiments import store
 from experiments.protocols import Run
 from experiments.settings import MUJOCO
-from experiments.store import BusyError, StoreError
+from experiments.store import BusyError, OtherVersionError, StoreError
 
 RUNS = [Run("Hopper-v4", "ppo", name, seed, 2048, MUJOCO) for name in ("b", "a") for seed in (2, 1)]
 
@@ -173,13 +173,18 @@ def test_runs_come_back_as_they_were():
     [
         {"algorithm": "pop"},
         {"settings": {**RUNS[0].to_json()["settings"], "clip_coff": 0.2}},
-        {"settings": 3},
-        {"seed": "first"},
-        {"seed": None},
+        {"settings": {**RUNS[0].to_json()["settings"], "norm_reward": True}},
     ],
 )
 def test_runs_of_another_version_are_refused_by_name(change):
-    with pytest.raises(StoreError, match="does not describe runs of this version") as error:
+    with pytest.raises(OtherVersionError, match="is of another version of this project") as error:
+        store.runs_from_json("stack.json", [{**RUNS[0].to_json(), **change}])
+    assert one_line_naming(error, "stack.json")
+
+
+@pytest.mark.parametrize("change", [{"settings": 3}, {"seed": "first"}, {"seed": None}])
+def test_runs_of_wrong_types_are_refused_by_name(change):
+    with pytest.raises(StoreError, match="does not describe runs") as error:
         store.runs_from_json("stack.json", [{**RUNS[0].to_json(), **change}])
     assert one_line_naming(error, "stack.json")
 

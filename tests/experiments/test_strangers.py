@@ -108,7 +108,7 @@ def test_what_is_set_aside_stays_where_it_is_and_replaces_no_link(tmp_path, why)
     path = tmp_path / "manifest.json"
     path.write_text("{")
     (tmp_path / f"manifest.json.{why}-1").symlink_to(tmp_path / "elsewhere")
-    assert store.set_aside(path, why) == tmp_path / f"manifest.json.{why}-2"
+    assert store.set_aside(path, why=why) == [tmp_path / f"manifest.json.{why}-2"]
     assert not (tmp_path / "elsewhere").exists()
 
 
