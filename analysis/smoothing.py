@@ -1,0 +1,145 @@
+"""Over how many points are curves smoothed? Measured from the curves alone, in two ways.
+
+A centred moving average over W points multiplies the spectrum of a curve by sin(pi f W) / (pi f W): whatever the
+curve was, nothing is left of it at f = 1/W, 2/W, ... cycles per point. And it turns noise into pairs of steps, one up
+and W points later one down, so that the steps of the curve are negatively correlated at a lag of W.
+
+One curve is too noisy to show either; a family of curves that were smoothed alike shows both. A width is accepted if
+its t statistic over the curves would arise by chance less often than LEVEL, all the widths tried taken together
+(Bonferroni). Windows that are cut off at a curve's ends are at its ends only, and weigh little.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+Array = npt.NDArray[np.float64]
+
+WIDTHS = np.arange(4.0, 25.0, 0.05)
+"""Widths tried by the zeros, in points. A narrower window has a single zero at most that the points can resolve."""
+ZEROS = 4
+"""How many of a window's zeros count: higher ones drown in the error of digitising."""
+FREQUENCIES = 4096
+"""Frequencies of a spectrum, from 0 to 1 cycle per point: fine enough to look between those of 100 points."""
+FLOOR = 1e-4
+"""Added to a power relative to its curve's mean: its logarithm is finite where a curve is straight."""
+LAGS = np.arange(3, 26)
+"""Lags tried by the autocorrelation, in points."""
+REACH = 3
+"""A dip of the autocorrelation is compared with the values so many lags before and behind it."""
+DEGREE = 8
+"""Degree of the polynomial taken off the steps of a curve: a trend correlates them at every lag."""
+LEVEL = 0.01
+RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The width of a window in points, NaN if none was found, and the t statistic of the best width all the same."""
+
+    width: float
+    t: float
+
+
+def width_by_zeros(curves: Array) -> Estimate:
+    """Find the width whose zeros are deepest in the mean spectrum of the second differences of `curves`.
+
+    `curves` [curves, points], evenly spaced. Curves without a second difference (straight lines) are left out. Raises
+    ValueError if fewer than two are left, or one has a gap.
+    """
+    return _significant(WIDTHS, *_best_by_zeros(_depths(curves)))
+
+
+def interval_by_zeros(curves: Array) -> tuple[float, float]:
+    """Draw the curves anew RESAMPLES times: the range of the middle 95 % of the widths found."""
+    depths = _depths(curves)
+    count = len(depths)
+    draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+    low, high = np.quantile(WIDTHS[(draws @ depths).argmax(axis=1)], [0.025, 0.975])
+    return float(low), float(high)
+
+
+def zeros(curves: Array, width: float) -> Array:
+    """Locate the lowest point of the mean spectrum around each zero of a window of `width`: cycles per point."""
+    spectrum = _log_power(curves).mean(axis=0)
+    edges = (np.append(_orders(width), _orders(width)[-1] + 1) - 0.5) / width
+    bounds = np.rint(edges * FREQUENCIES).astype(int)
+    lowest = [low + int(spectrum[low:high].argmin()) for low, high in itertools.pairwise(bounds)]
+    return np.array(lowest) / FREQUENCIES
+
+
+def width_by_autocorrelation(curves: Array) -> Estimate:
+    """Find the lag at which the autocorrelation of the first differences of `curves` dips, to a whole point.
+
+    The lag is the one to which it falls and behind which it rises most clearly: of the two t statistics the lower
+    counts. `curves` and errors as of `width_by_zeros`.
+    """
+    steps = np.diff(_varying(curves), axis=1)
+    count = steps.shape[1]
+    trend, _ = np.linalg.qr(np.polynomial.legendre.legvander(np.linspace(-1, 1, count), DEGREE))
+    steps = steps - steps @ trend @ trend.T
+    lagged = [(steps[:, lag:] * steps[:, : count - lag]).sum(axis=1) for lag in range(LAGS[-1] + REACH + 1)]
+    correlation = np.stack(lagged, axis=1) / lagged[0][:, None]
+    falls, rises = (correlation[:, LAGS + shift] - correlation[:, LAGS] for shift in (-REACH, REACH))
+    t = np.minimum(_t_statistic(falls), _t_statistic(rises))
+    best = int(t.argmax())
+    return _significant(LAGS, best, float(t[best]), len(steps))
+
+
+def _significant(widths: npt.NDArray[np.generic], best: int, t: float, count: int) -> Estimate:
+    chance = len(widths) * float(stats.t.sf(t, count - 1))
+    return Estimate(float(widths[best]) if chance < LEVEL else float("nan"), t)
+
+
+def _best_by_zeros(depths: Array) -> tuple[int, float, int]:
+    best = int(depths.mean(axis=0).argmax())
+    return best, float(_t_statistic(depths)[best]), len(depths)
+
+
+def _depths(curves: Array) -> Array:
+    """How far the log spectrum of each curve lies lower at a width's zeros than half-way to the next: [curves, WIDTHS].
+
+    The mean over the first ZEROS zeros whose neighbourhood lies below half a cycle per point.
+    """
+    power = _log_power(curves)
+
+    def at(frequencies: Array) -> Array:
+        return power[:, np.rint(frequencies * FREQUENCIES).astype(int)]
+
+    depths = []
+    for width in WIDTHS:
+        zero = _orders(width)
+        beside = (at((zero - 0.5) / width) + at((zero + 0.5) / width)) / 2
+        depths.append((beside - at(zero / width)).mean(axis=1))
+    return np.stack(depths, axis=1)
+
+
+def _orders(width: float) -> Array:
+    return np.arange(1.0, min(ZEROS, int(width / 2 - 0.5)) + 1)
+
+
+def _log_power(curves: Array) -> Array:
+    """Logarithm of the spectrum of each curve's second differences, relative to its mean: [curves, frequencies]."""
+    bends = np.diff(_varying(curves), n=2, axis=1)
+    taper = np.hanning(bends.shape[1] + 2)[1:-1]
+    power = np.abs(np.fft.rfft(bends * taper, n=FREQUENCIES, axis=1)) ** 2
+    return np.asarray(np.log(power / power.mean(axis=1, keepdims=True) + FLOOR))
+
+
+def _varying(curves: Array) -> Array:
+    if not np.isfinite(curves).all():
+        raise ValueError("a curve has gaps; evenly spaced finite values are needed")
+    varying: Array = curves[np.abs(np.diff(curves, n=2, axis=1)).max(axis=1) > 0]
+    if len(varying) < 2:
+        raise ValueError(f"{len(varying)} of {len(curves)} curves bend; at least 2 are needed")
+    return varying
+
+
+def _t_statistic(samples: Array) -> Array:
+    """Mean over its standard error, of each column."""
+    return np.asarray(samples.mean(axis=0) / (samples.std(axis=0, ddof=1) / np.sqrt(len(samples))))
