@@ -5,8 +5,8 @@ curve was, nothing is left of it at f = 1/W, 2/W, ... cycles per point. And it t
 and W points later one down, so that the steps of the curve are negatively correlated at a lag of W.
 
 One curve is too noisy to show either; a family of curves that were smoothed alike shows both. A width is accepted if
-its t statistic over the curves would arise by chance less often than LEVEL, all the widths tried taken together
-(Bonferroni). Windows that are cut off at a curve's ends are at its ends only, and weigh little.
+chance would put the mean over the curves so many standard errors from zero less often than LEVEL, all the widths tried
+taken together (Bonferroni). That a window is cut off near a curve's ends changes little: a taper hides the ends.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scipy import stats
 
 Array = npt.NDArray[np.float64]
 
-WIDTHS = np.arange(4.0, 25.0, 0.05)
+WIDTHS = np.arange(80, 500) / 20
 """Widths tried by the zeros, in points. A narrower window has a single zero at most that the points can resolve."""
 ZEROS = 4
 """How many of a window's zeros count: higher ones drown in the error of digitising."""
@@ -40,10 +40,12 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Estimate:
-    """The width of a window in points, NaN if none was found, and the t statistic of the best width all the same."""
+    """The width of a window in points, and how clear it is."""
 
     width: float
+    """NaN if no window was found."""
     t: float
+    """Of the best width, accepted or not: the mean over the curves in standard errors."""
 
 
 def width_by_zeros(curves: Array) -> Estimate:
@@ -52,7 +54,10 @@ def width_by_zeros(curves: Array) -> Estimate:
     `curves` [curves, points], evenly spaced. Curves without a second difference (straight lines) are left out. Raises
     ValueError if fewer than two are left, or one has a gap.
     """
-    return _significant(WIDTHS, *_best_by_zeros(_depths(curves)))
+    depths = _depths(curves)
+    scores = depths.mean(axis=0) / _standard_error(depths)
+    best = int(scores.argmax())
+    return _estimate(WIDTHS[best], scores[best], len(WIDTHS) * stats.norm.sf(scores[best]))
 
 
 def interval_by_zeros(curves: Array) -> tuple[float, float]:
@@ -60,7 +65,8 @@ def interval_by_zeros(curves: Array) -> tuple[float, float]:
     depths = _depths(curves)
     count = len(depths)
     draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    low, high = np.quantile(WIDTHS[(draws @ depths).argmax(axis=1)], [0.025, 0.975])
+    best = (draws @ depths / _standard_error(depths)).argmax(axis=1)
+    low, high = np.quantile(WIDTHS[best], [0.025, 0.975])
     return float(low), float(high)
 
 
@@ -88,17 +94,22 @@ def width_by_autocorrelation(curves: Array) -> Estimate:
     falls, rises = (correlation[:, LAGS + shift] - correlation[:, LAGS] for shift in (-REACH, REACH))
     t = np.minimum(_t_statistic(falls), _t_statistic(rises))
     best = int(t.argmax())
-    return _significant(LAGS, best, float(t[best]), len(steps))
+    return _estimate(LAGS[best], t[best], len(LAGS) * stats.t.sf(t[best], len(steps) - 1))
 
 
-def _significant(widths: npt.NDArray[np.generic], best: int, t: float, count: int) -> Estimate:
-    chance = len(widths) * float(stats.t.sf(t, count - 1))
-    return Estimate(float(widths[best]) if chance < LEVEL else float("nan"), t)
+def _estimate(width: float, t: float, chance: float) -> Estimate:
+    return Estimate(float(width) if chance < LEVEL else float("nan"), float(t))
 
 
-def _best_by_zeros(depths: Array) -> tuple[int, float, int]:
-    best = int(depths.mean(axis=0).argmax())
-    return best, float(_t_statistic(depths)[best]), len(depths)
+def _standard_error(depths: Array) -> Array:
+    """Standard error of the mean depth at each of WIDTHS, the variance pooled over widths with as many zeros.
+
+    Few curves tell little of it at one width, and it is much the same at all that count as many zeros.
+    """
+    count = np.array([len(_orders(width)) for width in WIDTHS])
+    variance = depths.var(axis=0, ddof=1)
+    pooled = [variance[count == number].mean() for number in count]
+    return np.asarray(np.sqrt(np.array(pooled) / len(depths)))
 
 
 def _depths(curves: Array) -> Array:

@@ -93,6 +93,8 @@ def test_scale_level_and_trend_of_a_curve_do_not_matter() -> None:
     other = 10 ** rng.uniform(-3, 3, (count, 1)) * (curves + slope + rng.normal(size=(count, 1)))
     for estimate in (smoothing.width_by_zeros, smoothing.width_by_autocorrelation):
         assert estimate(other).width == pytest.approx(estimate(curves).width, abs=0.25)
+        assert estimate(1e-6 * curves).width == estimate(curves).width
+        assert estimate(1e-6 * curves).t == pytest.approx(estimate(curves).t)
 
 
 def test_straight_curves_count_for_nothing_and_gaps_are_refused() -> None:
