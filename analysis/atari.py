@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.load import RUN, Data, published, published_baselines, published_figure6
-from analysis.names import frames_per_step, ordered, task
+from analysis.atari_curves import comparable_points, ours_at, paper_at
+from analysis.load import RUN, Data, published, published_figure6
+from analysis.names import ordered, task
 from analysis.render import NOTHING, Table, number
 from analysis.scores import final_scores
-from analysis.status import budget, incomplete, reached, titled
+from analysis.status import incomplete, reached, short, titled
 from analysis.tables import seeds_cell
 
 ALGORITHMS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}
@@ -25,36 +26,11 @@ INFERRED = {"Pong": "acer"}
 Printed, A2C wins 1 game, ACER 27, PPO 19, and two tie: Pong and Venture (0.0 of all three). Table 2 has 28 for ACER and
 one tie. (Venture to ACER and Pong a tie would count the same; that zeros of all three are equal is likelier.)
 """
-FULL = 40_000_000
-"""Frames of the paper's runs."""
 
 
 def paper_table6() -> pd.DataFrame:
     """The paper's Table 6: a row per game (alphabetical, as in the paper), columns as ALGORITHMS."""
     return published("atari_table6").set_index("game").astype(float)
-
-
-def paper_at(frames: float) -> pd.DataFrame:
-    """The paper's digitised curves (Figure 6) at `frames`: game, algorithm, seed (of the paper), score.
-
-    A point of a curve is a mean over 101 episodes (`scores.episode_curves`). ACER on Kangaroo has two curves.
-    """
-    curves = published_figure6()
-    points = curves.index.to_numpy(dtype=float)
-    values = [np.interp(frames / 1e6, points, curve, left=np.nan, right=np.nan) for curve in curves.to_numpy().T]
-    return curves.columns.to_frame(index=False).assign(score=values, diverged_at=np.nan).dropna(subset="score")
-
-
-def baselines_at(game: str, algorithm: str, frames: float) -> float:
-    """openai/baselines' own curve at `frames`; NaN where it has none."""
-    curve = published_baselines().get((game, algorithm))
-    return float("nan") if curve is None else float(np.interp(frames / 1e6, curve.index, curve, right=np.nan))
-
-
-def frames_reached(data: Data) -> float:
-    """How many frames the runs train, or FULL before any is planned."""
-    per_step = max(map(frames_per_step, data.trained["environment"]), default=1)
-    return data.fraction * budget(data)[1] * per_step or FULL
 
 
 def measured(data: Data) -> pd.DataFrame:
@@ -119,21 +95,19 @@ def table2(data: Data, runs: pd.DataFrame) -> Table:
     for metric in METRICS:
         won = winners(means(runs, games, metric))
         rows.append({"metric": metric, "source": ours, "games": len(won), **count(won)})
-        if metric == "score" and data.fraction < 1:
-            won = winners(means(paper_at(frames_reached(data)), games or list(paper_table6().index)))
-            source = f"Paper's curves {reached(data)} (digitised){same}"
-            rows.append({"metric": metric, "source": source, "games": len(won), **count(won)})
-        elif metric == "score":
+        if metric == "score" and data.fraction == 1:
             won = paper_winners().loc[games or slice(None)]
             source = f"Paper, counted in Table 6{same}"
             rows.append({"metric": metric, "source": source, "games": len(won), **count(won)})
         whole = {name: int(paper[name][metric]) for name in (*ALGORITHMS, TIE)}
         rows.append({"metric": metric, "source": "Paper, Table 2", "games": sum(whole.values()), **whole})
+    rows += _by_curves(data, games) if data.fraction < 1 else []
     caption = (
         "On how many Atari games each algorithm has the highest mean over its seeds, by the two metrics of section "
         "6.4: the average return of an episode over all of training (a mean over episodes, not over frames), and over "
         "the last 100 episodes. A tie: the highest means are equal at the one decimal that Table 6 prints. A game "
-        "counts once every planned run of all three algorithms is finished."
+        "counts once every planned run of all three algorithms is finished. Runs stopped early are held against the "
+        "paper's curves only (Figure 6, digitised), all averaged over the same window of frames."
     )
     title = "Table 2. Games won"
     show = pd.DataFrame([_wins(row) for row in rows])
@@ -141,9 +115,25 @@ def table2(data: Data, runs: pd.DataFrame) -> Table:
     return Table("table2", titled(title, data), caption, show, pd.DataFrame(rows), notes, text_columns=2)
 
 
+def _by_curves(data: Data, games: list[str]) -> list[dict[str, object]]:
+    """Count the games won by the smoothed curves at the last point where ours can be held against the paper's."""
+    rows: list[dict[str, object]] = []
+    for frames in comparable_points(data)[-1:]:
+        same = ", the same games" if games else ""
+        for source, runs, over in (
+            ("Ours", ours_at(data, frames), games),
+            (f"Paper, Figure 6{same}", paper_at(frames), games or list(paper_table6().index)),
+        ):
+            won = winners(means(runs, over))
+            metric = f"curves at {short(frames)} frames"
+            rows.append({"metric": metric, "source": source, "games": len(won), **count(won)})
+    return rows
+
+
 def _wins(row: Mapping[str, object]) -> dict[str, str]:
     counts = {name: str(row[key]) if row["games"] else NOTHING for key, name in {**ALGORITHMS, TIE: "Tie"}.items()}
-    return {"Metric": METRICS[str(row["metric"])], "Source": str(row["source"]), "Games": str(row["games"]), **counts}
+    metric = str(row["metric"])
+    return {"Metric": METRICS.get(metric, metric), "Source": str(row["source"]), "Games": str(row["games"]), **counts}
 
 
 def _ties(runs: pd.DataFrame, games: list[str]) -> list[str]:
@@ -213,50 +203,3 @@ def table6(data: Data, runs: pd.DataFrame) -> Table:
     title = "Table 6. Returns of the last 100 episodes"
     title = titled(title, data) if data.fraction == 1 else title
     return Table("table6", title, caption, pd.DataFrame(cells), pd.DataFrame(rows), notes)
-
-
-def prefix(data: Data, runs: pd.DataFrame) -> Table:
-    """Runs that were stopped on purpose, beside the paper's digitised curves at the same number of frames."""
-    games, where, paper = ordered(runs["game"], tuple(paper_table6().index)), reached(data), paper_table6()
-    theirs = paper_at(frames_reached(data))
-    cells, rows = [], []
-    for game in games:
-        for algorithm, name in ALGORITHMS.items():
-            mine, curves = (
-                frame[(frame["game"] == game) & (frame["algorithm"] == algorithm)] for frame in (runs, theirs)
-            )
-            final = float(paper[algorithm].get(game, np.nan))
-            release = baselines_at(game, algorithm, frames_reached(data))
-            cells.append(
-                {
-                    "Game": game,
-                    "Algorithm": name,
-                    "Ours, last 100 episodes": seeds_cell(mine, 1),
-                    "Paper's curves there": seeds_cell(curves, 1),
-                    "openai/baselines there": number(release, 1),
-                    "Ours, all episodes": seeds_cell(mine.assign(score=mine["training"]), 1),
-                    "Paper at the end (Table 6)": number(final, 1),
-                }
-            )
-            rows.append(
-                {
-                    "game": game,
-                    "algorithm": algorithm,
-                    "frames": frames_reached(data),
-                    "runs": len(mine),
-                    "last_100_episodes": float(mine["score"].mean()),
-                    "all_episodes": float(mine["training"].mean()),
-                    "paper_curves": float(curves["score"].mean()),
-                    "baselines_curve": release,
-                    "paper_table6": final,
-                }
-            )
-    caption = (
-        f"Our runs {where}, where they were stopped on purpose, their schedules being those of the whole training. "
-        "Ours: the mean over the finished seeds of the last 100 episodes up to there, and of all; in brackets each "
-        "seed. Paper's curves there: Figure 6 at the same frames, digitised; each of its points is a mean over 101 "
-        "episodes, 50 of them later ones. openai/baselines there: the curve of six runs of its release of 2018 at the "
-        "same frames, digitised. Table 6 is the end of the whole training, and not to be compared with ours."
-    )
-    show, numbers = pd.DataFrame(cells), pd.DataFrame(rows)
-    return Table("atari_prefix", f"Atari {where}", caption, show, numbers, incomplete(data), text_columns=2)

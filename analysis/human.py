@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis import statistics
-from analysis.atari import ALGORITHMS, FULL, frames_reached, paper_at, paper_table6
+from analysis.atari import ALGORITHMS, paper_table6
+from analysis.atari_curves import FULL, comparable_points, ours_at, paper_at, window_in_words
 from analysis.drawing import DASHES, STYLE, Drawing, legend_of_lines, note_of, sentences, warn
 from analysis.load import Data, published
 from analysis.names import algorithm_colour
@@ -46,25 +47,38 @@ def normalised(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(human=(runs["score"] - low) / (high - low))
 
 
-def compared(data: Data, runs: pd.DataFrame, algorithm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The normalised runs of one algorithm: ours, and the paper's curves where ours end (on our games, if any)."""
+def compared(data: Data, algorithm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Normalise the runs of one algorithm at `compared_at`, smoothed alike: ours, and the paper's on our games.
+
+    The paper's on all games while there are none of ours.
+    """
+    frames = compared_at(data)
     ours, curves = (
         normalised(frame[frame["algorithm"] == algorithm]).dropna(subset="human")
-        for frame in (runs, paper_at(frames_reached(data)))
+        for frame in (ours_at(data, frames), paper_at(frames))
     )
     return ours, curves[curves["game"].isin(ours["game"])] if len(ours) else curves
 
 
+def compared_at(data: Data) -> int:
+    """Find the last frames at which our runs, when they are done, can be held against Figure 6; 0 if nowhere."""
+    return int(max(comparable_points(data), default=0))
+
+
 def rows(data: Data, runs: pd.DataFrame) -> list[Row]:
-    """Of each algorithm: ours, the paper's curves where ours end, and the paper's Table 6."""
+    """List, of each algorithm: both curves where they can be compared, our last episodes, and the paper's Table 6."""
     end = normalised(paper_table6().reset_index().melt("game", var_name="algorithm", value_name="score"))
+    where = f"at {short(compared_at(data))} frames"
     made = []
     for algorithm in ALGORITHMS:
-        ours, curves = compared(data, runs, algorithm)
-        made.append(_row(algorithm, f"Ours, {reached(data)}" if data.fraction < 1 else "Ours", ours))
+        ours, curves = compared(data, algorithm)
         if len(curves):
             same = ", the same games" if len(ours) else ""
-            made.append(_row(algorithm, f"Paper's curves at {short(frames_reached(data))} frames{same}", curves))
+            made.append(_row(algorithm, f"Ours, smoothed, {where}", ours))
+            made.append(_row(algorithm, f"Paper's curves {where}{same}", curves))
+        last = normalised(runs[runs["algorithm"] == algorithm]).dropna(subset="human")
+        stopped = f" {reached(data)}" if data.fraction < 1 else ""
+        made.append(_row(algorithm, f"Ours, last 100 episodes{stopped}", last))
         made.append(_row(algorithm, f"Paper, Table 6 ({short(FULL)} frames)", end[end["algorithm"] == algorithm]))
     return made
 
@@ -94,11 +108,13 @@ def table(data: Data, runs: pd.DataFrame) -> Table:
     made = rows(data, runs)
     caption = (
         "Human-normalised scores (an addition: the paper has none). Per game 0 is a random player and 1 a human "
-        "tester, as published with Wang et al. 2016; a run's score is the mean return of its last 100 episodes. IQM: "
+        "tester, as published with Wang et al. 2016. The mean of the last 100 episodes goes with Table 6 once all of "
+        "its frames are trained, the smoothed runs with the paper's curves (Figure 6, digitised). "
+        f"{window_in_words()}. IQM: "
         "the mean of the middle half of the runs, in brackets the 95 % interval of a stratified bootstrap (seeds "
         f"resampled within each game, {statistics.RESAMPLES:,} resamples); median: over the games, of the means over "
-        "seeds. Of Table 6 only the means of the games are known, so its IQM is over those. The paper's curves are "
-        "Figure 6, digitised, each point a mean over 101 episodes. Numbers over other games are not to be compared."
+        "seeds. Of Table 6 only the means of the games are known, so its IQM is over those. Numbers over other games "
+        "are not to be compared."
     )
     show = pd.DataFrame(
         {
@@ -126,11 +142,11 @@ def _within(row: Row) -> str:
 
 
 @matplotlib.rc_context(STYLE)
-def profile(data: Data, runs: pd.DataFrame) -> Drawing:
+def profile(data: Data) -> Drawing:
     """The share of the runs above each human-normalised score: ours with its interval, the paper's curves dashed."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
-    found = {algorithm: compared(data, runs, algorithm) for algorithm in ALGORITHMS}
+    found = {algorithm: compared(data, algorithm) for algorithm in ALGORITHMS}
     highest = max((frame["human"].max() for pair in found.values() for frame in pair if len(frame)), default=1.0)
     thresholds = np.linspace(0.0, float(np.clip(highest, 0.1, HIGHEST)), 201)
     for algorithm, (ours, curves) in found.items():
@@ -146,15 +162,16 @@ def profile(data: Data, runs: pd.DataFrame) -> Drawing:
     axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1.02), xlabel="Human-normalised score")
     axes.set_ylabel("Share of the runs above it")
     handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=name) for a, name in ALGORITHMS.items()]
-    handles += [Line2D([], [], color="#333333", linewidth=2, label="ours, with 95 % interval")] if len(runs) else []
+    any_ours = any(len(ours) for ours, _ in found.values())
+    handles += [Line2D([], [], color="#333333", linewidth=2, label="ours, with 95 % interval")] if any_ours else []
     axes.legend(handles=[*handles, *legend_of_lines(ours=False)])
     note = note_of(data)
     warn(figure, note)
-    mine, same = "No runs of ours yet.", ""
-    if len(runs):
+    mine, same = "No runs of ours to compare yet.", ""
+    if any_ours:
         mine, same = "Solid: our finished runs, with the 95 % interval of a stratified bootstrap.", " on the same games"
     caption = (
-        f"The share of the runs whose human-normalised score lies above the value on the axis. {mine} Dashed: the "
-        f"paper's runs{same} at {short(frames_reached(data))} frames, digitised."
+        "The share of the runs whose human-normalised score lies above the value on the axis, at "
+        f"{short(compared_at(data))} frames. {mine} Dashed: the paper's runs{same}, digitised. {window_in_words()}."
     )
     return Drawing("atari_profile", "Atari: performance profile", sentences(caption, note), figure)

@@ -15,6 +15,8 @@ from analysis import (
     ablation,
     aggregate,
     atari,
+    atari_curves,
+    atari_prefix,
     comparisons,
     curves,
     elsewhere,
@@ -25,6 +27,7 @@ from analysis import (
     tables,
     trpo,
     tuning,
+    windows,
 )
 from analysis.drawing import Drawing, pictures
 from analysis.load import Data, gather, gather_interpolation
@@ -135,10 +138,11 @@ def _comparison(data: Data) -> Section:
 def _atari(data: Data) -> Section:
     runs, few = atari.measured(data), figure6.few(data)
     made = [atari.table2(data, runs), atari.table6(data, runs), human.table(data, runs)]
-    if data.fraction < 1 and len(runs):
-        made.insert(1, atari.prefix(data, runs))
+    if data.fraction < 1 and len(runs) and len(atari_curves.comparable_points(data)):
+        made.insert(1, atari_prefix.prefix(data, runs))
+    made.append(windows.table())
     drawings = [figure6.figure6_games(data, few)] if few else []
-    drawings += [figure6.figure6(data), human.profile(data, runs)]
+    drawings += [figure6.figure6(data), human.profile(data)]
     return Section("Comparison on the Atari domain (section 6.4)", made, drawings)
 
 

@@ -5,17 +5,12 @@ Frames carry the run's name in the columns of `load.RUN`; scores are in units of
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from analysis.load import RUN, Data
 from analysis.names import UNTRAINED, task
-
-_Steps = npt.NDArray[np.int64]
-_Totals = npt.NDArray[np.float64]
 
 
 def scored(data: Data) -> pd.DataFrame:
@@ -91,42 +86,18 @@ def learning_curves(episodes: pd.DataFrame, grid: npt.NDArray[np.int64], window:
     a run that stopped early draws no tail.
     """
 
-    def trailing(steps: _Steps, total: _Totals) -> _Totals:
+    spacing = int(grid[0]) if len(grid) else 0
+    pieces = []
+    for run, rows in episodes.groupby(RUN, sort=True):
+        steps = rows["step"].to_numpy()
+        total = np.concatenate([[0.0], np.cumsum(rows["episodic_return"].to_numpy(dtype=float))])
         high = np.searchsorted(steps, grid, side="right")
         low = np.searchsorted(steps, grid - window, side="right")
         count = high - low
         mean = np.full(len(grid), np.nan)
         np.divide(total[high] - total[low], count, out=mean, where=count > 0)
-        return mean
-
-    return _curves(episodes, grid, trailing)
-
-
-def episode_curves(episodes: pd.DataFrame, grid: npt.NDArray[np.int64], halfwidth: int = 50) -> pd.DataFrame:
-    """Of each run, the mean return of an episode and of `halfwidth` before and behind it, at each step of the grid.
-
-    101 episodes, fewer at both ends of a run, and lines between them: so the notebook that OpenAI published of Figure
-    6's runs smooths (openai/baselines-results, acktr_ppo_acer_a2c_atari.ipynb). Grid and result as of
-    `learning_curves`: NaN before the run's first episode and more than one spacing beyond its last.
-    """
-
-    def centred(steps: _Steps, total: _Totals) -> _Totals:
-        low = np.maximum(np.arange(len(steps)) - halfwidth, 0)
-        high = np.minimum(np.arange(len(steps)) + halfwidth + 1, len(steps))
-        return np.asarray(np.interp(grid, steps, (total[high] - total[low]) / (high - low), left=np.nan))
-
-    return _curves(episodes, grid, centred)
-
-
-def _curves(episodes: pd.DataFrame, grid: _Steps, smooth: Callable[[_Steps, _Totals], _Totals]) -> pd.DataFrame:
-    """`smooth(steps, total)` of each run: from its n steps and the n + 1 running sums of its returns to the grid."""
-    spacing = int(grid[0]) if len(grid) else 0
-    pieces = []
-    for run, rows in episodes.groupby(RUN, sort=True):
-        steps = rows["step"].to_numpy()
-        mean = smooth(steps, np.concatenate([[0.0], np.cumsum(rows["episodic_return"].to_numpy(dtype=float))]))
-        names = dict(zip(RUN, run if isinstance(run, tuple) else (run,), strict=True))
         mean = np.where(grid < steps[-1] + spacing, mean, np.nan)
+        names = dict(zip(RUN, run if isinstance(run, tuple) else (run,), strict=True))
         pieces.append(pd.DataFrame({**names, "step": grid, "mean_return": mean}))
     if not pieces:
         return pd.DataFrame(columns=[*RUN, "step", "mean_return"])

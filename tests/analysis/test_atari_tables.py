@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from synthetic import episodes_of, planned, write, write_atari
 
-from analysis import atari
+from analysis import atari, atari_prefix
 from analysis.load import gather, published
 from analysis.status import mark, missing
 
@@ -112,7 +112,7 @@ def test_table6_has_all_games_ours_beside_the_papers(tmp_path: Path) -> None:
     assert numbers.loc[("Alien", "ppo"), ["last_100_episodes", "all_episodes", "runs"]].tolist() == [10.0, 55.0, 3]
 
 
-def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_and_not_in_table6(tmp_path: Path) -> None:
+def test_runs_stopped_on_purpose_are_not_in_table6(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
     runs = atari.measured(data)
     assert atari.counted(data, runs) == ["Alien", "Breakout", "Pong"]  # stopped, and finished all the same
@@ -122,32 +122,61 @@ def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_and_not_in_table
     assert set(table6.shown[["A2C, ours", "ACER, ours", "PPO, ours"]].to_numpy().flat) == {"–"}
     assert "stopped after 4M of 40M frames" in table6.notes[0]
 
-    prefix = atari.prefix(data, runs)
-    assert "after 4M of 40M frames" in prefix.title
-    shown = prefix.shown.set_index(["Game", "Algorithm"])
-    assert shown.loc[("Alien", "ACER"), "Ours, last 100 episodes"] == "20.0 (19.0 · 20.0 · 21.0)"
-    assert shown.loc[("Alien", "PPO"), ["Ours, all episodes", "Paper at the end (Table 6)"]].tolist() == [
-        "55.0 (54.0 · 55.0 · 56.0)",
-        "1850.3",
-    ]
-    curves = published("fig6_curves").query("frames_M == 4.0")
-    there = curves.groupby(["game", "algorithm"])["return"].mean()
-    for game, name in shown.index:
-        expected = there[game, name]
-        mine = prefix.data.query("game == @game and algorithm == @name.lower()")
-        assert mine["paper_curves"].tolist() == pytest.approx([expected])
-        assert shown.loc[(game, name), "Paper's curves there"].startswith(f"{expected:.1f} (".replace("-", "−"))
-    release = shown["openai/baselines there"]  # its picture, read by eye: 22, 3, 3 on Breakout; nothing of Alien
-    assert release["Breakout"].loc[["PPO", "ACER", "A2C"]].tolist() == ["22.0", "3.0", "2.9"]
-    assert set(release["Alien"]) == {"–"}
 
-    table2 = atari.table2(data, runs)
-    assert said in table2.title
-    counts = table2.data[table2.data["metric"] == "score"].set_index("source")
+def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_smoothed_alike(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
+    prefix = atari_prefix.prefix(data, atari.measured(data))
+    assert "after 4M of 40M frames" in prefix.title
+    assert "a mean over the frames up to 2.05M (A2C, ACER) or 2.3M (PPO)" in prefix.caption
+    shown = prefix.shown.set_index(["Game", "Algorithm", "Frames"])
+    assert len(shown) == 3 * 3 * 4
+    # Ten bins of 20 episodes, five of them early: at 0.4M frames PPO's mean is over seven bins, A2C's and ACER's over
+    # six; at 1.6M over all ten and over nine.
+    ppo, acer = shown.loc[("Alien", "PPO")], shown.loc[("Alien", "ACER")]
+    early = (5 * 100 + 2 * 10) / 7
+    assert ppo.loc["0.4M", "Ours"] == f"{early:.1f} ({early - 1:.1f} · {early:.1f} · {early + 1:.1f})"
+    assert ppo.loc["1.6M", "Ours"] == "55.0 (54.0 · 55.0 · 56.0)"
+    late = 4 * 20 / 9
+    assert acer.loc["1.6M", "Ours"] == f"{late:.1f} ({late - 1:.1f} · {late:.1f} · {late + 1:.1f})"
+    curves = published("fig6_curves").query("frames_M == 1.6").groupby(["game", "algorithm"])["return"]
+    numbers = prefix.data.set_index(["game", "algorithm", "frames"])
+    for game, name in (("Alien", "PPO"), ("Breakout", "ACER"), ("Pong", "A2C")):
+        row, paper = numbers.loc[(game, name.lower(), 1_600_000)], curves.get_group((game, name))
+        assert row["paper"] == pytest.approx(paper.mean())
+        assert (row["paper_lowest"], row["paper_highest"]) == (paper.min(), paper.max())
+        assert row["difference"] == pytest.approx(row["ours"] - paper.mean())
+    # The paper's at 1.6M frames: PPO on Alien 291 to 325, ACER on Breakout 4.3 to 5.1, A2C on Breakout 1.6 to 1.8.
+    places = shown["Ours lies"].xs("1.6M", level="Frames")
+    assert places["Alien", "PPO"] == "below all"
+    assert places["Breakout", "ACER"] == "below all"  # 4 of 9 bins at 4: 1.8
+    assert places["Breakout", "A2C"] == "above all"  # 4 of 9 bins at 5: 2.2
+    assert shown.loc[("Breakout", "A2C", "1.6M"), "Ours − paper"] == "+0.5"
+    assert set(shown.loc["Alien", "openai/baselines"]) == {"–"}
+
+
+def test_at_most_four_points_are_listed(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, ("Pong",), returns, fraction=0.25), "atari")  # 10M frames: up to 7.6M
+    assert atari_prefix.prefix(data, atari.measured(data)).shown["Frames"].unique().tolist() == [
+        "2M",
+        "4M",
+        "6M",
+        "7.6M",
+    ]
+
+
+def test_games_won_by_runs_stopped_on_purpose_are_those_of_the_smoothed_curves(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
+    table = atari.table2(data, atari.measured(data))
+    assert "ours after 4M of 40M frames: not comparable with the paper's final numbers" in table.title
+    counts = table.data.set_index(["metric", "source"])
+    won = counts.loc[("curves at 1.6M frames", "Ours"), ["games", "a2c", "acer", "ppo", "tie"]]
+    # Means over nine bins (PPO: ten): Alien 1, 8.9, 55; Breakout 2.2, 1.8, 2.4; Pong -2.2, 14.8, 10.3.
+    assert won.tolist() == [3, 0, 1, 2, 0]
+    there = published("fig6_curves").query("frames_M == 1.6").groupby(["game", "algorithm"])["return"].mean()
     best = [there[game].idxmax().lower() for game in ("Alien", "Breakout", "Pong")]
-    paper = counts.loc["Paper's curves after 4M of 40M frames (digitised), the same games"]
+    paper = counts.loc[("curves at 1.6M frames", "Paper, Figure 6, the same games")]
     assert paper[["a2c", "acer", "ppo"]].tolist() == [best.count(name) for name in ("a2c", "acer", "ppo")]
-    assert counts.loc["Ours, after 4M of 40M frames", "games"] == 3
+    assert counts.loc[("score", "Ours, after 4M of 40M frames"), "games"] == 3
 
 
 def test_planned_and_not_begun_counts_nothing(tmp_path: Path) -> None:

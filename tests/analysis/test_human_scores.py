@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 import scipy.stats
@@ -43,18 +44,41 @@ def test_ours_by_hand_beside_the_papers(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level), "atari")
     rows = {(row.algorithm, row.source): row for row in human.rows(data, atari.measured(data))}
     for algorithm, values in NORMALISED.items():
-        row = rows[algorithm, "Ours"]
-        assert (row.games, row.runs) == (2, 6)
-        assert row.median == pytest.approx(np.mean(values))
-        assert row.iqm == pytest.approx(np.mean(values))  # of three and three the middle half is one and one
-        assert row.iqm_low == row.iqm_high == pytest.approx(row.iqm)  # the seeds are alike
+        for source in ("Ours, last 100 episodes", "Ours, smoothed, at 40M frames"):  # of a constant both are the same
+            row = rows[algorithm, source]
+            assert (row.games, row.runs) == (2, 6)
+            assert row.median == pytest.approx(np.mean(values))
+            assert row.iqm == pytest.approx(np.mean(values))  # of three and three the middle half is one and one
+            assert row.iqm_low == row.iqm_high == pytest.approx(row.iqm)  # the seeds are alike
         same = rows[algorithm, "Paper's curves at 40M frames, the same games"]
         assert (same.games, same.runs) == (2, 6)
-    ends = published("fig6_curves").query("frames_M == 40.0 and algorithm == 'PPO' and game in ['Breakout', 'Pong']")
-    by_game = ends.groupby("game")["return"].apply(list)
-    expected = [*((np.array(by_game["Breakout"]) - 1.7) / 28.8), *((np.array(by_game["Pong"]) + 20.7) / 35.3)]
-    paper = rows["ppo", "Paper's curves at 40M frames, the same games"]
-    assert paper.iqm == pytest.approx(scipy.stats.trim_mean(expected, 0.25))
+    assert _paper_iqm(40.0) == pytest.approx(rows["ppo", "Paper's curves at 40M frames, the same games"].iqm)
+
+
+def _paper_iqm(frames: float) -> float:
+    """Of PPO's curves on Breakout and Pong at so many million frames."""
+    there = published("fig6_curves").query(
+        "frames_M == @frames and algorithm == 'PPO' and game in ['Breakout', 'Pong']"
+    )
+    by_game = there.groupby("game")["return"].apply(list)
+    values = [*((np.array(by_game["Breakout"]) - 1.7) / 28.8), *((np.array(by_game["Pong"]) + 20.7) / 35.3)]
+    return float(scipy.stats.trim_mean(values, 0.25))
+
+
+def test_runs_stopped_early_are_held_against_the_curves_where_both_are_means_over_the_same_frames(
+    tmp_path: Path,
+) -> None:
+    """Breakout rises by 0.1 an episode of 20,000 frames, Pong is flat: at 1.6M frames all of 4M are in PPO's window."""
+
+    def rising(run: dict[str, Any]) -> npt.ArrayLike:
+        return np.arange(200) / 10 if run["environment"].startswith("Breakout") else -20.7
+
+    data = gather(write_atari(tmp_path, ("Breakout", "Pong"), rising, fraction=0.1), "atari")
+    rows = {(row.algorithm, row.source): row for row in human.rows(data, atari.measured(data))}
+    assert rows["ppo", "Ours, smoothed, at 1.6M frames"].median == pytest.approx((9.95 - 1.7) / 28.8 / 2)
+    last = rows["ppo", "Ours, last 100 episodes after 4M of 40M frames"]
+    assert last.median == pytest.approx((14.95 - 1.7) / 28.8 / 2)
+    assert rows["ppo", "Paper's curves at 1.6M frames, the same games"].iqm == pytest.approx(_paper_iqm(1.6))
 
 
 def test_the_papers_table6_by_hand() -> None:
@@ -74,15 +98,25 @@ def _rows_without_data() -> list[human.Row]:
 
 def test_without_data_and_with_runs_stopped_early(tmp_path: Path) -> None:
     sources = [row.source for row in _rows_without_data() if row.algorithm == "acer"]
-    assert sources == ["Ours", "Paper's curves at 40M frames", "Paper, Table 6 (40M frames)"]
+    assert sources == [
+        "Ours, smoothed, at 40M frames",
+        "Paper's curves at 40M frames",
+        "Ours, last 100 episodes",
+        "Paper, Table 6 (40M frames)",
+    ]
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level, fraction=0.1), "atari")
     table = human.table(data, atari.measured(data))
     assert "after 4M of 40M frames" in table.title
-    assert table.shown["Source"].tolist()[:3] == [
-        "Ours, after 4M of 40M frames",
-        "Paper's curves at 4M frames, the same games",
+    assert table.shown["Source"].tolist()[:4] == [
+        "Ours, smoothed, at 1.6M frames",
+        "Paper's curves at 1.6M frames, the same games",
+        "Ours, last 100 episodes after 4M of 40M frames",
         "Paper, Table 6 (40M frames)",
     ]
+    short = gather(write_atari(tmp_path / "short", ("Breakout", "Pong"), level, fraction=0.05), "atari")
+    sources = human.table(short, atari.measured(short)).shown["Source"].tolist()[:2]
+    assert sources == ["Ours, last 100 episodes after 2M of 40M frames", "Paper, Table 6 (40M frames)"]
+    assert "No runs of ours to compare yet." in human.profile(short).caption
 
 
 def test_an_algorithm_on_other_games_is_told(tmp_path: Path) -> None:
@@ -96,7 +130,7 @@ def test_an_algorithm_on_other_games_is_told(tmp_path: Path) -> None:
 
 def test_the_profile_is_the_share_of_runs_above(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level), "atari")
-    axes = human.profile(data, atari.measured(data)).figure.axes[0]
+    axes = human.profile(data).figure.axes[0]
     solid = {line.get_color(): line for line in axes.lines if line.get_linestyle() == "-"}
     shares = pd.Series(solid[algorithm_colour("acer")].get_ydata(), index=solid[algorithm_colour("acer")].get_xdata())
     assert shares[shares.index < 0.5].eq(1.0).all()  # Breakout's 0.5 and Pong's 1.0

@@ -73,23 +73,6 @@ def test_learning_curve_against_a_direct_mean() -> None:
             assert np.isnan(value)  # the run had ended: no tail
 
 
-def test_episode_curve_against_a_convolution() -> None:
-    rng = np.random.default_rng(0)
-    steps = np.cumsum(rng.integers(3, 40, 400))
-    returns = rng.normal(size=400)
-    episodes = frame({("A-v4", "x", 1): returns.tolist()}).assign(step=steps)
-    kernel = np.ones(101)  # as the notebook behind Figure 6 smooths
-    smooth = np.convolve(returns, kernel, mode="same") / np.convolve(np.ones(400), kernel, mode="same")
-    at_episodes = scores.episode_curves(episodes, steps)["mean_return"]
-    np.testing.assert_allclose(at_episodes[:-1], smooth[:-1], atol=1e-12)
-    curve = scores.episode_curves(episodes, np.array([2, steps[0] + 1, steps[-1] + 1, steps[-1] + 2]))["mean_return"]
-    share = 1 / (steps[1] - steps[0])
-    assert np.isnan(curve[0])  # before the first episode
-    assert curve[1] == pytest.approx((1 - share) * smooth[0] + share * smooth[1])
-    assert curve[2] == pytest.approx(smooth[-1])
-    assert np.isnan(curve[3])  # more than one spacing beyond the last: no tail
-
-
 def test_curve_grid_at_the_papers_budget_and_at_a_short_one() -> None:
     grid, window = scores.curve_grid(1_000_000)
     assert (grid[0], grid[-1], len(grid), window) == (10_000, 1_000_000, 100, 50_000)

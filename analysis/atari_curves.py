@@ -1,0 +1,141 @@
+"""The curves of Figure 6: the paper's, openai/baselines' and ours, all averaged over the paper's window of frames.
+
+The paper's are smoothed: each point is a mean over the frames around it, cut off at the curve's ends (WINDOW, as
+measured by `smoothing`). A raw curve cannot be held against them, so ours are averaged in the same way, and only at
+points whose window lies inside what was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from analysis.load import RUN, Data, published_baselines, published_figure6
+from analysis.names import frames_per_step, task
+from analysis.status import budget
+
+Array = npt.NDArray[np.float64]
+
+FULL = 40_000_000
+"""Frames of the paper's runs."""
+WINDOW = {"a2c": 4_100_000, "acer": 4_100_000, "ppo": 4_600_000}
+"""Frames over which a point of Figure 6 is a mean, half of them later ones.
+
+Measured on published/fig6_curves.csv (table `smoothing`); ACER's is known less well, and A2C's lies in its interval.
+"""
+BIN = 400_000
+"""Frames from one digitised point of Figure 6 to the next, and in each of the bins whose mean is taken."""
+POINTS = BIN * np.arange(1, FULL // BIN + 1)
+"""The frames of the digitised points: 0.4M to 40M."""
+
+
+def window_in_words() -> str:
+    """Say what a point of Figure 6 is a mean over, for captions."""
+    sharing = {window: [name.upper() for name in WINDOW if WINDOW[name] == window] for window in WINDOW.values()}
+    halves = " or ".join(f"{window / 2e6:.3g}M ({', '.join(names)})" for window, names in sharing.items())
+    return (
+        f"Each point is a mean over the frames up to {halves} before and behind it, cut off at the ends of the "
+        "training: the window that the paper's curves show, measured from their spectra. Ours are averaged over the "
+        f"same window (whole bins of {BIN / 1e6:g}M frames) and end where it would reach beyond what was trained"
+    )
+
+
+def inside_window(window: int) -> npt.NDArray[np.bool_]:
+    """Mark the bins that the mean at each of POINTS is over: their middle lies in its window. [points, bins]"""
+    middles = POINTS - BIN / 2
+    return np.asarray(np.abs(middles - POINTS[:, None]) <= window / 2)
+
+
+def smooth(bins: Array, window: int) -> Array:
+    """Average over the window around each of POINTS a curve given by its means in `bins`, cut off at both ends.
+
+    `bins` and the result: [POINTS]. NaN in `bins` where no episode ended: such a bin does not count.
+    """
+    known = np.isfinite(bins)
+    inside = inside_window(window)
+    count = inside @ known.astype(float)
+    total = inside @ np.where(known, bins, 0.0)
+    return np.asarray(np.divide(total, count, out=np.full(len(POINTS), np.nan), where=count > 0))
+
+
+def covered(window: int, end: float) -> npt.NDArray[np.bool_]:
+    """Mark those of POINTS whose window, and every bin in it, lies inside a training of `end` frames.
+
+    The upper end is cut off at FULL frames as the lower one at 0: so are the paper's.
+    """
+    last_bin = np.where(inside_window(window), POINTS, 0).max(axis=1)
+    return np.asarray(np.maximum(np.minimum(POINTS + window / 2, FULL), last_bin) <= end)
+
+
+def frames_reached(data: Data) -> float:
+    """Count the frames that the runs are to train; FULL before any is planned."""
+    per_step = max(map(frames_per_step, data.trained["environment"]), default=1)
+    return data.fraction * budget(data)[1] * per_step or FULL
+
+
+def comparable_points(data: Data) -> npt.NDArray[np.int64]:
+    """Select those of POINTS at which the runs of every algorithm can be held against Figure 6 once they are done."""
+    return POINTS[np.all([covered(window, frames_reached(data)) for window in WINDOW.values()], axis=0)]
+
+
+def smoothed(data: Data) -> pd.DataFrame:
+    """Average our runs, those that still train included, as the paper's curves, where that can be done.
+
+    Columns: RUN, `step` (in frames, of POINTS), `mean_return`, `diverged_at`, `complete`, `game`.
+    """
+    columns = [*RUN, "step", "mean_return", "diverged_at", "complete", "game"]
+    episodes = {key: rows for key, rows in data.episodes.groupby(RUN)}
+    pieces = [
+        _smoothed_run(run, episodes[key])
+        for run in data.trained[data.trained["algorithm"].isin(WINDOW)].to_dict("records")
+        if (key := tuple(run[name] for name in RUN)) in episodes
+    ]
+    return pd.concat(pieces, ignore_index=True)[columns] if pieces else pd.DataFrame(columns=columns)
+
+
+def _smoothed_run(run: dict[Hashable, Any], episodes: pd.DataFrame) -> pd.DataFrame:
+    """Average one run, given its row of `Data.runs` and its episodes: the rows of `smoothed`."""
+    per_step, window = frames_per_step(run["environment"]), WINDOW[run["algorithm"]]
+    bins = np.ceil(episodes["step"] * per_step / BIN)
+    means = episodes.groupby(bins)["episodic_return"].mean().reindex(np.arange(1.0, len(POINTS) + 1))
+    curve = pd.DataFrame({"step": POINTS, "mean_return": smooth(means.to_numpy(dtype=float), window)})
+    shown = covered(window, per_step * np.fmin(run["steps_done"], run["diverged_at"]))
+    kept = {name: run[name] for name in (*RUN, "diverged_at", "complete")}
+    return curve[shown].assign(**kept, game=task(run["environment"]))
+
+
+def ours_at(data: Data, frames: float) -> pd.DataFrame:
+    """Read our finished runs' smoothed curves at `frames`: RUN, `game`, `score`, `diverged_at`. None but at POINTS.
+
+    A run that diverged before has the last value that its curve had.
+    """
+    curves = smoothed(data)
+    before = curves[curves["complete"].astype(bool) & (curves["step"] <= frames)]
+    last = before.sort_values([*RUN, "step"]).groupby(RUN).tail(1)
+    there = last[(last["step"] == frames) | last["diverged_at"].notna()]
+    return there.rename(columns={"mean_return": "score"})[[*RUN, "game", "score", "diverged_at"]]
+
+
+def paper_at(frames: float) -> pd.DataFrame:
+    """Read the paper's digitised curves at `frames`: game, algorithm, seed (the paper's), score. None but at POINTS.
+
+    ACER on Kangaroo has two curves.
+    """
+    curves = published_figure6()
+    there = curves.reindex([frames / 1e6]).iloc[0].to_numpy(dtype=float)
+    return curves.columns.to_frame(index=False).assign(score=there, diverged_at=np.nan).dropna(subset="score")
+
+
+def release_curve(game: str, algorithm: str) -> Array:
+    """Average openai/baselines' own curve over the window in its turn, at POINTS; NaN where it has none.
+
+    Its page does not tell how it is smoothed already; over far less, as it starts near the untrained level.
+    """
+    curve = published_baselines().get((game, algorithm))
+    if curve is None:
+        return np.full(len(POINTS), np.nan)
+    return smooth(np.interp((POINTS - BIN / 2) / 1e6, curve.index, curve), WINDOW[algorithm])
