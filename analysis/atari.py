@@ -86,8 +86,11 @@ def count(won: pd.Series[str]) -> dict[str, int]:
     return {name: int((won == name).sum()) for name in (*ALGORITHMS, TIE)}
 
 
-def table2(data: Data, runs: pd.DataFrame) -> Table:
-    """Table 2: on how many games each algorithm has the highest mean over its seeds, by both metrics."""
+def table2(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
+    """Table 2: on how many games each algorithm has the highest mean over its seeds, by both metrics.
+
+    `curves`: of the same runs, as smoothed by `atari_curves`.
+    """
     games, paper = counted(data, runs), published("atari_table2").set_index("metric")
     ours = f"Ours, {reached(data)}" if data.fraction < 1 else "Ours"
     same = ", the same games" if 0 < len(games) < len(paper_table6()) else ""
@@ -101,7 +104,7 @@ def table2(data: Data, runs: pd.DataFrame) -> Table:
             rows.append({"metric": metric, "source": source, "games": len(won), **count(won)})
         whole = {name: int(paper[name][metric]) for name in (*ALGORITHMS, TIE)}
         rows.append({"metric": metric, "source": "Paper, Table 2", "games": sum(whole.values()), **whole})
-    rows += _by_curves(data, games) if data.fraction < 1 else []
+    rows += _by_curves(data, curves, games) if data.fraction < 1 else []
     caption = (
         "On how many Atari games each algorithm has the highest mean over its seeds, by the two metrics of section "
         "6.4: the average return of an episode over all of training (a mean over episodes, not over frames), and over "
@@ -115,13 +118,13 @@ def table2(data: Data, runs: pd.DataFrame) -> Table:
     return Table("table2", titled(title, data), caption, show, pd.DataFrame(rows), notes, text_columns=2)
 
 
-def _by_curves(data: Data, games: list[str]) -> list[dict[str, object]]:
+def _by_curves(data: Data, curves: pd.DataFrame, games: list[str]) -> list[dict[str, object]]:
     """Count the games won by the smoothed curves at the last point where ours can be held against the paper's."""
     rows: list[dict[str, object]] = []
     for frames in comparable_points(data)[-1:]:
         same = ", the same games" if games else ""
         for source, runs, over in (
-            ("Ours", ours_at(data, frames), games),
+            ("Ours", ours_at(curves, frames), games),
             (f"Paper, Figure 6{same}", paper_at(frames), games or list(paper_table6().index)),
         ):
             won = winners(means(runs, over))

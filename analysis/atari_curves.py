@@ -108,12 +108,11 @@ def _smoothed_run(run: dict[Hashable, Any], episodes: pd.DataFrame) -> pd.DataFr
     return curve[shown].assign(**kept, game=task(run["environment"]))
 
 
-def ours_at(data: Data, frames: float) -> pd.DataFrame:
-    """Read our finished runs' smoothed curves at `frames`: RUN, `game`, `score`, `diverged_at`. None but at POINTS.
+def ours_at(curves: pd.DataFrame, frames: float) -> pd.DataFrame:
+    """Read our finished runs' `curves` (`smoothed`) at `frames`: RUN, `game`, `score`, `diverged_at`. Only at POINTS.
 
     A run that diverged before has the last value that its curve had.
     """
-    curves = smoothed(data)
     before = curves[curves["complete"].astype(bool) & (curves["step"] <= frames)]
     last = before.sort_values([*RUN, "step"]).groupby(RUN).tail(1)
     there = last[(last["step"] == frames) | last["diverged_at"].notna()]
@@ -121,7 +120,7 @@ def ours_at(data: Data, frames: float) -> pd.DataFrame:
 
 
 def paper_at(frames: float) -> pd.DataFrame:
-    """Read the paper's digitised curves at `frames`: game, algorithm, seed (the paper's), score. None but at POINTS.
+    """Read the paper's digitised curves at `frames`: game, algorithm, seed (the paper's), score. Only at POINTS.
 
     ACER on Kangaroo has two curves.
     """

@@ -17,11 +17,11 @@ ROWS = 4
 """Points of each curve that are listed: the last, and others evenly spaced before it."""
 
 
-def prefix(data: Data, runs: pd.DataFrame) -> Table:
-    """Set `runs`, stopped on purpose, beside the paper's curves at the frames where both are means over the same."""
+def prefix(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
+    """Set our smoothed `curves` of `runs`, stopped on purpose, beside the paper's where both can be compared."""
     points = comparable_points(data)
     listed = points[np.unique(np.ceil(np.arange(1, ROWS + 1) * len(points) / ROWS).astype(int)) - 1]
-    compared = [(int(frames), ours_at(data, frames), paper_at(frames)) for frames in listed]
+    compared = [(int(frames), ours_at(curves, frames), paper_at(frames)) for frames in listed]
     cells, rows = [], []
     for game in ordered(runs["game"], tuple(paper_table6().index)):
         for algorithm, name in ALGORITHMS.items():

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from analysis.atari import ALGORITHMS, paper_table6
-from analysis.atari_curves import FULL, POINTS, comparable_points, release_curve, smoothed, window_in_words
+from analysis.atari_curves import FULL, POINTS, comparable_points, release_curve, window_in_words
 from analysis.drawing import DASHES, STYLE, Drawing, draw_runs, frame_panel, legend_of_lines, note_of, sentences, warn
 from analysis.load import Data, published_figure6
 from analysis.names import algorithm_colour, ordered, task
@@ -24,9 +24,12 @@ FEW = 9
 
 
 @matplotlib.rc_context({**STYLE, "font.size": 6.5, "axes.titlesize": 7.5})
-def figure6(data: Data) -> Drawing:
-    """Figure 6: a panel per game, in the paper's order, over the paper's 40M frames."""
-    games, ours = list(paper_table6().index), smoothed(data)
+def figure6(data: Data, ours: pd.DataFrame) -> Drawing:
+    """Figure 6: a panel per game, in the paper's order, over the paper's 40M frames.
+
+    `ours`: our runs as smoothed by `atari_curves`.
+    """
+    games = list(paper_table6().index)
     figure = Figure(figsize=(13, 15))
     panels = figure.subplots(7, 7, sharex=True)
     figure.subplots_adjust(left=0.04, right=0.985, top=0.95, bottom=0.05, hspace=0.32, wspace=0.34)
@@ -53,13 +56,13 @@ def few(data: Data) -> list[str]:
 
 
 @matplotlib.rc_context(STYLE)
-def figure6_games(data: Data, games: Sequence[str]) -> Drawing:
+def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawing:
     """The panels of `games` in large, over the frames at which ours can be held against the paper's."""
     columns = min(len(games), 3)
     rows = -(-len(games) // columns)
     figure = Figure(figsize=(4.3 * columns + 0.6, 3.4 * rows + 0.9), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    ours, frames = smoothed(data), int(comparable_points(data)[-1])
+    frames = int(comparable_points(data)[-1])
     for axes, game in zip(panels, games, strict=False):
         _panel(axes, ours[ours["game"] == game], game, frames, width=2.0)
         _release(axes, game, frames)

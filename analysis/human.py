@@ -47,17 +47,17 @@ def normalised(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(human=(runs["score"] - low) / (high - low))
 
 
-def compared(data: Data, algorithm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Normalise the runs of one algorithm at `compared_at`, smoothed alike: ours, and the paper's on our games.
+def compared(data: Data, curves: pd.DataFrame, algorithm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Normalise the curves of one algorithm at `compared_at`, smoothed alike: ours, and the paper's on our games.
 
     The paper's on all games while there are none of ours.
     """
     frames = compared_at(data)
-    ours, curves = (
+    ours, theirs = (
         normalised(frame[frame["algorithm"] == algorithm]).dropna(subset="human")
-        for frame in (ours_at(data, frames), paper_at(frames))
+        for frame in (ours_at(curves, frames), paper_at(frames))
     )
-    return ours, curves[curves["game"].isin(ours["game"])] if len(ours) else curves
+    return ours, theirs[theirs["game"].isin(ours["game"])] if len(ours) else theirs
 
 
 def compared_at(data: Data) -> int:
@@ -65,17 +65,17 @@ def compared_at(data: Data) -> int:
     return int(max(comparable_points(data), default=0))
 
 
-def rows(data: Data, runs: pd.DataFrame) -> list[Row]:
+def rows(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Row]:
     """List, of each algorithm: both curves where they can be compared, our last episodes, and the paper's Table 6."""
     end = normalised(paper_table6().reset_index().melt("game", var_name="algorithm", value_name="score"))
     where = f"at {short(compared_at(data))} frames"
     made = []
     for algorithm in ALGORITHMS:
-        ours, curves = compared(data, algorithm)
-        if len(curves):
+        ours, theirs = compared(data, curves, algorithm)
+        if len(theirs):
             same = ", the same games" if len(ours) else ""
             made.append(_row(algorithm, f"Ours, smoothed, {where}", ours))
-            made.append(_row(algorithm, f"Paper's curves {where}{same}", curves))
+            made.append(_row(algorithm, f"Paper's curves {where}{same}", theirs))
         last = normalised(runs[runs["algorithm"] == algorithm]).dropna(subset="human")
         stopped = f" {reached(data)}" if data.fraction < 1 else ""
         made.append(_row(algorithm, f"Ours, last 100 episodes{stopped}", last))
@@ -103,9 +103,9 @@ def _by_game(runs: pd.DataFrame) -> list[statistics.Array]:
     return [group["human"].to_numpy(dtype=float) for _, group in runs.groupby("game", sort=True)]
 
 
-def table(data: Data, runs: pd.DataFrame) -> Table:
+def table(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
     """Human-normalised IQM and median of each algorithm, ours and the paper's."""
-    made = rows(data, runs)
+    made = rows(data, runs, curves)
     caption = (
         "Human-normalised scores (an addition: the paper has none). Per game 0 is a random player and 1 a human "
         "tester, as published with Wang et al. 2016. The mean of the last 100 episodes goes with Table 6 once all of "
@@ -142,17 +142,17 @@ def _within(row: Row) -> str:
 
 
 @matplotlib.rc_context(STYLE)
-def profile(data: Data) -> Drawing:
+def profile(data: Data, curves: pd.DataFrame) -> Drawing:
     """The share of the runs above each human-normalised score: ours with its interval, the paper's curves dashed."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
-    found = {algorithm: compared(data, algorithm) for algorithm in ALGORITHMS}
+    found = {algorithm: compared(data, curves, algorithm) for algorithm in ALGORITHMS}
     highest = max((frame["human"].max() for pair in found.values() for frame in pair if len(frame)), default=1.0)
     thresholds = np.linspace(0.0, float(np.clip(highest, 0.1, HIGHEST)), 201)
-    for algorithm, (ours, curves) in found.items():
+    for algorithm, (ours, theirs) in found.items():
         colour = algorithm_colour(algorithm)
-        if len(curves):
-            shares = statistics.performance_profile(curves["human"].to_numpy(dtype=float), thresholds)
+        if len(theirs):
+            shares = statistics.performance_profile(theirs["human"].to_numpy(dtype=float), thresholds)
             axes.plot(thresholds, shares, color=colour, linewidth=1.2, linestyle=DASHES)
         if len(ours):
             shares = statistics.performance_profile(ours["human"].to_numpy(dtype=float), thresholds)

@@ -136,13 +136,13 @@ def _comparison(data: Data) -> Section:
 
 
 def _atari(data: Data) -> Section:
-    runs, few = atari.measured(data), figure6.few(data)
-    made = [atari.table2(data, runs), atari.table6(data, runs), human.table(data, runs)]
+    runs, smoothed, few = atari.measured(data), atari_curves.smoothed(data), figure6.few(data)
+    made = [atari.table2(data, runs, smoothed), atari.table6(data, runs), human.table(data, runs, smoothed)]
     if data.fraction < 1 and len(runs) and len(atari_curves.comparable_points(data)):
-        made.insert(1, atari_prefix.prefix(data, runs))
+        made.insert(1, atari_prefix.prefix(data, runs, smoothed))
     made.append(windows.table())
-    drawings = [figure6.figure6_games(data, few)] if few else []
-    drawings += [figure6.figure6(data), human.profile(data)]
+    drawings = [figure6.figure6_games(data, smoothed, few)] if few else []
+    drawings += [figure6.figure6(data, smoothed), human.profile(data, smoothed)]
     return Section("Comparison on the Atari domain (section 6.4)", made, drawings)
 
 

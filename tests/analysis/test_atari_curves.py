@@ -109,9 +109,9 @@ def test_a_run_is_scored_where_it_can_be_compared_and_once_it_is_finished(tmp_pa
     write(tmp_path, "atari", runs, rows, "paper", fraction=0.1)
     data = gather(tmp_path, "atari")
     assert atari_curves.comparable_points(data).tolist() == [400_000, 800_000, 1_200_000, 1_600_000]
-    there = atari_curves.ours_at(data, 1_600_000).set_index("seed")["score"]
+    there = atari_curves.ours_at(atari_curves.smoothed(data), 1_600_000).set_index("seed")["score"]
     assert there.to_dict() == pytest.approx({1: 22.75, 3: 193.6 / 9})
-    before = atari_curves.ours_at(data, 1_200_000).set_index("seed")["score"]
+    before = atari_curves.ours_at(atari_curves.smoothed(data), 1_200_000).set_index("seed")["score"]
     assert before.to_dict() == pytest.approx({1: 193.6 / 9, 3: 193.6 / 9})
     drawn = atari_curves.smoothed(data).groupby("seed")["step"].max()
     assert drawn.to_dict() == {1: 1_600_000, 2: 1_600_000, 3: 1_200_000}
@@ -121,7 +121,7 @@ def test_a_short_training_has_no_point_to_compare(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong",), lambda run: 1.0, fraction=0.01), "atari")
     assert len(atari_curves.comparable_points(data)) == 0
     assert atari_curves.smoothed(data).empty
-    assert atari_curves.ours_at(data, 0).empty
+    assert atari_curves.ours_at(atari_curves.smoothed(data), 0).empty
     assert atari_curves.paper_at(0).empty
     nothing = gather(tmp_path / "nowhere", "atari")
     assert atari_curves.comparable_points(nothing)[-1] == 40_000_000  # before any is planned: the paper's whole curves

@@ -8,6 +8,7 @@ import pytest
 from synthetic import write_atari
 
 from analysis import figure6
+from analysis.atari_curves import smoothed
 from analysis.load import gather, published
 from analysis.names import algorithm_colour
 
@@ -19,7 +20,8 @@ def level(run: dict[str, Any]) -> float:
 
 
 def test_figure6_without_data_is_the_papers(tmp_path: Path) -> None:
-    drawing = figure6.figure6(gather(tmp_path, "atari"))
+    data = gather(tmp_path, "atari")
+    drawing = figure6.figure6(data, smoothed(data))
     panels = drawing.figure.axes
     assert [axes.get_title() for axes in panels] == published("atari_table6")["game"].tolist()
     assert all(line.get_linestyle() == "--" for axes in panels for line in axes.lines)
@@ -30,7 +32,7 @@ def test_figure6_without_data_is_the_papers(tmp_path: Path) -> None:
 
 def test_ours_are_drawn_over_frames_in_the_colours_of_the_algorithms(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong", "Alien"), level), "atari")
-    panels = {axes.get_title(): axes for axes in figure6.figure6(data).figure.axes}
+    panels = {axes.get_title(): axes for axes in figure6.figure6(data, smoothed(data)).figure.axes}
     solid = [line for line in panels["Pong"].lines if line.get_linestyle() == "-"]
     for algorithm, value in LEVELS.items():
         mine = [line for line in solid if line.get_color() == algorithm_colour(algorithm)]
@@ -44,7 +46,7 @@ def test_the_first_tenth_is_drawn_in_large_over_what_can_be_compared(tmp_path: P
     data = gather(write_atari(tmp_path, ("Pong", "Alien"), level, fraction=0.1), "atari")
     games = figure6.few(data)
     assert games == ["Alien", "Pong"]
-    drawing = figure6.figure6_games(data, games)
+    drawing = figure6.figure6_games(data, smoothed(data), games)
     assert "up to 1.6M frames" in drawing.title
     for text in (drawing.caption, drawing.figure.get_suptitle()):
         assert "after 4M of 40M frames" in text
@@ -62,21 +64,21 @@ def test_the_first_tenth_is_drawn_in_large_over_what_can_be_compared(tmp_path: P
     averaged = np.interp(middles, release["frames_M"], release["return"]).mean()
     assert dotted[algorithm_colour("ppo")].get_ydata()[-1] == pytest.approx(averaged)
     assert not [line for line in alien.lines if line.get_linestyle() == ":"]
-    whole = figure6.figure6(data)
+    whole = figure6.figure6(data, smoothed(data))
     assert whole.figure.axes[0].get_xlim() == (0, 40_000_000)
     assert "after 4M of 40M frames" in whole.caption
 
 
 def test_captions_tell_the_window(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong",), level, fraction=0.1), "atari")
-    for drawing in (figure6.figure6(data), figure6.figure6_games(data, ["Pong"])):
+    for drawing in (figure6.figure6(data, smoothed(data)), figure6.figure6_games(data, smoothed(data), ["Pong"])):
         assert "a mean over the frames up to 2.05M (A2C, ACER) or 2.3M (PPO) before and behind it" in drawing.caption
 
 
 def test_runs_too_short_to_compare_are_not_drawn(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong",), level, fraction=0.05), "atari")  # 2M frames
     assert figure6.few(data) == []
-    drawing = figure6.figure6(data)
+    drawing = figure6.figure6(data, smoothed(data))
     assert "Our runs reach no point that can be compared." in drawing.caption
     assert all(line.get_linestyle() == "--" for axes in drawing.figure.axes for line in axes.lines)
 

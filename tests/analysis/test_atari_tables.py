@@ -10,6 +10,7 @@ import pytest
 from synthetic import episodes_of, planned, write, write_atari
 
 from analysis import atari, atari_prefix
+from analysis.atari_curves import smoothed
 from analysis.load import gather, published
 from analysis.status import mark, missing
 
@@ -46,7 +47,7 @@ def unfinished(run: dict[str, Any]) -> dict[str, Any]:
 def tables_of(results: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     data = gather(results, "atari")
     assert data.problem is None
-    table = atari.table2(data, atari.measured(data))
+    table = atari.table2(data, atari.measured(data), smoothed(data))
     return table.shown.set_index(["Metric", "Source"]), table.notes
 
 
@@ -125,7 +126,7 @@ def test_runs_stopped_on_purpose_are_not_in_table6(tmp_path: Path) -> None:
 
 def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_smoothed_alike(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
-    prefix = atari_prefix.prefix(data, atari.measured(data))
+    prefix = atari_prefix.prefix(data, atari.measured(data), smoothed(data))
     assert "after 4M of 40M frames" in prefix.title
     assert "a mean over the frames up to 2.05M (A2C, ACER) or 2.3M (PPO)" in prefix.caption
     shown = prefix.shown.set_index(["Game", "Algorithm", "Frames"])
@@ -156,7 +157,7 @@ def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_smoothed_alike(t
 
 def test_at_most_four_points_are_listed(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong",), returns, fraction=0.25), "atari")  # 10M frames: up to 7.6M
-    assert atari_prefix.prefix(data, atari.measured(data)).shown["Frames"].unique().tolist() == [
+    assert atari_prefix.prefix(data, atari.measured(data), smoothed(data)).shown["Frames"].unique().tolist() == [
         "2M",
         "4M",
         "6M",
@@ -166,7 +167,7 @@ def test_at_most_four_points_are_listed(tmp_path: Path) -> None:
 
 def test_games_won_by_runs_stopped_on_purpose_are_those_of_the_smoothed_curves(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
-    table = atari.table2(data, atari.measured(data))
+    table = atari.table2(data, atari.measured(data), smoothed(data))
     assert "ours after 4M of 40M frames: not comparable with the paper's final numbers" in table.title
     counts = table.data.set_index(["metric", "source"])
     won = counts.loc[("curves at 1.6M frames", "Ours"), ["games", "a2c", "acer", "ppo", "tie"]]
@@ -185,7 +186,7 @@ def test_planned_and_not_begun_counts_nothing(tmp_path: Path) -> None:
 
     data = gather(write_atari(tmp_path, GAMES, lambda run: 0.0, change=change), "atari")
     assert atari.counted(data, atari.measured(data)) == []
-    assert "0 of 36 runs are finished." in atari.table2(data, atari.measured(data)).notes
+    assert "0 of 36 runs are finished." in atari.table2(data, atari.measured(data), smoothed(data)).notes
 
 
 def test_without_data_the_papers_numbers_stand_alone(tmp_path: Path) -> None:
@@ -208,6 +209,6 @@ def test_without_data_the_papers_numbers_stand_alone(tmp_path: Path) -> None:
 
 def _nothing(results: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     data = gather(results, "atari")
-    table = atari.table2(data, atari.measured(data))
+    table = atari.table2(data, atari.measured(data), smoothed(data))
     assert len(atari.table6(data, atari.measured(data)).shown) == 49
     return table.shown.set_index(["Metric", "Source"]), table.notes

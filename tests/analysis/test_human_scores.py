@@ -11,6 +11,7 @@ import scipy.stats
 from synthetic import write_atari
 
 from analysis import atari, human
+from analysis.atari_curves import smoothed
 from analysis.load import gather, published
 from analysis.names import algorithm_colour
 
@@ -42,7 +43,7 @@ def test_the_levels_are_those_of_the_sources() -> None:
 
 def test_ours_by_hand_beside_the_papers(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level), "atari")
-    rows = {(row.algorithm, row.source): row for row in human.rows(data, atari.measured(data))}
+    rows = {(row.algorithm, row.source): row for row in human.rows(data, atari.measured(data), smoothed(data))}
     for algorithm, values in NORMALISED.items():
         for source in ("Ours, last 100 episodes", "Ours, smoothed, at 40M frames"):  # of a constant both are the same
             row = rows[algorithm, source]
@@ -74,7 +75,7 @@ def test_runs_stopped_early_are_held_against_the_curves_where_both_are_means_ove
         return np.arange(200) / 10 if run["environment"].startswith("Breakout") else -20.7
 
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), rising, fraction=0.1), "atari")
-    rows = {(row.algorithm, row.source): row for row in human.rows(data, atari.measured(data))}
+    rows = {(row.algorithm, row.source): row for row in human.rows(data, atari.measured(data), smoothed(data))}
     assert rows["ppo", "Ours, smoothed, at 1.6M frames"].median == pytest.approx((9.95 - 1.7) / 28.8 / 2)
     last = rows["ppo", "Ours, last 100 episodes after 4M of 40M frames"]
     assert last.median == pytest.approx((14.95 - 1.7) / 28.8 / 2)
@@ -93,7 +94,7 @@ def test_the_papers_table6_by_hand() -> None:
 
 def _rows_without_data() -> list[human.Row]:
     data = gather(Path("nowhere"), "atari")
-    return human.rows(data, atari.measured(data))
+    return human.rows(data, atari.measured(data), smoothed(data))
 
 
 def test_without_data_and_with_runs_stopped_early(tmp_path: Path) -> None:
@@ -105,7 +106,7 @@ def test_without_data_and_with_runs_stopped_early(tmp_path: Path) -> None:
         "Paper, Table 6 (40M frames)",
     ]
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level, fraction=0.1), "atari")
-    table = human.table(data, atari.measured(data))
+    table = human.table(data, atari.measured(data), smoothed(data))
     assert "after 4M of 40M frames" in table.title
     assert table.shown["Source"].tolist()[:4] == [
         "Ours, smoothed, at 1.6M frames",
@@ -114,9 +115,9 @@ def test_without_data_and_with_runs_stopped_early(tmp_path: Path) -> None:
         "Paper, Table 6 (40M frames)",
     ]
     short = gather(write_atari(tmp_path / "short", ("Breakout", "Pong"), level, fraction=0.05), "atari")
-    sources = human.table(short, atari.measured(short)).shown["Source"].tolist()[:2]
+    sources = human.table(short, atari.measured(short), smoothed(short)).shown["Source"].tolist()[:2]
     assert sources == ["Ours, last 100 episodes after 2M of 40M frames", "Paper, Table 6 (40M frames)"]
-    assert "No runs of ours to compare yet." in human.profile(short).caption
+    assert "No runs of ours to compare yet." in human.profile(short, smoothed(short)).caption
 
 
 def test_an_algorithm_on_other_games_is_told(tmp_path: Path) -> None:
@@ -124,13 +125,13 @@ def test_an_algorithm_on_other_games_is_told(tmp_path: Path) -> None:
         return None if (run["environment"], run["algorithm"]) == ("PongNoFrameskip-v4", "a2c") else run
 
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level, change=change), "atari")
-    table = human.table(data, atari.measured(data))
+    table = human.table(data, atari.measured(data), smoothed(data))
     assert table.notes[0].startswith("Ours: not the same games for every algorithm")
 
 
 def test_the_profile_is_the_share_of_runs_above(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level), "atari")
-    axes = human.profile(data).figure.axes[0]
+    axes = human.profile(data, smoothed(data)).figure.axes[0]
     solid = {line.get_color(): line for line in axes.lines if line.get_linestyle() == "-"}
     shares = pd.Series(solid[algorithm_colour("acer")].get_ydata(), index=solid[algorithm_colour("acer")].get_xdata())
     assert shares[shares.index < 0.5].eq(1.0).all()  # Breakout's 0.5 and Pong's 1.0
