@@ -1,5 +1,6 @@
 """ACER: its gradient written out state by state, its estimator enumerated on a small problem, and what it remembers."""
 
+import contextlib
 import dataclasses
 import itertools
 import math
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium.spaces import Discrete
+from scipy.stats import chisquare
 from stubs import CONTINUOUS_1, DISCRETE_4, ScriptedEnv, perturbed
 from torch_networks import references
 
@@ -296,6 +298,29 @@ def test_an_update_from_the_memory_is_one_with_what_was_collected_then():
     assert (seen[0].probabilities.sum(-1) - 1).abs().max() < 1e-5
 
 
+def test_segments_are_drawn_evenly_from_all_that_the_memory_holds_for_each_environment_by_itself():
+    algorithm = algorithm_of([{}], replay_ratio=4.0, replay_start=4 * STEPS, replay_capacity=4 * STEPS)
+    memory, ages = algorithm.memory, []
+    read = memory.read
+
+    def watched(starts, steps):
+        ages.append((memory.steps - starts[0]) // STEPS)
+        return read(starts, steps)
+
+    memory.read = watched
+    for iteration in range(60):
+        before = len(ages)
+        algorithm.iterate()
+        assert (ages.pop(before) == 1).all(), "the update from the present"
+        assert iteration > 2 or len(ages) == 0
+    counts = [np.bincount(column, minlength=5).tolist() for column in np.array(ages).T]
+    assert all(own[0] == 0 and len(own) == 5 for own in counts), "nothing but the four segments that are held"
+    for own in counts:
+        assert chisquare(own[1:]).pvalue > 0.01
+    alike = np.mean([own[0] == own[1] for own in ages])
+    assert 0.15 < alike < 0.35, "two environments have the same segment a quarter of the time"
+
+
 # --- Settings and memory ---------------------------------------------------------------------------------------------
 
 
@@ -341,6 +366,15 @@ def test_a_memory_that_the_machine_has_no_room_for_is_refused_at_once(available,
     assert f"need {size:.1f} GiB of memory, {named}" in str(caught.value)
     assert "lower replay_capacity" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("short_of", "fits"), [(0, True), (1, False)])
+def test_a_memory_is_taken_if_the_machine_has_just_the_room_for_it(short_of, fits, monkeypatch):
+    """A record for each of 100 steps and the one after: 3 float32, an int64, a float32, a byte and 4 float32."""
+    need = 16 * 101 * (3 * 4 + 8 + 4 + 1 + 4 * 4)
+    monkeypatch.setattr(acer, "available_memory", lambda: need - short_of)
+    with contextlib.nullcontext() if fits else pytest.raises(SettingsError, match=r"^replay_capacity"):
+        ACER(ScriptedEnv([7] * 16, DISCRETE_4), [ACERSettings()], [1], 16 * 100)
 
 
 def test_the_memory_is_no_larger_than_the_budget_can_fill(monkeypatch):

@@ -190,7 +190,25 @@ def test_metrics_are_what_they_are_called():
         assert metrics["losses/value_loss"][run].item() == pytest.approx(error, rel=1e-5)
         entropy = (ppo.policy.log_std[run].double() + 0.5 * math.log(2 * math.pi * math.e)).sum().item()
         assert metrics["losses/entropy"][run].item() == pytest.approx(entropy, rel=1e-5)
+        ratios, advantages = ratio[run].double().numpy(), batch.advantages[run].double().numpy()
+        clipped = np.clip(ratios, 1 - own.clip_coef, 1 + own.clip_coef)
+        objective = np.minimum(ratios * advantages, clipped * advantages).mean()
+        assert abs(objective) > 1e-3, "a loss whose sign can be told"
+        assert metrics["losses/policy_loss"][run].item() == pytest.approx(-objective, rel=1e-4)
     assert metrics["losses/clipfrac"][0] > metrics["losses/clipfrac"][1] > metrics["losses/clipfrac"][2] == 0
+
+
+def test_explained_variance_by_hand():
+    """1 - Var[returns - values] / Var[returns]: values that are the returns but for a constant, half of them, the same
+    everywhere, and their opposite."""
+    ppo = ppo_of([PPOSettings(num_steps=64)] * 4)
+    returns = torch.tensor([3.0, -1.0, 4.0, 2.0]).expand(4, 4)
+    values = torch.stack([returns[0] + 7, returns[0] / 2, torch.full((4,), 5.0), -returns[0]])
+    batch = dataclasses.replace(made_up_batch(ppo.policy, 4), values=values, returns=returns)
+    ppo.prepare = lambda experience: batch
+    ppo.update = lambda batch: {}
+    _, metrics = ppo.iterate()
+    assert metrics["losses/explained_variance"].tolist() == pytest.approx([1.0, 0.75, 0.0, -3.0])
 
 
 class Blank(gymnasium.Env):
