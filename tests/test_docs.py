@@ -47,7 +47,9 @@ def test_the_file_is_short_and_the_line_is_one():
 
 def test_it_passes_the_contract_tests(copy):
     """Those of them that are quick, and that it learns."""
-    wanted = "reinforce and (learns or metrics or budget or checkpoint_continues or same_alone_and_in_any)"
+    wanted = (
+        "reinforce and (learns or metrics or budget or checkpoint_continues or same_alone_and_in_any or own_settings)"
+    )
     output = python(copy, "pytest", "-p", "no:cacheprovider", "tests/baselines/test_contract.py", "-k", wanted)
     assert "." in output
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+pytest.register_assert_rewrite("contract")  # so that a check that fails says with which values
+
 
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):

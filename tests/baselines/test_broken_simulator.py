@@ -5,7 +5,9 @@ from functools import cache
 
 import numpy as np
 import pytest
-from test_contract import DISCRETE, NAMES, SEVERAL_ACTIONS, assert_same, finish, outcome, run_of, training_of
+from contract.stacks import DISCRETE, SEVERAL_ACTIONS, assert_same, finish, outcome, run_of, training_of
+
+from baselines import ALGORITHMS
 
 BROKEN_AT = 150
 """Vector steps before run 1's environment breaks: in the second iteration of most."""
@@ -20,16 +22,16 @@ BREAKS = {
 }
 
 
-def broken(training, kind, run=1):
+def broken(training, how, run=1):
     """From some step on, or at one alone, the environment of ``run`` gives what is no number."""
-    value, in_observations, in_rewards = BREAKS[kind]
+    value, in_observations, in_rewards = BREAKS[how]
     step, count = training.algorithm.env.step, 0
 
     def steps(actions):
         nonlocal count
         count += 1
         transition = step(actions)
-        if count < BROKEN_AT or (kind.startswith("one") and count > BROKEN_AT):
+        if count < BROKEN_AT or (how.startswith("one") and count > BROKEN_AT):
             return transition
         rows = transition.rewards.reshape(training.algorithm.runs, -1)
         if in_rewards:
@@ -45,23 +47,24 @@ def broken(training, kind, run=1):
 
 
 @cache
-def whole_of(name, environment):
+def whole_of(kind, environment):
     """Three runs, and what they come to with a simulator that is sound."""
-    runs = [run_of(name, environment, seed, 300, variant=seed - 1) for seed in (1, 2, 3)]
-    return runs, finish(training_of(*runs))
+    runs = [run_of(kind, environment, seed, 300, variant=seed - 1) for seed in (1, 2, 3)]
+    return runs, finish(training_of(kind, *runs))
 
 
 CASES = [
-    *((name, kind, SEVERAL_ACTIONS) for name in NAMES for kind in ("one observation", "rewards")),
-    *((name, "observations", DISCRETE) for name in NAMES),
-    *(("ppo", kind, SEVERAL_ACTIONS) for kind in BREAKS),
+    *((name, how, SEVERAL_ACTIONS) for name in ALGORITHMS for how in ("one observation", "rewards")),
+    *((name, "observations", DISCRETE) for name in ALGORITHMS),
+    *(("ppo", how, SEVERAL_ACTIONS) for how in BREAKS),
 ]
 
 
-@pytest.mark.parametrize(("name", "kind", "environment"), dict.fromkeys(CASES))
-def test_a_run_whose_simulator_breaks_is_recorded_and_leaves_the_others_as_they_are(name, kind, environment):
-    runs, whole = whole_of(name, environment)
-    sick = broken(training_of(*runs), kind)
+@pytest.mark.parametrize(("name", "how", "environment"), dict.fromkeys(CASES))
+def test_a_run_whose_simulator_breaks_is_recorded_and_leaves_the_others_as_they_are(name, how, environment):
+    kind = ALGORITHMS[name]
+    runs, whole = whole_of(kind, environment)
+    sick = broken(training_of(kind, *runs), how)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # numpy's, about infinity minus infinity
         finish(sick)
@@ -77,14 +80,14 @@ def test_a_run_whose_simulator_breaks_is_recorded_and_leaves_the_others_as_they_
     assert np.isfinite(episodes["episodic_return"]).all()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_that_a_simulator_broke_is_remembered_over_a_stop(name, tmp_path):
-    runs = [run_of(name, SEVERAL_ACTIONS, seed, 300) for seed in (1, 2)]
-    sick = broken(training_of(*runs), "one observation")
+@pytest.mark.parametrize("kind", ALGORITHMS.values(), ids=ALGORITHMS)
+def test_that_a_simulator_broke_is_remembered_over_a_stop(kind, tmp_path):
+    runs = [run_of(kind, SEVERAL_ACTIONS, seed, 300) for seed in (1, 2)]
+    sick = broken(training_of(kind, *runs), "one observation")
     while sick.algorithm.steps_done < BROKEN_AT:
         sick.iterate()
     sick.save(tmp_path / "c.pt", {})
-    resumed = training_of(*runs)
+    resumed = training_of(kind, *runs)
     resumed.load(tmp_path / "c.pt", {})
     for training in (sick, resumed):
         finish(training)

@@ -1,0 +1,130 @@
+"""The budget is exact, and what comes out of a training is what it says."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from contract.stacks import (
+    CONTINUOUS,
+    DISCRETE,
+    SEVERAL_ACTIONS,
+    assert_same,
+    finish,
+    home,
+    name_of,
+    outcome,
+    run_of,
+    settings_of,
+    training_of,
+)
+
+from experiments.protocols import Run
+from experiments.worker import build
+from ppo.algorithm import SettingsError
+
+
+def check_budget_is_spent_exactly(kind, num_envs=1, total_timesteps=203):
+    training = training_of(kind, run_of(kind, total_timesteps=total_timesteps, num_envs=num_envs))
+    steps, step = [], training.algorithm.env.step
+    training.algorithm.env.step = lambda actions: steps.append(len(actions)) or step(actions)
+    finish(training)
+    assert training.algorithm.steps_done == total_timesteps, "steps that it says it has done"
+    assert sum(steps) == total_timesteps, "as many steps as the environments were asked for"
+    episodes = training.episodes()
+    assert (episodes["step"] <= total_timesteps).all()
+    assert episodes["episodic_length"].sum() <= total_timesteps
+
+
+def check_stopped_early_is_a_prefix(kind):
+    """Schedules belong to the declared budget, not to where a run was stopped."""
+    run = run_of(kind, total_timesteps=960, anneal_lr=True, anneal_clip=True)
+    early, full = finish(training_of(kind, run), iterations=4), finish(training_of(kind, run))
+    assert not early.done
+    episodes, all_episodes = early.episodes(), full.episodes()
+    count = len(episodes["run"])
+    assert 0 < count < len(all_episodes["run"])
+    for column, values in episodes.items():
+        np.testing.assert_array_equal(values, all_episodes[column][:count])
+    assert all_episodes["step"][count] > early.algorithm.steps_done
+    assert_same(outcome(finish(early), 0), outcome(full, 0))
+
+
+def check_metrics(kind, environment=None):
+    """Numbers of each run under known names."""
+    training = training_of(kind, *(run_of(kind, environment, seed) for seed in (1, 2, 3)))
+    names = None
+    while not training.done:
+        metrics = training.iterate()
+        assert metrics
+        assert names in (None, set(metrics)), "the same ones in every iteration"
+        names = set(metrics)
+        for key, values in metrics.items():
+            assert key.startswith(("losses/", "charts/")), key
+            assert values.shape == (3,), f"{key}: one number for each run"
+            assert not values.requires_grad, key
+            assert torch.isfinite(values).all(), key
+
+
+def check_reports_change_nothing(kind, **changes):
+    """What only people read does not change the training."""
+    reporting, silent = (training_of(kind, run_of(kind, **changes)) for _ in range(2))
+    silent.algorithm.reports = False
+    assert_same(outcome(finish(silent), 0), outcome(finish(reporting), 0), "without reports:")
+
+
+def check_episodes_are_the_environments_own(kind):
+    """Added up from what the environment itself gave, before any normaliser saw it."""
+    environment = home(kind, SEVERAL_ACTIONS)
+    training = training_of(kind, *(run_of(kind, environment, seed, 400, num_envs=2) for seed in (1, 2)))
+    rewards, ended, step = [], [], training.algorithm.env.step
+
+    def recording_step(actions):
+        transition = step(actions)
+        rewards.append(transition.rewards.reshape(2, 2).copy())
+        ended.append((transition.terminated | transition.truncated).reshape(2, 2))
+        return transition
+
+    training.algorithm.env.step = recording_step
+    finish(training)
+    expected, starts = [], np.zeros((2, 2), int)
+    for time_step, ends in enumerate(ended):
+        for run, env in np.argwhere(ends).tolist():
+            own = np.array(rewards)[starts[run, env] : time_step + 1, run, env]
+            expected.append((run, 2 * (time_step + 1), own.sum(), len(own)))
+            starts[run, env] = time_step + 1
+    episodes = training.episodes()
+    assert len(expected) > 10
+    for column, values in zip(episodes, zip(*expected, strict=True), strict=True):
+        np.testing.assert_allclose(episodes[column], values, rtol=1e-12)
+
+
+def check_what_no_stack_can_hold_is_refused(kind):
+    settings = [settings_of(kind), dataclasses.replace(settings_of(kind), norm_obs=False)]
+    with pytest.raises(SettingsError):
+        build([dataclasses.replace(run_of(kind), settings=own) for own in settings], kind=kind)
+
+
+LEARNING = {CONTINUOUS: (50.0, 5.0), DISCRETE: (70.0, 2.5)}
+"""The mean return of the last 100 episodes that 20,000 steps must lead to, in itself and as a multiple of the untrained
+policy's, which holds the pendulum for some 8 steps and the cart's pole for some 22."""
+
+FOR_SO_FEW_STEPS = {
+    "a2c": {"learning_rate": 2e-3, "anneal_lr": False},
+    "vpg": {"num_steps": 500},
+    "cem": {"initial_std": 0.3},
+    "acer": {"num_envs": 4, "replay_start": 200, "learning_rate": 3e-3},
+}
+"""Settings of algorithms whose defaults are meant for a million steps."""
+
+
+def check_it_learns(kind, environment):
+    score, factor = LEARNING[environment]
+    settings = kind.Settings(**FOR_SO_FEW_STEPS.get(name_of(kind), {}))
+    training = training_of(kind, *(Run(environment, name_of(kind), "own", seed, 20_000, settings) for seed in (1, 2)))
+    finish(training)
+    episodes = training.episodes()
+    for run, learned in enumerate(training.scores()):
+        untrained = episodes["episodic_return"][episodes["run"] == run][:50].mean()
+        assert learned > score, f"run {run}"
+        assert learned > factor * untrained, f"run {run}"

@@ -1,0 +1,72 @@
+"""A worker that is killed anywhere loses nothing, whatever it trains."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from contract.stacks import assert_same, finish, outcome, run_of, training_of
+
+import experiments
+from baselines import ALGORITHMS
+from experiments.planner import Stack
+from experiments.store import StackFolder, episode_frame, read_episodes, write_episodes
+
+REPOSITORY = Path(experiments.__file__).parents[1]
+
+
+def start_worker(folder):
+    command = [sys.executable, "-m", "experiments.worker", str(folder.path), "--checkpoint-interval", "0"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        command, cwd=folder.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def wait_for_checkpoints(process, folder, count):
+    """Until so many more checkpoints were written, or the worker ended."""
+    seen, last = 0, None
+    while seen <= count and process.poll() is None:
+        try:
+            now = folder.checkpoint.stat().st_mtime_ns
+        except FileNotFoundError:
+            now = None
+        if now != last:
+            seen, last = seen + 1, now
+        time.sleep(0.0005)
+
+
+@pytest.mark.parametrize("kind", ALGORITHMS.values(), ids=ALGORITHMS)
+def test_a_worker_killed_again_and_again_ends_with_what_an_undisturbed_one_ends_with(kind, tmp_path):
+    """SIGKILL, which nothing can catch, at moments that fall anywhere: in the environment, the update, a save."""
+    runs = [run_of(kind, seed=seed, total_timesteps=96 * 40 + 17, variant=seed) for seed in (1, 2, 3)]
+    folder = StackFolder(tmp_path / "stack")
+    folder.create(Stack(tuple(runs)))
+    killed, resumed_at = 0, []
+    for checkpoints, delay in ((1, 0.004), (8, 0.011)):
+        process = start_worker(folder)
+        wait_for_checkpoints(process, folder, checkpoints)
+        time.sleep(delay)
+        process.send_signal(signal.SIGKILL)
+        killed += process.wait() == -signal.SIGKILL
+        resumed_at.append(process.stdout.read())
+    assert killed >= 1, "killed at work, not after it; on a busy machine the last one may come too late"
+    process = start_worker(folder)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert "continuing at step" in output
+    assert "set aside" not in output + "".join(resumed_at), "a kill damages no checkpoint"
+    assert folder.finished
+
+    whole = finish(training_of(kind, *runs))
+    expected = tmp_path / "expected.parquet"
+    write_episodes(expected, episode_frame(runs, whole.episodes()))
+    assert folder.episodes.read_bytes() == expected.read_bytes()
+    assert len(read_episodes(expected)) > 50
+    resumed = training_of(kind, *runs)
+    resumed.load(folder.checkpoint, {"runs": [run.to_json() for run in runs]})
+    for run in range(len(runs)):
+        assert_same(outcome(resumed, run), outcome(whole, run), f"run {run}:")
