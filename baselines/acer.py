@@ -17,7 +17,7 @@ from ppo.distributions import Categorical
 from ppo.on_policy import runs_first
 from ppo.optimizers import RMSProp
 from ppo.replay import ReplayMemory, Segment, available_memory, bytes_needed
-from ppo.rollout import Collector, Episode
+from ppo.rollout import Episode
 from ppo.seeding import generator
 
 
@@ -97,8 +97,7 @@ class ACER(Algorithm):
         self.memory = self.make_memory()
         self.policy = self.make_policy()
         self.average = self.policy.parameters.detach().clone()
-        normalizer = self.make_observation_normalizer()
-        self.collector = Collector(self.env, self.policy.act, self.runs, normalizer, None, self.device)
+        self.collector = self.make_collector(self.policy.act)
         self.gamma, self.truncation, self.delta = map(self.per_run, ("gamma", "truncation", "delta"))
         self.q_coef, self.ent_coef, self.average_decay = map(self.per_run, ("q_coef", "ent_coef", "average_decay"))
         self.learning_rate = self.per_run("learning_rate")

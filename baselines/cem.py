@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ppo.algorithm import Algorithm, Metrics, Settings, require
 from ppo.policies import ActorCritic, hidden_units
-from ppo.rollout import Collector, Episode
+from ppo.rollout import Episode
 from ppo.seeding import generator
 
 
@@ -34,7 +34,7 @@ class CEMSettings(Settings):
     """deviation added to the elite's, falling linearly to 0 over the first half of total_timesteps"""
     network: str = "10-5"
     """units of the hidden layers"""
-    networks = ("linear", "10-5", "64-64")
+    sees_pictures = False
     obs_filters = ("step",)
     deterministic: bool = True
     """whether candidates take their most likely action; if not, the log-std is searched for too"""
@@ -77,10 +77,10 @@ class CEM(Algorithm):
     def setup(self) -> None:
         shape, space, envs = self.env.observation_shape, self.env.action_space, self.common.num_envs
         hidden = hidden_units(self.common.network)
-        kind = self.common.initialisation
-        self.policy = ActorCritic(shape, space, self.seeds, hidden, self.device, initialisation=kind)
+        kind = {"initialisation": self.common.initialisation, "activation": self.common.activation}
+        self.policy = ActorCritic(shape, space, self.seeds, hidden, self.device, **kind)
         rows = [seed for seed in self.seeds for _ in range(envs)]
-        self.members = ActorCritic(shape, space, rows, hidden, self.device)
+        self.members = ActorCritic(shape, space, rows, hidden, self.device, **kind, engine=self.engine)
         actor = self.policy.networks["actor"]
         self.columns = slice(0, actor.size) if self.common.deterministic else self.policy.actor_columns
         self.mean = self.policy.parameters.detach()[:, self.columns]
@@ -91,8 +91,7 @@ class CEM(Algorithm):
         for run in range(self.runs):
             for env in range(envs):
                 self.draw(run, env)
-        normalizer = self.make_observation_normalizer()
-        self.collector = Collector(self.env, self.act, self.runs, normalizer, device=self.device)
+        self.collector = self.make_collector(self.act)
 
     def act(self, observations: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[Any]:
         """Each environment's own candidate's actions: ``[runs, envs, ...]``."""

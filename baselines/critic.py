@@ -24,7 +24,7 @@ class CriticSettings(OnPolicySettings):
     """samples in each of its gradient steps"""
     vf_adam_eps: float = 1e-5
     """epsilon of that Adam (the same for every run of a stack)"""
-    networks = ("64-64", "32-32")  # policy and value apart
+    sees_pictures = False  # policy and value apart
 
     def check(self) -> None:
         super().check()
@@ -41,17 +41,24 @@ class Critic:
         self.algorithm = algorithm
         policy = algorithm.policy
         assert isinstance(policy, ActorCritic)
+        self.policy = policy
         rates, columns = algorithm.per_run("vf_learning_rate"), policy.critic_columns
         self.optimizer = Adam(policy.parameters, rates, columns=columns, eps=algorithm.common.vf_adam_eps)
 
     def fit(self, batch: Batch) -> Tensor:
         """Several epochs of minibatches; returns the mean squared error after them, ``[runs]``."""
         common = self.algorithm.common
-        for minibatch in self.algorithm.minibatches(batch, common.vf_epochs, common.vf_minibatch_size):
-            self.optimizer.step(self.loss(minibatch))
+        if self.algorithm.engine == "numba" and getattr(self.loss, "__func__", None) is Critic.loss:
+            from ppo.stacked.descent import regress  # the same, compiled
+
+            orders = self.algorithm.orders(batch, common.vf_epochs)
+            regress(self.policy, self.optimizer, batch, orders, common.vf_minibatch_size)
+        else:
+            for minibatch in self.algorithm.minibatches(batch, common.vf_epochs, common.vf_minibatch_size):
+                self.optimizer.step(self.loss(minibatch))
         with torch.no_grad():
             return self.loss(batch)
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean squared error: ``[runs]``."""
-        return (self.algorithm.policy.values(batch.observations) - batch.returns).square().mean(dim=1)
+        return (self.policy.values(batch.observations) - batch.returns).square().mean(dim=1)

@@ -12,6 +12,7 @@ from experiments.flags import add_settings, count, fraction, seconds, shard, sha
 from experiments.protocols import PROTOCOLS, unknown, usual_settings
 from experiments.settings import PROFILES
 from ppo.envs.atari import ATARI_ROMS, cores
+from ppo.stacked.engine import ENGINES
 
 ONLY = {"environments": "environment", "algorithms": "algorithm", "seeds": "seed"}
 """The flags that choose among a protocol's runs, and the field of a run that each is about."""
@@ -171,6 +172,12 @@ def _add_training_options(command: Parser) -> None:
     command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
     command.add_argument(
         "--checkpoint-interval", type=seconds, default=60.0, help="seconds between two checkpoints (default: 60)"
+    )
+    command.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="what computes: numba, or torch (default: numba where it can be had, for networks for vectors on a CPU; "
+        "what was begun with the other goes on only if this says so)",
     )
     command.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
 

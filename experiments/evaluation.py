@@ -84,7 +84,12 @@ def _load(path: Path) -> Iterator[Player]:
             env = make(run.environment, [0])
             shape, space = env.observation_shape, env.action_space
             critic_outputs = ALGORITHMS[run.algorithm].critic_outputs(space)
-            policy = make_policy(run.settings.network, shape, space, [run.seed], critic_outputs=critic_outputs)
+            settings = run.settings
+            policy = make_policy(
+                *(settings.network, shape, space, [run.seed]),
+                critic_outputs=critic_outputs,
+                activation=settings.activation,
+            )
             normalizer = observation_normalizer([run.settings], shape) if statistics else None
             env.close()
             with torch.no_grad():

@@ -14,7 +14,7 @@ import torch
 def versions() -> dict[str, str]:
     """Everything whose change can change a result."""
     packages = {}
-    for package in ("torch", "numpy", "gymnasium", "mujoco", "ale-py", "opencv-python-headless"):
+    for package in ("torch", "numpy", "numba", "scipy", "gymnasium", "mujoco", "ale-py", "opencv-python-headless"):
         try:
             packages[package] = version(package)
         except PackageNotFoundError:

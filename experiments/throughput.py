@@ -28,6 +28,7 @@ from experiments.worker import build
 from ppo.envs.atari import cores
 from ppo.envs.mujoco import MujocoVectorEnv
 from ppo.on_policy import OnPolicy
+from ppo.stacked.engine import Engine
 from ppo.training import prepare_process
 
 SEEDS = (1, 2, 3)
@@ -36,13 +37,13 @@ BASELINE_ENVIRONMENT = "HalfCheetah-v4"
 COST_SECONDS = 2.0
 
 
-def stack_of(environment: str, runs: int) -> OnPolicy:
+def stack_of(environment: str, runs: int, engine: Engine | None = None) -> OnPolicy:
     """The first ``runs`` of Table 1's 33 runs in ``environment``; of one run, the clipped one."""
     planned = [
         Run(environment, "ppo", name, seed, BUDGET, settings) for name, settings in TABLE1.items() for seed in SEEDS
     ]
     chosen = [run for run in planned if run.setting == "clip-0.2"][:1] if runs == 1 else planned[:runs]
-    algorithm = build(chosen)
+    algorithm = build(chosen, engine=engine)
     assert isinstance(algorithm, OnPolicy)
     return algorithm
 

@@ -41,6 +41,7 @@ from ppo.checkpoint import CheckpointError
 from ppo.envs import make
 from ppo.envs.base import EnvironmentDied
 from ppo.seeding import environment_seeds
+from ppo.stacked.engine import ENGINES, Engine, available
 from ppo.training import Training, prepare_process
 
 FINISHED, FAILED, STOPPED, BUSY = 0, 1, 3, 4
@@ -73,6 +74,8 @@ class Options:
     device: str = "cpu"
     processes: int = 1
     """for emulators"""
+    engine: Engine | None = None
+    """what computes: the fastest one there is, or the one that the stack was begun with"""
     fraction: float = 1.0
     """of the budget, whose schedules stay those of the whole"""
     checkpoint_interval: float = 60.0
@@ -86,13 +89,14 @@ def build(
     processes: int = 1,
     reports: bool = False,
     kind: type[Algorithm] | None = None,
+    engine: Engine | None = None,
 ) -> Algorithm:
     """The algorithm of a stack (or ``kind`` in its place), with its environments. ``reports``: whether it measures what
-    only people read."""
+    only people read. ``engine``: what computes, the fastest one there is if nothing is said."""
     seeds = [run.seed for run in runs]
     settings = [run.settings for run in runs]
     env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs), processes)
-    algorithm = (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device)
+    algorithm = (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device, engine)
     algorithm.reports = reports
     return algorithm
 
@@ -118,7 +122,8 @@ def train(folder: StackFolder, options: Options, stop: Stop) -> int:
     while True:
         training = None
         try:
-            training = Training(build(runs, options.device, options.processes, options.tensorboard), options.fraction)
+            algorithm = build(runs, options.device, options.processes, options.tensorboard, engine=options.engine)
+            training = Training(algorithm, options.fraction)
             return _train(folder, runs, training, options, stop)
         except EnvironmentDied as error:
             if stop:  # a signal to the whole group may end the environment's processes before this one
@@ -138,7 +143,7 @@ def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options
     about = {"runs": [run.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:
         closing.callback(_close, algorithm)
-        _continue(folder, training, about)
+        _continue(folder, training, about, change_engine=options.engine is not None)
         board = Board(folder, training)
         writers = _tensorboard_writers(folder, runs, algorithm.steps_done) if options.tensorboard else []
         for writer in writers:
@@ -172,13 +177,13 @@ def _close(algorithm: Algorithm) -> None:
         algorithm.env.close()
 
 
-def _continue(folder: StackFolder, training: Training, about: dict[str, Any]) -> None:
+def _continue(folder: StackFolder, training: Training, about: dict[str, Any], change_engine: bool) -> None:
     """Load the newest whole checkpoint; damaged or foreign ones are named and set aside."""
     for path in (folder.checkpoint, folder.checkpoint.with_name(folder.checkpoint.name + ".previous")):
         if not path.exists():
             continue
         try:
-            training.load(path, about)
+            training.load(path, about, change_engine)
             say(f"continuing at step {training.algorithm.steps_done} of {training.goal}")
             return
         except CheckpointError as error:
@@ -197,6 +202,7 @@ def _entries(runs: Sequence[Run], training: Training, device: str) -> list[dict[
         "commit": provenance.commit(),
         "machine": provenance.machine(),
         "device": provenance.device_name(device),
+        "engine": training.engine,
         "threads": 1,
         "stack": len(runs),
         "wall_time": round(training.wall_time, 3),
@@ -235,6 +241,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--fraction", type=float, default=1.0, help="of the budget to train")
     parser.add_argument("--checkpoint-interval", type=float, default=60.0, help="seconds between checkpoints")
     parser.add_argument("--tensorboard", action="store_true")
+    parser.add_argument("--engine", choices=ENGINES)
     parser.add_argument(
         "--parent", type=int, default=os.getppid(), help="stop when this process is not the parent any more"
     )
@@ -242,6 +249,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = Options(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Options)})
     folder = StackFolder(arguments.folder)
     prepare_process()
+    if available():
+        from ppo.stacked.compiling import tell_of_compiling
+
+        tell_of_compiling(lambda: say("compiling the numba engine: once on this machine, about half a minute"))
     provenance.commit()  # now: of the code that is loaded, whatever is committed while it trains
     stop = Stop(arguments.parent)
     try:

@@ -1,6 +1,7 @@
 """What an algorithm is: settings, a stack of runs, and ``iterate``."""
 
 import dataclasses
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +15,10 @@ from torch import Tensor
 
 from ppo.convolutional import ARCHITECTURES
 from ppo.envs.base import VectorEnv
-from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer
+from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer, RewardNormalizer
 from ppo.policies import Policy, make_policy
-from ppo.rollout import Collector, Episode
+from ppo.rollout import Act, Collector, Episode
+from ppo.stacked.engine import Engine, choose
 
 Metrics = dict[str, Tensor]
 """What an update reports, by TensorBoard name: ``[runs]`` each."""
@@ -47,15 +49,17 @@ class Settings:
     the old policy is evaluated anew (its ppo1 and trpo_mpi)"""
 
     network: str = "64-64"
-    """64-64: units of the hidden layers of policy and value, each with its own (sec. 6.1); nature or a3c: the
-    convolutional network that they share (sec. 6.4)"""
+    """64-64: units of the hidden layers of policy and value, each with its own (sec. 6.1), as many layers as there are
+    numbers; linear: none; nature or a3c: the convolutional network that they share (sec. 6.4)"""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """of the hidden units; convolutional networks have relu"""
 
     initialisation: Literal["orthogonal", "column-norm"] = "orthogonal"
     """weights at first: orthogonal, of gain sqrt 2 (openai/baselines' ppo2), or each unit's incoming weights normal and
     of norm 1 (its ppo1 and trpo_mpi); the policy's head is a hundredth of that"""
 
-    networks: ClassVar[tuple[str, ...]] = ("64-64", "32-32", *ARCHITECTURES)
-    """What the algorithm can be told as ``network``."""
+    sees_pictures: ClassVar[bool] = True
+    """Whether ``network`` may be one for pictures."""
     obs_filters: ClassVar[tuple[str, ...]] = ("step", "batch")
     """What the algorithm can be told as ``obs_filter``."""
 
@@ -68,7 +72,11 @@ class Settings:
         """Raises ``SettingsError`` for settings that cannot be trained."""
         for name in ("num_envs", "num_steps"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
-        require(self, "network", self.network in self.networks, " or ".join(self.networks))
+        pictures = tuple(ARCHITECTURES) if self.sees_pictures else ()
+        known = self.network in ("linear", *pictures) or re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})*", self.network)
+        require(
+            self, "network", bool(known), " or ".join(("units of hidden layers such as 64-64", "linear", *pictures))
+        )
         require(self, "clip_obs", self.clip_obs > 0, "greater than 0")
         require(self, "obs_filter", self.obs_filter in self.obs_filters, " or ".join(self.obs_filters))
         for name, hint in _hints(self).items():
@@ -137,8 +145,10 @@ class Algorithm(ABC):
         seeds: Sequence[int],
         total_timesteps: int,
         device: torch.device | str = "cpu",
+        engine: Engine | None = None,
     ) -> None:
-        """``env``: num_envs rows per run. ``settings``, ``seeds``: one per run. ``total_timesteps``: of each run."""
+        """``env``: num_envs rows per run. ``settings``, ``seeds``: one per run. ``total_timesteps``: of each run.
+        ``engine``: what computes, the fastest one there is if nothing is said."""
         for own in settings:
             own.check()
         if len({own.structure() for own in settings}) != 1:
@@ -151,6 +161,10 @@ class Algorithm(ABC):
         self.runs = len(seeds)
         self.total_timesteps = total_timesteps
         self.device = torch.device(device)
+        try:
+            self.engine = choose(self.common.network, self.device, engine)
+        except ValueError as error:
+            raise SettingsError(str(error)) from error
         self.steps_done = 0
         """Environment steps that each run has done."""
         self.iteration = 0
@@ -181,15 +195,25 @@ class Algorithm(ABC):
         """What the setting ``network`` asks for, in this environment."""
         shape, space = self.env.observation_shape, self.env.action_space
         critic_outputs = self.critic_outputs(space)
-        kind, gain = self.common.initialisation, self.picture_gain
+        own, gain = self.common, self.picture_gain
         try:
-            return make_policy(self.common.network, shape, space, self.seeds, self.device, critic_outputs, kind, gain)
+            return make_policy(
+                *(own.network, shape, space, self.seeds, self.device, critic_outputs),
+                initialisation=own.initialisation,
+                activation=own.activation,
+                picture_gain=gain,
+                engine=self.engine,
+            )
         except ValueError as error:
             raise SettingsError(f"network = {self.common.network} cannot be trained here: {error}") from error
 
-    def make_observation_normalizer(self) -> ObservationNormalizer | None:
-        """What the settings ask for, for every run."""
-        return observation_normalizer(self.settings, self.env.observation_shape)
+    def make_collector(self, act: Act, reward_normalizer: RewardNormalizer | None = None) -> Collector:
+        """What steps the environments, with actions that ``act`` gives."""
+        normalizer = observation_normalizer(self.settings, self.env.observation_shape)
+        kind = Collector
+        if self.engine == "numba":
+            from ppo.stacked.collecting import CompiledCollector as kind  # the same, compiled
+        return kind(self.env, act, self.runs, normalizer, reward_normalizer, self.device)
 
     def next_steps(self) -> int:
         """Steps of each environment in the next iteration: num_steps, or what is left of the budget."""

@@ -1,5 +1,4 @@
-"""The tanh network of the MuJoCo agents with a run dimension: every weight is ``[runs, in, out]``, a layer is one
-``baddbmm``."""
+"""The network for vectors with a run dimension: every weight is ``[runs, in, out]``, a layer is one ``baddbmm``."""
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -11,16 +10,18 @@ Layers = list[tuple[Tensor, Tensor]]
 """(weights ``[runs, in, out]``, bias ``[runs, 1, out]``) of each layer."""
 
 
-class TanhMLP:
-    """A tanh network in columns ``offset ... offset + size`` of the parameter matrix, with its own derivatives.
+class MLP:
+    """A network of tanh or rectified units in columns ``offset ... offset + size`` of the parameter matrix, with its
+    own derivatives.
 
     Written out by hand because a 64-unit network is so small that autograd's bookkeeping and a separate kernel for
     every bias are a third of its price; and because TRPO needs the forward-mode derivative as well.
     """
 
-    def __init__(self, sizes: Sequence[int], offset: int) -> None:
+    def __init__(self, sizes: Sequence[int], offset: int, relu: bool = False) -> None:
         """``sizes``: (inputs, hidden ..., outputs)."""
         self.sizes = tuple(sizes)
+        self.relu = relu
         self.offset = offset
         self.size = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
 
@@ -38,7 +39,10 @@ class TanhMLP:
         """The inputs ``[runs, batch, in]``, each hidden layer's output, and the outputs ``[runs, batch, out]``."""
         activations = [inputs]
         for weights, bias in layers[:-1]:
-            activations.append(_tanh_of_linear(activations[-1], weights, bias))
+            inputs = activations[-1]
+            activations.append(
+                torch.baddbmm(bias, inputs, weights).relu_() if self.relu else _tanh_of_linear(inputs, weights, bias)
+            )
         activations.append(_linear(activations[-1], *layers[-1]))
         return activations
 
@@ -51,9 +55,8 @@ class TanhMLP:
             pieces += [grad.sum(1), _weight_gradient(inputs, grad).reshape(len(grad), -1)]
             if index > 0:
                 weights = layers[index][0].transpose(1, 2)
-                grad = torch.ops.aten.tanh_backward(
-                    grad * weights if grad.shape[-1] == 1 else grad.bmm(weights), inputs
-                )
+                grad = grad * weights if grad.shape[-1] == 1 else grad.bmm(weights)
+                grad = grad * (inputs > 0) if self.relu else torch.ops.aten.tanh_backward(grad, inputs)
         return pieces[::-1]
 
     def jvp(self, layers: Layers, activations: list[Tensor], tangent: Tensor) -> Tensor:
@@ -61,7 +64,8 @@ class TanhMLP:
         tangents = self.layers(tangent)
         change = _linear(activations[0], *tangents[0])
         for index in range(1, len(layers)):
-            change = change * (1 - activations[index].square())
+            outputs = activations[index]
+            change = change * (outputs > 0 if self.relu else 1 - outputs.square())
             change = _product(change, layers[index][0]) + _linear(activations[index], *tangents[index])
         return change
 

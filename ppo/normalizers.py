@@ -54,11 +54,15 @@ class ObservationNormalizer:
 
     every_step = True
     """Whether the statistics take in each observation as it comes; if not, all those of a batch at its end."""
+    first_count = 1e-4
+    """How many observations the mean of 0 and the variance of 1 at first weigh."""
+    epsilon, least_variance = EPSILON, 0.0
+    """The deviation is the root of the variance and ``epsilon``, and of ``least_variance`` at least."""
 
     def __init__(self, runs: int, shape: tuple[int, ...], clip: ArrayLike = 10.0) -> None:
         """``clip``: ``[runs]``, or one for all."""
-        self.statistics = RunningMeanStd(runs, shape)
-        self.clip = np.broadcast_to(np.asarray(clip, np.float64), runs).reshape(runs, 1, *(1 for _ in shape))
+        self.statistics = RunningMeanStd(runs, shape, self.first_count)
+        self.clip = np.broadcast_to(np.asarray(clip, np.float64), runs).copy()
 
     def update(self, observations: NDArray[np.floating]) -> None:
         """Take ``[runs, envs, *shape]`` into the statistics."""
@@ -66,26 +70,19 @@ class ObservationNormalizer:
 
     def __call__(self, observations: NDArray[np.floating]) -> NDArray[np.float32]:
         """Normalise ``[runs, envs, *shape]`` with the statistics as they are."""
-        normalised = (observations - self.statistics.mean[:, None]) / self.std()[:, None]
-        return _clipped(normalised, self.clip).astype(np.float32)
-
-    def std(self) -> NDArray[np.float64]:
-        """What observations are divided by: ``[runs, *shape]``."""
-        return np.asarray(np.sqrt(self.statistics.var + EPSILON))
+        std = np.sqrt(np.maximum(self.statistics.var + self.epsilon, self.least_variance))
+        normalised = (observations - self.statistics.mean[:, None]) / std[:, None]
+        clip = self.clip.reshape(len(self.clip), *(1 for _ in observations.shape[1:]))
+        return _clipped(normalised, clip).astype(np.float32)
 
 
 class BatchObservationNormalizer(ObservationNormalizer):
     """The filter of openai/baselines' ppo1 and trpo_mpi (mpi_running_mean_std.py, 2017-07-20): renewed once per batch,
-    other first weights, and a variance of at least 0.01."""
+    with another first weight and a variance of at least 0.01."""
 
     every_step = False
-
-    def __init__(self, runs: int, shape: tuple[int, ...], clip: ArrayLike = 5.0) -> None:
-        super().__init__(runs, shape, clip)
-        self.statistics = RunningMeanStd(runs, shape, count=1e-2)
-
-    def std(self) -> NDArray[np.float64]:
-        return np.asarray(np.sqrt(np.maximum(self.statistics.var, 1e-2)))
+    first_count = 1e-2
+    epsilon, least_variance = 0.0, 1e-2
 
 
 class RewardNormalizer:
@@ -96,7 +93,7 @@ class RewardNormalizer:
     (ea68f3b). Where rewards are dense and episodes end early these are scales of another order of magnitude.
     """
 
-    def __init__(self, gamma: NDArray[np.floating], envs: int, reset: bool = True, clip: float = 10.0) -> None:
+    def __init__(self, gamma: NDArray[np.float64], envs: int, reset: bool = True, clip: float = 10.0) -> None:
         """``gamma``: ``[runs, 1]``."""
         self.gamma = gamma
         self.reset = reset

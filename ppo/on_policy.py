@@ -14,7 +14,7 @@ from ppo.advantages import gae
 from ppo.algorithm import Algorithm, Metrics, Settings, require
 from ppo.distributions import Distribution
 from ppo.normalizers import RewardNormalizer
-from ppo.rollout import Batch, Collector, Episode, Experience
+from ppo.rollout import Batch, Episode, Experience
 from ppo.seeding import generator
 
 
@@ -49,9 +49,7 @@ class OnPolicy(Algorithm):
         self.gae_lambda = self._column("gae_lambda")
         scaling, envs = self.common.norm_reward, self.common.num_envs
         scales = RewardNormalizer(self.gamma, envs, scaling == "reset") if scaling != "none" else None
-        self.collector = Collector(
-            self.env, self.act, self.runs, self.make_observation_normalizer(), scales, self.device
-        )
+        self.collector = self.make_collector(self.act, scales)
         self._shuffles: tuple[int, list[np.random.Generator]] = (-1, [])
         """An iteration, and what each run's minibatches are shuffled with in it."""
         self._outputs: list[tuple[Tensor, ...]] = []
@@ -130,13 +128,19 @@ class OnPolicy(Algorithm):
     def minibatches(self, batch: Batch, update_epochs: int, minibatch_size: int) -> Iterator[Batch]:
         """``update_epochs`` passes over the samples in minibatches: each run shuffles each epoch in its own order, and
         in new ones at every call within an iteration."""
-        size = batch.log_probs.shape[1]
+        orders = torch.from_numpy(self.orders(batch, update_epochs)).to(self.device)
+        for order in orders.unbind(1):
+            yield from batch.select(order).split(minibatch_size)
+
+    def orders(self, batch: Batch, update_epochs: int) -> NDArray[np.int64]:
+        """Draw the order of the samples in each epoch, each run's own: ``[runs, update_epochs, batch]``."""
         if self._shuffles[0] != self.iteration:
             self._shuffles = self.iteration, [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
-        for _ in range(update_epochs):
-            orders = np.stack([stream.permutation(size) for stream in self._shuffles[1]])
-            order = torch.from_numpy(orders).to(self.device)
-            yield from batch.select(order).split(minibatch_size)
+        orders = np.empty((self.runs, update_epochs, batch.log_probs.shape[1]), np.int64)
+        for own, stream in zip(orders, self._shuffles[1], strict=True):
+            for epoch in range(update_epochs):
+                own[epoch] = stream.permutation(orders.shape[2])
+        return orders
 
 
 def runs_first(values: Tensor) -> Tensor:

@@ -96,7 +96,7 @@ class Adam(Optimizer):
         self.mean = torch.zeros_like(self._gradient)
         self.mean_square = torch.zeros_like(self.mean)
         self._change = torch.zeros_like(self.mean)
-        self._steps = torch.zeros(len(parameters), device=parameters.device)
+        self.steps = torch.zeros(len(parameters), device=parameters.device)
         """Of each run: one that leaves steps out is where it would be alone."""
 
     def change(self, gradient: Tensor, where: Tensor | None) -> Tensor:
@@ -108,7 +108,7 @@ class Adam(Optimizer):
             own = matrix.unbind(0)
             return [own[run] for run in runs]
 
-        self._steps.add_(1 if where is None else where)
+        self.steps.add_(1 if where is None else where)
         # PyTorch's fused kernel passes over the matrices once instead of seven times, but knows a single learning rate:
         # at rate 1 and from 0 it leaves the change itself.
         torch._fused_adam_(
@@ -117,7 +117,7 @@ class Adam(Optimizer):
             rows(self.mean),
             rows(self.mean_square),
             [],
-            rows(self._steps),
+            rows(self.steps),
             lr=1.0,
             beta1=self.betas[0],
             beta2=self.betas[1],
@@ -130,11 +130,11 @@ class Adam(Optimizer):
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint holds."""
-        return {"steps": self._steps, "mean": self.mean, "mean_square": self.mean_square}
+        return {"steps": self.steps, "mean": self.mean, "mean_square": self.mean_square}
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
-        self._steps.copy_(state["steps"])
+        self.steps.copy_(state["steps"])
         self.mean.copy_(state["mean"])
         self.mean_square.copy_(state["mean_square"])
 

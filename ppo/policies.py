@@ -1,4 +1,4 @@
-"""Actor-critics with a run dimension: tanh networks for vectors (sec. 6.1), convolutional ones for images (sec. 6.4).
+"""Actor-critics with a run dimension: two networks for vectors (sec. 6.1), convolutional ones for images (sec. 6.4).
 
 All parameters of a stack are one matrix ``[runs, parameters]`` and the layers are views of it, so that an optimiser,
 a checkpoint or CEM's sampling works on rows.
@@ -18,8 +18,9 @@ from torch import Tensor
 
 from ppo.convolutional import ARCHITECTURES, ConvTrunk, orthogonal
 from ppo.distributions import Categorical, DiagonalGaussian, Distribution
-from ppo.networks import TanhMLP, aligned, column_norm_
+from ppo.networks import MLP, aligned, column_norm_
 from ppo.seeding import generator, sequence
+from ppo.stacked.engine import Engine
 
 
 class Policy(ABC):
@@ -111,13 +112,24 @@ def make_policy(
     device: torch.device | str = "cpu",
     critic_outputs: int = 1,
     initialisation: str = "orthogonal",
+    activation: str = "tanh",
     picture_gain: float = 0.01,
+    engine: Engine = "torch",
 ) -> Policy:
-    """The policy that the settings ``network`` and ``initialisation`` ask for; ``picture_gain``: of its head, where it
-    sees pictures. Images that it cannot take: ``ValueError``."""
+    """The policy that the settings ``network``, ``initialisation`` and ``activation`` ask for; ``picture_gain``: of its
+    head, where it sees pictures. Images that it cannot take: ``ValueError``."""
     if network not in ARCHITECTURES:
-        units = hidden_units(network)
-        return ActorCritic(observation_shape, action_space, seeds, units, device, critic_outputs, initialisation)
+        return ActorCritic(
+            observation_shape,
+            action_space,
+            seeds,
+            hidden_units(network),
+            device,
+            critic_outputs,
+            initialisation,
+            activation,
+            engine,
+        )
     if initialisation != "orthogonal":
         raise ValueError(f"initialisation = {initialisation} is for vectors: pictures have orthogonal")
     return ConvActorCritic(observation_shape, action_space, seeds, network, device, critic_outputs, picture_gain)
@@ -154,7 +166,7 @@ class _Evaluate(torch.autograd.Function):
 
 
 class ActorCritic(Policy):
-    """A tanh network for the policy and another for the value (sec. 6.1: 2 x 64, not shared), for every run."""
+    """A network for the policy and another for the value (sec. 6.1: 2 x 64 tanh units, not shared), for every run."""
 
     def __init__(
         self,
@@ -165,14 +177,17 @@ class ActorCritic(Policy):
         device: torch.device | str = "cpu",
         critic_outputs: int = 1,
         initialisation: str = "orthogonal",
+        activation: str = "tanh",
+        engine: Engine = "torch",
     ) -> None:
         """Orthogonal weights: gain sqrt 2 in hidden layers, 0.01 for the policy's head, 1 for the value's (as in
         openai/baselines' ppo2); column-norm: 1, 0.01 and 1 (its ppo1 and trpo_mpi)."""
         super().__init__(action_space, len(seeds))
         inputs = math.prod(observation_shape)
-        actor = TanhMLP((inputs, *hidden, self.action_size), 0)
+        self.relu = activation == "relu"
+        actor = MLP((inputs, *hidden, self.action_size), 0, self.relu)
         free = 0 if self.discrete else self.action_size
-        critic = TanhMLP((inputs, *hidden, critic_outputs), actor.size + free)
+        critic = MLP((inputs, *hidden, critic_outputs), actor.size + free, self.relu)
         self.networks = {"actor": actor, "critic": critic}
         self.log_std_columns = slice(actor.size, actor.size + free)
         self.actor_columns = slice(0, actor.size + free)
@@ -191,6 +206,11 @@ class ActorCritic(Policy):
         self.layers = {name: network.layers(detached) for name, network in self.networks.items()}
         self.log_std = detached[:, self.log_std_columns].unsqueeze(1)
         self.padding = torch.zeros_like(detached[:, self.critic_columns.stop :])
+        self.compiled_act = None
+        if engine == "numba":
+            from ppo.stacked.collecting import acting
+
+            self.compiled_act = acting(self)
         if detached.device.type == "cpu":
             self._numpy_layers = [(weights.numpy(), bias.numpy()) for weights, bias in self.layers["actor"]]
             self._numpy_log_std = self.log_std.numpy()
@@ -210,12 +230,15 @@ class ActorCritic(Policy):
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
         """On a CPU in numpy, which for a handful of states takes a quarter of PyTorch's time: there is next to nothing
         to compute and a call costs less."""
+        if self.compiled_act:
+            return self.compiled_act(observations, noise)
         if self.parameters.device.type != "cpu":
             return super().act(observations, noise)
         layers = self._numpy_layers
         hidden = observations
         for weights, bias in layers[:-1]:
-            hidden = np.tanh(hidden @ weights + bias)
+            sums = hidden @ weights + bias
+            hidden = np.maximum(sums, 0, out=sums) if self.relu else np.tanh(sums, out=sums)
         outputs = hidden @ layers[-1][0] + layers[-1][1]
         if self.discrete:
             choices: NDArray[np.int64] = (outputs + noise).argmax(-1)

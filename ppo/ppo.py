@@ -122,15 +122,23 @@ class PPO(OnPolicy):
         if self.common.norm_adv == "batch":
             batch = replace(batch, advantages=standardised(batch.advantages))
         clip_coef = self.current_clip_coef()
-        grad_norm = torch.zeros(self.runs, device=self.device)
-        for minibatch in self.minibatches(batch, self.common.update_epochs, self.common.minibatch_size):
-            grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef))
-        metrics = {"losses/grad_norm": grad_norm}
+        metrics = {"losses/grad_norm": self.descend(batch, clip_coef)}
         if self.reports or self._adapts:
             metrics |= self.measure(batch, clip_coef)
             kl = metrics["losses/approx_kl"].unsqueeze(1)
             self.kl_coef = adapted_kl_coef(self.kl_coef, kl, self.kl_target)  # once per policy update (section 4)
         return metrics
+
+    def descend(self, batch: Batch, clip_coef: Tensor) -> Tensor:
+        """Several epochs of minibatch descent on ``loss``; returns the last gradient norms ``[runs]``."""
+        if self.engine == "numba" and getattr(self.loss, "__func__", None) is PPO.loss:
+            from ppo.stacked.descent import descend  # the same, compiled for this very loss
+
+            return descend(self, batch, clip_coef)
+        grad_norm = torch.zeros(self.runs, device=self.device)
+        for minibatch in self.minibatches(batch, self.common.update_epochs, self.common.minibatch_size):
+            grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef))
+        return grad_norm
 
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
         """-L of equation 9 on one minibatch: ``[runs]``."""

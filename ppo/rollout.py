@@ -14,6 +14,9 @@ from ppo.distributions import Distribution, take
 from ppo.envs.base import Transition, VectorEnv
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
 
+Act = Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]]
+"""Actions ``[runs, envs, ...]`` at normalised observations ``[runs, envs, ...]``, given noise."""
+
 
 class Episode(NamedTuple):
     """A finished episode, in the environment's own rewards: raw, undiscounted, neither scaled nor clipped. On Atari it
@@ -94,7 +97,7 @@ class Collector:
     def __init__(
         self,
         env: VectorEnv,
-        act: Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]],
+        act: Act,
         runs: int,
         observation_normalizer: ObservationNormalizer | None,
         reward_normalizer: RewardNormalizer | None = None,
@@ -138,7 +141,7 @@ class Collector:
         ended = np.empty(shape, dtype=np.bool_)
         episodes: list[Episode] = []
         for step in range(steps):
-            inputs = self._normalised(self.observations)
+            inputs = self.normalised(self.observations)
             observations[step] = inputs
             if raw_observations is not None:
                 raw_observations[step] = self.observations
@@ -146,17 +149,13 @@ class Collector:
             if self.diverged.any():
                 actions[step, self.diverged] = 0
             transition = self.env.step(actions[step].reshape(self.env.rows, *self.action_shape))
-            own_rewards = transition.rewards.reshape(shape[1:])
             terminated[step] = transition.terminated.reshape(shape[1:])
             ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])
             self.observations = self._split(transition.observations)
-            self._notice_divergence(own_rewards)
             if next_observations is not None:
-                next_observations[step] = self._normalised(self._split(transition.final_observations))
-            if self.observation_normalizer and renews:
-                self.observation_normalizer.update(self.observations)
-            rewards[step] = self.reward_normalizer(own_rewards, ended[step]) if self.reward_normalizer else own_rewards
-            self._count(transition, steps_done + (step + 1) * self.envs, episodes)
+                next_observations[step] = self.normalised(self._split(transition.final_observations))
+            rewards[step] = self.take_in(transition, ended[step])
+            self._record(transition.game_over, steps_done + (step + 1) * self.envs, episodes)
         return Experience(
             self._to_device(observations),
             raw_observations,
@@ -165,7 +164,7 @@ class Collector:
             terminated,
             ended,
             None if next_observations is None else self._to_device(next_observations),
-            self._to_device(self._normalised(self.observations)),
+            self._to_device(self.normalised(self.observations)),
             episodes,
         )
 
@@ -179,7 +178,19 @@ class Collector:
         normalised = self.observation_normalizer(of_runs).reshape(runs, steps, envs, *self.env.observation_shape)
         return self._to_device(np.ascontiguousarray(np.moveaxis(normalised, 1, 0)))
 
-    def _notice_divergence(self, rewards: NDArray[np.float64]) -> None:
+    def take_in(self, transition: Transition, ended: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Take a step into the statistics and the episodes under way; returns the rewards ``[runs, envs]`` as learning
+        sees them. ``ended``: ``[runs, envs]``."""
+        rewards = transition.rewards.reshape(self.runs, self.envs)
+        self.notice_divergence(rewards)
+        self.episodic_returns += transition.raw_rewards.reshape(self.runs, self.envs)
+        self.episodic_lengths += 1
+        if self.observation_normalizer and self.observation_normalizer.every_step:
+            self.observation_normalizer.update(self.observations)
+        return self.reward_normalizer(rewards, ended) if self.reward_normalizer else rewards
+
+    def notice_divergence(self, rewards: NDArray[np.float64]) -> None:
+        """Note the runs whose observations, or ``rewards`` ``[runs, envs]``, are no numbers."""
         observations = self.observations.reshape(self.runs, -1)
         floats = observations.dtype.kind == "f"
         if not math.isfinite(rewards.sum() + (observations.sum() if floats else 0.0)):  # one sum, most of the time
@@ -189,7 +200,8 @@ class Collector:
     def _split(self, rows: NDArray[Any]) -> NDArray[Any]:
         return rows.reshape(self.runs, self.envs, *self.env.observation_shape)
 
-    def _normalised(self, observations: NDArray[Any]) -> NDArray[Any]:
+    def normalised(self, observations: NDArray[Any]) -> NDArray[Any]:
+        """``observations`` ``[runs, envs, ...]`` as the network gets them."""
         if self.observation_normalizer:
             return self.observation_normalizer(observations)
         return observations.astype(self.observation_dtype, copy=False)
@@ -197,11 +209,9 @@ class Collector:
     def _to_device(self, values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device)
 
-    def _count(self, transition: Transition, step: int, episodes: list[Episode]) -> None:
-        self.episodic_returns += transition.raw_rewards.reshape(self.runs, self.envs)
-        self.episodic_lengths += 1
-        if transition.game_over.any():
-            ended = transition.game_over.reshape(self.runs, self.envs)
+    def _record(self, game_over: NDArray[np.bool_], step: int, episodes: list[Episode]) -> None:
+        if game_over.any():
+            ended = game_over.reshape(self.runs, self.envs)
             for run, env in np.argwhere(ended).tolist():
                 if not self.diverged[run]:
                     length = int(self.episodic_lengths[run, env])

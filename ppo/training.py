@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections import deque
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,14 @@ def prepare_process() -> None:
             libc.mallopt(trim_threshold, 512 * 2**20)
 
 
+class OtherEngineError(ValueError):
+    """A training that another engine has begun: its results would be neither's."""
+
+    def __init__(self, path: Path, begun: str, now: str) -> None:
+        goes_on = f"--engine {begun} goes on with it, --engine {now} changes over"
+        super().__init__(f"{path} was trained by the {begun} engine: {goes_on}")
+
+
 class Training:
     """A stack in training: its algorithm, and every episode since the start.
 
@@ -56,6 +65,8 @@ class Training:
         """Environment steps of each run to train."""
         self.wall_time = 0.0
         """Seconds of training, over all stops."""
+        self.engines: list[list[Any]] = [[0, algorithm.engine]]
+        """What computed it, from which step on."""
         self.began_with: dict[str, str] = {}
         """The versions of the software that the training began with, as the caller names them."""
         self.saved_at = 0
@@ -78,6 +89,12 @@ class Training:
             self._record({name: np.array(values, dtype=kind) for (name, kind), values in columns})
         return metrics
 
+    @property
+    def engine(self) -> str:
+        """What computed it, in words."""
+        parts = [f"{name} to step {until:,}" for (_, name), (until, _) in pairwise(self.engines)]
+        return ", then ".join([*parts, self.engines[-1][1]])
+
     def scores(self) -> NDArray[np.float64]:
         """Mean return of the last 100 episodes of each run so far: ``[runs]``, NaN before a run's first."""
         return np.array([np.mean(recent) if recent else np.nan for recent in self._recent])
@@ -96,16 +113,18 @@ class Training:
             "about": about,
             "wall_time": self.wall_time,
             "began_with": self.began_with,
+            "engines": self.engines,
             "algorithm": self.algorithm.state(),
             "episodes": self.episodes(),
         }
         checkpoint.save(path, state)
         self.saved_at = self.algorithm.steps_done
 
-    def load(self, path: Path, about: dict[str, Any]) -> None:
-        """Continue from a checkpoint as if never stopped.
+    def load(self, path: Path, about: dict[str, Any], change_engine: bool = False) -> None:
+        """Continue from a checkpoint as if never stopped; with ``change_engine`` by another engine, if need be.
 
-        Raises ``CheckpointError`` for a file that is damaged or belongs to another training.
+        Raises ``CheckpointError`` for a file that is damaged or belongs to another training, ``OtherEngineError`` for
+        one of another engine.
         """
         state = checkpoint.load(path)
         try:
@@ -118,14 +137,20 @@ class Training:
         try:
             episodes = self._fitting(state["episodes"])
             wall_time, began_with = _seconds(state["wall_time"]), dict(state["began_with"])
+            engines = [[int(step), str(engine)] for step, engine in state["engines"]]
+            begun = str(engines[-1][1])
+            if begun != self.algorithm.engine and not change_engine:
+                raise OtherEngineError(path, begun, self.algorithm.engine)
             self.algorithm.load_state(state["algorithm"])
-        except EnvironmentDied:
+        except (EnvironmentDied, OtherEngineError):
             raise
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
             self.algorithm.load_state(before)  # a misfit may show only after half of it was loaded
             reason = " ".join(str(error).split())
             raise checkpoint.CheckpointError(f"{path} does not fit this training: {reason}") from error
-        self.wall_time, self.began_with = wall_time, began_with
+        self.wall_time, self.began_with, self.engines = wall_time, began_with, engines
+        if engines[-1][1] != self.algorithm.engine:
+            self.engines.append([self.algorithm.steps_done, self.algorithm.engine])
         self._chunks = []
         for recent in self._recent:
             recent.clear()

@@ -200,6 +200,7 @@ def test_advantages_are_the_rewards_to_come_and_the_last_value_less_the_value():
     ended[4, :, 2] = True  # of the third after the last, by a time limit: counted as an end, as openai/baselines does
     experience = Experience(
         observations=observations[:5],
+        raw_observations=None,
         actions=torch.zeros(5, 2, 3, 3),
         rewards=np.array([1.0, 2.0, 4.0, 8.0, 16.0])[:, None, None].repeat(2, 1).repeat(3, 2),
         terminated=terminated,

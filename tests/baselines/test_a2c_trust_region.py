@@ -59,7 +59,7 @@ def algorithm_of(kind, settings, space, noise=0.3, **common):
 def clipped_gradients(algorithm):
     """What the optimiser makes its steps of from now on."""
     gradients, change = [], algorithm.optimizer.change
-    algorithm.optimizer.change = lambda gradient: gradients.append(gradient.clone()) or change(gradient)
+    algorithm.optimizer.change = lambda gradient, where: gradients.append(gradient.clone()) or change(gradient, where)
     return gradients
 
 

@@ -537,7 +537,7 @@ REFUSED = [
     *(("elite_frac", value) for value in (0.0, -0.1, 1.1, NAN)),
     *(("initial_std", value) for value in (0.0, -1.0, INF, NAN)),
     *(("extra_std", value) for value in (-0.1, INF, NAN)),
-    ("network", "3-3"),
+    ("network", "nature"),
 ]
 
 

@@ -17,11 +17,11 @@ INF, NAN = math.inf, math.nan
 SIZE = 100
 
 
-def vpg_of(settings, action_space=CONTINUOUS_3, seeds=None, total_timesteps=10_000):
+def vpg_of(settings, action_space=CONTINUOUS_3, seeds=None, total_timesteps=10_000, engine=None):
     """A stack whose environments end episodes now and then, its weights moved off their special first values."""
     seeds = seeds or range(1, len(settings) + 1)
     rows = len(settings) * settings[0].num_envs
-    vpg = VPG(ScriptedEnv([7] * rows, action_space), settings, seeds, total_timesteps)
+    vpg = VPG(ScriptedEnv([7] * rows, action_space), settings, seeds, total_timesteps, engine=engine)
     with torch.no_grad():
         vpg.policy.parameters.copy_(perturbed(vpg.policy.parameters, 0.1, seed=1))
     return vpg
@@ -76,7 +76,7 @@ def weights_of(network):
 def watch_gradients(optimizer):
     """What it makes its steps of from now on."""
     gradients, change = [], optimizer.change
-    optimizer.change = lambda gradient: gradients.append(gradient.clone()) or change(gradient)
+    optimizer.change = lambda gradient, where: gradients.append(gradient.clone()) or change(gradient, where)
     return gradients
 
 
@@ -284,7 +284,7 @@ def test_the_value_function_is_fitted_by_torch_adams_steps_on_the_squared_error(
 
 
 def test_every_epoch_of_the_fit_takes_a_step_on_every_minibatch():
-    vpg = vpg_of([VPGSettings(vf_epochs=3, vf_minibatch_size=32)] * 2)
+    vpg = vpg_of([VPGSettings(vf_epochs=3, vf_minibatch_size=32)] * 2, engine="torch")
     batch = raw_batch(vpg.policy)
     batch.returns.copy_(torch.arange(100.0).expand(2, SIZE))  # says which sample it is
     seen, loss, steps = [], vpg.critic.loss, watch_gradients(vpg.critic.optimizer)

@@ -316,7 +316,7 @@ def test_damaged_results_are_named_set_aside_and_made_again(finished, undisturbe
     assert train(finished) == 0
     said = capsys.readouterr().out
     assert str(finished / "episodes.parquet") in said
-    assert "set aside as episodes.parquet.damaged-1" in said
+    assert "set aside as manifest.json.damaged-1 and episodes.parquet.damaged-1" in said
     assert str(stack / "manifest.json") in said
     assert "set aside as manifest.json.damaged-1" in said
     assert same_episodes(finished, undisturbed)

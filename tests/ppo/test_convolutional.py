@@ -172,7 +172,7 @@ def test_a_network_is_found_by_its_name():
     assert make_policy("32-16", (5,), SPACES["discrete"], [1]).networks["actor"].sizes == (5, 32, 16, 6)
 
 
-@pytest.mark.parametrize("network", ["", "64", "resnet"])
+@pytest.mark.parametrize("network", ["", "64-", "0-64", "resnet"])
 def test_a_network_that_is_none_is_refused(network):
-    with pytest.raises(ValueError, match="must be 64-64 or 32-32 or nature or a3c"):
+    with pytest.raises(ValueError, match="must be units of hidden layers such as 64-64 or linear or nature or a3c"):
         PPOSettings(network=network).check()

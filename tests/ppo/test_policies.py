@@ -10,7 +10,7 @@ import torch
 from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, perturbed
 from torch_networks import references
 
-from ppo.networks import TanhMLP
+from ppo.networks import MLP
 from ppo.policies import ActorCritic
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
@@ -109,7 +109,7 @@ def test_gradients_are_autograds_for_other_depths_and_widths(hidden):
 def test_jvp_is_the_derivative_of_forward(sizes):
     """In float64, where only a wrong formula can miss by 1e-9. TRPO's Fisher products are made of it."""
     rng = torch.Generator().manual_seed(0)
-    network = TanhMLP(sizes, offset=2)
+    network = MLP(sizes, offset=2)
     parameters, tangent = 0.3 * torch.randn((2, 2, network.size + 5), generator=rng, dtype=torch.float64)
     inputs = torch.randn((2, 11, sizes[0]), generator=rng, dtype=torch.float64)
 

@@ -24,11 +24,15 @@ def column(*values):
     return torch.tensor([[float(value)] for value in values])
 
 
-def ppo_of(settings, action_space=CONTINUOUS_3, noise=0.1, total_timesteps=10_000):
+def ppo_of(settings, action_space=CONTINUOUS_3, noise=0.1, total_timesteps=10_000, engine=None):
     """A stack in an environment that ends episodes at once, its weights moved off their special first values."""
     envs = settings[0].num_envs
     ppo = PPO(
-        ScriptedEnv([7] * len(settings) * envs, action_space), settings, range(1, len(settings) + 1), total_timesteps
+        ScriptedEnv([7] * len(settings) * envs, action_space),
+        settings,
+        range(1, len(settings) + 1),
+        total_timesteps,
+        engine=engine,
     )
     with torch.no_grad():
         ppo.policy.parameters.copy_(perturbed(ppo.policy.parameters, noise, seed=1))
@@ -422,7 +426,7 @@ def test_advantages_are_standardised_over_what_the_setting_says(norm_adv, monkey
         return surrogate(ratio, advantages, clip_coef)
 
     monkeypatch.setattr("ppo.ppo.surrogate", recording)
-    ppo = ppo_of([PPOSettings(num_steps=40, minibatch_size=10, update_epochs=1, norm_adv=norm_adv)])
+    ppo = ppo_of([PPOSettings(num_steps=40, minibatch_size=10, update_epochs=1, norm_adv=norm_adv)], engine="torch")
     batch = made_up_batch(ppo.policy, 40)
     batch.advantages.copy_(torch.randn((1, 40), generator=torch.Generator().manual_seed(0)) * 3 + 10)
     raw = np.sort(batch.advantages[0].numpy())

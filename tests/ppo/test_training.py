@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from stubs import ScriptedEnv
 
 from ppo import checkpoint
 from ppo.checkpoint import CheckpointError
 from ppo.envs import make
 from ppo.envs.base import EnvironmentDied
 from ppo.ppo import PPO
-from ppo.training import Training
+from ppo.training import OtherEngineError, Training
 
 ABOUT = {"runs": ["first", "second"]}
 
@@ -93,3 +94,29 @@ def test_an_environment_that_dies_while_it_is_restored_says_nothing_against_the_
     monkeypatch.setattr(mine.algorithm.env, "set_state", die)
     with pytest.raises(EnvironmentDied):
         mine.load(saved, ABOUT)
+
+
+def test_a_training_of_another_engine_goes_on_only_if_that_is_asked_for(tmp_path):
+    """And what it was computed by is kept, from which step on."""
+
+    def training(engine):
+        env = ScriptedEnv([5])
+        return Training(PPO(env, [PPO.Settings(num_steps=64, update_epochs=1)], [1], 256, engine=engine))
+
+    first = training("torch")
+    first.iterate()
+    first.save(tmp_path / "c.pt", {})
+    assert first.engine == "torch"
+    other = training("numba")
+    with pytest.raises(
+        OtherEngineError, match=r"c\.pt was trained by the torch engine: --engine torch goes on"
+    ) as error:
+        other.load(tmp_path / "c.pt", {})
+    assert "\n" not in str(error.value)
+    other.load(tmp_path / "c.pt", {}, change_engine=True)
+    assert other.engine == "torch to step 64, then numba"
+    other.save(tmp_path / "d.pt", {})
+    again = training("numba")
+    again.load(tmp_path / "d.pt", {})
+    assert again.engine == other.engine
+    assert again.algorithm.steps_done == 64

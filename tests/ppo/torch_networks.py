@@ -9,39 +9,39 @@ class Reference:
     """One run's networks as torch.nn modules in float64, filled from its row in the order that the docs state."""
 
     def __init__(self, row, sizes_actor, log_std, sizes_critic):
-        self.row, self.position = row.detach().double(), 0
-        self.actor = self.network(sizes_actor)
-        self.log_std = self.take(log_std).clone().requires_grad_()
-        self.critic = self.network(sizes_critic)
-        assert len(row) - self.position < 16, "apart from padding, the row is used up"
+        self.actor, self.critic = tanh_network(sizes_actor), tanh_network(sizes_critic)
+        self.log_std = torch.zeros(log_std, dtype=torch.float64, requires_grad=True)
+        self.fill(row)
 
-    def take(self, count):
-        self.position += count
-        return self.row[self.position - count : self.position]
+    def parameters(self):
+        """In the row's order."""
+        return [*self.actor.parameters(), self.log_std, *self.critic.parameters()]
 
-    def network(self, sizes):
-        modules = []
-        for n_in, n_out in pairwise(sizes):
-            layer = torch.nn.Linear(n_in, n_out, dtype=torch.float64)
-            with torch.no_grad():
-                layer.weight.copy_(self.take(n_in * n_out).view(n_in, n_out).T)
-                layer.bias.copy_(self.take(n_out))
-            modules += [layer, torch.nn.Tanh()]
-        return torch.nn.Sequential(*modules[:-1])
+    def fill(self, row):
+        """Copy the weights of ``row`` into the modules."""
+        sizes = [parameter.numel() for parameter in self.parameters()]
+        self.padding = len(row) - sum(sizes)
+        assert 0 <= self.padding < 16, "apart from padding, the row is used up"
+        pieces = row.detach().double()[: sum(sizes)].split(sizes)
+        for parameter, piece in zip(self.parameters(), pieces, strict=True):
+            parameter.data.copy_(piece.view(parameter.t().shape).t())  # a row has a layer's weights as [in, out]
+
+    def laid_out(self, values):
+        """Arrange ``values``, a tensor for each parameter, as a row."""
+        return torch.cat([*(value.t().reshape(-1) for value in values), torch.zeros(self.padding)])
+
+    def values(self):
+        return self.laid_out([parameter.detach() for parameter in self.parameters()])
 
     def gradient(self):
-        """Laid out as the row is."""
-        parts = []
-        for network in (self.actor, None, self.critic):
-            if network is None:
-                parts.append(self.log_std.grad if self.log_std.grad is not None else torch.zeros_like(self.log_std))
-                continue
-            for layer in network:
-                if isinstance(layer, torch.nn.Linear):
-                    grad = [p.grad if p.grad is not None else torch.zeros_like(p) for p in (layer.weight, layer.bias)]
-                    parts += [grad[0].T.reshape(-1), grad[1]]
-        used = torch.cat(parts)
-        return torch.cat([used, torch.zeros(len(self.row) - len(used))])
+        return self.laid_out([torch.zeros_like(p) if p.grad is None else p.grad for p in self.parameters()])
+
+
+def tanh_network(sizes):
+    modules = []
+    for n_in, n_out in pairwise(sizes):
+        modules += [torch.nn.Linear(n_in, n_out, dtype=torch.float64), torch.nn.Tanh()]
+    return torch.nn.Sequential(*modules[:-1])
 
 
 def references(policy, parameters=None):

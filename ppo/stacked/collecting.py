@@ -1,0 +1,268 @@
+"""What a step takes beside the simulation, compiled: to normalise, to act, and to take in what the environment gave.
+
+Of a single run these are dozens of numpy calls on a handful of numbers, and the calls are the price. The plain twins
+are ``ActorCritic.act``, ``ObservationNormalizer`` and ``Collector.take_in``: of observations in float64 the same bits
+but for the actions, whose sums are added up in another order.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ppo.envs.base import Transition
+from ppo.normalizers import RunningMeanStd
+from ppo.rollout import Act, Collector
+from ppo.stacked.compiling import compiled, exactly
+from ppo.stacked.kernels import Floats, Integers, tanh
+
+if TYPE_CHECKING:
+    from ppo.policies import ActorCritic
+
+Doubles = NDArray[np.float64]
+
+
+@compiled
+def _layer(inputs: Floats, weights: Floats, n_out: int, outputs: Floats) -> None:
+    """One state's ``inputs`` times ``weights`` (flat, ``[inputs + 1, n_out]``, the bias last)."""
+    n_in = len(weights) // n_out - 1
+    for unit in range(n_out):
+        outputs[unit] = weights[n_in * n_out + unit]
+    for number in range(n_in):
+        value, row = inputs[number], weights[number * n_out : (number + 1) * n_out]
+        for unit in range(n_out):
+            outputs[unit] += value * row[unit]
+
+
+@compiled
+def _outputs(weights: Floats, sizes: Integers, relu: bool, inputs: Floats, scratch: Floats) -> Floats:
+    """The network's outputs at one state, in ``scratch`` ``[2, widest]``."""
+    at, turn, current = 0, 0, inputs
+    for layer in range(len(sizes) - 1):
+        n_in, n_out = sizes[layer], sizes[layer + 1]
+        outputs = scratch[turn, :n_out]
+        _layer(current, weights[at : at + (n_in + 1) * n_out], n_out, outputs)
+        at, turn, current = at + (n_in + 1) * n_out, 1 - turn, outputs
+        if layer < len(sizes) - 2:
+            for unit in range(n_out):
+                outputs[unit] = max(outputs[unit], np.float32(0)) if relu else tanh(outputs[unit])
+    return current
+
+
+@compiled
+def draw(
+    parameters: Floats,
+    sizes: Integers,
+    relu: bool,
+    log_std: int,
+    observations: Floats,
+    noise: Floats,
+    scratch: Floats,
+    actions: Floats,
+) -> None:
+    """Draw ``actions`` ``[runs, envs, size]`` at ``observations`` ``[runs, envs, inputs]``, given ``noise`` of their
+    shape, from the Gaussians of the actors in ``parameters`` ``[runs, columns]``; ``log_std``: its first column."""
+    runs, envs, size = actions.shape
+    for run in range(runs):
+        for env in range(envs):
+            mean = _outputs(parameters[run], sizes, relu, observations[run, env], scratch)
+            for j in range(size):
+                deviation = np.float32(math.exp(parameters[run, log_std + j]))
+                actions[run, env, j] = mean[j] + deviation * noise[run, env, j]
+
+
+@compiled
+def choose(
+    parameters: Floats,
+    sizes: Integers,
+    relu: bool,
+    observations: Floats,
+    noise: Floats,
+    scratch: Floats,
+    actions: Integers,
+) -> None:
+    """Choose ``actions`` ``[runs, envs]``: the largest of logits and ``noise`` ``[runs, envs, size]``."""
+    runs, envs, size = noise.shape
+    for run in range(runs):
+        for env in range(envs):
+            logits = _outputs(parameters[run], sizes, relu, observations[run, env], scratch)
+            best = 0
+            for j in range(1, size):
+                if logits[j] + noise[run, env, j] > logits[best] + noise[run, env, best]:
+                    best = j
+            actions[run, env] = best
+
+
+@exactly
+def normalise(
+    observations: NDArray[np.floating],
+    mean: Doubles,
+    var: Doubles,
+    epsilon: float,
+    least: float,
+    clip: Doubles,
+    outputs: Floats,
+) -> None:
+    """``observations`` ``[runs, envs, n]`` as ``ObservationNormalizer`` gives them, to ``outputs``; ``mean``, ``var``:
+    ``[runs, n]``, ``clip``: ``[runs]``."""
+    runs, envs, size = observations.shape
+    for run in range(runs):
+        for column in range(size):
+            variance = max(var[run, column] + epsilon, least)
+            deviation = math.sqrt(variance)
+            for env in range(envs):
+                value = (observations[run, env, column] - mean[run, column]) / deviation
+                value = -clip[run] if value < -clip[run] else value
+                outputs[run, env, column] = clip[run] if value > clip[run] else value
+
+
+@exactly
+def _renew(mean: Doubles, var: Doubles, count: float, values: NDArray[np.floating]) -> None:
+    """Take ``values`` ``[runs, envs, n]`` into statistics ``[runs, n]``, as ``RunningMeanStd.update`` does."""
+    runs, envs, size = values.shape
+    total = count + envs
+    for run in range(runs):
+        for column in range(size):
+            own = 0.0
+            for env in range(envs):
+                own += values[run, env, column]
+            own /= envs
+            delta = own - mean[run, column]
+            mean[run, column] += delta * (envs / total)
+            var[run, column] *= count / total
+            var[run, column] += delta * delta * (count * envs / (total * total))
+            if envs > 1:
+                square = 0.0
+                for env in range(envs):
+                    square += (values[run, env, column] - own) ** 2
+                var[run, column] += square / envs * (envs / total)
+
+
+class Statistics(NamedTuple):
+    """A ``RunningMeanStd``'s: ``[runs, n]`` each; and whether there are any."""
+
+    there: bool
+    mean: Doubles
+    var: Doubles
+    seen: float
+
+
+class Scaling(NamedTuple):
+    """A ``RewardNormalizer``'s."""
+
+    returns: Doubles
+    gamma: Doubles
+    reset: bool
+    clip: float
+
+
+@exactly
+def take_in(
+    observations: NDArray[np.floating],
+    rewards: Doubles,
+    raw_rewards: Doubles,
+    ended: NDArray[np.bool_],
+    of_observations: Statistics,
+    of_rewards: Statistics,
+    scaling: Scaling,
+    episodic_returns: Doubles,
+    episodic_lengths: Integers,
+    scaled: Doubles,
+) -> bool:
+    """Do with a step's numbers, ``[runs, envs, ...]``, what ``Collector.take_in`` does; fills ``scaled`` with the
+    rewards that learning sees. Returns whether all of them are numbers."""
+    runs, envs, size = observations.shape
+    finite = True
+    for run in range(runs):
+        for env in range(envs):
+            finite = finite and math.isfinite(rewards[run, env])
+            for column in range(size):
+                finite = finite and math.isfinite(observations[run, env, column])
+            episodic_returns[run, env] += raw_rewards[run, env]
+            episodic_lengths[run, env] += 1
+            scaled[run, env] = rewards[run, env]
+    if of_observations.there:
+        _renew(of_observations.mean, of_observations.var, of_observations.seen, observations)
+    if of_rewards.there:
+        for run in range(runs):
+            for env in range(envs):
+                scaling.returns[run, env] = scaling.returns[run, env] * scaling.gamma[run, 0] + rewards[run, env]
+        _renew(of_rewards.mean, of_rewards.var, of_rewards.seen, scaling.returns.reshape(runs, envs, 1))
+        for run in range(runs):
+            deviation = math.sqrt(of_rewards.var[run, 0] + 1e-8)
+            for env in range(envs):
+                value = rewards[run, env] / deviation
+                value = -scaling.clip if value < -scaling.clip else value
+                scaled[run, env] = scaling.clip if value > scaling.clip else value
+                if ended[run, env] and scaling.reset:
+                    scaling.returns[run, env] = 0.0
+    return finite
+
+
+def acting(policy: "ActorCritic") -> Act:
+    """``ActorCritic.act`` of ``policy``, compiled."""
+    parameters, sizes = policy.parameters.detach().numpy(), np.array(policy.networks["actor"].sizes)
+    scratch, log_std = np.empty((2, max(sizes)), np.float32), policy.log_std_columns.start
+
+    def act(observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
+        inputs = observations.reshape(*observations.shape[:2], -1)
+        if policy.discrete:
+            choices = np.empty(noise.shape[:2], np.int64)
+            choose(parameters, sizes, policy.relu, inputs, noise, scratch, choices)
+            return choices
+        actions = np.empty_like(noise)
+        draw(parameters, sizes, policy.relu, log_std, inputs, noise, scratch, actions)
+        return actions
+
+    return act
+
+
+class CompiledCollector(Collector):
+    """A ``Collector`` with its arithmetic compiled, where observations are vectors of floats."""
+
+    def normalised(self, observations: NDArray[Any]) -> NDArray[Any]:
+        normalizer = self.observation_normalizer
+        if normalizer is None or observations.ndim != 3:
+            return super().normalised(observations)
+        outputs, own = np.empty(observations.shape, np.float32), normalizer.statistics
+        epsilon, least = normalizer.epsilon, normalizer.least_variance
+        normalise(observations, own.mean, own.var, epsilon, least, normalizer.clip, outputs)
+        return outputs
+
+    def take_in(self, transition: Transition, ended: NDArray[np.bool_]) -> NDArray[np.float64]:
+        if self.observations.ndim != 3 or self.observations.dtype.kind != "f":
+            return super().take_in(transition, ended)
+        normalizer, scaling = self.observation_normalizer, self.reward_normalizer
+        rewards, scaled = transition.rewards.reshape(ended.shape), np.empty(ended.shape)
+        renews = normalizer is not None and normalizer.every_step
+        finite = take_in(
+            self.observations,
+            rewards,
+            transition.raw_rewards.reshape(ended.shape),
+            ended,
+            _statistics(normalizer.statistics if normalizer and renews else None),
+            _statistics(scaling.statistics if scaling else None),
+            Scaling(scaling.returns, scaling.gamma, scaling.reset, scaling.clip) if scaling else _NO_SCALING,
+            self.episodic_returns,
+            self.episodic_lengths,
+            scaled,
+        )
+        if normalizer and renews:
+            normalizer.statistics.count += self.envs
+        if scaling:
+            scaling.statistics.count += self.envs
+        if not finite:
+            self.notice_divergence(rewards)
+        return scaled
+
+
+_NOTHING = np.empty((0, 0))
+_NO_SCALING = Scaling(_NOTHING, _NOTHING, False, 0.0)
+
+
+def _statistics(own: RunningMeanStd | None) -> Statistics:
+    if own is None:
+        return Statistics(False, _NOTHING, _NOTHING, 0.0)
+    runs = len(own.mean)
+    return Statistics(True, own.mean.reshape(runs, -1), own.var.reshape(runs, -1), own.count)
