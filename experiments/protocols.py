@@ -164,6 +164,16 @@ def atari(profile: Profile) -> Protocol:
     return Protocol("atari", "Atari games (sec. 6.4, Tables 2 and 6, Figure 6)", tuple(runs))
 
 
+def precision(profile: Profile) -> Protocol:
+    """PPO on Pong with its backward pass in bfloat16, beside the run of ``atari`` with that seed."""
+    lower = replace(ATARI["ppo"], backward_dtype="bfloat16")
+    runs = [
+        Run("PongNoFrameskip-v4", "ppo", setting, profile.seeds[0], profile.atari_timesteps, settings)
+        for setting, settings in (("default", ATARI["ppo"]), ("bfloat16", lower))
+    ]
+    return Protocol("precision", "PPO on Pong with gradients in float32 and in bfloat16", tuple(runs))
+
+
 ABLATION_READINGS = {reading: {**AS_IN_PPO2, **changes} for reading, changes in READINGS.items()}
 """Every reading as changes of the preset."""
 
@@ -209,8 +219,8 @@ def tuning(profile: Profile) -> Protocol:
 PAPER = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3, "atari": atari}
 """The paper's own tables and figures: "all"."""
 
-PROTOCOLS = {**PAPER, "ablation": ablation, "tuning": tuning}
-"""And what was done before them, on other seeds."""
+PROTOCOLS = {**PAPER, "ablation": ablation, "tuning": tuning, "precision": precision}
+"""And what was done before them, on other seeds, or beside them."""
 
 
 def select(names: Iterable[str], profile: Profile) -> list[Protocol]:

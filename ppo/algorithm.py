@@ -58,6 +58,9 @@ class Settings:
     """weights at first: orthogonal, of gain sqrt 2 (openai/baselines' ppo2), or each unit's incoming weights normal and
     of norm 1 (its ppo1 and trpo_mpi); the policy's head is a hundredth of that"""
 
+    backward_dtype: Literal["float32", "bfloat16"] = "float32"
+    """in which the gradients of convolutional networks are computed; what goes forward is float32"""
+
     sees_pictures: ClassVar[bool] = True
     """Whether ``network`` may be one for pictures."""
     obs_filters: ClassVar[tuple[str, ...]] = ("step", "batch")
@@ -202,6 +205,7 @@ class Algorithm(ABC):
                 initialisation=own.initialisation,
                 activation=own.activation,
                 picture_gain=gain,
+                backward_dtype=own.backward_dtype,
                 engine=self.engine,
             )
         except ValueError as error:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ppo.convolutional import ARCHITECTURES, ConvTrunk, orthogonal
+from ppo.convolutional import ARCHITECTURES, ConvTrunk, computes_bfloat16, orthogonal
 from ppo.distributions import Categorical, DiagonalGaussian, Distribution
 from ppo.networks import MLP, aligned, column_norm_
 from ppo.seeding import generator, sequence
@@ -114,10 +114,11 @@ def make_policy(
     initialisation: str = "orthogonal",
     activation: str = "tanh",
     picture_gain: float = 0.01,
+    backward_dtype: str = "float32",
     engine: Engine = "torch",
 ) -> Policy:
-    """The policy that the settings ``network``, ``initialisation`` and ``activation`` ask for; ``picture_gain``: of its
-    head, where it sees pictures. Images that it cannot take: ``ValueError``."""
+    """The policy that the settings ``network``, ``initialisation``, ``activation`` and ``backward_dtype`` ask for;
+    ``picture_gain``: of its head, where it sees pictures. What cannot be had: ``ValueError``."""
     if network not in ARCHITECTURES:
         return ActorCritic(
             observation_shape,
@@ -132,7 +133,9 @@ def make_policy(
         )
     if initialisation != "orthogonal":
         raise ValueError(f"initialisation = {initialisation} is for vectors: pictures have orthogonal")
-    return ConvActorCritic(observation_shape, action_space, seeds, network, device, critic_outputs, picture_gain)
+    return ConvActorCritic(
+        observation_shape, action_space, seeds, network, device, critic_outputs, picture_gain, backward_dtype
+    )
 
 
 class _Evaluate(torch.autograd.Function):
@@ -261,12 +264,16 @@ class ConvActorCritic(Policy):
         device: torch.device | str = "cpu",
         critic_outputs: int = 1,
         actor_gain: float = 0.01,
+        backward_dtype: str = "float32",
     ) -> None:
         """Heads of ``actor_gain`` for the policy (0.01: openai/baselines' ppo2) and 1 for the value."""
         super().__init__(action_space, len(seeds))
         if len(observation_shape) != 3:
             raise ValueError(f"the {network} network is for images: observations are of shape {observation_shape}")
-        self.trunk = ConvTrunk(network, observation_shape)
+        dtype = torch.bfloat16 if backward_dtype == "bfloat16" else torch.float32
+        if dtype == torch.bfloat16 and torch.device(device).type == "cpu" and not computes_bfloat16():
+            raise ValueError("backward_dtype = bfloat16 needs AVX512_BF16 or AMX, which this processor lacks")
+        self.trunk = ConvTrunk(network, observation_shape, dtype)
         heads = [(self.action_size, self.trunk.units), (critic_outputs, self.trunk.units)]
         rows = []
         for seed in seeds:
