@@ -78,6 +78,27 @@ def _ppo(settings: PPOSettings, environment: str) -> Block:
     return _block(model, settings.num_steps * settings.num_envs)
 
 
+def sbx(settings: PPOSettings, environment: str) -> Block:
+    """A block of Stable-Baselines3's twin in JAX. Raises ``ImportError`` where it is not installed."""
+    import jax
+    from sbx import PPO
+
+    model = PPO(
+        env=_environments(settings, environment, settings.gamma, settings.norm_reward),
+        policy="MlpPolicy",
+        learning_rate=settings.learning_rate,
+        n_steps=settings.num_steps,
+        batch_size=settings.minibatch_size,
+        n_epochs=settings.update_epochs,
+        max_grad_norm=settings.max_grad_norm,
+        vf_coef=settings.vf_coef,
+        ent_coef=settings.ent_coef,
+        policy_kwargs={"net_arch": [64, 64], "activation_fn": jax.numpy.tanh},
+        seed=1,
+    )
+    return _block(model, settings.num_steps * settings.num_envs)
+
+
 def _a2c(settings: Any, environment: str, iterations: int, **own: Any) -> Block:
     from stable_baselines3 import A2C
 

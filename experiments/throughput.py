@@ -1,10 +1,11 @@
 """``make throughput``: how fast training is, beside the nearest peers and beside the physics alone, in one run.
 
 Machines are noisy, so everything that is compared is measured in turn, block by block, and what is quoted is the median
-of the blocks' ratios. One thread each.
+of the blocks' ratios. One thread each. The raw samples are kept in results/throughput/.
 """
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -18,112 +19,20 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from experiments import atari_throughput, provenance
+from experiments import atari_throughput, mujoco_throughput, provenance
 from experiments.costs import Measured
 from experiments.estimates import write_measured
-from experiments.peers import peer, ratio
+from experiments.mujoco_throughput import BUDGET, stack_of
 from experiments.protocols import COMPARED, Run
-from experiments.settings import ENVIRONMENTS, MUJOCO, TABLE1
+from experiments.settings import ENVIRONMENTS
+from experiments.store import write_json
 from experiments.worker import build
 from ppo.envs.atari import cores
-from ppo.envs.mujoco import MujocoVectorEnv
-from ppo.on_policy import OnPolicy
-from ppo.stacked.engine import Engine
 from ppo.training import prepare_process
 
-SEEDS = (1, 2, 3)
-BUDGET = 10**9  # never reached
 BASELINE_ENVIRONMENT = "HalfCheetah-v4"
 COST_SECONDS = 2.0
-
-
-def stack_of(environment: str, runs: int, engine: Engine | None = None) -> OnPolicy:
-    """The first ``runs`` of Table 1's 33 runs in ``environment``; of one run, the clipped one."""
-    planned = [
-        Run(environment, "ppo", name, seed, BUDGET, settings) for name, settings in TABLE1.items() for seed in SEEDS
-    ]
-    chosen = [run for run in planned if run.setting == "clip-0.2"][:1] if runs == 1 else planned[:runs]
-    algorithm = build(chosen, engine=engine)
-    assert isinstance(algorithm, OnPolicy)
-    return algorithm
-
-
-class Recorder:
-    """Notes the simulation's state and controls before each step, so that the physics alone can be run on them."""
-
-    def __init__(self, env: MujocoVectorEnv) -> None:
-        self.env = env
-        self.states: list[Any] = []
-        self.step = env.step
-
-    def __enter__(self) -> "Recorder":
-        def recorded(actions: Any) -> Any:
-            self.states.append((self.env.sim.state.copy(), actions.copy()))
-            return self.step(actions)
-
-        self.env.step = recorded  # type: ignore[method-assign]
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.env.step = self.step  # type: ignore[method-assign]
-
-    def physics_seconds(self) -> float:
-        """Time of ``Batch.step`` alone on the recorded states and controls."""
-        sim, frame_skip = self.env.sim, self.env.frame_skip
-        here = sim.state.copy()
-        total = 0.0
-        for state, controls in self.states:
-            sim.state[...] = state
-            sim.ctrl[...] = controls
-            start = time.perf_counter()
-            sim.batch.step(nstep=frame_skip)
-            total += time.perf_counter() - start
-        sim.state[...] = here
-        self.states.clear()
-        return total
-
-
-def measure(environment: str, blocks: int, warmup: int) -> dict[str, list[float]]:
-    """Seconds per environment step, block by block, of each contestant."""
-    _, sb3 = peer("ppo", MUJOCO, environment)
-    single, stack = stack_of(environment, 1), stack_of(environment, 33)
-    assert isinstance(stack.env, MujocoVectorEnv)
-    for _ in range(warmup):
-        single.iterate()
-    steps = MUJOCO.num_steps
-    names = ("Stable-Baselines3", "stack of 1", "stack of 33", "physics of 33")
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for block in range(blocks + 1):
-        per_step = {"Stable-Baselines3": sb3()}
-        start = time.perf_counter()
-        single.iterate()
-        per_step["stack of 1"] = (time.perf_counter() - start) / steps
-        with Recorder(stack.env) as recorder:
-            start = time.perf_counter()
-            stack.iterate()
-            per_step["stack of 33"] = (time.perf_counter() - start) / (steps * 33)
-            per_step["physics of 33"] = recorder.physics_seconds() / (steps * 33)
-        if block > 0:  # the first warms up
-            for name, value in per_step.items():
-                seconds[name].append(value)
-    return seconds
-
-
-def measure_baseline(name: str, environment: str, blocks: int) -> tuple[str, float, float, float]:
-    """The nearest peer of an algorithm, our steps per second in a stack of 9, the peer's, and the ratio."""
-    settings = COMPARED[name]
-    theirs, block = peer(name, settings, environment)
-    stack = build([Run(environment, name, "default", seed, BUDGET, settings) for seed in range(1, 10)])
-    seconds: list[tuple[float, float]] = []
-    for _ in range(blocks + 1):
-        per_step = block()
-        start, before = time.perf_counter(), stack.steps_done
-        while stack.steps_done - before < 1000 * settings.num_envs:
-            stack.iterate()
-        own = (time.perf_counter() - start) / ((stack.steps_done - before) * stack.runs)
-        seconds.append((per_step, own))
-    peers, ours = zip(*seconds[1:], strict=True)  # the first warms up
-    return theirs, 1 / statistics.median(ours), 1 / statistics.median(peers), ratio(peers, ours)
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
 
 
 def measure_costs(environments: Sequence[str], games: Sequence[str], device: str) -> Iterator[Measured]:
@@ -149,21 +58,6 @@ def measure_costs(environments: Sequence[str], games: Sequence[str], device: str
         vector_steps = (stack.steps_done - before) / first.settings.num_envs
         stack.env.close()
         yield Measured(first.environment, first.algorithm, stack.env.rows, elapsed / vector_steps)
-
-
-def rows(environment: str, seconds: dict[str, list[float]]) -> list[tuple[str, str, str]]:
-    """What the table says of one environment."""
-    sb3, stack, physics = (seconds[name] for name in ("Stable-Baselines3", "stack of 33", "physics of 33"))
-    ratios = {
-        "Stable-Baselines3": "",
-        "stack of 1": f"{ratio(sb3, seconds['stack of 1']):.2f}x Stable-Baselines3",
-        "stack of 33": f"{ratio(sb3, stack):.2f}x Stable-Baselines3",
-        "physics of 33": f"training takes {ratio(stack, physics):.2f}x its time",
-    }
-    return [
-        (f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", ratios[name])
-        for name, values in seconds.items()
-    ]
 
 
 def loop(environment: str, seconds: float) -> None:
@@ -197,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--costs", type=Path, help="write what `ppo plan` reckons with to this file, and do no more")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for --costs (default: cpu)")
     parser.add_argument("--games", nargs="*", default=["PongNoFrameskip-v4"])
+    parser.add_argument("--out", type=Path, default=Path("results/throughput"), help="folder for the raw samples")
     parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
     parser.add_argument("--atari-loop", nargs=3, metavar=("ENV", "WHO", "THREADS"), help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
@@ -204,6 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         environment, who, threads = arguments.atari_loop
         atari_throughput.loop(environment, who, int(threads))
         return 0
+    os.environ.update(ONE_THREAD)  # of processes that are started, and of JAX, which is loaded later
     prepare_process()
     if arguments.loop:
         loop(arguments.loop[0], float(arguments.loop[1]))
@@ -218,15 +114,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         write_measured(arguments.costs, arguments.device.partition(":")[0], measured, about)
         return 0
+    samples: dict[str, Any] = {}
     table = Table("one thread each", "steps/s", "ratio", box=None)
     for environment in arguments.environments:
-        for row in rows(environment, measure(environment, arguments.blocks, arguments.warmup)):
+        seconds = mujoco_throughput.measure(environment, arguments.blocks, arguments.warmup)
+        samples[environment] = seconds
+        for row in mujoco_throughput.rows(environment, seconds):
             table.add_row(*row)
     for name in COMPARED:
         if name != "ppo":
-            theirs, own, other, gain = measure_baseline(name, BASELINE_ENVIRONMENT, arguments.blocks)
-            table.add_row(f"{BASELINE_ENVIRONMENT}, {theirs}", f"{other:,.0f}", "")
-            table.add_row(f"{BASELINE_ENVIRONMENT}, {name}, stack of 9", f"{own:,.0f}", f"{gain:.2f}x {theirs}")
+            seconds = mujoco_throughput.measure_baseline(name, BASELINE_ENVIRONMENT, arguments.blocks)
+            samples[f"{BASELINE_ENVIRONMENT}, {name}"] = seconds
+            for row in mujoco_throughput.baseline_rows(BASELINE_ENVIRONMENT, name, seconds):
+                table.add_row(*row)
     for game in arguments.games:
         for row in atari_throughput.rows(game, arguments.blocks, cores()):
             table.add_row(*row)
@@ -237,6 +137,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     table.add_row("HalfCheetah-v4, two workers on two cores", f"{two:,.0f}", f"{gain:.2f}x one worker")
     peak = max(max(one[1], two[1]) for one, two in pairs)
     table.add_row("peak memory of a worker with a stack of 33", "", f"{peak:.2f} GiB")
+    samples["steps per second of workers"] = [[one[0], two[0]] for one, two in pairs]
+    about = {"machine": provenance.machine(), "versions": provenance.versions(), "commit": provenance.commit()}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_json(arguments.out / "samples.json", {**about, "seconds per environment step": samples})
     Console(soft_wrap=True, width=110).print(table)
     return 0
 
