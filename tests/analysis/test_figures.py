@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from synthetic import write_figure3
 
 from analysis import curves, figures
 from analysis.load import gather, published
 from analysis.names import ALGORITHMS, algorithm_colour
+from ppo.ppo import surrogate
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,16 @@ def test_one_bad_run_does_not_flatten_figure3(tmp_path: Path) -> None:
     assert high > 500
     assert [text.get_text() for text in cheetah.texts] == ["A2C: falls to −50,000"]
     assert [text.get_text() for text in hopper.texts] == []
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.2, 0.3, 0.9])
+@pytest.mark.parametrize("advantage", [1.0, -1.0, 0.0, 2.5])
+def test_figure_1_draws_the_surrogate_that_is_trained(advantage: float, epsilon: float) -> None:
+    """Point by point, and in its slope, which is what training follows."""
+    ratio = torch.linspace(0, 2, 401, dtype=torch.float64, requires_grad=True)
+    trained = surrogate(ratio, torch.full_like(ratio, advantage), torch.tensor(epsilon, dtype=torch.float64))
+    (slope,) = torch.autograd.grad(trained.sum(), ratio)
+    drawn = figures.clip_objective(ratio.detach().numpy(), advantage, epsilon)
+    np.testing.assert_allclose(drawn, trained.detach().numpy(), rtol=0, atol=1e-12)
+    inside = np.abs(np.abs(ratio.detach().numpy() - 1) - epsilon) > 0.006
+    np.testing.assert_allclose(np.gradient(drawn, 0.005)[inside], slope.numpy()[inside], atol=1e-9)
