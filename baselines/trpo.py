@@ -27,7 +27,7 @@ class TRPOSettings(CriticSettings):
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: Literal["none", "reset", "never-reset"] = "none"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset) or never does (never-reset)"""
+    return starts afresh after each episode (reset), or never"""
     max_kl: float = 0.01
     """delta, the mean KL[pi_old, pi] that a step may cause"""
     cg_iters: int = 10

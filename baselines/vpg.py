@@ -28,7 +28,7 @@ class VPGSettings(CriticSettings):
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: Literal["none", "reset", "never-reset"] = "none"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset) or never does (never-reset)"""
+    return starts afresh after each episode (reset), or never"""
     learning_rate: float = 1e-3
     """first step size of the policy's Adam"""
     desired_kl: float = 0.032

@@ -30,7 +30,7 @@ class OnPolicySettings(Settings):
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: Literal["none", "reset", "never-reset"] = "reset"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset) or never does (never-reset)"""
+    return starts afresh after each episode (reset), or never"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
 

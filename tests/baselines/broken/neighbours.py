@@ -17,7 +17,7 @@ class SharesStepCount(EarlyStopping):
 
         def shared_change(gradient, where):
             change_of_stack = change(gradient, where)
-            self.optimizer._steps.fill_(self.optimizer._steps.max())
+            self.optimizer.steps.fill_(self.optimizer.steps.max())
             return change_of_stack
 
         self.optimizer.change = shared_change
