@@ -58,7 +58,8 @@ def frames_reached(data: Data) -> float:
 
 
 def measured(data: Data) -> pd.DataFrame:
-    """The complete runs: RUN, `game`, `score` (last 100 episodes), `training` (mean over all episodes), `diverged_at`.
+    """The complete runs: RUN, `game`, `score` (last 100 episodes), `training` (mean over all episodes), `diverged_at`,
+    `superseded`.
 
     `training` is a mean over episodes and not over frames: short episodes, which are often early and poor ones, count
     as much as long ones.
@@ -66,7 +67,8 @@ def measured(data: Data) -> pd.DataFrame:
     complete = data.trained[data.trained["complete"]]
     training = data.episodes.groupby(RUN, as_index=False).agg(training=("episodic_return", "mean"))
     runs = final_scores(data.episodes, complete).merge(training, on=RUN, how="left").astype({"training": float})
-    return runs.assign(game=runs["environment"].map(task), diverged_at=complete["diverged_at"].to_numpy(dtype=float))
+    about = {name: complete[name].to_numpy() for name in ("diverged_at", "superseded")}
+    return runs.assign(game=runs["environment"].map(task), **about)
 
 
 def counted(data: Data, runs: pd.DataFrame) -> list[str]:

@@ -47,7 +47,7 @@ def test_ours_by_hand_beside_the_papers(tmp_path: Path) -> None:
         assert (row.games, row.runs) == (2, 6)
         assert row.median == pytest.approx(np.mean(values))
         assert row.iqm == pytest.approx(np.mean(values))  # of three and three the middle half is one and one
-        assert row.iqm_low == row.iqm_high == pytest.approx(row.iqm)  # the seeds are alike
+        assert np.isnan([row.iqm_low, row.iqm_high]).all()  # three seeds are too few for a bootstrap
         same = rows[algorithm, "Paper's curves at 40M frames, the same games"]
         assert (same.games, same.runs) == (2, 6)
     ends = published("fig6_curves").query("frames_M == 40.0 and algorithm == 'PPO' and game in ['Breakout', 'Pong']")
