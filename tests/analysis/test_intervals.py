@@ -52,6 +52,7 @@ def test_a_difference_is_paired_by_task_and_leaves_out_what_one_side_lacks() -> 
     assert both.error == pytest.approx(1.0)  # each of the four means has variance 2 / 2; (1 + 1 + 1 + 1) / 4
 
 
+@pytest.mark.filterwarnings("error")
 def test_without_a_spread_there_is_no_interval() -> None:
     for strata in ([np.array([1.0])], [np.array([1.0]), np.array([1.0, 2.0])], [np.array([3.0, 3.0])], []):
         estimate = intervals.task_mean(strata)
@@ -101,9 +102,9 @@ def test_few_seeds_make_ranks_less_sure() -> None:
     assert first(2) < first(1e6) - 0.02
 
 
-@pytest.mark.parametrize(("effect", "seeds"), [(0.2, 394), (0.5, 64), (0.8, 26), (1.0, 17)])
-def test_seeds_needed_are_those_of_cohens_table(effect: float, seeds: int) -> None:
-    """Cohen 1988, table 2.4.1: two-sided at 5 %, power 0.80 (its 0.2 has 393, from an approximation)."""
+@pytest.mark.parametrize(("effect", "seeds"), [(0.2, 394), (0.5, 64), (0.8, 26), (1.0, 17), (1.5, 9), (2.0, 6)])
+def test_seeds_needed_are_those_of_a_power_table(effect: float, seeds: int) -> None:
+    """R's power.t.test(delta, sd = 1, power = 0.8), rounded up: 393.4, 63.8, 25.5, 16.7, 8.1, 5.1."""
     assert intervals.seeds_needed([UNIT], [UNIT + effect]) == seeds
     assert intervals.seeds_needed([UNIT + effect], [UNIT]) == seeds
 
@@ -128,3 +129,5 @@ def test_no_number_of_seeds_finds_no_difference() -> None:
     assert intervals.seeds_needed([UNIT], [UNIT]) == np.inf
     assert np.isnan(intervals.seeds_needed([np.array([1.0])], [UNIT]))
     assert intervals.seeds_needed([UNIT], [UNIT + 1e6]) == 2
+    # Here scipy's noncentral t is NaN on the far side.
+    assert intervals.seeds_needed([np.array([-1.0, 0.0, 1.0])], [np.array([10.0, 11.0, 12.0])]) == 2
