@@ -127,7 +127,7 @@ def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
 
 
 def _sides(runs: pd.DataFrame, algorithm: str, column: str) -> tuple[list[statistics.Array], list[statistics.Array]]:
-    """PPO's and the algorithm's `column`, per task."""
+    """Return PPO's and the algorithm's `column`, per task."""
     ours, theirs = (by_task(runs[runs["algorithm"] == name], column, ENVIRONMENTS) for name in ("ppo", algorithm))
     return ours, theirs
 
@@ -171,12 +171,12 @@ def _cells(row: Row) -> dict[str, str]:
 
 
 def marks(row: Row) -> str:
-    """What stands behind the algorithm's numbers: superseded (†), used to choose (‡, §)."""
+    """Mark the algorithm's numbers: superseded (†), used to choose (‡, §)."""
     return "†" * (row.superseded > 0) + row.chose
 
 
 def shown(row: Row) -> str:
-    """What the comparison with PPO shows at 5 %, corrected for the comparisons made."""
+    """Say what the comparison with PPO shows at 5 %, corrected for the comparisons made."""
     if row.p_holm < intervals.LEVEL:
         return "PPO better" if row.difference > 0 else "PPO worse"
     if row.p_equal_holm < intervals.LEVEL:

@@ -58,21 +58,21 @@ CHOICES = (
 
 
 def choices(runs: pd.DataFrame) -> list[Choice]:
-    """Those of CHOICES that were made by any of `runs` (columns `algorithm`, `setting`, `task`)."""
+    """List those of CHOICES that were made by any of `runs` (columns `algorithm`, `setting`, `task`)."""
     found = set(runs[["algorithm", "setting", "task"]].itertuples(index=False, name=None))
     return [choice for choice in CHOICES if any((*run, task) in found for run in choice.runs for task in choice.tasks)]
 
 
 def marks(runs: pd.DataFrame) -> str:
-    """What stands behind a number that was made from `runs`: the marks of its choices; "" where nothing was chosen."""
+    """Mark a number that was made from `runs` with the marks of its choices; "" where nothing was chosen."""
     return "".join(dict.fromkeys(choice.mark for choice in choices(runs)))
 
 
 def notes(runs: pd.DataFrame) -> tuple[str, ...]:
-    """What the marks in a table or figure of `runs` mean."""
+    """Explain the marks in a table or figure of `runs`, a sentence for each choice."""
     return tuple(note(choice) for choice in choices(runs))
 
 
 def note(choice: Choice) -> str:
-    """The sentence that explains a choice's mark."""
+    """Explain a choice's mark in a sentence."""
     return f"{choice.mark} {choice.about}: {choice.why}."

@@ -20,7 +20,7 @@ from analysis.tables import seeds_cell
 
 
 def compared(left: Side, right: Side) -> tuple[list[str], tuple[str, ...]]:
-    """The tasks on which both have two runs or more, and a sentence on those left out.
+    """List the tasks on which both have two runs or more, with a sentence on those left out.
 
     Raises ValueError if there is none, or if the runs of the two were trained for different budgets.
     """
@@ -51,7 +51,7 @@ def _tasks(runs: pd.DataFrame) -> list[str]:
 
 
 def compare(left: Side, right: Side) -> Table:
-    """A row per task: raw scores of both, their difference with its interval, and the seeds that it would need."""
+    """Tabulate, per task, raw scores of both, their difference with its interval, and the seeds that it would need."""
     tasks, left_out = compared(left, right)
     facts = _facts(left, right, tasks)
     every = pd.concat([side.runs[side.runs["task"].isin(tasks)] for side in (left, right)])
@@ -80,7 +80,7 @@ def compare(left: Side, right: Side) -> Table:
 
 
 def _facts(left: Side, right: Side, tasks: list[str]) -> pd.DataFrame:
-    """Per task the difference of the means (A less B), its interval and p values, and `seeds_needed` to show it."""
+    """Compute, per task, A's mean less B's, its interval and p values, and the seeds that would show it."""
     sides = [scores.by_task(side.runs, "score", tasks) for side in (left, right)]
     apart = [intervals.task_difference([ours], [theirs]) for ours, theirs in zip(*sides, strict=True)]
     bounds = np.array([estimate.interval() for estimate in apart])
@@ -108,7 +108,7 @@ def _seeds(needed: float) -> str:
 
 
 def _overall(left: Side, right: Side, tasks: list[str]) -> list[str]:
-    """Over the tasks: who wins how often, and the difference on the common scale if there is one."""
+    """Say, over the tasks, who wins how often, and the difference on the common scale if there is one."""
     raw = [scores.by_task(side.runs, "score", tasks) for side in (left, right)]
     better = statistics.probability_of_improvement(*raw)
     told = [f"A run of A scores higher than a run of B with probability {number(better, 2)} (mean over the tasks)."]
@@ -130,23 +130,18 @@ def _overall(left: Side, right: Side, tasks: list[str]) -> list[str]:
 
 
 def _normalised(left: Side, right: Side) -> list[pd.DataFrame]:
-    """The runs of both with `normalised`, on one scale: Table 1's, over all runs of the data that either is from."""
+    """Put the runs of both on one scale, as `normalised`: Table 1's, over all runs of the data that either is from."""
     best = scores.best_runs(pd.concat([left.source.runs, right.source.runs]))
     random = scores.random_levels(pd.concat([left.source.data.episodes, right.source.data.episodes]))
     return [side.runs.assign(normalised=scores.normalised_scores(side.runs, random, best)) for side in (left, right)]
 
 
 def _about(left: Side, right: Side, runs: pd.DataFrame) -> list[str]:
-    """Where the runs are from, and what is to be known of them."""
-    steps = " and ".join(f"{steps:,}" for steps in sorted(set(runs["steps"])))
-    places = dict.fromkeys(side.source.data.protocol for side in (left, right))
-    told = [f"From {', '.join(places)}; {steps} steps each."]
-    told += [
-        f"{line[0].upper()}{line[1:]}."
-        for line in dict.fromkeys(mark(side.source.data) for side in (left, right))
-        if line
-    ]
-    return [*told, *reasons(runs)]
+    """Say where the runs are from, and what is to be known of them."""
+    data = [left.source.data, right.source.data]
+    places, warnings = dict.fromkeys(each.protocol for each in data), dict.fromkeys(map(mark, data))
+    origin = f"From {', '.join(places)}; {int(runs['steps'].iloc[0]):,} steps each."
+    return [origin, *(f"{line[0].upper()}{line[1:]}." for line in warnings if line), *reasons(runs)]
 
 
 class _Parser(argparse.ArgumentParser):
@@ -158,7 +153,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the comparison; returns the exit code, 2 for names that are not there and what cannot be compared."""
+    """Print the comparison and return the exit code, 2 for names that are not there and what cannot be compared."""
     parser = _Parser(prog="ppo compare", description=__doc__)
     parser.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where to look if no DIR is named")

@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 def every_score(protocols: Iterable[Data]) -> pd.DataFrame:
-    """One row per complete run of the trained policies, as COLUMNS.
+    """List every complete run of the trained policies, a row each, as COLUMNS.
 
     `steps`: environment steps that it was trained for. `score`: mean return of its last 100 episodes, raw;
     `last_tenth`: mean of its curve over the last tenth of its budget. `normalised`: `score` on Table 1's scale over the

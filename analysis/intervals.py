@@ -39,18 +39,18 @@ class Estimate:
     """Degrees of freedom of the t distribution, by Satterthwaite; NaN with `error`."""
 
     def interval(self, confidence: float = 1 - LEVEL) -> tuple[float, float]:
-        """(low, high) of the t interval; (NaN, NaN) where the error is not known."""
+        """Return (low, high) of the t interval; (NaN, NaN) where the error is not known."""
         half = float(scipy.stats.t.ppf((1 + confidence) / 2, self.freedom)) * self.error
         return self.value - half, self.value + half
 
     def difference_p(self) -> float:
-        """Two-sided p value of "the value is 0"; NaN where the error is not known."""
+        """Return the two-sided p value of "the value is 0"; NaN where the error is not known."""
         return float(2 * scipy.stats.t.sf(abs(self.value) / self.error, self.freedom))
 
     def equivalence_p(self, margin: float = MARGIN) -> float:
-        """P value of "the value lies outside [-margin, margin]": two one-sided tests (Schuirmann 1987), the larger p.
+        """Return the p value of "the value lies outside [-margin, margin]": two one-sided tests (Schuirmann 1987).
 
-        NaN where the error is not known.
+        The larger of the two p values. NaN where the error is not known.
         """
         return float(scipy.stats.t.sf((margin - abs(self.value)) / self.error, self.freedom))
 
@@ -59,7 +59,7 @@ UNKNOWN = Estimate(math.nan, math.nan, math.nan)
 
 
 def task_mean(strata: Sequence[Array]) -> Estimate:
-    """The mean over tasks of the means over seeds.
+    """Estimate the mean over tasks of the means over seeds.
 
     Its variance is sum(s_i^2 / n_i) / k^2 over the k tasks (Satterthwaite 1946 for the degrees of freedom). Tasks
     without runs are left out.
@@ -69,7 +69,7 @@ def task_mean(strata: Sequence[Array]) -> Estimate:
 
 
 def task_difference(ours: Sequence[Array], theirs: Sequence[Array]) -> Estimate:
-    """The mean over tasks of the difference between two means over seeds, paired by task: Welch's test, for one task.
+    """Estimate the mean over tasks of the difference of two means over seeds, paired by task (Welch's, for one task).
 
     One array [seeds] per task on each side, tasks in the same order; those without runs on either side are left out.
     The seeds are not paired: equal seeds of two algorithms share nothing but their number.
@@ -79,7 +79,7 @@ def task_difference(ours: Sequence[Array], theirs: Sequence[Array]) -> Estimate:
 
 
 def _estimate(values: Sequence[float], samples: Sequence[Sequence[Array]]) -> Estimate:
-    """The mean of `values`, one per task, each made of the means of its `samples`."""
+    """Average `values`, one per task, each made of the means of its `samples`."""
     if not values:
         return UNKNOWN
     every = [sample for of_task in samples for sample in of_task]
@@ -94,7 +94,7 @@ def _estimate(values: Sequence[float], samples: Sequence[Sequence[Array]]) -> Es
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """The p values corrected for their number by Holm's step-down method, in their order. NaN stays NaN, not counted.
+    """Correct p values for their number by Holm's step-down method, in their order. NaN stays NaN, not counted.
 
     All that stay below a level may be believed together at that level.
     """
@@ -107,7 +107,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def rank_probabilities(estimates: Sequence[Estimate], draws: int = DRAWS) -> Array:
-    """P(row i has rank r), [rows, rows], rank 0 being the highest: each row's mean drawn from what is known of it.
+    """Simulate P(row i has rank r), [rows, rows], rank 0 being the highest, from what is known of each row's mean.
 
     A draw is value + error x t(freedom), the distribution whose middle 95 % is the row's interval, independently for
     each row; the draw's rows are ranked, and the ranks counted. A row without an error has NaN in every place, and is
@@ -128,7 +128,7 @@ def _draws(estimate: Estimate, generator: np.random.Generator, draws: int) -> Ar
 
 
 def seeds_needed(ours: Sequence[Array], theirs: Sequence[Array]) -> float:
-    """Seeds of each side and task with which `task_difference` would be found with 80 % power at 5 %, two-sided.
+    """Find how many seeds of each side and task would show `task_difference` with 80 % power at 5 %, two-sided.
 
     If the true difference and spreads are those measured: the smallest n for which the noncentral t distribution gives
     that power. Infinite above MOST_SEEDS; NaN where the difference's error is not known.

@@ -74,7 +74,7 @@ def normalised_scores(scores: pd.DataFrame, random: pd.Series[float], best: pd.S
 
 
 def by_task(runs: pd.DataFrame, column: str, tasks: Iterable[str]) -> list[npt.NDArray[np.float64]]:
-    """`column` of the runs, one array [seeds] per task, as statistics take them; NaN is left out."""
+    """Split `column` of the runs into one array [seeds] per task, as statistics take them; NaN is left out."""
     known = runs[runs[column].notna()]
     return [known.loc[known["task"] == name, column].to_numpy(dtype=float) for name in tasks]
 

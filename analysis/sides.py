@@ -43,28 +43,28 @@ class Side:
 
     @property
     def runs(self) -> pd.DataFrame:
-        """Those of the source that have this algorithm and setting, and a score."""
+        """Select those of the source that have this algorithm and setting, and a score."""
         every = self.source.runs
         mine = (every["algorithm"] == self.algorithm) & (every["setting"] == self.setting)
         return every[mine & every["score"].notna()]
 
 
 def chosen(first: str, second: str, results: Path, protocol: str | None) -> tuple[Side, Side]:
-    """The runs that two names mean, each NAME or NAME@DIR, NAME being an algorithm, a setting or ALGORITHM/SETTING.
+    """Find the runs that two names mean: each NAME or NAME@DIR, NAME an algorithm, a setting or ALGORITHM/SETTING.
 
     Both are taken from the first protocol that has both, if there is one. Raises ValueError, one line, if a name is not
     there or could be several, if there are no finished runs of it, or if both are the same runs.
     """
     if protocol is not None and protocol not in PROTOCOLS:
         raise ValueError(_unknown("protocol", protocol, PROTOCOLS))
-    (name, folder), (other, elsewhere) = _split(first, results), _split(second, results)
-    meanings, others = _meanings(name, folder, protocol), _meanings(other, elsewhere, protocol)
-    both = [place for place in meanings if place in others]
-    place, there = (both[0], both[0]) if both else (next(iter(meanings)), next(iter(others)))
-    source = _source(folder, place)
-    same = (folder.resolve(), place) == (elsewhere.resolve(), there)
-    left = Side(first, *meanings[place], source)
-    right = Side(second, *others[there], source if same else _source(elsewhere, there))
+    (name_a, folder_a), (name_b, folder_b) = _split(first, results), _split(second, results)
+    meant_a, meant_b = _meanings(name_a, folder_a, protocol), _meanings(name_b, folder_b, protocol)
+    shared = [place for place in meant_a if place in meant_b]
+    place_a, place_b = (shared[0], shared[0]) if shared else (next(iter(meant_a)), next(iter(meant_b)))
+    source = _source(folder_a, place_a)
+    same = (folder_a.resolve(), place_a) == (folder_b.resolve(), place_b)
+    left = Side(first, *meant_a[place_a], source)
+    right = Side(second, *meant_b[place_b], source if same else _source(folder_b, place_b))
     for side in (left, right):
         if side.runs.empty:
             raise ValueError(f"{side.name!r} has no finished runs in {side.source.data.protocol}")
@@ -82,7 +82,7 @@ def _split(asked: str, results: Path) -> tuple[str, Path]:
 
 
 def _meanings(name: str, folder: Path, protocol: str | None) -> dict[str, tuple[str, str]]:
-    """By protocol (or TRAINING): the one algorithm and setting that `name` means there."""
+    """Find, by protocol (or TRAINING), the one algorithm and setting that `name` means there."""
     places = {place: folder / place for place in (PROTOCOLS if protocol is None else (protocol,))}
     places |= {TRAINING: folder} if protocol is None else {}
     names = {
@@ -101,14 +101,12 @@ def _meanings(name: str, folder: Path, protocol: str | None) -> dict[str, tuple[
         some = ", ".join("/".join(pair) for pair in pairs[:3])
         raise ValueError(f"{name!r} has {len(pairs)} settings in {places[place]}: name one of them, such as {some}")
     # PPO is one setting in Figure 3, and one of eleven in Table 1: there it means the same one.
-    single = {
-        place: pairs if len(pairs) == 1 else [pair for pair in pairs if pair == usual] for place, pairs in meant.items()
-    }
-    return {place: pairs[0] for place, pairs in single.items() if pairs}
+    found = {place: pairs[0] if len(pairs) == 1 else usual for place, pairs in meant.items()}
+    return {place: pair for place, pair in found.items() if pair in meant[place]}
 
 
 def _named(runs: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
-    """What one can call the runs of a manifest, and the algorithms and settings that each name means."""
+    """List what one can call the runs of a manifest, and the algorithms and settings that each name means."""
     names: dict[str, list[tuple[str, str]]] = {}
     for algorithm, setting in dict.fromkeys((str(run["algorithm"]), str(run["setting"])) for run in runs):
         for name in dict.fromkeys((algorithm, setting, f"{algorithm}/{setting}")):
@@ -126,7 +124,7 @@ def _source(folder: Path, place: str) -> Source:
 
 
 def _alike(left: pd.DataFrame, right: pd.DataFrame) -> bool:
-    """Whether all runs that both have scored the same: then they are copies."""
+    """Return whether all runs that both have scored the same: then they are copies."""
     shared = left.merge(right, on=RUN, suffixes=("", "_right"))
     return len(shared) > 0 and bool((shared["score"] == shared["score_right"]).all())
 

@@ -9,7 +9,7 @@ from analysis.names import algorithm_name, frames_per_step, setting_name, task
 
 
 def mark(data: Data) -> str:
-    """What titles and figures say of runs that had not the paper's budget, or are all superseded; "" if neither."""
+    """Say in a title that runs had not the paper's budget, or are all superseded; "" if neither."""
     sentences = []
     if data.manifest.get("profile") == "quick":
         seeds, steps = budget(data)
@@ -46,12 +46,12 @@ def budget(data: Data) -> tuple[int, int]:
 
 
 def superseded(runs: pd.DataFrame) -> pd.Series[bool]:
-    """Which of the runs are to be trained again."""
+    """Return which of the runs are to be trained again."""
     return runs["superseded"] != ""
 
 
 def dagger(runs: pd.DataFrame) -> str:
-    """The mark behind a number that was made from `runs`, if any of them is superseded."""
+    """Mark a number that was made from `runs`, if any of them is superseded."""
     return "†" if "superseded" in runs and superseded(runs).any() else ""
 
 
@@ -74,7 +74,7 @@ def incomplete(data: Data) -> tuple[str, ...]:
 
 
 def reasons(runs: pd.DataFrame) -> list[str]:
-    """Why runs are superseded, and how many: a sentence for each reason."""
+    """Say why runs are superseded, and how many: a sentence for each reason."""
     counts = runs.loc[superseded(runs), "superseded"].value_counts(sort=False)
     return [f"† {count} run{'s' * (count != 1)} superseded: {str(why).rstrip('.')}." for why, count in counts.items()]
 

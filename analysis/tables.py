@@ -103,7 +103,7 @@ def _row(setting: str, data: Data, parts: Table1, paper: float) -> Row:
 
 
 def _scaled(parts: Table1, setting: str) -> pd.DataFrame:
-    """The runs of a row that have a normalised score."""
+    """Select the runs of a row that have a normalised score."""
     return parts.runs[(parts.runs["setting"] == setting) & parts.runs["by_run"].notna()]
 
 
@@ -131,7 +131,7 @@ def table1(data: Data, parts: Table1) -> Table:
 
 
 def ranks(data: Data, parts: Table1) -> Table:
-    """How sure the order of Table 1's rows is: the probability of each rank, from the seeds' spreads.
+    """Tabulate how sure the order of Table 1's rows is: the probability of each rank, from the seeds' spreads.
 
     Each row's mean is drawn 20,000 times from value + error x t(freedom), whose middle 95 % is the row's interval, rows
     independently, and the ranks are counted (`intervals.rank_probabilities`).
@@ -250,7 +250,7 @@ def _notes(data: Data, parts: Table1, rows: list[Row]) -> tuple[str, ...]:
 
 
 def marks(runs: pd.DataFrame) -> str:
-    """What stands behind a number made from `runs`: superseded (†), used to choose (‡, §)."""
+    """Mark a number made from `runs`: superseded (†), used to choose (‡, §)."""
     return dagger(runs) + calibration.marks(runs)
 
 
