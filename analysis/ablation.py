@@ -13,13 +13,15 @@ from analysis.status import incomplete, titled
 from analysis.tables import paper_cell, seeds_cell
 
 START = "as-in-ppo2"
-"""The reading that the others change: openai/baselines' ppo2 of 2017-11, but for its value clipping."""
+"""The reading that the others change: openai/baselines' ppo2 of 2017-11, but for its value clipping, and for the return
+behind the reward scaling, which was not reset at episode ends before 2018-09."""
 PAPERS_ROW = "clip-0.2"
 """The row that Figure 3 shows as PPO: the only one of which the paper has a number per task."""
 
 
 NO_ROW = "none"
-"""The row of -0.39, all of it HalfCheetah's: "a very negative score, worse than the initial random policy"."""
+"""The row of -0.39: "for one environment (half cheetah) it leads to a very negative score, which is worse than the
+initial random policy" (section 6.1)."""
 
 
 def split(setting: str) -> tuple[str, str]:
@@ -113,7 +115,8 @@ def ablation(data: Data) -> Table:
         "seeds are reported nowhere else. Paper: Figure 3's PPO, digitised, with the half width of its band; of the "
         "other rows of Table 1 the paper has no number per task. Distance: of the clipped row to the paper, in half "
         "widths of its band, mean over the tasks. Chosen: the nearest of those with which every seed without clipping "
-        "or penalty ends below the random policy on HalfCheetah, as the paper says of it."
+        "or penalty ends below the random policy on HalfCheetah, as the paper says of it. All of this table is "
+        "calibration: that what was chosen is near the paper here, or sinks here, is no evidence for the reading."
     )
     title = "Readings of what the text leaves open"
     return Table("ablation", titled(title, data), caption, show, numbers, incomplete(data))

@@ -1,4 +1,4 @@
-"""How complete the data are, in words: the mark of a quick profile, and what is missing."""
+"""How complete the data are, in words: the mark of a quick profile, what is superseded, and what is missing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from analysis.names import algorithm_name, frames_per_step, setting_name, task
 
 
 def mark(data: Data) -> str:
-    """The sentence that every table and figure carries whose runs had not the paper's budget; "" if they had."""
+    """Say in a title that runs had not the paper's budget, or are all superseded; "" if neither."""
     sentences = []
     if data.manifest.get("profile") == "quick":
         seeds, steps = budget(data)
@@ -17,6 +17,8 @@ def mark(data: Data) -> str:
         sentences.append(f"quick profile: {size}: not comparable with the paper's numbers")
     if data.fraction < 1:
         sentences.append(f"ours {reached(data)}: not comparable with the paper's final numbers")
+    if len(data.trained) and superseded(data.trained).all():
+        sentences.append("ours all superseded, to be trained again")
     return "; ".join(sentences)
 
 
@@ -43,17 +45,38 @@ def budget(data: Data) -> tuple[int, int]:
     return int(seeds), int(trained["total_timesteps"].max())
 
 
+def superseded(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Return which of the runs are to be trained again."""
+    return runs["superseded"] != ""
+
+
+def dagger(runs: pd.DataFrame) -> str:
+    """Mark a number that was made from `runs`, if any of them is superseded."""
+    return "†" if "superseded" in runs and superseded(runs).any() else ""
+
+
 def partial(data: Data) -> str:
     """'12 of 231 runs are finished' while some are not; "" when all are, and when there are no data at all."""
     trained = data.trained
-    done = int(trained["complete"].sum())
-    return "" if done == len(trained) else f"{done} of {len(trained)} runs are finished"
+    old = int((trained["complete"] & superseded(trained)).sum())
+    done = int(trained["complete"].sum()) - old
+    if done == len(trained):
+        return ""
+    again = f", {old} superseded (†), to be trained again" if old else ""
+    return f"{done} of {len(trained)} runs are finished{again}"
 
 
 def incomplete(data: Data) -> tuple[str, ...]:
     """The notes that every table of a protocol carries while its data are not whole."""
     sentences = [f"{line[0].upper()}{line[1:]}." for line in (partial(data), mark(data)) if line]
+    sentences += reasons(data.trained)
     return (data.problem, *sentences) if data.problem else tuple(sentences)
+
+
+def reasons(runs: pd.DataFrame) -> list[str]:
+    """Say why runs are superseded, and how many: a sentence for each reason."""
+    counts = runs.loc[superseded(runs), "superseded"].value_counts(sort=False)
+    return [f"† {count} run{'s' * (count != 1)} superseded: {str(why).rstrip('.')}." for why, count in counts.items()]
 
 
 def titled(title: str, data: Data) -> str:
@@ -67,7 +90,9 @@ def missing(data: Data) -> list[str]:
     gaps: dict[str, list[str]] = {}
     lines = []
     runs = data.runs.assign(task=data.runs["environment"].map(task))
-    for (name, state), group in runs[~runs["complete"]].groupby(["task", "status"], sort=True):
+    old = runs["complete"] & superseded(runs)
+    runs["status"] = runs["status"].mask(old, "superseded, to be trained again")
+    for (name, state), group in runs[~runs["complete"] | old].groupby(["task", "status"], sort=True):
         progress = f", {int(group['steps_done'].min()):,} of {int(group['total_timesteps'].max()):,} steps done"
         whole = len(group) == (runs["task"] == name).sum()
         which = f"all {len(group)} runs" if whole else _named(group)
