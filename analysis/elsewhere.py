@@ -35,7 +35,7 @@ def elsewhere(data: Data) -> Table:
         lines += [[name, *row] for row in _others(others[others["algorithm"] == algorithm])]
     measured = pd.concat([_long(runs, column, metric) for column, metric in METRICS.items()])
     caption = (
-        "The algorithms on the seven tasks: ours, the paper's Figure 3, and as published elsewhere, for calibration. "
+        "The algorithms on the seven tasks: ours, the paper's Figure 3, and as published elsewhere. "
         "Environment versions, settings, budgets and what is called a score differ, as the columns say. ±: the spread "
         "its source gives; [ ]: what its source calls a 95 % interval. The paper's one TRPO stands under both of ours."
     )

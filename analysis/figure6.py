@@ -32,7 +32,7 @@ def figure6(data: Data, ours: pd.DataFrame) -> Drawing:
     games = list(paper_table6().index)
     figure = Figure(figsize=(13, 15))
     panels = figure.subplots(7, 7, sharex=True)
-    figure.subplots_adjust(left=0.04, right=0.985, top=0.95, bottom=0.05, hspace=0.32, wspace=0.34)
+    figure.subplots_adjust(left=0.04, right=0.985, top=0.94, bottom=0.05, hspace=0.32, wspace=0.34)
     for axes, game in zip(panels.flat, games, strict=True):
         _panel(axes, ours[ours["game"] == game], game, FULL, width=1.1)
     figure.legend(handles=_legend(data, len(ours) > 0), ncols=6, fontsize=9, loc="center", bbox_to_anchor=(0.5, 0.015))
@@ -95,7 +95,9 @@ def _panel(axes: Axes, ours: pd.DataFrame, game: str, frames: int, width: float)
         if len(mine):
             draw_runs(axes, mine, colour, width=width)
     frame_panel(axes, game, frames, empty="")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}" if abs(y) < 1000 else short(y)))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda y, _: (f"{y:g}" if abs(y) < 1000 else short(y)).replace("-", "−"))
+    )
 
 
 def _release(axes: Axes, game: str, frames: int) -> None:

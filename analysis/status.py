@@ -7,6 +7,9 @@ import pandas as pd
 from analysis.load import Data
 from analysis.names import algorithm_name, frames_per_step, setting_name, task
 
+SEVERAL = 8
+"""More settings of one algorithm than this are counted, not listed."""
+
 
 def mark(data: Data) -> str:
     """Say in a title that runs had not the paper's budget, or are all superseded; "" if neither."""
@@ -56,11 +59,11 @@ def dagger(runs: pd.DataFrame) -> str:
 
 
 def partial(data: Data) -> str:
-    """'12 of 231 runs are finished' while some are not; "" when all are, and when there are no data at all."""
+    """Say '12 of 231 runs are finished' while some are not; "" when all are, or where `mark` says that none stands."""
     trained = data.trained
     old = int((trained["complete"] & superseded(trained)).sum())
     done = int(trained["complete"].sum()) - old
-    if done == len(trained):
+    if done == len(trained) or old == len(trained):
         return ""
     again = f", {old} superseded (†), to be trained again" if old else ""
     return f"{done} of {len(trained)} runs are finished{again}"
@@ -74,9 +77,13 @@ def incomplete(data: Data) -> tuple[str, ...]:
 
 
 def reasons(runs: pd.DataFrame) -> list[str]:
-    """Say why runs are superseded, and how many: a sentence for each reason."""
-    counts = runs.loc[superseded(runs), "superseded"].value_counts(sort=False)
-    return [f"† {count} run{'s' * (count != 1)} superseded: {str(why).rstrip('.')}." for why, count in counts.items()]
+    """Say which runs are superseded, and why: a sentence for each reason."""
+    sentences = []
+    for why, group in runs[superseded(runs)].groupby("superseded", sort=False):
+        count, names = len(group), " and ".join(map(algorithm_name, group["algorithm"].unique()))
+        verb = "are" if count != 1 else "is"
+        sentences.append(f"† {count} run{'s' * (count != 1)} of {names} {verb} superseded: {str(why).rstrip('.')}.")
+    return sentences
 
 
 def titled(title: str, data: Data) -> str:
@@ -109,9 +116,14 @@ def missing(data: Data) -> list[str]:
 
 def _named(group: pd.DataFrame) -> str:
     parts = []
-    for (algorithm, setting), rows in group.groupby(["algorithm", "setting"], sort=True):
-        seeds = ", ".join(str(seed) for seed in sorted(rows["seed"]))
-        parts.append(f"{_name(str(algorithm), str(setting))} (seed {seeds})")
+    for algorithm, rows in group.groupby("algorithm", sort=True):
+        settings = rows.groupby("setting", sort=True)["seed"]
+        if len(settings) > SEVERAL:
+            parts.append(f"{algorithm_name(str(algorithm))} ({len(rows)} runs of {len(settings)} settings)")
+            continue
+        for setting, seeds in settings:
+            listed = ", ".join(str(seed) for seed in sorted(seeds))
+            parts.append(f"{_name(str(algorithm), str(setting))} (seed {listed})")
     return "; ".join(parts)
 
 

@@ -61,7 +61,7 @@ def test_table_1_keeps_its_numbers_and_marks_them(tmp_path: Path) -> None:
     assert tables.ranks(data, parts).shown["Setting"].tolist()[-4:] == [f"{name}†" for name in kl]
     for notes in (table.notes, tables.ranks(data, parts).notes):
         assert "98 of 154 runs are finished, 56 superseded (†), to be trained again." in notes
-        assert f"† 56 runs superseded: {WHY}." in notes
+        assert f"† 56 runs of PPO (Clip) are superseded: {WHY}." in notes
     assert r"$\dagger$" in render.latex(table)
     drawing = curves.table1_curves(data)
     names = [text.get_text() for legend in drawing.figure.axes[-1:] for text in legend.get_legend().get_texts()]
@@ -74,6 +74,23 @@ def test_they_are_missing_task_by_task(tmp_path: Path) -> None:
     data = gather(write_table1(tmp_path, where(setting="clip-0.2", environment="H")), "table1")
     name = "PPO (Clip), Clipping, ε = 0.2 (seed 1, 2)"
     assert missing(data) == [f"table1: HalfCheetah, Hopper: superseded, to be trained again: {name} of each"]
+
+
+def test_of_many_settings_the_missing_ones_are_counted(tmp_path: Path) -> None:
+    """A sweep's every setting would fill a page."""
+    seeds, settings = (201,), [f"desired_kl={value}" for value in range(9)]
+    runs = [planned("Hopper", name, seed, algorithm="vpg", superseded=WHY) for name in settings for seed in seeds] + [
+        planned("Hopper", "delta=1", 201, algorithm="cem", superseded=WHY),
+        planned("Hopper", "a", 1),
+    ]
+    (tmp_path / "tuning").mkdir()
+    (tmp_path / "tuning" / "manifest.json").write_text(
+        json.dumps({"protocol": "tuning", "profile": "paper", "runs": [{**run, "steps_done": 0} for run in runs]})
+    )
+    assert missing(gather(tmp_path, "tuning")) == [
+        "tuning: Hopper: superseded, to be trained again: CEM, delta=1 (seed 201); "
+        "Vanilla PG, Adaptive (9 runs of 9 settings)"
+    ]
 
 
 def test_figure_3(tmp_path: Path) -> None:
@@ -102,10 +119,11 @@ def test_where_all_are_superseded_titles_say_so(tmp_path: Path) -> None:
     data, rows = gather_interpolation(tmp_path)
     table, drawing = comparisons.figure2(data, rows), figures.figure2(data, rows)
     assert table.title == "Figure 2 in numbers (ours all superseded, to be trained again)"
+    assert not [note for note in table.notes if "runs are finished" in note]  # said once
+    assert drawing.figure.get_suptitle() == "ours all superseded, to be trained again"
     assert marked(table, "x = 1, ours") == table.shown["Curve"].tolist()
     assert not marked(table, "x = 1, paper")
-    assert f"† 2 runs superseded: {WHY}." in table.notes
-    assert "ours all superseded" in drawing.figure.get_suptitle()
+    assert f"† 2 runs of PPO (Clip) are superseded: {WHY}." in table.notes
     assert WHY in drawing.caption
 
 
@@ -126,7 +144,7 @@ def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
     early = atari_prefix.prefix(data, atari.measured(data), smoothed)
     assert set(early.shown.loc[early.shown["Ours"].str.contains("†"), "Algorithm"]) == {"A2C"}
     assert (early.shown["Ours"] != render.NOTHING).all()
-    assert f"† 3 runs superseded: {WHY}." in early.notes
+    assert f"† 3 runs of A2C are superseded: {WHY}." in early.notes
 
 
 def test_atari_and_the_sweeps(tmp_path: Path) -> None:
