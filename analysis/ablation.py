@@ -1,4 +1,4 @@
-"""What the text leaves open, and how much it matters: one change of ppo2's reading at a time."""
+"""What the text leaves open, and how much it matters: one change of a base reading at a time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from analysis.status import incomplete, titled
 from analysis.tables import paper_cell, seeds_cell
 
 START = "as-in-ppo2"
-"""The reading that the others change: openai/baselines' ppo2 of 2017-11, but for its value clipping."""
+"""The base reading, which the others change: openai/baselines' ppo2 of 2017-11, but for its value clipping, and for the
+return behind the reward scaling, which ppo2 resets at episode ends only from 2018-09-06 (ad219e2) on."""
 PAPERS_ROW = "clip-0.2"
 """The row that Figure 3 shows as PPO: the only one of which the paper has a number per task."""
 
 
 NO_ROW = "none"
-"""The row of -0.39, all of it HalfCheetah's: "a very negative score, worse than the initial random policy"."""
+"""The row of -0.39: "for one environment (half cheetah) it leads to a very negative score, which is worse than the
+initial random policy" (section 6.1)."""
 
 
 def split(setting: str) -> tuple[str, str]:
@@ -31,7 +33,7 @@ def split(setting: str) -> tuple[str, str]:
 def measured(data: Data) -> pd.DataFrame:
     """One row per task, row of Table 1 and reading (in the manifest's order): means over the complete runs.
 
-    `score` (last 100 episodes), `highest` (of a seed), `last_tenth`, `difference` (of `score` to ppo2's reading on
+    `score` (last 100 episodes), `highest` (of a seed), `last_tenth`, `difference` (of `score` to the base reading on
     the same task and row: the mean over the seeds that both have), `runs`, `planned`, `diverged`, `paper` and
     `band` (mean over the last 100k steps of Figure 3's PPO, and half width there; NaN for other rows).
     """
@@ -107,20 +109,23 @@ def ablation(data: Data) -> Table:
     show["Distance to the paper"] = [*told, NOTHING]
     numbers = numbers.merge(verdicts, on="reading")
     caption = (
-        "What the text leaves open, one change of ppo2's reading at a time. Mean return of the last 100 training "
+        "What the text leaves open, one change of the base reading at a time: openai/baselines' ppo2 of 2017-11, but "
+        "without its value clipping, and with the return behind the reward scaling reset at episode ends, as ppo2 does "
+        "only from 2018-09-06 on. Never resetting it has not been tried here. Mean return of the last 100 training "
         "episodes: the mean over seeds, in brackets each; × marks a run that diverged. Change: mean over the seeds "
         "that both have of the difference to the first row; one within the spread of the seeds says nothing. The "
         "seeds are reported nowhere else. Paper: Figure 3's PPO, digitised, with the half width of its band; of the "
         "other rows of Table 1 the paper has no number per task. Distance: of the clipped row to the paper, in half "
         "widths of its band, mean over the tasks. Chosen: the nearest of those with which every seed without clipping "
-        "or penalty ends below the random policy on HalfCheetah, as the paper says of it."
+        "or penalty ends below the random policy on HalfCheetah, as the paper says of it. All of this table is "
+        "calibration: that what was chosen is near the paper here, or sinks here, is no evidence for the reading."
     )
     title = "Readings of what the text leaves open"
     return Table("ablation", titled(title, data), caption, show, numbers, incomplete(data))
 
 
 def _readings(data: Data) -> list[str]:
-    """In the manifest's order, ppo2's first: the others are measured from it."""
+    """In the manifest's order, the base reading first: the others are measured from it."""
     found = dict.fromkeys(split(setting)[1] for setting in data.trained["setting"])
     return sorted(found, key=lambda reading: reading != START)
 

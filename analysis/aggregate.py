@@ -1,18 +1,19 @@
-"""Figure 3 in one number per algorithm: normalised scores over the tasks, and how surely PPO is better."""
+"""Figure 3 in one number per algorithm: normalised scores over the tasks, and PPO compared with each."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import pandas as pd
 
-from analysis import scores, statistics
+from analysis import calibration, intervals, scores, statistics
 from analysis.load import Data, drawn_in_paper, published_figure3
 from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, paper_name
-from analysis.render import NOTHING, Table, number
-from analysis.status import incomplete, titled
-from analysis.tables import left_out
+from analysis.render import NOTHING, Table, interval, number, p_values
+from analysis.scores import by_task
+from analysis.status import incomplete, superseded, titled
+from analysis.tables import INTERVAL, left_out
 
 NAN = float("nan")
 
@@ -23,23 +24,39 @@ class Row:
 
     algorithm: str
     mean: float
+    """Over tasks, of the means over seeds, with its 95 % t interval (`intervals.task_mean`)."""
     mean_low: float
     mean_high: float
     iqm: float
     iqm_low: float
+    """Stratified bootstrap: NaN below ten seeds."""
     iqm_high: float
     ppo_better: float
     """P(a run of PPO beats a run of this algorithm), averaged over the tasks where both have runs."""
     ppo_better_low: float
+    """Stratified bootstrap: NaN below ten seeds."""
     ppo_better_high: float
+    difference: float
+    """PPO's mean less this algorithm's, paired by task, over the tasks where both have runs."""
+    difference_low: float
+    difference_high: float
+    p: float
+    """Of no difference; `p_holm` corrected for the comparisons in this table."""
+    p_holm: float
+    p_equal: float
+    """Of a difference of `intervals.MARGIN` or more, either way (two one-sided tests)."""
+    p_equal_holm: float
     as_the_paper: float
-    """Mean over tasks of the means over seeds of the last tenth, where 1 is the best algorithm's mean."""
+    """Mean over tasks of the means over seeds of the last tenth, where 1 is the best algorithm's mean. NaN unless all
+    seven tasks went in, as in the paper's number."""
     paper: float
     tasks: int
-    """Tasks that went in; fewer than seven are another average, and not to be compared."""
     runs: int
     planned: int
     diverged: int
+    superseded: int
+    chose: str
+    """The marks of what was chosen by these runs (`calibration`)."""
 
 
 def normalised(data: Data) -> pd.DataFrame:
@@ -67,54 +84,69 @@ def rows(data: Data, runs: pd.DataFrame) -> list[Row]:
     """One row per algorithm that is planned, or that the paper's figure has; `runs` as from `normalised`."""
     paper = paper_aggregate()
     algorithms = ordered([*data.trained["algorithm"], *drawn_in_paper()], ALGORITHMS)
-    return [_row(algorithm, data, runs, float(paper.get(paper_name(algorithm), NAN))) for algorithm in algorithms]
+    made = [_row(algorithm, data, runs, float(paper.get(paper_name(algorithm), NAN))) for algorithm in algorithms]
+    p_values, equal = intervals.holm([row.p for row in made]), intervals.holm([row.p_equal for row in made])
+    return [replace(row, p_holm=p, p_equal_holm=q) for row, p, q in zip(made, p_values, equal, strict=True)]
 
 
 def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
     planned = data.trained[data.trained["algorithm"] == algorithm]
     mine = runs[(runs["algorithm"] == algorithm) & runs["by_run"].notna()]
-    strata = [group["by_run"].to_numpy(dtype=float) for _, group in mine.groupby("environment", sort=True)]
-    values = mine["by_run"].to_numpy(dtype=float)
-    better, interval = NAN, (NAN, NAN)
+    strata = by_task(mine, "by_run", ENVIRONMENTS)
+    better, better_interval, apart = NAN, (NAN, NAN), intervals.UNKNOWN
     if algorithm != "ppo":
-        sides = _by_task(runs, "ppo"), _by_task(runs, algorithm)
-        better, interval = statistics.probability_of_improvement(*sides), statistics.improvement_interval(*sides)
-    mean, iqm = (statistics.stratified_bootstrap(strata, statistic) for statistic in (statistics.mean, statistics.iqm))
+        raw = _sides(runs, algorithm, "score")  # which run is better needs no normalisation
+        better, better_interval = statistics.probability_of_improvement(*raw), statistics.improvement_interval(*raw)
+        apart = intervals.task_difference(*_sides(runs, algorithm, "by_run"))
+    mean = intervals.task_mean(strata)
+    values = mine["by_run"].to_numpy(dtype=float)
+    tasks = mine["task"].nunique()
     return Row(
         algorithm,
-        float(values.mean()) if len(values) else NAN,
-        *mean,
+        mean.value,
+        *mean.interval(),
         float(statistics.iqm(values)) if len(values) else NAN,
-        *iqm,
+        *statistics.stratified_bootstrap(strata, statistics.iqm),
         better,
-        *interval,
-        as_the_paper=float(mine.groupby("task")["by_algorithm"].mean().mean()),
+        *better_interval,
+        apart.value,
+        *apart.interval(),
+        p=apart.difference_p(),
+        p_holm=NAN,
+        p_equal=apart.equivalence_p(),
+        p_equal_holm=NAN,
+        as_the_paper=float(mine.groupby("task")["by_algorithm"].mean().mean()) if tasks == len(ENVIRONMENTS) else NAN,
         paper=paper,
-        tasks=len(strata),
+        tasks=tasks,
         runs=len(mine),
         planned=len(planned),
         diverged=int(planned["diverged_at"].notna().sum()),
+        superseded=int(superseded(mine).sum()),
+        chose=calibration.marks(mine),
     )
 
 
-def _by_task(runs: pd.DataFrame, algorithm: str) -> list[statistics.Array]:
-    """Raw scores per task: which run is better needs no normalisation."""
-    mine = runs[(runs["algorithm"] == algorithm) & runs["score"].notna()]
-    return [mine.loc[mine["task"] == name, "score"].to_numpy(dtype=float) for name in ENVIRONMENTS]
+def _sides(runs: pd.DataFrame, algorithm: str, column: str) -> tuple[list[statistics.Array], list[statistics.Array]]:
+    """Return PPO's and the algorithm's `column`, per task."""
+    ours, theirs = (by_task(runs[runs["algorithm"] == name], column, ENVIRONMENTS) for name in ("ppo", algorithm))
+    return ours, theirs
 
 
 def aggregate(data: Data, runs: pd.DataFrame, made: list[Row]) -> Table:
-    """Figure 3 in one number per algorithm, and the probability that a run of PPO beats one of its runs."""
+    """Figure 3 in one number per algorithm, and PPO compared with each: difference, equality, who beats whom."""
     caption = (
         "Figure 3 in one number per algorithm. A run's score is the mean return of its last 100 training episodes; per "
         "task the untrained policy (σ = 1, raw actions) is 0 and the best single run of any algorithm in the figure is "
-        "1. Mean, and IQM (mean of the middle half), over the runs; in brackets the 95 % interval of a stratified "
-        f"bootstrap: seeds resampled within each task, {statistics.RESAMPLES:,} resamples, normalisation held fixed. "
-        "PPO better: the probability that a run of PPO scores higher than a run of this algorithm on the same task, "
-        "ties half, averaged over the tasks, with the interval of resampling both. Last tenth, like the paper's: mean "
-        "over tasks of the last tenth of the curve, where 1 is the best algorithm's mean over seeds, ours by our best "
-        "and the paper's by its own; the paper's 0 is the mean of its six curves at step 0. The paper's one TRPO "
-        "stands beside both of ours."
+        f"1. Mean: over tasks, of the means over seeds. {INTERVAL} IQM: the mean of the middle half of the runs. PPO "
+        "better: the probability that a run of PPO scores higher than a run of this algorithm on the same task, ties "
+        "half, averaged over the tasks. These two have an interval (stratified bootstrap) from ten seeds on: with "
+        "fewer it covers far less than it says. PPO − this: the difference of the means, paired by task, with its t "
+        "interval. p: of no difference (Welch, Satterthwaite); p, equal: of a difference of "
+        f"{intervals.MARGIN:g} or more (two one-sided tests, the margin fixed beforehand); in brackets each after "
+        "Holm's correction for the comparisons in this table. Shown: what holds at 5 % after it. Last tenth, like the "
+        "paper's: mean over tasks of the last tenth of the curve, where 1 is the best algorithm's mean over seeds, "
+        "ours by our best and the paper's by its own, so the two scales differ; the paper's 0 is the mean of its six "
+        "curves at step 0. The paper's one TRPO stands beside both of ours."
     )
     title = "Figure 3 in one number per algorithm"
     show, numbers = pd.DataFrame([_cells(row) for row in made]), pd.DataFrame([asdict(row) for row in made])
@@ -122,14 +154,15 @@ def aggregate(data: Data, runs: pd.DataFrame, made: list[Row]) -> Table:
 
 
 def _cells(row: Row) -> dict[str, str]:
-    def within(value: float, low: float, high: float) -> str:
-        return f"{number(value, 2)} [{number(low, 2)}, {number(high, 2)}]" if np.isfinite(value) else NOTHING
-
     return {
         "Algorithm": algorithm_name(row.algorithm),
-        "Mean [95 % interval]": within(row.mean, row.mean_low, row.mean_high),
-        "IQM [95 % interval]": within(row.iqm, row.iqm_low, row.iqm_high),
-        "PPO better [95 % interval]": within(row.ppo_better, row.ppo_better_low, row.ppo_better_high),
+        "Mean [95 % interval]": interval(row.mean, row.mean_low, row.mean_high) + marks(row),
+        "IQM": _from_ten_seeds(row.iqm, row.iqm_low, row.iqm_high),
+        "PPO better": _from_ten_seeds(row.ppo_better, row.ppo_better_low, row.ppo_better_high),
+        "PPO − this [95 % interval]": interval(row.difference, row.difference_low, row.difference_high),
+        "p (Holm)": p_values(row.p, row.p_holm),
+        "p, equal (Holm)": p_values(row.p_equal, row.p_equal_holm),
+        "Shown": shown(row),
         "Last tenth, best algorithm = 1: ours": number(row.as_the_paper, 2),
         "Paper": number(row.paper, 2),
         "Tasks": f"{row.tasks}/{len(ENVIRONMENTS)}",
@@ -137,7 +170,25 @@ def _cells(row: Row) -> dict[str, str]:
     }
 
 
+def marks(row: Row) -> str:
+    """Mark the algorithm's numbers: superseded (†), used to choose (‡, §)."""
+    return "†" * (row.superseded > 0) + row.chose
+
+
+def shown(row: Row) -> str:
+    """Say what the comparison with PPO shows at 5 %, corrected for the comparisons made."""
+    if row.p_holm < intervals.LEVEL:
+        return "PPO better" if row.difference > 0 else "PPO worse"
+    if row.p_equal_holm < intervals.LEVEL:
+        return f"equal within {intervals.MARGIN:g}"
+    return "neither" if np.isfinite(row.p_holm) else NOTHING
+
+
+def _from_ten_seeds(value: float, low: float, high: float) -> str:
+    return interval(value, low, high) if np.isfinite(low) else number(value, 2)
+
+
 def _notes(data: Data, made: list[Row], runs: pd.DataFrame) -> tuple[str, ...]:
     short = [algorithm_name(row.algorithm) for row in made if 0 < row.tasks < len(ENVIRONMENTS)]
     notes = [f"Not all tasks, so not comparable: {', '.join(short)}."] if short else []
-    return (*notes, *left_out(runs), *incomplete(data))
+    return (*notes, *left_out(runs), *calibration.notes(runs), *incomplete(data))

@@ -12,7 +12,7 @@ from analysis.load import RUN, Data, published, published_figure6
 from analysis.names import ordered, task
 from analysis.render import NOTHING, Table, number
 from analysis.scores import final_scores
-from analysis.status import incomplete, reached, short, titled
+from analysis.status import dagger, incomplete, reached, short, titled
 from analysis.tables import seeds_cell
 
 ALGORITHMS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}
@@ -34,7 +34,8 @@ def paper_table6() -> pd.DataFrame:
 
 
 def measured(data: Data) -> pd.DataFrame:
-    """The complete runs: RUN, `game`, `score` (last 100 episodes), `training` (mean over all episodes), `diverged_at`.
+    """The complete runs: RUN, `game`, `score` (last 100 episodes), `training` (mean over all episodes), `diverged_at`,
+    `superseded`.
 
     `training` is a mean over episodes and not over frames: short episodes, which are often early and poor ones, count
     as much as long ones.
@@ -42,7 +43,8 @@ def measured(data: Data) -> pd.DataFrame:
     complete = data.trained[data.trained["complete"]]
     training = data.episodes.groupby(RUN, as_index=False).agg(training=("episodic_return", "mean"))
     runs = final_scores(data.episodes, complete).merge(training, on=RUN, how="left").astype({"training": float})
-    return runs.assign(game=runs["environment"].map(task), diverged_at=complete["diverged_at"].to_numpy(dtype=float))
+    about = {name: complete[name].to_numpy() for name in ("diverged_at", "superseded")}
+    return runs.assign(game=runs["environment"].map(task), **about)
 
 
 def counted(data: Data, runs: pd.DataFrame) -> list[str]:
@@ -93,6 +95,7 @@ def table2(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
     """
     games, paper = counted(data, runs), published("atari_table2").set_index("metric")
     ours = f"Ours, {reached(data)}" if data.fraction < 1 else "Ours"
+    ours += dagger(runs[runs["game"].isin(games)])
     same = ", the same games" if 0 < len(games) < len(paper_table6()) else ""
     rows: list[dict[str, object]] = []
     for metric in METRICS:
@@ -123,8 +126,9 @@ def _by_curves(data: Data, curves: pd.DataFrame, games: list[str]) -> list[dict[
     rows: list[dict[str, object]] = []
     for frames in comparable_points(data)[-1:]:
         same = ", the same games" if games else ""
+        ours = ours_at(curves, frames)
         for source, runs, over in (
-            ("Ours", ours_at(curves, frames), games),
+            (f"Ours{dagger(ours[ours['game'].isin(games)])}", ours, games),
             (f"Paper, Figure 6{same}", paper_at(frames), games or list(paper_table6().index)),
         ):
             won = winners(means(runs, over))

@@ -85,9 +85,9 @@ def comparable_points(data: Data) -> npt.NDArray[np.int64]:
 def smoothed(data: Data) -> pd.DataFrame:
     """Average our runs, those that still train included, as the paper's curves, where that can be done.
 
-    Columns: RUN, `step` (in frames, of POINTS), `mean_return`, `diverged_at`, `complete`, `game`.
+    Columns: RUN, `step` (in frames, of POINTS), `mean_return`, `diverged_at`, `complete`, `superseded`, `game`.
     """
-    columns = [*RUN, "step", "mean_return", "diverged_at", "complete", "game"]
+    columns = [*RUN, "step", "mean_return", "diverged_at", "complete", "superseded", "game"]
     episodes = {key: rows for key, rows in data.episodes.groupby(RUN)}
     pieces = [
         _smoothed_run(run, episodes[key])
@@ -104,19 +104,19 @@ def _smoothed_run(run: dict[Hashable, Any], episodes: pd.DataFrame) -> pd.DataFr
     means = episodes.groupby(bins)["episodic_return"].mean().reindex(np.arange(1.0, len(POINTS) + 1))
     curve = pd.DataFrame({"step": POINTS, "mean_return": smooth(means.to_numpy(dtype=float), window)})
     shown = covered(window, per_step * np.fmin(run["steps_done"], run["diverged_at"]))
-    kept = {name: run[name] for name in (*RUN, "diverged_at", "complete")}
+    kept = {name: run[name] for name in (*RUN, "diverged_at", "complete", "superseded")}
     return curve[shown].assign(**kept, game=task(run["environment"]))
 
 
 def ours_at(curves: pd.DataFrame, frames: float) -> pd.DataFrame:
-    """Read our finished runs' `curves` (`smoothed`) at `frames`: RUN, `game`, `score`, `diverged_at`. Only at POINTS.
+    """Read our finished runs' `curves` (`smoothed`) at `frames`: RUN, `game`, `score`, `diverged_at`, `superseded`.
 
-    A run that diverged before has the last value that its curve had.
+    Only at POINTS. A run that diverged before has the last value that its curve had.
     """
     before = curves[curves["complete"].astype(bool) & (curves["step"] <= frames)]
     last = before.sort_values([*RUN, "step"]).groupby(RUN).tail(1)
     there = last[(last["step"] == frames) | last["diverged_at"].notna()]
-    return there.rename(columns={"mean_return": "score"})[[*RUN, "game", "score", "diverged_at"]]
+    return there.rename(columns={"mean_return": "score"})[[*RUN, "game", "score", "diverged_at", "superseded"]]
 
 
 def paper_at(frames: float) -> pd.DataFrame:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from analysis import calibration
 from analysis.load import Data, drawn_in_paper, paper_final, published
 from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered
 from analysis.render import NOTHING, Table, number, signed
 from analysis.scores import scored
-from analysis.status import incomplete, titled
+from analysis.status import dagger, incomplete, titled
 from analysis.tables import paper_cell, seeds_cell
 
 # Figure 2's curves: our column, the digitised file's column, and the label of the paper's legend.
@@ -35,7 +36,7 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Table:
             mean = rows.groupby("interpolation")[column].mean()
             ours = _points(pd.Series(mean.index.to_numpy(dtype=float)), mean.reset_index(drop=True))
         facts.append({"curve": column, **ours, **{f"paper_{name}": value for name, value in theirs.items()}})
-        cells.append({"Curve": label, **_shown("ours", ours), **_shown("paper", theirs)})
+        cells.append({"Curve": label, **_shown("ours", ours, dagger(data.trained)), **_shown("paper", theirs)})
     seeds = 0 if rows is None else rows["seed"].nunique()
     caption = (
         "Figure 2 in numbers: surrogate objectives between the policy before the first update (x = 0) and after it "
@@ -73,8 +74,8 @@ def figure3(data: Data) -> Table:
                 {
                     "Environment": name,
                     "Algorithm": algorithm_name(algorithm),
-                    "Ours, last 100 episodes": seeds_cell(mine),
-                    "Ours, last tenth": seeds_cell(last),
+                    "Ours, last 100 episodes": seeds_cell(mine) + calibration.marks(mine),
+                    "Ours, last tenth": seeds_cell(last) + calibration.marks(mine),
                     "Paper, last 100k": paper_cell(name, algorithm),
                     "Ours − paper": signed(ours - theirs),
                 }
@@ -89,7 +90,8 @@ def figure3(data: Data) -> Table:
     )
     title = "Figure 3 in numbers"
     show, numbers = pd.DataFrame(cells), pd.DataFrame(facts)
-    return Table("figure3", titled(title, data), caption, show, numbers, incomplete(data), text_columns=2)
+    notes = (*calibration.notes(runs), *incomplete(data))
+    return Table("figure3", titled(title, data), caption, show, numbers, notes, text_columns=2)
 
 
 def _points(x: pd.Series[float], y: pd.Series[float]) -> dict[str, float]:
@@ -103,10 +105,10 @@ def _points(x: pd.Series[float], y: pd.Series[float]) -> dict[str, float]:
     }
 
 
-def _shown(who: str, points: dict[str, float]) -> dict[str, str]:
+def _shown(who: str, points: dict[str, float], mark: str = "") -> dict[str, str]:
     peak = f"{number(points['maximum'], 4)} at {number(points['maximum_at'], 2)}"
     return {
-        f"x = 1, {who}": number(points["at_1"], 4),
-        f"x = 2, {who}": number(points["at_2"], 4),
-        f"Maximum, {who}": peak if np.isfinite(points["maximum"]) else NOTHING,
+        f"x = 1, {who}": number(points["at_1"], 4) + mark,
+        f"x = 2, {who}": number(points["at_2"], 4) + mark,
+        f"Maximum, {who}": (peak if np.isfinite(points["maximum"]) else NOTHING) + mark,
     }

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from analysis import calibration
 from analysis.drawing import (
     DASHES,
     STYLE,
@@ -33,6 +34,7 @@ from analysis.names import (
     task,
 )
 from analysis.scores import random_levels, run_curves
+from analysis.status import dagger, reasons
 
 
 @matplotlib.rc_context(STYLE)
@@ -49,7 +51,8 @@ def figure3(data: Data) -> Drawing:
     figure.supxlabel("Environment steps", fontsize=10)
     figure.supylabel("Episode return", fontsize=10)
     drawn = ordered([*curves["algorithm"], *drawn_in_paper()], ALGORITHMS)
-    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=algorithm_name(a)) for a in drawn]
+    names = {a: algorithm_name(a) + dagger(data.trained[data.trained["algorithm"] == a]) for a in drawn}
+    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=names[a]) for a in drawn]
     panels[-1].axis("off")
     panels[-1].legend(handles=[*handles, *legend_of_lines(len(curves) > 0, band=True)], loc="center left", fontsize=10)
     note = note_of(data)
@@ -67,6 +70,7 @@ def figure3(data: Data) -> Drawing:
         "the paper's Figure 3 (its bands, whose meaning and number of seeds it does not state, are left out). The "
         "paper's one TRPO curve is to be compared with both of ours."
     )
+    caption = " ".join([caption, *calibration.notes(curves), *reasons(data.trained)])
     return Drawing("figure3", "Figure 3. Algorithms compared on continuous control", sentences(caption, note), figure)
 
 
@@ -109,7 +113,8 @@ def table1_curves(data: Data) -> Drawing:
     figure.supylabel("Episode return", fontsize=10)
     for axes, prefix in zip(panels[-1], FAMILIES.values(), strict=True):
         members = [setting for setting in SETTINGS if setting.startswith(prefix) or setting == "none"]
-        lines = [Line2D([], [], color=setting_colour(s), linewidth=2, label=setting_name(s)) for s in members]
+        names = {s: setting_name(s) + dagger(data.trained[data.trained["setting"] == s]) for s in members}
+        lines = [Line2D([], [], color=setting_colour(s), linewidth=2, label=names[s]) for s in members]
         axes.set_xlabel("Environment steps")
         axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.35))
     note = note_of(data)
@@ -120,4 +125,5 @@ def table1_curves(data: Data) -> Drawing:
         "steps. Dotted: the untrained policy. A cross marks where a run diverged; where curves leave the panel at the "
         "bottom, the panel says how far they fall."
     )
+    caption = " ".join([caption, *calibration.notes(curves), *reasons(data.trained)])
     return Drawing("table1_curves", "Learning curves behind Table 1", sentences(caption, note), figure)

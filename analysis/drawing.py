@@ -45,6 +45,8 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ppo-reproduction",  # ids in the SVG, otherwise random
 }
 WARNING = "#B03A2E"
+UNDER_TEXT = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0}
+"""Behind words that lines may cross."""
 DASHES = (0, (3.5, 1.8))
 """The paper's lines."""
 
@@ -116,7 +118,7 @@ def tell_lowest(axes: Axes, values: Values, floor: float) -> None:
     if lowest:
         name = min(lowest, key=lowest.__getitem__)
         text = f"{name}: falls to {number(lowest[name])}"
-        axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", fontsize=7.5)
+        axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", fontsize=7.5, bbox=UNDER_TEXT)
 
 
 def frame_panel(axes: Axes, title: str, budget: int, empty: str) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis import calibration
 from analysis.load import Data, drawn_in_paper, paper_final, published
 from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
 from analysis.render import NOTHING, Table, number
 from analysis.scores import scored
 from analysis.status import incomplete, titled
+from analysis.tables import marks
 
 METRICS = {"score": "last 100 episodes", "last_tenth": "last tenth of the curve"}
 _SOURCE = ["source", "environment_version", "steps", "seeds", "metric"]
@@ -33,16 +35,16 @@ def elsewhere(data: Data) -> Table:
         lines += [[name, *row] for row in _others(others[others["algorithm"] == algorithm])]
     measured = pd.concat([_long(runs, column, metric) for column, metric in METRICS.items()])
     caption = (
-        "The algorithms on the seven tasks: ours, the paper's Figure 3, and as published elsewhere, for calibration. "
+        "The algorithms on the seven tasks: ours, the paper's Figure 3, and as published elsewhere. "
         "Environment versions, settings, budgets and what is called a score differ, as the columns say. ±: the spread "
-        "its source gives; [ ]: a 95 % interval. The paper's one TRPO stands under both of ours."
+        "its source gives; [ ]: what its source calls a 95 % interval. The paper's one TRPO stands under both of ours."
     )
     show = pd.DataFrame(
         lines, columns=["Algorithm", "Source", "Environments", "Steps", "Seeds", "Score", *ENVIRONMENTS]
     )
     numbers = pd.concat([measured, others], ignore_index=True)[list(others.columns)]
-    title = "Scores as published elsewhere"
-    return Table("elsewhere", titled(title, data), caption, show, numbers, incomplete(data), text_columns=6)
+    title, notes = "Scores as published elsewhere", (*calibration.notes(runs), *incomplete(data))
+    return Table("elsewhere", titled(title, data), caption, show, numbers, notes, text_columns=6)
 
 
 def _ours(runs: pd.DataFrame) -> list[list[str]]:
@@ -50,8 +52,9 @@ def _ours(runs: pd.DataFrame) -> list[list[str]]:
     about = ["This project", versions, f"{int(runs['total_timesteps'].max()):,}", str(runs["seed"].nunique())]
     rows = []
     for column, metric in METRICS.items():
-        means = runs.groupby("task")[column].mean().astype(float)
-        rows.append([*about, metric, *(number(float(means.get(name, np.nan))) for name in ENVIRONMENTS)])
+        each = [runs[runs["task"] == name] for name in ENVIRONMENTS]
+        cells = [number(float(of_task[column].mean())) + marks(of_task) for of_task in each]
+        rows.append([*about, metric, *cells])
     return rows
 
 

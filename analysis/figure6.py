@@ -17,7 +17,7 @@ from analysis.atari_curves import FULL, POINTS, comparable_points, release_curve
 from analysis.drawing import DASHES, STYLE, Drawing, draw_runs, frame_panel, legend_of_lines, note_of, sentences, warn
 from analysis.load import Data, published_figure6
 from analysis.names import algorithm_colour, ordered, task
-from analysis.status import reached, short
+from analysis.status import dagger, reached, reasons, short
 
 FEW = 9
 """Up to so many games are also drawn in large."""
@@ -32,10 +32,10 @@ def figure6(data: Data, ours: pd.DataFrame) -> Drawing:
     games = list(paper_table6().index)
     figure = Figure(figsize=(13, 15))
     panels = figure.subplots(7, 7, sharex=True)
-    figure.subplots_adjust(left=0.04, right=0.985, top=0.95, bottom=0.05, hspace=0.32, wspace=0.34)
+    figure.subplots_adjust(left=0.04, right=0.985, top=0.94, bottom=0.05, hspace=0.32, wspace=0.34)
     for axes, game in zip(panels.flat, games, strict=True):
         _panel(axes, ours[ours["game"] == game], game, FULL, width=1.1)
-    figure.legend(handles=_legend(len(ours) > 0), ncols=6, fontsize=9, loc="center", bbox_to_anchor=(0.5, 0.015))
+    figure.legend(handles=_legend(data, len(ours) > 0), ncols=6, fontsize=9, loc="center", bbox_to_anchor=(0.5, 0.015))
     note = note_of(data)
     warn(figure, note)
     caption = (
@@ -43,6 +43,7 @@ def figure6(data: Data, ours: pd.DataFrame) -> Drawing:
         f"{_ours(data, ours)} Dashed: the paper's three trials, digitised from Figure 6 (of ACER on Kangaroo it has "
         f"two). {window_in_words()}."
     )
+    caption = " ".join([caption, *reasons(data.trained)])
     return Drawing("figure6", "Figure 6. Learning curves on Atari", sentences(caption, note), figure)
 
 
@@ -71,7 +72,7 @@ def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawi
         axes.axis("off")
     figure.supylabel("Episode return", fontsize=10)
     release = Line2D([], [], color="#333333", linewidth=1.2, linestyle=":", label="openai/baselines (digitised)")
-    figure.legend(handles=[*_legend(True), release], ncols=min(7, 3 * columns), loc="outside lower center")
+    figure.legend(handles=[*_legend(data, True), release], ncols=min(7, 3 * columns), loc="outside lower center")
     note = note_of(data)
     warn(figure, note)
     where = f"up to {short(frames)} frames"
@@ -80,6 +81,7 @@ def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawi
         f"{window_in_words()}. Dotted, where it is known: the mean of six runs of openai/baselines' release of 2018, "
         "digitised from its benchmark page and averaged over the same window; how it was smoothed before is not known."
     )
+    caption = " ".join([caption, *reasons(data.trained)])
     return Drawing("figure6_games", f"Figure 6 in part: {', '.join(games)}, {where}", sentences(caption, note), figure)
 
 
@@ -93,7 +95,9 @@ def _panel(axes: Axes, ours: pd.DataFrame, game: str, frames: int, width: float)
         if len(mine):
             draw_runs(axes, mine, colour, width=width)
     frame_panel(axes, game, frames, empty="")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}" if abs(y) < 1000 else short(y)))
+    axes.yaxis.set_major_formatter(
+        FuncFormatter(lambda y, _: (f"{y:g}" if abs(y) < 1000 else short(y)).replace("-", "−"))
+    )
 
 
 def _release(axes: Axes, game: str, frames: int) -> None:
@@ -106,8 +110,9 @@ def _release(axes: Axes, game: str, frames: int) -> None:
             axes.plot(POINTS[shown], returns, color=colour, linestyle=":", linewidth=1.6)
 
 
-def _legend(ours: bool) -> list[Line2D]:
-    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=name) for a, name in ALGORITHMS.items()]
+def _legend(data: Data, ours: bool) -> list[Line2D]:
+    names = {a: name + dagger(data.trained[data.trained["algorithm"] == a]) for a, name in ALGORITHMS.items()}
+    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=names[a]) for a in names]
     return [*handles, *legend_of_lines(ours)]
 
 

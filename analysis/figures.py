@@ -12,12 +12,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import aggregate
+from analysis import aggregate, calibration, intervals
 from analysis.comparisons import CURVES
 from analysis.drawing import STYLE, Drawing, legend_of_lines, note_of, sentences, warn
 from analysis.load import Data, published
 from analysis.names import algorithm_colour, algorithm_name, setting_colour, setting_name
 from analysis.render import number
+from analysis.status import reasons
 from analysis.tables import Row
 
 
@@ -94,12 +95,13 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
         "Surrogate objectives on the line from the initial policy (0) through the policy after the first update (1) "
         f"and on, Hopper, settings of section 6.1. {ours} Dashed: digitised from the paper's Figure 2."
     )
+    caption = " ".join([caption, *reasons(data.trained)])
     return Drawing("figure2", "Figure 2. The surrogates along the first update", sentences(caption, note), figure)
 
 
 @matplotlib.rc_context(STYLE)
-def table1_scores(rows: Sequence[Row], data: Data) -> Drawing:
-    """Table 1 as a picture: our score and interval of each setting beside the paper's."""
+def table1_scores(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
+    """Table 1 as a picture: our score and interval of each setting beside the paper's; `runs` are those of the rows."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     known = [value for row in rows for value in (row.ours, row.low) if np.isfinite(value)]
@@ -111,24 +113,29 @@ def table1_scores(rows: Sequence[Row], data: Data) -> Drawing:
     axes.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
     axes.axvline(1, color="#444444", linewidth=0.9, linestyle=":")
     axes.set(xlim=(left, 1.04), xlabel="Average normalised score (0: untrained policy, 1: best run)")
-    axes.set_yticks(range(len(rows)), [setting_name(row.setting) for row in reversed(rows)])
+    names = [setting_name(row.setting) + "†" * (row.superseded > 0) + row.chose for row in rows]
+    axes.set_yticks(range(len(rows)), names[::-1])
     axes.grid(False, axis="y")
     paper_mark = Line2D([], [], color="#333333", linestyle="none", marker="D", markerfacecolor="white", label="paper")
-    our_mark = Line2D([], [], color="#333333", marker="o", linewidth=2.4, label="ours, 95 % interval")
+    our_mark = Line2D([], [], color="#333333", marker="o", linewidth=2.4, label="ours, 95 % t interval")
     handles = [our_mark, paper_mark] if known else [paper_mark]
     axes.legend(handles=handles, loc="lower left")
     note = note_of(data)
     warn(figure, note)
     caption = (
-        "Table 1 as a picture: average normalised score of each setting with its stratified bootstrap interval, and "
+        "Table 1 as a picture: average normalised score of each setting with the 95 % t interval of its mean, and "
         "the paper's printed score. An arrow marks a score left of the axis."
     )
+    caption = " ".join([caption, *calibration.notes(runs), *reasons(data.trained)])
     return Drawing("table1", "Table 1 as a picture", sentences(caption, note), figure)
 
 
 @matplotlib.rc_context(STYLE)
-def figure3_aggregate(rows: Sequence[aggregate.Row], data: Data) -> Drawing:
-    """Figure 3 in one number per algorithm: normalised mean and IQM (left), and P(PPO is better) (right)."""
+def figure3_aggregate(rows: Sequence[aggregate.Row], data: Data, runs: pd.DataFrame) -> Drawing:
+    """Figure 3 in one number per algorithm: mean and IQM (left), and PPO's mean less the algorithm's (right).
+
+    `runs` are those of the rows.
+    """
     figure = Figure(figsize=(10, 0.42 * len(rows) + 1.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     edge = max(-1.0, min([-0.1, *(row.mean_low for row in rows if np.isfinite(row.mean_low))]) - 0.05)
@@ -136,26 +143,30 @@ def figure3_aggregate(rows: Sequence[aggregate.Row], data: Data) -> Drawing:
         colour = algorithm_colour(row.algorithm)
         _interval(left, height + 0.14, (row.mean, row.mean_low, row.mean_high), colour, "o", edge)
         _interval(left, height - 0.14, (row.iqm, row.iqm_low, row.iqm_high), colour, "s", edge)
-        _interval(right, height, (row.ppo_better, row.ppo_better_low, row.ppo_better_high), colour, "o", 0.0)
+        _interval(right, height, (row.difference, row.difference_low, row.difference_high), colour, "o", -1.0)
     for x in (0, 1):
         left.axvline(x, color="#444444", linewidth=0.9, linestyle=":")
-    right.axvline(0.5, color="#444444", linewidth=0.9, linestyle=":")
+    right.axvspan(-intervals.MARGIN, intervals.MARGIN, color="#444444", alpha=0.08, linewidth=0)
+    right.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
     left.set(xlim=(edge, 1.04), xlabel="Normalised score (0: untrained policy, 1: best run)")
-    right.set(xlim=(-0.02, 1.02), xlabel="Probability that a run of PPO is better")
-    left.set_yticks(range(len(rows)), [algorithm_name(row.algorithm) for row in reversed(rows)])
+    right.set(xlabel="PPO's mean less the algorithm's")
+    names = [algorithm_name(row.algorithm) + aggregate.marks(row) for row in rows]
+    left.set_yticks(range(len(rows)), names[::-1])
     for axes in (left, right):
         axes.grid(False, axis="y")
         axes.set_ylim(-0.6, len(rows) - 0.4)
-    marks = {"o": "mean, 95 % interval", "s": "IQM, 95 % interval"}
+    marks = {"o": "mean, 95 % t interval", "s": "IQM (interval from ten seeds on)"}
     handles = [Line2D([], [], color="#333333", marker=m, linewidth=2, label=label) for m, label in marks.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     note = note_of(data)
     warn(figure, note)
     caption = (
-        "Figure 3 in one number per algorithm, as a picture of the table of that name: normalised scores with their "
-        "stratified bootstrap intervals (cut at the axis; an arrow: the value lies left of it), and the probability "
-        "that a run of PPO scores higher than one of the algorithm on the same task (dotted: as often as not)."
+        "Figure 3 in one number per algorithm, as a picture of the table of that name: normalised scores (cut at the "
+        "axis; an arrow: the value lies left of it), and PPO's mean less the algorithm's, paired by task, with 95 % t "
+        "intervals, which are not corrected for the number of comparisons (the table's p values are). Grey: a "
+        f"difference of less than {intervals.MARGIN:g}, the margin of equality."
     )
+    caption = " ".join([caption, *calibration.notes(runs), *reasons(data.trained)])
     title = "Figure 3 in one number per algorithm, as a picture"
     return Drawing("figure3_aggregate", title, sentences(caption, note), figure)
 
@@ -163,11 +174,12 @@ def figure3_aggregate(rows: Sequence[aggregate.Row], data: Data) -> Drawing:
 def _interval(
     axes: Axes, height: float, point: tuple[float, float, float], colour: str, marker: str, edge: float
 ) -> None:
-    """A point (value, low, high) on a horizontal interval; an arrow with the value where it lies left of `edge`."""
+    """A point (value, low, high) on a horizontal interval, if it has one; an arrow where it lies left of `edge`."""
     value, low, high = point
     if not np.isfinite(value):
         return
-    axes.plot([max(low, edge), max(high, edge)], [height, height], color=colour, linewidth=2.4)
+    if np.isfinite(low):
+        axes.plot([max(low, edge), max(high, edge)], [height, height], color=colour, linewidth=2.4)
     axes.plot([value], [height], marker, color=colour, markersize=7, zorder=3)
     if value < edge:
         axes.annotate(

@@ -16,8 +16,8 @@ from analysis.atari_curves import FULL, comparable_points, ours_at, paper_at, wi
 from analysis.drawing import DASHES, STYLE, Drawing, legend_of_lines, note_of, sentences, warn
 from analysis.load import Data, published
 from analysis.names import algorithm_colour
-from analysis.render import NOTHING, Table, number
-from analysis.status import incomplete, reached, short, titled
+from analysis.render import NOTHING, Table, interval, number
+from analysis.status import dagger, incomplete, reached, reasons, short, superseded, titled
 
 NAN = float("nan")
 HIGHEST = 5.0
@@ -35,9 +35,12 @@ class Row:
     iqm: float
     """Over the runs; over the games' means where the source has only those."""
     iqm_low: float
+    """Stratified bootstrap: NaN below ten seeds."""
     iqm_high: float
     median: float
     """Over the games, of their means over seeds."""
+    superseded: int
+    """Of the runs."""
 
 
 def normalised(runs: pd.DataFrame) -> pd.DataFrame:
@@ -96,6 +99,7 @@ def _row(algorithm: str, source: str, runs: pd.DataFrame) -> Row:
         iqm_low=low,
         iqm_high=high,
         median=float(np.median([stratum.mean() for stratum in strata])) if strata else NAN,
+        superseded=int(superseded(runs).sum()) if "superseded" in runs else 0,
     )
 
 
@@ -111,18 +115,17 @@ def table(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
         "tester, as published with Wang et al. 2016. The mean of the last 100 episodes goes with Table 6 once all of "
         "its frames are trained, the smoothed runs with the paper's curves (Figure 6, digitised). "
         f"{window_in_words()}. IQM: "
-        "the mean of the middle half of the runs, in brackets the 95 % interval of a stratified bootstrap (seeds "
-        f"resampled within each game, {statistics.RESAMPLES:,} resamples); median: over the games, of the means over "
-        "seeds. Of Table 6 only the means of the games are known, so its IQM is over those. Numbers over other games "
-        "are not to be compared."
+        "the mean of the middle half of the runs (with a bootstrap interval from ten seeds on; with fewer it would "
+        "cover far less than it says); median: over the games, of the means over seeds. Of Table 6 only the means of "
+        "the games are known, so its IQM is over those. Numbers over other games are not to be compared."
     )
     show = pd.DataFrame(
         {
             "Algorithm": ALGORITHMS[row.algorithm],
-            "Source": row.source,
+            "Source": row.source + "†" * (row.superseded > 0),
             "Games": str(row.games),
             "Runs": str(row.runs or NOTHING),
-            "IQM [95 % interval]": _within(row),
+            "IQM": interval(row.iqm, row.iqm_low, row.iqm_high) if np.isfinite(row.iqm_low) else number(row.iqm, 2),
             "Median of the games": number(row.median, 2),
         }
         for row in made
@@ -136,14 +139,9 @@ def table(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
     )
 
 
-def _within(row: Row) -> str:
-    interval = f" [{number(row.iqm_low, 2)}, {number(row.iqm_high, 2)}]" if np.isfinite(row.iqm_low) else ""
-    return f"{number(row.iqm, 2)}{interval}"
-
-
 @matplotlib.rc_context(STYLE)
 def profile(data: Data, curves: pd.DataFrame) -> Drawing:
-    """The share of the runs above each human-normalised score: ours with its interval, the paper's curves dashed."""
+    """The share of the runs above each human-normalised score: ours (a band from ten seeds on), the paper's dashed."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     found = {algorithm: compared(data, curves, algorithm) for algorithm in ALGORITHMS}
@@ -156,22 +154,25 @@ def profile(data: Data, curves: pd.DataFrame) -> Drawing:
             axes.plot(thresholds, shares, color=colour, linewidth=1.2, linestyle=DASHES)
         if len(ours):
             shares = statistics.performance_profile(ours["human"].to_numpy(dtype=float), thresholds)
-            band = statistics.profile_band(_by_game(ours), thresholds)
-            axes.fill_between(thresholds, *band, color=colour, alpha=0.15, linewidth=0)
+            if statistics.enough_seeds(_by_game(ours)):
+                band = statistics.profile_band(_by_game(ours), thresholds)
+                axes.fill_between(thresholds, *band, color=colour, alpha=0.15, linewidth=0)
             axes.plot(thresholds, shares, color=colour, linewidth=2)
     axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1.02), xlabel="Human-normalised score")
     axes.set_ylabel("Share of the runs above it")
-    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=name) for a, name in ALGORITHMS.items()]
+    names = {a: name + dagger(found[a][0]) for a, name in ALGORITHMS.items()}
+    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=names[a]) for a in names]
     any_ours = any(len(ours) for ours, _ in found.values())
-    handles += [Line2D([], [], color="#333333", linewidth=2, label="ours, with 95 % interval")] if any_ours else []
+    handles += [Line2D([], [], color="#333333", linewidth=2, label="ours")] if any_ours else []
     axes.legend(handles=[*handles, *legend_of_lines(ours=False)])
     note = note_of(data)
     warn(figure, note)
     mine, same = "No runs of ours to compare yet.", ""
     if any_ours:
-        mine, same = "Solid: our finished runs, with the 95 % interval of a stratified bootstrap.", " on the same games"
+        mine, same = "Solid: our finished runs, with a bootstrap band from ten seeds on.", " on the same games"
     caption = (
         "The share of the runs whose human-normalised score lies above the value on the axis, at "
         f"{short(compared_at(data))} frames. {mine} Dashed: the paper's runs{same}, digitised. {window_in_words()}."
     )
+    caption = " ".join([caption, *reasons(data.trained)])
     return Drawing("atari_profile", "Atari: performance profile", sentences(caption, note), figure)

@@ -35,7 +35,8 @@ class Data:
     manifest: dict[str, Any]
     runs: pd.DataFrame
     """One row per planned run: environment, algorithm, setting, seed, total_timesteps, steps_done, status,
-    diverged_at (step or NaN), complete (bool: nothing more will come from this run)."""
+    diverged_at (step or NaN), complete (bool: nothing more will come from this run), superseded (why it is to be
+    trained again; "" if it is not)."""
     episodes: pd.DataFrame
     """One row per finished episode, by run and step; of a diverged run only those before it diverged."""
     problem: str | None
@@ -95,13 +96,13 @@ def drawn_in_paper() -> list[str]:
     return [algorithm for algorithm in ALGORITHMS if algorithm_name(algorithm) in drawn]
 
 
-def episodes(results: Path, protocol: str) -> pd.DataFrame:
-    """RESULTS/<protocol>/episodes.parquet: one row per finished training episode, sorted by run and step.
+def episodes(directory: Path) -> pd.DataFrame:
+    """DIRECTORY/episodes.parquet: one row per finished training episode, sorted by run and step.
 
     Columns: environment, algorithm, setting (str), seed, step (int64; environment steps of the run when the episode
     ended), episodic_return (float64, raw), episodic_length (int32).
     """
-    path = results / protocol / "episodes.parquet"
+    path = directory / "episodes.parquet"
     frame = _table(path, EPISODE_COLUMNS)
     if (frame["step"] < 1).any() or (frame["episodic_length"] < 1).any():
         raise ValueError(f"{_label(path)} has an episode with a step or a length below 1")
@@ -118,19 +119,22 @@ def interpolation(results: Path) -> pd.DataFrame:
     return frame.sort_values(["environment", "seed", "interpolation"], kind="stable", ignore_index=True)
 
 
-def manifest(results: Path, protocol: str) -> dict[str, Any]:
-    """RESULTS/<protocol>/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}.
+def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
+    """DIRECTORY/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}.
 
-    And "fraction", if the runs were stopped on purpose after that part of their budget.
+    `protocol` is None for a folder of `ppo train`, which belongs to none.
+
+    And "fraction", if the runs were stopped on purpose after that part of their budget. A run may be "superseded": one
+    line saying why its results are to be replaced.
     """
-    path = results / protocol / "manifest.json"
+    path = directory / "manifest.json"
     _demand(path)
     content = read_json(path)
     if not isinstance(content.get("runs"), list):
         raise ValueError(f"{_label(path)} is not a manifest: it has no list of runs")
     if content.get("protocol") != protocol:
         raise ValueError(f"{_label(path)} belongs to protocol {content.get('protocol')!r}, not {protocol!r}")
-    if content.get("profile") not in ("quick", "paper"):
+    if content.get("profile") not in (("train",) if protocol is None else ("quick", "paper")):
         raise ValueError(f"{_label(path)} names no known profile: {content.get('profile')!r}")
     fraction = content.get("fraction")
     if fraction is not None and not (isinstance(fraction, int | float) and 0 < fraction <= 1):
@@ -139,27 +143,34 @@ def manifest(results: Path, protocol: str) -> dict[str, Any]:
         missing = [field for field in _RUN_FIELDS if not isinstance(run, dict) or field not in run]
         if missing:
             raise ValueError(f"{_label(path)} has a run without {', '.join(missing)}")
+        if not isinstance(run.get("superseded") or "", str):
+            raise ValueError(f"{_label(path)} has a run whose `superseded` is no text: {run['superseded']!r}")
     return content
 
 
 def gather(results: Path, protocol: str) -> Data:
     """Everything of one protocol. Never raises: what is absent or damaged is told in `problem`, and not used."""
-    directory = results / protocol
+    return _gather(results / protocol, protocol)
+
+
+def gather_training(directory: Path) -> Data:
+    """Everything of a folder of `ppo train`, as by `gather`; its `protocol` is the folder's name."""
+    return _gather(directory, None)
+
+
+def _gather(directory: Path, protocol: str | None) -> Data:
+    name = protocol or directory.name
     try:
-        content = manifest(results, protocol)
+        content = manifest(directory, protocol)
         runs = _runs_frame(content["runs"])
         _check_runs(directory / "manifest.json", runs)
         started = (runs["steps_done"] > 0).any()
         # Before the first episode has ended there may be no file yet: that is an early stage, not damage.
         exists = started or (directory / "episodes.parquet").exists()
-        rows = (
-            _matched(directory, episodes(results, protocol), runs)
-            if exists
-            else pd.DataFrame(columns=list(EPISODE_COLUMNS))
-        )
+        rows = _matched(directory, episodes(directory), runs) if exists else pd.DataFrame(columns=list(EPISODE_COLUMNS))
     except (FileNotFoundError, ValueError) as error:
-        return _nothing(protocol, directory, error)
-    return Data(protocol, content, runs, rows, None)
+        return _nothing(name, directory, error)
+    return Data(name, content, runs, rows, None)
 
 
 def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
@@ -171,7 +182,7 @@ def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
         return _nothing(name, results / name, error), None
     try:
         beside = (results / name / "manifest.json").exists()
-        content: dict[str, Any] = manifest(results, name) if beside else {"protocol": name, "runs": []}
+        content: dict[str, Any] = manifest(results / name, name) if beside else {"protocol": name, "runs": []}
         return Data(
             name, content, _runs_frame(content["runs"]), pd.DataFrame(columns=list(EPISODE_COLUMNS)), None
         ), rows
@@ -209,6 +220,7 @@ def _runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
     frame = frame.astype(dict.fromkeys(_TEXT, str))
     # A diverged run has said all it will say, whatever the rest of its stack still does.
     frame["complete"] = (frame["status"] == "finished") | frame["diverged_at"].notna()
+    frame["superseded"] = pd.Series([run.get("superseded") or "" for run in runs], dtype=str)
     return frame
 
 

@@ -52,7 +52,7 @@ _ALGORITHMS = {
 
 # The readings of what the text leaves open (protocol `ablation`).
 _READINGS = {
-    "as-in-ppo2": "As in ppo2",
+    "as-in-ppo2": "Base reading",
     "annealed-lr": "Learning rate annealed to 0",
     "value-clipping": "Value loss clipped",
     "no-reward-scaling": "Rewards not scaled",

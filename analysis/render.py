@@ -25,7 +25,11 @@ _LATEX = {
     "−": "$-$",
     "±": r"$\pm$",
     "×": r"$\times$",
+    "†": r"$\dagger$",
+    "‡": r"$\ddagger$",
+    "§": r"\S{}",
     "≥": r"$\geq$",
+    "<": r"$<$",
     "–": "--",
     "·": r"$\cdot$",
 }
@@ -60,6 +64,24 @@ def signed(value: float, digits: int | None = None) -> str:
     """A difference, with its sign."""
     text = number(value, digits)
     return f"+{text}" if text != NOTHING and value > 0 else text
+
+
+def interval(value: float, low: float, high: float, digits: int | None = 2) -> str:
+    """'0.80 [0.73, 0.87]'; '0.80 [–]' where there is no interval, and a dash where there is no value."""
+    if not math.isfinite(value):
+        return NOTHING
+    bounds = f"{number(low, digits)}, {number(high, digits)}" if math.isfinite(low) else NOTHING
+    return f"{number(value, digits)} [{bounds}]"
+
+
+def p_value(value: float) -> str:
+    """'0.012'; '<0.001' below that."""
+    return "<0.001" if value < 0.001 else number(value, 3)
+
+
+def p_values(plain: float, corrected: float) -> str:
+    """'0.012 (0.048)': as it is, and corrected for the comparisons made."""
+    return f"{p_value(plain)} ({p_value(corrected)})" if math.isfinite(plain) else NOTHING
 
 
 def markdown(table: Table) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis import (
@@ -17,9 +18,11 @@ from analysis import (
     atari,
     atari_curves,
     atari_prefix,
+    calibration,
     comparisons,
     curves,
     elsewhere,
+    export,
     figure6,
     figures,
     human,
@@ -53,7 +56,7 @@ code { background: #f2f2f2; padding: 0 .2rem; }
 
 
 WAITING = {
-    "tables": ("ablation", "tuning", "atari_prefix"),
+    "tables": ("table1_ranks", "ablation", "tuning", "atari_prefix"),
     "figures": ("table1_curves", "figure3_aggregate", "tuning", "figure6_games"),
 }
 """What is not written before there are data: there is nothing of the paper to show. An older one is removed."""
@@ -69,7 +72,9 @@ class Section:
 
 
 def build(results: Path, out: Path) -> list[str]:
-    """Writes OUT/tables/*.{md,csv,tex}, OUT/figures/*.{png,svg} and OUT/report.html from RESULTS/<protocol>/.
+    """Write OUT/tables/*.{md,csv,tex}, OUT/figures/*.{png,svg} and OUT/report.html from RESULTS/<protocol>/.
+
+    And OUT/tables/scores.csv, every run's score for other tools.
 
     Every file is written, with the paper's numbers alone where there are none of ours; only those of WAITING wait for
     data. Returns what is missing, unreadable, unfinished or diverged, one line each (none: the data are whole).
@@ -94,6 +99,8 @@ def build(results: Path, out: Path) -> list[str]:
     for table in (table for section in sections for table in section.tables):
         for kind, dress in (("md", render.markdown), ("csv", render.csv), ("tex", render.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
+    recorded = export.every_score([surrogates, readings, algorithms, games, tried])
+    _write(out / "tables" / "scores.csv", recorded.to_csv(index=False, lineterminator="\n").encode())
     inlined: dict[str, str] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
         for kind, content in pictures(drawing).items():
@@ -112,7 +119,10 @@ def _clipped_objective(data: Data, line: pd.DataFrame | None) -> Section:
 def _surrogates(data: Data) -> Section:
     parts = tables.evaluate(data)
     made = [tables.table1(data, parts), tables.normalised_by_environment(data, parts), tables.raw_scores(data, parts)]
-    drawings = [figures.table1_scores(tables.table1_rows(data, parts), data)]
+    rows = tables.table1_rows(data, parts)
+    if any(np.isfinite(row.low) for row in rows):
+        made.insert(1, tables.ranks(data, parts))
+    drawings = [figures.table1_scores(rows, data, parts.runs)]
     drawings += [curves.table1_curves(data)] if len(data.episodes) else []
     return Section("Surrogate objectives (section 6.1)", made, drawings)
 
@@ -131,7 +141,7 @@ def _comparison(data: Data) -> Section:
         trpo.trpo(data),
         elsewhere.elsewhere(data),
     ]
-    drawings += [figures.figure3_aggregate(rows, data)] if any(row.runs for row in rows) else []
+    drawings += [figures.figure3_aggregate(rows, data, runs)] if any(row.runs for row in rows) else []
     return Section("Comparison with other algorithms (section 6.2)", made, drawings)
 
 
@@ -174,7 +184,9 @@ def _page(sections: list[Section], inlined: dict[str, str], gaps: list[str], pro
         body += [render.table_html(table) for table in section.tables[1:]]
         if not section.tables:
             body.append('<p>No data yet: see <a href="#missing">what is missing</a>.</p>')
-    contents.append('<li><a href="#missing">What is missing</a></li><li><a href="#provenance">Provenance</a></li>')
+    ends = {"chosen": "What was chosen by what", "missing": "What is missing", "provenance": "Provenance"}
+    contents += [f'<li><a href="#{place}">{title}</a></li>' for place, title in ends.items()]
+    choices = "".join(f"<li>{_code(calibration.note(choice))}</li>" for choice in calibration.CHOICES)
     lines = "".join(f"<li>{_code(gap)}</li>" for gap in gaps) or "<li>Nothing: every planned run is finished.</li>"
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">\n'
@@ -185,6 +197,8 @@ def _page(sections: list[Section], inlined: dict[str, str], gaps: list[str], pro
         "undiscounted, of training episodes; steps are environment steps. Numbers and curves of the paper are its "
         "printed tables, or digitised from its figures and named so.</p>\n"
         f"<nav><ul>{''.join(contents)}</ul></nav>\n" + "\n".join(body) + "\n"
+        f'<h2 id="chosen">{ends["chosen"]}</h2>\n<p>Only a number that nothing was chosen by can agree with the '
+        f"paper. Marked wherever they stand:</p>\n<ul>{choices}</ul>\n"
         f'<h2 id="missing">What is missing</h2>\n<ul>{lines}</ul>\n'
         f'<h2 id="provenance">Provenance</h2>\n{"".join(_provenance(data) for data in protocols)}\n</body>\n</html>\n'
     )

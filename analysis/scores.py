@@ -5,6 +5,8 @@ Frames carry the run's name in the columns of `load.RUN`; scores are in units of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -17,13 +19,13 @@ def scored(data: Data) -> pd.DataFrame:
     """The complete runs of the trained policies, in the manifest's order; a run that still trains has no score yet.
 
     RUN, `score` (last 100 episodes), `episodes` (how many went in), `last_tenth`, `total_timesteps`, `diverged_at`,
-    `task`. A run that diverged before the last tenth of its budget has no curve there: its score stands for it, as no
-    algorithm may gain by diverging.
+    `superseded`, `task`. A run that diverged before the last tenth of its budget has no curve there: its score stands
+    for it, as no algorithm may gain by diverging.
     """
     complete = data.trained[data.trained["complete"]]
     runs = final_scores(data.episodes, complete)
     runs["last_tenth"] = last_tenth(data.episodes, complete)["score"].fillna(runs["score"])
-    for column in ("total_timesteps", "diverged_at"):
+    for column in ("total_timesteps", "diverged_at", "superseded"):
         runs[column] = complete[column].to_numpy()
     return runs.assign(task=runs["environment"].map(task))
 
@@ -66,6 +68,12 @@ def normalised_scores(scores: pd.DataFrame, random: pd.Series[float], best: pd.S
     low = scores["environment"].map(random).astype(float)
     span = scores["environment"].map(best).astype(float) - low
     return (scores["score"] - low) / span.where(span > 0)
+
+
+def by_task(runs: pd.DataFrame, column: str, tasks: Iterable[str]) -> list[npt.NDArray[np.float64]]:
+    """Split `column` of the runs into one array [seeds] per task, as statistics take them; NaN is left out."""
+    known = runs[runs[column].notna()]
+    return [known.loc[known["task"] == name, column].to_numpy(dtype=float) for name in tasks]
 
 
 def curve_grid(budget: int) -> tuple[npt.NDArray[np.int64], int]:

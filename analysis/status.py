@@ -1,4 +1,4 @@
-"""How complete the data are, in words: the mark of a quick profile, and what is missing."""
+"""How complete the data are, in words: the mark of a quick profile, what is superseded, and what is missing."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import pandas as pd
 from analysis.load import Data
 from analysis.names import algorithm_name, frames_per_step, setting_name, task
 
+SEVERAL = 8
+"""More settings of one algorithm than this are counted, not listed."""
+
 
 def mark(data: Data) -> str:
-    """The sentence that every table and figure carries whose runs had not the paper's budget; "" if they had."""
+    """Say in a title that runs had not the paper's budget, or are all superseded; "" if neither."""
     sentences = []
     if data.manifest.get("profile") == "quick":
         seeds, steps = budget(data)
@@ -17,6 +20,8 @@ def mark(data: Data) -> str:
         sentences.append(f"quick profile: {size}: not comparable with the paper's numbers")
     if data.fraction < 1:
         sentences.append(f"ours {reached(data)}: not comparable with the paper's final numbers")
+    if len(data.trained) and superseded(data.trained).all():
+        sentences.append("ours all superseded, to be trained again")
     return "; ".join(sentences)
 
 
@@ -43,17 +48,42 @@ def budget(data: Data) -> tuple[int, int]:
     return int(seeds), int(trained["total_timesteps"].max())
 
 
+def superseded(runs: pd.DataFrame) -> pd.Series[bool]:
+    """Return which of the runs are to be trained again."""
+    return runs["superseded"] != ""
+
+
+def dagger(runs: pd.DataFrame) -> str:
+    """Mark a number that was made from `runs`, if any of them is superseded."""
+    return "†" if "superseded" in runs and superseded(runs).any() else ""
+
+
 def partial(data: Data) -> str:
-    """'12 of 231 runs are finished' while some are not; "" when all are, and when there are no data at all."""
+    """Say '12 of 231 runs are finished' while some are not; "" when all are, or where `mark` says that none stands."""
     trained = data.trained
-    done = int(trained["complete"].sum())
-    return "" if done == len(trained) else f"{done} of {len(trained)} runs are finished"
+    old = int((trained["complete"] & superseded(trained)).sum())
+    done = int(trained["complete"].sum()) - old
+    if done == len(trained) or old == len(trained):
+        return ""
+    again = f", {old} superseded (†), to be trained again" if old else ""
+    return f"{done} of {len(trained)} runs are finished{again}"
 
 
 def incomplete(data: Data) -> tuple[str, ...]:
     """The notes that every table of a protocol carries while its data are not whole."""
     sentences = [f"{line[0].upper()}{line[1:]}." for line in (partial(data), mark(data)) if line]
+    sentences += reasons(data.trained)
     return (data.problem, *sentences) if data.problem else tuple(sentences)
+
+
+def reasons(runs: pd.DataFrame) -> list[str]:
+    """Say which runs are superseded, and why: a sentence for each reason."""
+    sentences = []
+    for why, group in runs[superseded(runs)].groupby("superseded", sort=False):
+        count, names = len(group), " and ".join(map(algorithm_name, group["algorithm"].unique()))
+        verb = "are" if count != 1 else "is"
+        sentences.append(f"† {count} run{'s' * (count != 1)} of {names} {verb} superseded: {str(why).rstrip('.')}.")
+    return sentences
 
 
 def titled(title: str, data: Data) -> str:
@@ -67,7 +97,9 @@ def missing(data: Data) -> list[str]:
     gaps: dict[str, list[str]] = {}
     lines = []
     runs = data.runs.assign(task=data.runs["environment"].map(task))
-    for (name, state), group in runs[~runs["complete"]].groupby(["task", "status"], sort=True):
+    old = runs["complete"] & superseded(runs)
+    runs["status"] = runs["status"].mask(old, "superseded, to be trained again")
+    for (name, state), group in runs[~runs["complete"] | old].groupby(["task", "status"], sort=True):
         progress = f", {int(group['steps_done'].min()):,} of {int(group['total_timesteps'].max()):,} steps done"
         whole = len(group) == (runs["task"] == name).sum()
         which = f"all {len(group)} runs" if whole else _named(group)
@@ -84,9 +116,14 @@ def missing(data: Data) -> list[str]:
 
 def _named(group: pd.DataFrame) -> str:
     parts = []
-    for (algorithm, setting), rows in group.groupby(["algorithm", "setting"], sort=True):
-        seeds = ", ".join(str(seed) for seed in sorted(rows["seed"]))
-        parts.append(f"{_name(str(algorithm), str(setting))} (seed {seeds})")
+    for algorithm, rows in group.groupby("algorithm", sort=True):
+        settings = rows.groupby("setting", sort=True)["seed"]
+        if len(settings) > SEVERAL:
+            parts.append(f"{algorithm_name(str(algorithm))} ({len(rows)} runs of {len(settings)} settings)")
+            continue
+        for setting, seeds in settings:
+            listed = ", ".join(str(seed) for seed in sorted(seeds))
+            parts.append(f"{_name(str(algorithm), str(setting))} (seed {listed})")
     return "; ".join(parts)
 
 

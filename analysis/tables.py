@@ -7,11 +7,17 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import scores, statistics
+from analysis import calibration, intervals, scores, statistics
 from analysis.load import Data, paper_final, published
 from analysis.names import ENVIRONMENTS, SETTINGS, ordered, setting_name, task
-from analysis.render import NOTHING, Table, number, signed
-from analysis.status import incomplete, titled
+from analysis.render import NOTHING, Table, interval, number, signed
+from analysis.status import dagger, incomplete, superseded, titled
+
+INTERVAL = (
+    "In brackets: the 95 % t interval over the seeds, with degrees of freedom by Satterthwaite, environments and "
+    "normalisation held fixed; a dash where an environment has one run, or where no environment has any spread."
+)
+"""What captions say of the interval of a mean over tasks (`intervals.task_mean`)."""
 
 
 @dataclass(frozen=True)
@@ -48,45 +54,61 @@ class Row:
 
     setting: str
     ours: float
+    """Mean over tasks of the means over seeds."""
     low: float
     high: float
+    """95 % t interval of `ours` (`intervals.task_mean`)."""
     iqm: float
     ours_by_setting: float
     paper: float
     difference: float
+    """NaN unless all seven tasks went in, as in the paper's number."""
+    tasks: int
     runs: int
     planned: int
     diverged: int
+    superseded: int
+    chose: str
+    """The marks of what this row was used to choose (`calibration`)."""
 
 
 def table1_rows(data: Data, parts: Table1) -> list[Row]:
     """Table 1: per setting the mean over its runs of the normalised score (section 6.1), and what stands beside it."""
     paper = published("table1").set_index("setting")["score"]
-    rows = []
-    for setting in _settings(data):
-        planned = data.trained[data.trained["setting"] == setting]
-        mine = parts.runs[(parts.runs["setting"] == setting) & parts.runs["by_run"].notna()]
-        strata = [group["by_run"].to_numpy(dtype=float) for _, group in mine.groupby("environment", sort=True)]
-        low, high = statistics.stratified_bootstrap(strata)
-        values = mine["by_run"].to_numpy(dtype=float)
-        ours = float(values.mean()) if len(values) else float("nan")
-        theirs = float(paper.get(setting, np.nan))
-        rows.append(
-            Row(
-                setting=setting,
-                ours=ours,
-                low=low,
-                high=high,
-                iqm=float(statistics.iqm(values)) if len(values) else float("nan"),
-                ours_by_setting=float(mine["by_setting"].mean()),
-                paper=theirs,
-                difference=ours - theirs,
-                runs=len(mine),
-                planned=len(planned),
-                diverged=int(planned["diverged_at"].notna().sum()),
-            )
-        )
-    return rows
+    return [_row(setting, data, parts, float(paper.get(setting, np.nan))) for setting in _settings(data)]
+
+
+def _row(setting: str, data: Data, parts: Table1, paper: float) -> Row:
+    planned = data.trained[data.trained["setting"] == setting]
+    mine = _scaled(parts, setting)
+    estimate = _estimate(parts, setting)
+    low, high = estimate.interval()
+    tasks = set(mine["task"])
+    return Row(
+        setting=setting,
+        ours=estimate.value,
+        low=low,
+        high=high,
+        iqm=float(statistics.iqm(mine["by_run"].to_numpy(dtype=float))) if len(mine) else float("nan"),
+        ours_by_setting=float(mine.groupby("task")["by_setting"].mean().mean()),
+        paper=paper,
+        difference=estimate.value - paper if tasks == set(ENVIRONMENTS) else float("nan"),
+        tasks=len(tasks),
+        runs=len(mine),
+        planned=len(planned),
+        diverged=int(planned["diverged_at"].notna().sum()),
+        superseded=int(superseded(mine).sum()),
+        chose=calibration.marks(mine),
+    )
+
+
+def _scaled(parts: Table1, setting: str) -> pd.DataFrame:
+    """Select the runs of a row that have a normalised score."""
+    return parts.runs[(parts.runs["setting"] == setting) & parts.runs["by_run"].notna()]
+
+
+def _estimate(parts: Table1, setting: str) -> intervals.Estimate:
+    return intervals.task_mean(scores.by_task(_scaled(parts, setting), "by_run", ENVIRONMENTS))
 
 
 def table1(data: Data, parts: Table1) -> Table:
@@ -96,15 +118,43 @@ def table1(data: Data, parts: Table1) -> Table:
     caption = (
         "Average normalised score of each surrogate objective (section 6.1). A run's score is the mean return of its "
         "last 100 training episodes; per environment the untrained policy (σ = 1, raw actions) is 0 and the best "
-        "result is 1; the row is the mean over its runs. The paper does not say what the best result is: the main "
-        "column takes the best single run of any setting, the other the best setting's mean over seeds (in brackets "
-        "how much that changes). Interval: stratified bootstrap, seeds resampled within each environment, "
-        f"{statistics.RESAMPLES:,} resamples, normalisation held fixed; with three seeds it is a lower bound of the "
-        "uncertainty. IQM: mean of the middle half of the runs."
+        "result is 1; the row is the mean over environments of the means over seeds. The paper does not say what the "
+        "best result is: the main column takes the best single run of any setting, the other the best setting's mean "
+        "over seeds (in brackets how much that changes). "
+        f"{INTERVAL} Overlapping intervals do not show that two rows are equal, nor does the order of the rows show "
+        "itself to be true: see the table of ranks. IQM: mean of the middle half of the runs. Ours − paper is given "
+        "where all seven environments went in."
     )
     title = "Table 1. Surrogate objectives: average normalised score"
     frame = pd.DataFrame([asdict(row) for row in rows])
     return Table("table1", titled(title, data), caption, show, frame, _notes(data, parts, rows))
+
+
+def ranks(data: Data, parts: Table1) -> Table:
+    """Tabulate how sure the order of Table 1's rows is: the probability of each rank, from the seeds' spreads.
+
+    Each row's mean is drawn 20,000 times from value + error x t(freedom), whose middle 95 % is the row's interval, rows
+    independently, and the ranks are counted (`intervals.rank_probabilities`).
+    """
+    settings = [setting for setting in _settings(data) if np.isfinite(_estimate(parts, setting).error)]
+    chances = intervals.rank_probabilities([_estimate(parts, setting) for setting in settings])
+    paper = published("table1").set_index("setting")["score"].rank(ascending=False)
+    columns = [f"P(rank {rank + 1})" for rank in range(len(settings))]
+    frame = pd.DataFrame(chances, columns=columns)
+    frame.insert(0, "setting", settings)
+    frame["paper_rank"] = frame["setting"].map(paper)
+    marked = [setting_name(setting) + marks(_scaled(parts, setting)) for setting in settings]
+    show = pd.DataFrame({"Setting": marked, **{column: frame[column].map(_two) for column in columns}})
+    show["Paper's rank"] = frame["paper_rank"].map(lambda rank: number(rank, 1).removesuffix(".0"))
+    caption = (
+        "The probability that a row of Table 1 has each rank (1: the highest mean), as far as the spread of its seeds "
+        f"tells: each row's mean is drawn {intervals.DRAWS:,} times from the t distribution whose middle 95 % is the "
+        "row's interval, rows independently, and the ranks are counted. The paper's rank is that of its printed score; "
+        "rows that are equal there share one. Rows without an interval are left out."
+    )
+    title = "How sure the order of Table 1 is"
+    notes = (*calibration.notes(parts.runs), *incomplete(data))
+    return Table("table1_ranks", titled(title, data), caption, show, frame, notes)
 
 
 def raw_scores(data: Data, parts: Table1) -> Table:
@@ -112,7 +162,8 @@ def raw_scores(data: Data, parts: Table1) -> Table:
     rows = []
     for setting in _settings(data):
         mine = parts.runs[parts.runs["setting"] == setting]
-        rows.append([setting_name(setting), *(seeds_cell(mine[mine["task"] == name]) for name in ENVIRONMENTS)])
+        cells = [mine[mine["task"] == name] for name in ENVIRONMENTS]
+        rows.append([setting_name(setting), *(seeds_cell(cell) + calibration.marks(cell) for cell in cells)])
     for label, level in (
         ("Random level (0)", parts.random),
         ("Best single run (1)", parts.best_run),
@@ -124,29 +175,39 @@ def raw_scores(data: Data, parts: Table1) -> Table:
         "Mean return of the last 100 training episodes: the mean over seeds, in brackets each seed. × marks a run that "
         "diverged, scored on its last 100 episodes before that. The last rows are the scale of Table 1."
     )
-    data_columns = ["environment", "setting", "seed", "score", "episodes", "diverged_at", "by_run", "by_setting"]
+    columns = [
+        "environment",
+        "setting",
+        "seed",
+        "score",
+        "episodes",
+        "diverged_at",
+        "superseded",
+        "by_run",
+        "by_setting",
+    ]
     title = "Scores behind Table 1, in raw returns"
     show = pd.DataFrame(rows, columns=["Setting", *ENVIRONMENTS])
-    return Table("table1_scores", titled(title, data), caption, show, parts.runs[data_columns], incomplete(data))
+    notes = (*calibration.notes(parts.runs), *incomplete(data))
+    return Table("table1_scores", titled(title, data), caption, show, parts.runs[columns], notes)
 
 
 def normalised_by_environment(data: Data, parts: Table1) -> Table:
     """Table 1 before the mean over environments: which task makes a row what it is."""
-    means = parts.runs.groupby(["setting", "task"])["by_run"].mean()
-    rows = []
+    rows, cells = [], []
     for setting in _settings(data):
-        values = [float(means.get((setting, name), np.nan)) for name in ENVIRONMENTS]
-        rows.append({"setting": setting, **dict(zip(ENVIRONMENTS, values, strict=True))})
-    frame = pd.DataFrame(rows)
-    show = pd.DataFrame({"Setting": frame["setting"].map(setting_name)})
-    for name in ENVIRONMENTS:
-        show[name] = frame[name].map(_two)
+        mine = parts.runs[parts.runs["setting"] == setting]
+        each = {name: mine[mine["task"] == name] for name in ENVIRONMENTS}
+        rows.append({"setting": setting, **{name: float(runs["by_run"].mean()) for name, runs in each.items()}})
+        shown = {name: _two(float(runs["by_run"].mean())) + marks(runs) for name, runs in each.items()}
+        cells.append({"Setting": setting_name(setting), **shown})
     caption = (
-        "Mean normalised score over seeds, per environment (best single run = 1). The paper says that the negative "
-        "score of “no clipping or penalty” comes from HalfCheetah alone."
+        "Mean normalised score over seeds, per environment (best single run = 1). The paper says that “no clipping or "
+        "penalty” is negative because of one environment, HalfCheetah."
     )
-    title = "Table 1 by environment"
-    return Table("table1_by_environment", titled(title, data), caption, show, frame, incomplete(data))
+    title, notes = "Table 1 by environment", (*calibration.notes(parts.runs), *incomplete(data))
+    show, frame = pd.DataFrame(cells), pd.DataFrame(rows)
+    return Table("table1_by_environment", titled(title, data), caption, show, frame, notes)
 
 
 def _settings(data: Data) -> list[str]:
@@ -156,11 +217,10 @@ def _settings(data: Data) -> list[str]:
 
 def _cells(row: Row) -> dict[str, str]:
     known = np.isfinite(row.ours)
-    interval = f"{number(row.ours, 2)} [{number(row.low, 2)}, {number(row.high, 2)}]"
     other = f"{number(row.ours_by_setting, 2)} ({signed(row.ours_by_setting - row.ours, 2)})"
     return {
         "Setting": setting_name(row.setting),
-        "Ours [95 % interval]": interval if known else NOTHING,
+        "Ours [95 % interval]": interval(row.ours, row.low, row.high) + "†" * (row.superseded > 0) + row.chose,
         "IQM": number(row.iqm, 2),
         "Ours, best = best setting": other if known else NOTHING,
         "Paper": number(row.paper, 2),
@@ -173,16 +233,25 @@ def _cells(row: Row) -> dict[str, str]:
 def _notes(data: Data, parts: Table1, rows: list[Row]) -> tuple[str, ...]:
     if data.problem:
         return incomplete(data)
-    theirs = [row.paper for row in rows]
-    main = statistics.rank_correlation([row.ours for row in rows], theirs)
-    other = statistics.rank_correlation([row.ours_by_setting for row in rows], theirs)
+    whole = [row for row in rows if row.tasks == len(ENVIRONMENTS)]
+    theirs = [row.paper for row in whole]
+    main = statistics.rank_correlation([row.ours for row in whole], theirs)
+    other = statistics.rank_correlation([row.ours_by_setting for row in whole], theirs)
     notes = [
         f"Rank correlation (Spearman) of the rows with the paper's: {number(main, 2)}; {number(other, 2)} where best "
         "is the best setting's mean.",
+    ]
+    notes = [
+        *(notes if np.isfinite(main) else []),
         f"Runs scored: {sum(row.runs for row in rows)} of {sum(row.planned for row in rows)}; "
         f"diverged: {sum(row.diverged for row in rows)}.",
     ]
-    return (*notes, *left_out(parts.runs), *incomplete(data))
+    return (*notes, *left_out(parts.runs), *calibration.notes(parts.runs), *incomplete(data))
+
+
+def marks(runs: pd.DataFrame) -> str:
+    """Mark a number made from `runs`: superseded (†), used to choose (‡, §)."""
+    return dagger(runs) + calibration.marks(runs)
 
 
 def left_out(runs: pd.DataFrame) -> tuple[str, ...]:
@@ -195,14 +264,17 @@ def left_out(runs: pd.DataFrame) -> tuple[str, ...]:
 
 
 def seeds_cell(runs: pd.DataFrame, digits: int | None = None) -> str:
-    """'mean (seed · seed · seed)' of `score`, × behind a run that diverged; `digits` as for `number`."""
+    """'mean (seed · seed · seed)' of `score`, × behind a run that diverged; `digits` as for `number`.
+
+    † behind it where a run is superseded.
+    """
     if runs.empty:
         return NOTHING
     each = [
         number(run["score"], digits) + ("×" if np.isfinite(run["diverged_at"]) else "")
         for run in runs.sort_values("seed").to_dict("records")
     ]
-    return f"{number(float(runs['score'].mean()), digits)} ({' · '.join(each)})"
+    return f"{number(float(runs['score'].mean()), digits)} ({' · '.join(each)}){dagger(runs)}"
 
 
 def paper_cell(name: str, algorithm: str) -> str:

@@ -13,7 +13,7 @@ from analysis.load import Data
 from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
 from analysis.render import NOTHING, Table, number
 from analysis.scores import random_levels, scored
-from analysis.status import incomplete, titled
+from analysis.status import dagger, incomplete, reasons, titled
 from analysis.tables import seeds_cell
 
 AXIS = "learning_rate"
@@ -188,7 +188,7 @@ def figure(data: Data) -> Drawing:
             _panel(axes, here[here["algorithm"] == algorithm], limits)
         row[0].set_ylabel(f"{name}: score")
     for axes, algorithm in zip(panels[0], columns, strict=True):
-        axes.set_title(algorithm_name(algorithm))
+        axes.set_title(algorithm_name(algorithm) + dagger(data.trained[data.trained["algorithm"] == algorithm]))
     for axes, algorithm in zip(panels[-1], columns, strict=True):
         mine = runs[runs["algorithm"] == algorithm]
         ticks = sorted(set(mine["x"]))
@@ -204,6 +204,7 @@ def figure(data: Data) -> Drawing:
         "lines their means; where several values were varied, the legend below says what a line is. Where a score "
         "lies below the panel, the panel says how far the lowest."
     )
+    caption = " ".join([caption, *reasons(data.trained)])
     return Drawing("tuning", "Scores against what was tuned", sentences(caption, note), drawn)
 
 

@@ -19,7 +19,8 @@ from ppo.rollout import Batch
 
 @dataclass(frozen=True)
 class TRPOSettings(CriticSettings):
-    """TRPO's settings; the defaults are those of openai/baselines' trpo_mpi/run_mujoco.py of 2017-07-20."""
+    """TRPO's settings; the defaults are the numbers of openai/baselines' trpo_mpi/run_mujoco.py of 2017-07-20. Network,
+    initialisation and filter are PPO's; those of that file are in `TRPO2017Settings`."""
 
     num_steps: int = 1024
     """steps of each environment between two updates"""

@@ -38,6 +38,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     _add_evaluate(commands)
     _add_video(commands)
     _add_report(commands)
+    _add_compare(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest:
         flags = [flag for option in commands.choices[arguments.command]._actions for flag in option.option_strings]
@@ -134,6 +135,13 @@ def _add_report(commands: Any) -> None:
     command.add_argument(
         "--out", type=Path, help="where tables/, figures/ and report.html go (default: the results folder)"
     )
+
+
+def _add_compare(commands: Any) -> None:
+    command = _command(commands, "compare", "Two algorithms or settings side by side, with what their seeds can show.")
+    command.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR of a folder")
+    command.add_argument("--results", type=Path, default=Path("results"), help="where to look if no DIR is named")
+    command.add_argument("--protocol", help="only in this protocol (default: the first that has both)")
 
 
 def _add_choice_of_runs(command: Parser) -> None:

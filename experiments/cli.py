@@ -1,4 +1,4 @@
-"""The one command: ppo plan | run | status | merge | train | evaluate | video | report."""
+"""The one command: ppo plan | run | status | merge | train | evaluate | video | report | compare."""
 
 import argparse
 import dataclasses
@@ -102,9 +102,18 @@ def merge(arguments: argparse.Namespace) -> int:
 
 def report(arguments: argparse.Namespace) -> int:
     """Draw the tables and figures."""
-    where = ["--results", str(arguments.results), "--out", str(arguments.out or arguments.results)]
+    return _analyse("analysis", "--results", arguments.results, "--out", arguments.out or arguments.results)
+
+
+def compare(arguments: argparse.Namespace) -> int:
+    """Print two algorithms or settings side by side."""
+    protocol = ["--protocol", arguments.protocol] if arguments.protocol else []
+    return _analyse("analysis.compare", "--results", arguments.results, *protocol, "--", *arguments.names)
+
+
+def _analyse(module: str, *flags: object) -> int:
     # A process of its own: analysis reads what experiments wrote, and nothing here imports it.
-    return subprocess.call([sys.executable, "-m", "analysis", *where])
+    return subprocess.call([sys.executable, "-m", module, *map(str, flags)])
 
 
 def _selected(arguments: argparse.Namespace) -> list[Protocol]:
@@ -198,6 +207,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "evaluate": lambda arguments: evaluation.evaluate(console, arguments),
     "video": lambda arguments: evaluation.video(console, arguments),
     "report": report,
+    "compare": compare,
 }
 
 

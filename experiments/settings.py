@@ -1,11 +1,14 @@
 """Every constant of the experiments, with its source. "Table N" and "sec. N" are the paper's.
 
-The `paper` preset is the text; what the text leaves out is taken from openai/baselines' ppo2 of 2017-11, the release
-whose numbers come nearest to the paper's (Hopper 2316 against 2130, HalfCheetah 1669 against 1810):
+The `paper` preset is the text; what the text leaves out is taken from openai/baselines' ppo2 of 2017-11 (b05be68). The
+benchmark of its release of 2018-08 (ea68f3b) comes near the paper's numbers: Hopper 2316 against 2130, HalfCheetah 1669
+against 1810.
 
-- observations normalised by running statistics and clipped to +-10; rewards divided by the running standard deviation
-  of the discounted return and clipped to +-10; gradients clipped to norm 0.5; Adam's epsilon 1e-5; orthogonal
-  initialisation; value loss 0.5 x 0.5 x squared error: ppo2.
+- observations normalised by running statistics and clipped to +-10; gradients clipped to norm 0.5; Adam's epsilon 1e-5;
+  orthogonal initialisation; value loss 0.5 x 0.5 x squared error: ppo2.
+- rewards divided by the running standard deviation of the discounted return and clipped to +-10: ppo2. Our return
+  starts afresh with each episode (norm_reward "reset"), as ppo2's does only from 2018-09-06 (ad219e2) on; in both
+  releases named above it never does ("never-reset"), which the ablation has not tried.
 - actions are not clipped before the environment, and the control cost is paid on the raw action: no released code of
   2017 clipped, and only so can "no clipping or penalty" score -0.39.
 - time limits are treated as terminations: all code of 2017 did.
@@ -90,7 +93,7 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
         anneal_lr=False,  # ACER's paper
         delta=0.5,  # tuned; ACER searched 0.1 to 2
     ),
-    "trpo": TRPOSettings(  # openai/baselines trpo_mpi/run_mujoco.py as released with the paper, 2017-07-20
+    "trpo": TRPOSettings(  # numbers of openai/baselines trpo_mpi/run_mujoco.py (2017-07-20); the network is PPO's
         num_steps=1024,
         max_kl=0.01,
         cg_iters=10,
@@ -103,7 +106,7 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
         vf_minibatch_size=64,
         norm_reward="none",
     ),
-    "trpo-2017": TRPO2017Settings(),  # the same with that release's two bugs
+    "trpo-2017": TRPO2017Settings(),  # all that this file ran at da99706, its two bugs included
     "npg": NPGSettings(),  # the same without the line search
     "vpg": VPGSettings(
         num_steps=2500,  # openai/baselines acktr_cont, which adapts its step by the same rule
@@ -169,10 +172,11 @@ TUNING_FRACTION = 0.2
 """of the profile's budget, for TUNING"""
 
 AS_IN_PPO2: dict[str, Any] = {"norm_adv": "minibatch"}
-"""What the ablation starts from, where the preset that it chose is another."""
+"""What the ablation starts from, where the preset that it chose is another. (Its name is older than what is known of
+ppo2's reward scaling, see above; recorded runs have it.)"""
 
 READINGS: dict[str, dict[str, Any]] = {  # what the text leaves open, one change at a time
-    "as-in-ppo2": {},
+    "as-in-ppo2": {},  # but for value clipping and reward scaling
     "annealed-lr": {"anneal_lr": True},
     "value-clipping": {"clip_vloss": 0.2},
     "no-reward-scaling": {"norm_reward": "none"},

@@ -106,8 +106,9 @@ def write_figure3(
     profile: str = "paper",
     value: Callable[[dict[str, Any]], float] = lambda run: 100.0 * run["seed"],
     change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep,
+    seeds: Sequence[int] = (1, 2),
 ) -> Path:
-    """RESULTS/figure3 with two seeds of every algorithm, and of the untrained policy (return 0), on every environment.
+    """RESULTS/figure3 with `seeds` of every algorithm, and of the untrained policy (return 0), on every environment.
 
     `value(run)` is a run's constant return; `change(run)` may alter a run, or drop it.
     """
@@ -116,7 +117,7 @@ def write_figure3(
         change(planned(environment, setting, seed, algorithm=algorithm))
         for environment in ENVIRONMENTS
         for algorithm, setting in [*named, ("ppo", UNTRAINED)]
-        for seed in (1, 2)
+        for seed in seeds
     ]
     runs = [run for run in made if run is not None]
     rows = [episodes_of(run, 0.0 if run["setting"] == UNTRAINED else value(run)) for run in runs]

@@ -15,7 +15,7 @@ from analysis.load import gather
 def test_readings_in_the_manifests_order_beside_the_paper(tmp_path: Path) -> None:
     table = ablation.ablation(gather(write_ablation(tmp_path), "ablation"))
     assert table.shown["Reading"].tolist() == [
-        "As in ppo2",
+        "Base reading",
         "Value loss clipped",
         "Learning rate annealed to 0",
         "Paper, last 100k",

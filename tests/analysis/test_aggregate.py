@@ -52,10 +52,65 @@ def test_aggregates_by_hand(tmp_path: Path) -> None:
         assert row.as_the_paper == pytest.approx(late[algorithm])
         assert row.ppo_better == pytest.approx(better[algorithm], nan_ok=True)
         assert (row.tasks, row.runs, row.planned, row.diverged) == (7, 14, 14, 0)
-    assert rows["a2c"].ppo_better_low < 0.75 < rows["a2c"].ppo_better_high
-    assert np.isnan(rows["ppo"].ppo_better_low)
     assert (rows["trpo"].runs, rows["trpo"].planned) == (0, 0)  # only the paper has it
     assert np.isnan(rows["trpo"].mean)
+
+
+def test_ppo_is_compared_with_each_by_hand(tmp_path: Path) -> None:
+    rows = rows_of(write_figure3(tmp_path, ("a2c", "ppo", "npg"), value=value))
+    # On each of seven tasks: PPO 100 and 200, A2C 50 and 150, NPG 0 and 400, of 400. Variances 5000, 5000, 80000.
+    p_values = {}
+    for algorithm, difference, other in (("a2c", 50 / 400, 5_000), ("npg", -50 / 400, 80_000)):
+        row = rows[algorithm]
+        error = np.sqrt((5_000 / 2 + other / 2) / 7) / 400
+        freedom = 7 * (5_000 + other) ** 2 / (5_000**2 + other**2)  # each variance has one degree
+        half = scipy.stats.t.ppf(0.975, freedom) * error
+        assert row.difference == pytest.approx(difference)
+        assert (row.difference_low, row.difference_high) == pytest.approx((difference - half, difference + half))
+        p_values[algorithm] = 2 * scipy.stats.t.sf(abs(difference) / error, freedom)
+        assert row.p == pytest.approx(p_values[algorithm])
+        assert row.p_equal == pytest.approx(scipy.stats.t.sf((0.1 - abs(difference)) / error, freedom))
+    assert rows["a2c"].p_holm == pytest.approx(2 * p_values["a2c"])  # two comparisons, the smaller p first
+    assert rows["npg"].p_holm == pytest.approx(max(2 * p_values["a2c"], p_values["npg"]))
+    assert np.isnan([rows["ppo"].p, rows["trpo"].p, rows["ppo"].difference_low]).all()
+
+
+@pytest.mark.parametrize(
+    ("shift", "spread", "shown"),
+    [
+        (0.0, 5.0, "equal within 0.1"),
+        (0.0, 100.0, "neither"),
+        (60.0, 5.0, "PPO worse"),
+        (-60.0, 5.0, "PPO better"),
+    ],
+)
+def test_what_a_comparison_shows(tmp_path: Path, shift: float, spread: float, shown: str) -> None:
+    def near(run: dict[str, Any]) -> float:
+        return 200.0 + spread * (run["seed"] - 2) + shift * (run["algorithm"] == "trpo")
+
+    table = table_of(gather(write_figure3(tmp_path, ("ppo", "trpo"), value=near, seeds=(1, 2, 3)), "figure3"))
+    assert table.shown.set_index("Algorithm").at["TRPO", "Shown"] == shown
+
+
+def test_iqm_and_probability_have_an_interval_from_ten_seeds_on(tmp_path: Path) -> None:
+    for count in (9, 10):
+        results = write_figure3(tmp_path / str(count), ("ppo", "a2c"), seeds=range(1, count + 1))
+        row = rows_of(results)["a2c"]
+        assert np.isfinite(row.mean_low)
+        assert np.isfinite([row.iqm_low, row.ppo_better_low]).tolist() == [count == 10] * 2
+        shown = table_of(gather(results, "figure3")).shown.set_index("Algorithm")
+        assert ("[" in shown.at["A2C", "IQM"]) == (count == 10)
+
+
+def test_one_run_of_one_task_has_no_interval_and_no_comparison(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        return run if run["environment"] == "InvertedPendulum-v4" and run["seed"] == 1 else None
+
+    data = gather(write_figure3(tmp_path, ("ppo", "cem"), change=change, profile="quick"), "figure3")
+    shown = table_of(data).shown.set_index("Algorithm")
+    assert shown.at["CEM", "Mean [95 % interval]"] == "1.00 [–]"
+    assert shown.at["CEM", "PPO − this [95 % interval]"] == "0.00 [–]"
+    assert shown.loc["CEM", ["p (Holm)", "p, equal (Holm)", "Shown"]].tolist() == ["–"] * 3
 
 
 def test_iqm_is_scipys_and_ignores_one_bad_task(tmp_path: Path) -> None:
@@ -66,8 +121,7 @@ def test_iqm_is_scipys_and_ignores_one_bad_task(tmp_path: Path) -> None:
     normalised = [-250.0] * 2 + [0.25, 0.75] * 6  # the best run is PPO's 200
     assert row.mean == pytest.approx(np.mean(normalised))
     assert row.iqm == pytest.approx(scipy.stats.trim_mean(normalised, 0.25))
-    assert 0.25 <= row.iqm_low <= row.iqm <= row.iqm_high <= 0.75
-    assert row.mean_high < row.iqm_low
+    assert row.mean_high < row.iqm
 
 
 def test_the_papers_own_aggregate_by_hand() -> None:
@@ -97,8 +151,12 @@ def test_algorithms_without_all_tasks_are_named(tmp_path: Path) -> None:
 
     data = gather(write_figure3(tmp_path, ("ppo", "npg"), change=change), "figure3")
     table = table_of(data)
-    assert table.notes == ("Not all tasks, so not comparable: Natural PG.", "26 of 28 runs are finished.")
-    assert table.shown.set_index("Algorithm").loc["Natural PG", ["Tasks", "Runs"]].tolist() == ["6/7", "12/14"]
+    assert table.notes[0] == "Not all tasks, so not comparable: Natural PG."
+    assert table.notes[-1] == "26 of 28 runs are finished."
+    shown = table.shown.set_index("Algorithm")
+    assert shown.loc["Natural PG", ["Tasks", "Runs"]].tolist() == ["6/7", "12/14"]
+    ours = shown["Last tenth, best algorithm = 1: ours"]
+    assert (ours["PPO (Clip)"], ours["Natural PG"]) == ("1.00", "–")  # the paper's stands beside it, over seven tasks
 
 
 def test_without_the_untrained_policy_only_what_needs_no_scale(tmp_path: Path) -> None:
@@ -134,9 +192,11 @@ def test_no_algorithm_gains_by_diverging(tmp_path: Path) -> None:
 def test_the_picture_shows_the_rows(tmp_path: Path) -> None:
     data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value), "figure3")
     made = rows(data)
-    left, right = figures.figure3_aggregate(made, data).figure.axes
+    left, right = figures.figure3_aggregate(made, data, aggregate.normalised(data)).figure.axes
     row = {row.algorithm: row for row in made}["a2c"]
     points = {tuple(line.get_xdata()) for line in left.lines}
-    assert {(row.mean,), (row.iqm,), (row.mean_low, row.mean_high), (row.iqm_low, row.iqm_high)} <= points
-    assert (row.ppo_better_low, row.ppo_better_high) in {tuple(line.get_xdata()) for line in right.lines}
-    assert [label.get_text() for label in left.get_yticklabels()][::-1][:2] == ["A2C", "A2C + Trust Region"]
+    assert {(row.mean,), (row.iqm,), (row.mean_low, row.mean_high)} <= points
+    assert (row.difference_low, row.difference_high) in {tuple(line.get_xdata()) for line in right.lines}
+    assert [label.get_text() for label in left.get_yticklabels()][::-1][:2] == ["A2C§", "A2C + Trust Region"]
+    drawn = [line.get_xdata() for axes in (left, right) for line in axes.lines]
+    assert not any(np.isnan(np.asarray(x, dtype=float)).any() for x in drawn)

@@ -15,7 +15,7 @@ def test_ours_the_papers_and_others_by_algorithm(tmp_path: Path) -> None:
         name: group.drop(columns="Algorithm").to_numpy().tolist() for name, group in table.shown.groupby("Algorithm")
     }
     ours, _, paper, td3, *_ = rows["PPO (Clip)"]
-    assert ours[:6] == ["This project", "v4", "20,000", "2", "last 100 episodes", "150"]
+    assert ours[:6] == ["This project", "v4", "20,000", "2", "last 100 episodes", "150‡"]
     assert paper[5:] == ["1810", "2130", "7308", "955", "−7.1", "106", "3070"]
     assert td3[5:] == ["1795", "2165", "8978", "1000", "−6.2", "–", "3318"]
     assert "2513 [2391, 2632]" in table.shown["Hopper"].tolist()

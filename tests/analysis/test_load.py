@@ -30,7 +30,7 @@ def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_table1(tmp_path)
-    frame = load.episodes(tmp_path, "table1")
+    frame = load.episodes(tmp_path / "table1")
     assert list(frame.columns) == list(load.EPISODE_COLUMNS)
     assert len(frame) == 7 * 12 * 2 * BUDGET // 500
     data = load.gather(tmp_path, "table1")
@@ -42,7 +42,7 @@ def test_truncated_parquet_is_named(tmp_path: Path) -> None:
     path = write_table1(tmp_path) / "table1" / "episodes.parquet"
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(ValueError, match=r"table1/episodes\.parquet is unreadable") as error:
-        load.episodes(tmp_path, "table1")
+        load.episodes(tmp_path / "table1")
     one_line(error)
     data = load.gather(tmp_path, "table1")
     assert data.problem is not None
@@ -64,11 +64,11 @@ def test_foreign_parquet_is_named(tmp_path: Path) -> None:
     path = write_table1(tmp_path) / "table1" / "episodes.parquet"
     pd.DataFrame({"step": [1]}).to_parquet(path)
     with pytest.raises(ValueError, match="lacks the columns environment"):
-        load.episodes(tmp_path, "table1")
+        load.episodes(tmp_path / "table1")
     words = pd.DataFrame({name: ["x"] for name in list(load.EPISODE_COLUMNS)})
     words.to_parquet(path)
     with pytest.raises(ValueError, match="column seed does not hold numbers"):
-        load.episodes(tmp_path, "table1")
+        load.episodes(tmp_path / "table1")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_damaged_manifest_is_named(tmp_path: Path, content: str, message: str) -
     (tmp_path / "table1").mkdir()
     (tmp_path / "table1" / "manifest.json").write_text(content)
     with pytest.raises(ValueError, match=message) as error:
-        load.manifest(tmp_path, "table1")
+        load.manifest(tmp_path / "table1", "table1")
     assert "table1/manifest.json " in one_line(error)
 
 

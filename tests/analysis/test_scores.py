@@ -53,6 +53,11 @@ def test_normalisation_by_hand_in_both_readings() -> None:
     assert scores.normalised_scores(final, random, best_setting).tolist() == pytest.approx([1.25, 0.5, 1.0, 1.0])
 
 
+def test_no_scale_where_the_best_run_equals_the_random_level() -> None:
+    final = pd.DataFrame({"environment": "A-v4", "setting": ["x", "y"], "score": [5.0, 3.0]})
+    assert scores.normalised_scores(final, pd.Series({"A-v4": 5.0}), scores.best_runs(final)).isna().all()
+
+
 def test_no_scale_where_no_run_beats_random_or_random_is_unknown() -> None:
     final = pd.DataFrame({"environment": ["A-v4", "B-v4"], "setting": ["x", "x"], "score": [1.0, 2.0]})
     random = pd.Series({"A-v4": 5.0})
@@ -92,6 +97,20 @@ def test_last_tenth_weighs_steps_and_not_episodes() -> None:
     assert scores.last_tenth(episodes, runs)["score"].tolist() == pytest.approx([1.0])
     unseen = runs.assign(seed=9)
     assert scores.last_tenth(episodes, unseen)["score"].isna().all()
+
+
+def test_last_tenth_takes_in_all_episodes_of_a_bin() -> None:
+    # Budget 100,000: bins of 1,000 steps, an episode in the middle of each; bin b from 91 to 100 has the return b.
+    steps = np.arange(500, 100_000, 1000)
+    episodes = frame({("A-v4", "x", 1): (np.arange(100) + 1.0).tolist()}).assign(step=steps)
+    runs = episodes[RUN].drop_duplicates().assign(total_timesteps=100_000)
+    assert scores.last_tenth(episodes, runs)["score"].tolist() == pytest.approx([95.5])
+
+
+def test_a_budget_below_the_finest_bin_has_no_last_tenth() -> None:
+    episodes = frame({("A-v4", "x", 1): [1.0, 2.0]})
+    runs = episodes[RUN].drop_duplicates().assign(total_timesteps=500)
+    assert scores.last_tenth(episodes, runs)["score"].isna().all()
 
 
 def test_best_settings_keeps_algorithms_apart() -> None:

@@ -18,24 +18,37 @@ def test_one_stratum_is_scipys_bootstrap() -> None:
         vectorized=True,
         rng=np.random.default_rng(statistics.SEED),
     ).confidence_interval
-    assert statistics.stratified_bootstrap([scores]) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
+    interval = statistics.stratified_bootstrap([scores], least_seeds=8)
+    assert interval == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
 def test_strata_are_resampled_apart() -> None:
     # Each stratum is constant, so no resample differs; resampling over all runs would give an interval around 50.
-    assert statistics.stratified_bootstrap([np.zeros(3), np.full(3, 100.0)]) == (50.0, 50.0)
+    assert statistics.stratified_bootstrap([np.zeros(3), np.full(3, 100.0)], least_seeds=3) == (50.0, 50.0)
 
 
 def test_two_strata_by_enumeration() -> None:
     # Seeds {0, 1} and {0, 2}: a stratum's resampled sum is 0, 1, 2 (or twice that) with chances 1/4, 1/2, 1/4.
-    low, high = statistics.stratified_bootstrap([np.array([0.0, 1.0]), np.array([0.0, 2.0])], confidence=0.8)
+    strata = [np.array([0.0, 1.0]), np.array([0.0, 2.0])]
+    low, high = statistics.stratified_bootstrap(strata, confidence=0.8, least_seeds=2)
     assert (low, high) == (0.25, 1.25)  # P(mean <= 0) = 1/16, P(mean <= 0.25) = 3/16, and symmetric about 0.75
 
 
 def test_strata_may_differ_in_size_and_be_empty() -> None:
-    low, high = statistics.stratified_bootstrap([np.array([1.0, 2.0, 3.0]), np.array([]), np.array([2.0])])
+    strata = [np.array([1.0, 2.0, 3.0]), np.array([]), np.array([2.0])]
+    low, high = statistics.stratified_bootstrap(strata, least_seeds=1)
     assert 1.0 <= low < high <= 3.0
-    assert all(np.isnan(statistics.stratified_bootstrap([])))
+    assert np.isnan(statistics.stratified_bootstrap([], least_seeds=0)).all()
+
+
+def test_below_ten_seeds_in_a_stratum_there_is_no_bootstrap() -> None:
+    ten, nine = np.arange(10.0), np.arange(9.0)
+    assert np.isfinite(statistics.stratified_bootstrap([ten, ten, np.array([])])).all()
+    assert np.isnan(statistics.stratified_bootstrap([ten, nine])).all()
+    assert np.isfinite(statistics.improvement_interval([ten], [ten + 1])).all()
+    assert np.isnan(statistics.improvement_interval([ten], [nine])).all()
+    assert (statistics.enough_seeds([ten, ten]), statistics.enough_seeds([ten, nine])) == (True, False)
+    assert not statistics.enough_seeds([np.array([])], least_seeds=0)
 
 
 def test_iqm_is_scipys_trimmed_mean() -> None:
@@ -50,12 +63,14 @@ def test_rank_correlation() -> None:
     assert statistics.rank_correlation([1.0, 2.0, np.nan, 3.0], [10.0, 20.0, 0.0, 15.0]) == pytest.approx(0.5)
     assert np.isnan(statistics.rank_correlation([1.0, 2.0], [1.0, 2.0]))
     assert np.isnan(statistics.rank_correlation([1.0, 1.0, 1.0], [1.0, 2.0, 3.0]))
+    # A range of exactly 1 is variation.
+    assert statistics.rank_correlation([0.0, 0.5, 1.0], [3.0, 2.0, 1.0]) == pytest.approx(-1.0)
 
 
 def test_probability_of_improvement_by_hand() -> None:
     ours = [np.array([1.0, 3.0]), np.array([5.0]), np.array([])]
     theirs = [np.array([2.0, 3.0]), np.array([4.0]), np.array([1.0])]
-    # First environment: 1 < 2, 1 < 3, 3 > 2, 3 = 3 -> 1.5 / 4; second: 1; third: no runs of ours.
+    # Ties count half. First environment: 1 < 2, 1 < 3, 3 > 2, 3 = 3 -> 1.5 / 4; second: 1; third: no runs of ours.
     assert statistics.probability_of_improvement(ours, theirs) == pytest.approx((0.375 + 1) / 2)
 
 
@@ -63,19 +78,19 @@ def test_improvement_interval_resamples_both_sides() -> None:
     # {0, 1} against {0, 1}: the chance is 0 or 1 in one resample of 16 each, 1/4 or 3/4 in four, 1/2 in six. Were only
     # one side resampled, it would never be 0.
     two = [np.array([0.0, 1.0])]
-    assert statistics.improvement_interval(two, two, confidence=0.9) == (0.0, 1.0)
-    assert statistics.improvement_interval(two, two, confidence=0.8) == (0.25, 0.75)
+    assert statistics.improvement_interval(two, two, confidence=0.9, least_seeds=2) == (0.0, 1.0)
+    assert statistics.improvement_interval(two, two, confidence=0.8, least_seeds=2) == (0.25, 0.75)
 
 
 def test_improvement_interval_over_two_environments() -> None:
     # {0, 1} against 0.5 twice: the mean of two chances, each 0, 1/2, 1 with 1/4, 1/2, 1/4.
     left, right = [np.array([0.0, 1.0])] * 2, [np.array([0.5])] * 2
-    assert statistics.improvement_interval(left, right, confidence=0.8) == (0.25, 0.75)
-    assert statistics.improvement_interval(left, right) == (0.0, 1.0)
+    assert statistics.improvement_interval(left, right, confidence=0.8, least_seeds=1) == (0.25, 0.75)
+    assert statistics.improvement_interval(left, right, least_seeds=1) == (0.0, 1.0)
     nowhere = [np.array([])] * 2
-    assert all(np.isnan(statistics.improvement_interval(left, nowhere)))
+    assert all(np.isnan(statistics.improvement_interval(left, nowhere, least_seeds=0)))
     one_left = [np.array([2.0]), np.array([0.0, 1.0])]
-    assert statistics.improvement_interval(one_left, [np.array([1.0]), np.array([])]) == (1.0, 1.0)
+    assert statistics.improvement_interval(one_left, [np.array([1.0]), np.array([])], least_seeds=1) == (1.0, 1.0)
 
 
 def test_a_profile_and_its_band_by_hand() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.stats
 from synthetic import write_figure2, write_figure3, write_table1
 
 from analysis import comparisons, render, tables
@@ -27,9 +28,8 @@ def test_table1_from_known_scores(tmp_path: Path) -> None:
         assert row.ours_by_setting == pytest.approx(10 * (i + 1) / 110)
         assert row.iqm == pytest.approx(row.ours)
         assert (row.runs, row.planned, row.diverged) == (14, 14, 0)
-        assert row.low < row.ours < row.high
-        assert (10 * (i + 1) - 1) / 111 <= row.low
-        assert row.high <= (10 * (i + 1) + 1) / 111
+        half = scipy.stats.t.ppf(0.975, 7) / 111 / np.sqrt(7)  # on each of seven tasks s / sqrt(n) is 1, of 1 degree
+        assert (row.low, row.high) == pytest.approx((row.ours - half, row.ours + half))
 
 
 def test_table1_shows_the_papers_column_and_the_rank_correlation(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_table1_shows_the_papers_column_and_the_rank_correlation(tmp_path: Path)
     expected = np.corrcoef(np.arange(11), paper)[0, 1]
     assert f"{expected:.2f}".replace("-", "−") in table.notes[0]
     assert table.notes[1] == "Runs scored: 154 of 154; diverged: 0."
-    assert len(table.notes) == 2
+    assert [note[0] for note in table.notes[2:]] == ["‡", "‡"]
 
 
 def test_unfinished_runs_are_not_scored_and_counted(tmp_path: Path) -> None:
@@ -74,7 +74,31 @@ def test_a_diverged_run_is_scored_marked_and_counted(tmp_path: Path) -> None:
     row = tables.table1_rows(data, parts)[0]
     assert (row.runs, row.diverged) == (14, 1)
     raw = tables.raw_scores(data, parts).shown.set_index("Setting")
-    assert raw.at["No clipping or penalty", "HalfCheetah"] == "10.0 (9.0 · 11.0×)"
+    assert raw.at["No clipping or penalty", "HalfCheetah"] == "10.0 (9.0 · 11.0×)‡"
+
+
+def test_without_all_seven_tasks_there_is_no_difference_to_the_paper(tmp_path: Path) -> None:
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        return run if run["environment"] == "InvertedPendulum-v4" and run["seed"] == 1 else None
+
+    data = gather(write_table1(tmp_path, change, profile="quick"), "table1")
+    table = tables.table1(data, tables.evaluate(data))
+    best = table.shown.set_index("Setting").loc["Fixed KL, β = 10"]
+    assert best["Ours [95 % interval]"] == "1.00 [–]"  # one run
+    assert (best["Paper"], best["Ours − paper"]) == ("0.69", "–")
+    assert not any("Rank correlation" in note for note in table.notes)
+
+
+def test_the_order_is_as_sure_as_the_seeds_make_it(tmp_path: Path) -> None:
+    data = gather(write_table1(tmp_path), "table1")
+    table = tables.ranks(data, tables.evaluate(data))
+    chances = table.data.set_index("setting")
+    # Neighbours lie 10 apart, with 1 / sqrt(7) of 7 degrees each: setting i of 11 has rank 11 - i, surely.
+    for i, setting in enumerate(SETTINGS):
+        assert chances.at[setting, f"P(rank {11 - i})"] > 0.99
+    assert chances.at["clip-0.2", "paper_rank"] == 1
+    assert chances.loc[["adaptive-kl-0.03", "fixed-kl-1"], "paper_rank"].tolist() == [5.5, 5.5]
+    assert table.shown["Setting"].tolist()[:3] == ["No clipping or penalty‡", "Clipping, ε = 0.1", "Clipping, ε = 0.2‡"]
 
 
 def test_no_random_level_no_scale(tmp_path: Path) -> None:
@@ -102,7 +126,7 @@ def test_figure3_table(tmp_path: Path) -> None:
     shown = table.shown.set_index(["Environment", "Algorithm"])
     assert len(shown) == 7 * 7  # the paper's six algorithms and the variant of ours
     cell = shown.loc[("HalfCheetah", "PPO (Clip)")]
-    assert cell.tolist() == ["150 (100 · 200)", "150 (100 · 200)", "1810 ± 308", "−1660"]
+    assert cell.tolist() == ["150 (100 · 200)‡", "150 (100 · 200)‡", "1810 ± 308", "−1660"]
     assert shown.loc[("Hopper", "CEM")].tolist() == ["–", "–", "486 ± 77.2", "–"]
     assert shown.loc[("Hopper", "TRPO as released in 2017")].tolist()[2:] == ["1981 ± 104", "−1831"]
     assert shown.loc[("Hopper", "TRPO")].tolist() == ["–", "–", "1981 ± 104", "–"]  # the paper has one curve for both

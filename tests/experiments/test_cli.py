@@ -126,10 +126,25 @@ def test_status_of_a_folder_that_is_not_there_is_refused(capsys):
     assert "there is no results folder nowhere" in refused(capsys, "status", "--results", "nowhere")
 
 
+def test_what_cannot_be_compared_is_refused(capfd):
+    """It is a process of its own, so its lines are read where they leave this one."""
+    Path("results").mkdir()
+    for argv, said in (
+        (["ppo", "trpo@nowhere"], "there is no results folder nowhere"),
+        (["ppo", "trpo"], "results has no runs"),
+        (["ppo", "trpo", "--protocol", "tabel1"], "unknown protocol: 'tabel1'; did you mean table1"),
+        (["ppo", "trpo", "--resluts", "x"], "--results"),
+    ):
+        assert call("compare", *argv) == 2
+        printed = capfd.readouterr()
+        assert (printed.out, printed.err.count("\n")) == ("", 1)
+        assert said in printed.err
+
+
 def test_help_names_every_command(capsys):
     assert call("--help") == 0
     text = capsys.readouterr().out
-    for command in ("plan", "run", "status", "train", "evaluate", "video", "report"):
+    for command in ("plan", "run", "status", "train", "evaluate", "video", "report", "compare"):
         assert f"\n    {command} " in text
 
 
@@ -143,7 +158,7 @@ def test_help_of_train_has_every_setting_with_its_docstring(capsys, algorithm):
         assert " ".join(docs[field.name].split()) in text
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "status", "train", "evaluate", "video", "report"])
+@pytest.mark.parametrize("command", ["plan", "run", "status", "train", "evaluate", "video", "report", "compare"])
 def test_every_command_has_help_of_its_own(capsys, command):
     assert call(command, "--help") == 0
     assert f"usage: ppo {command}" in capsys.readouterr().out

@@ -1,0 +1,173 @@
+"""`ppo compare A B`: two algorithms or settings side by side, task by task, with what the seeds can show of them."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
+import pandas as pd
+
+from analysis import calibration, intervals, scores, statistics
+from analysis.names import ENVIRONMENTS, ordered
+from analysis.render import Table, interval, markdown, number, p_value, p_values
+from analysis.sides import Side, chosen
+from analysis.status import mark, reasons
+from analysis.tables import seeds_cell
+
+
+def compared(left: Side, right: Side) -> tuple[list[str], tuple[str, ...]]:
+    """List the tasks on which both have two runs or more, with a sentence on those left out.
+
+    Raises ValueError if there is none, or if the runs of the two were trained for different budgets.
+    """
+    shared = [name for name in _tasks(left.runs) if name in _tasks(right.runs)]
+    if not shared:
+        raise ValueError(f"{left.name!r} and {right.name!r} have no task in common")
+    both = pd.concat([side.runs[side.runs["task"].isin(shared)] for side in (left, right)])
+    versions = sorted(both["environment"].unique())
+    if len(versions) > len(shared):
+        raise ValueError(f"different versions of one environment: {', '.join(versions)}")
+    budgets = [set(side.runs.loc[side.runs["task"].isin(shared), "steps"]) for side in (left, right)]
+    if len(budgets[0] | budgets[1]) > 1:
+        told = (" and ".join(f"{steps:,}" for steps in sorted(budget)) for budget in budgets)
+        pairs = zip((left.name, right.name), told, strict=True)
+        raise ValueError("different budgets: " + ", ".join(f"{name!r} has {steps} steps" for name, steps in pairs))
+    seeds = {name: min(len(side.runs[side.runs["task"] == name]) for side in (left, right)) for name in shared}
+    tasks = [name for name in shared if seeds[name] > 1]
+    if not tasks:
+        single = [repr(side.name) for side in (left, right) if side.runs.groupby("task").size()[shared].min() == 1]
+        raise ValueError(f"one seed of {' and of '.join(single)} on {', '.join(shared)}: a spread needs two at least")
+    every = ordered([*_tasks(left.runs), *_tasks(right.runs)], ENVIRONMENTS)
+    rest = [name for name in every if name not in tasks]
+    return tasks, (f"Left out, as one of the two has fewer than two runs there: {', '.join(rest)}.",) if rest else ()
+
+
+def _tasks(runs: pd.DataFrame) -> list[str]:
+    return ordered(runs["task"], ENVIRONMENTS)
+
+
+def compare(left: Side, right: Side) -> Table:
+    """Tabulate, per task, raw scores of both, their difference with its interval, and the seeds that it would need."""
+    tasks, left_out = compared(left, right)
+    facts = _facts(left, right, tasks)
+    every = pd.concat([side.runs[side.runs["task"].isin(tasks)] for side in (left, right)])
+    shown = pd.DataFrame(
+        {
+            "Task": tasks,
+            f"A: {left.name}": [_cell(left, name) for name in tasks],
+            f"B: {right.name}": [_cell(right, name) for name in tasks],
+            "A − B [95 % interval]": [
+                interval(float(difference), float(low), float(high), digits=None)
+                for difference, low, high in zip(facts["difference"], facts["low"], facts["high"], strict=True)
+            ],
+            "p (Holm)": [p_values(*row) for row in facts[["p", "p_holm"]].to_numpy()],
+            "Seeds for 80 % power": facts["seeds_needed"].map(_seeds),
+        }
+    )
+    caption = (
+        "Score of a run: the mean return of its last 100 training episodes, raw; each side's mean over seeds, in "
+        "brackets each. A − B: the difference of the means with its 95 % t interval (Welch). p: of no difference, in "
+        "brackets after Holm's correction for the tasks compared. Seeds: how many of each side would show the "
+        "difference at 5 % with 80 % power, were it and the spreads as measured here."
+    )
+    notes = (*_overall(left, right, tasks), *left_out, *calibration.notes(every), *_about(left, right, every))
+    title = f"{left.algorithm}/{left.setting} and {right.algorithm}/{right.setting}"
+    return Table("compare", title, caption, shown, facts, notes)
+
+
+def _facts(left: Side, right: Side, tasks: list[str]) -> pd.DataFrame:
+    """Compute, per task, A's mean less B's, its interval and p values, and the seeds that would show it."""
+    sides = [scores.by_task(side.runs, "score", tasks) for side in (left, right)]
+    apart = [intervals.task_difference([ours], [theirs]) for ours, theirs in zip(*sides, strict=True)]
+    bounds = np.array([estimate.interval() for estimate in apart])
+    p = [estimate.difference_p() for estimate in apart]
+    return pd.DataFrame(
+        {
+            "task": tasks,
+            "difference": [estimate.value for estimate in apart],
+            "low": bounds[:, 0],
+            "high": bounds[:, 1],
+            "p": p,
+            "p_holm": intervals.holm(p),
+            "seeds_needed": [intervals.seeds_needed([ours], [theirs]) for ours, theirs in zip(*sides, strict=True)],
+        }
+    )
+
+
+def _cell(side: Side, name: str) -> str:
+    runs = side.runs[side.runs["task"] == name]
+    return seeds_cell(runs) + calibration.marks(runs)
+
+
+def _seeds(needed: float) -> str:
+    return f">{intervals.MOST_SEEDS:,}" if np.isinf(needed) else number(needed, 0)
+
+
+def _overall(left: Side, right: Side, tasks: list[str]) -> list[str]:
+    """Say, over the tasks, who wins how often, and the difference on the common scale if there is one."""
+    raw = [scores.by_task(side.runs, "score", tasks) for side in (left, right)]
+    better = statistics.probability_of_improvement(*raw)
+    told = [f"A run of A scores higher than a run of B with probability {number(better, 2)} (mean over the tasks)."]
+    both = _normalised(left, right)
+    scaled = [name for name in tasks if both[0].loc[both[0]["task"] == name, "normalised"].notna().all()]
+    if not scaled:
+        return [*told, "No common scale: no untrained level is recorded beside these runs."]
+    sides = [scores.by_task(runs, "normalised", scaled) for runs in both]
+    means, apart = [intervals.task_mean(side) for side in sides], intervals.task_difference(*sides)
+    a, b, difference = (interval(one.value, *one.interval()) for one in (*means, apart))
+    where = ", ".join(dict.fromkeys(f"{side.source.data.protocol}" for side in (left, right)))
+    return [
+        *told,
+        f"Over {len(scaled)} task{'s' * (len(scaled) != 1)}, normalised (0: the untrained policy, 1: the best single "
+        f"run in {where}): A {a}, B {b}, A − B {difference}, p {p_value(apart.difference_p())}; equal within "
+        f"{intervals.MARGIN:g} (two one-sided tests): p {p_value(apart.equivalence_p())}; seeds for 80 % power: "
+        f"{_seeds(intervals.seeds_needed(*sides))}.",
+    ]
+
+
+def _normalised(left: Side, right: Side) -> list[pd.DataFrame]:
+    """Put the runs of both on one scale, as `normalised`: Table 1's, over all runs of the data that either is from."""
+    best = scores.best_runs(pd.concat([left.source.runs, right.source.runs]))
+    random = scores.random_levels(pd.concat([left.source.data.episodes, right.source.data.episodes]))
+    return [side.runs.assign(normalised=scores.normalised_scores(side.runs, random, best)) for side in (left, right)]
+
+
+def _about(left: Side, right: Side, runs: pd.DataFrame) -> list[str]:
+    """Say where the runs are from, and what is to be known of them."""
+    data = [left.source.data, right.source.data]
+    places, warnings = dict.fromkeys(each.protocol for each in data), dict.fromkeys(map(mark, data))
+    origin = f"From {', '.join(places)}; {int(runs['steps'].iloc[0]):,} steps each."
+    return [origin, *(f"{line[0].upper()}{line[1:]}." for line in warnings if line), *reasons(runs)]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what was wrong in one line, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the comparison and return the exit code, 2 for names that are not there and what cannot be compared."""
+    parser = _Parser(prog="ppo compare", description=__doc__)
+    parser.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="where to look if no DIR is named")
+    parser.add_argument("--protocol", help="only in this protocol")
+    options = parser.parse_args(argv)
+    try:
+        first, second = options.names
+        table = compare(*chosen(first, second, options.results, options.protocol))
+    except ValueError as error:
+        print(f"ppo: {error}", file=sys.stderr)
+        return 2
+    print(markdown(table), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

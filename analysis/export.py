@@ -1,0 +1,55 @@
+"""Every run's score as one CSV file, for other tools (docs/rliable.md reads it)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from analysis import calibration, scores
+from analysis.load import Data
+from analysis.status import superseded
+
+COLUMNS = (
+    "protocol",
+    "algorithm",
+    "setting",
+    "environment",
+    "seed",
+    "steps",
+    "score",
+    "last_tenth",
+    "normalised",
+    "remark",
+)
+
+
+def every_score(protocols: Iterable[Data]) -> pd.DataFrame:
+    """List every complete run of the trained policies, a row each, as COLUMNS.
+
+    `steps`: environment steps that it was trained for. `score`: mean return of its last 100 episodes, raw;
+    `last_tenth`: mean of its curve over the last tenth of its budget. `normalised`: `score` on Table 1's scale over the
+    runs of its protocol (0: the untrained policy, 1: the best single run), empty where no untrained level is recorded.
+    `remark`: "superseded" of a run that is to be trained again, "calibration" or "tuned" of one whose setting was
+    chosen by this task (`analysis.calibration`), "diverged"; several are joined by a space.
+    """
+    pieces = [_of_protocol(data) for data in protocols]
+    frame = pd.concat([piece for piece in pieces if len(piece)] or [pd.DataFrame(columns=list(COLUMNS))])
+    return frame[list(COLUMNS)].reset_index(drop=True)
+
+
+def _of_protocol(data: Data) -> pd.DataFrame:
+    runs = scores.scored(data)
+    return runs.assign(
+        protocol=data.protocol,
+        steps=(data.fraction * runs["total_timesteps"]).round().astype("int64"),
+        normalised=scores.normalised_scores(runs, scores.random_levels(data.episodes), scores.best_runs(runs)),
+        remark=[_remark(runs.iloc[[place]]) for place in range(len(runs))],
+    )
+
+
+def _remark(run: pd.DataFrame) -> str:
+    words = ["superseded"] if superseded(run).any() else []
+    words += [choice.word for choice in calibration.choices(run)]
+    words += ["diverged"] if run["diverged_at"].notna().any() else []
+    return " ".join(words)

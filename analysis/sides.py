@@ -1,0 +1,136 @@
+"""What two names of `ppo compare` mean: which runs, of which folder and protocol."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import scores
+from analysis.load import RUN, Data, gather, gather_training, manifest
+from analysis.names import UNTRAINED
+
+PROTOCOLS = ("figure3", "table1", "atari", "ablation", "tuning")
+"""Where runs with scores lie; a name that is in several is taken from the first of these."""
+
+
+TRAINING = "ppo train"
+"""The place of runs that belong to no protocol: the folder itself."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a side's runs are from."""
+
+    data: Data
+    runs: pd.DataFrame
+    """All of its complete runs: `scores.scored`, and `steps`, which each was trained for."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the two that are compared."""
+
+    name: str
+    """As it was asked for."""
+    algorithm: str
+    setting: str
+    source: Source
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """Select those of the source that have this algorithm and setting, and a score."""
+        every = self.source.runs
+        mine = (every["algorithm"] == self.algorithm) & (every["setting"] == self.setting)
+        return every[mine & every["score"].notna()]
+
+
+def chosen(first: str, second: str, results: Path, protocol: str | None) -> tuple[Side, Side]:
+    """Find the runs that two names mean: each NAME or NAME@DIR, NAME an algorithm, a setting or ALGORITHM/SETTING.
+
+    Both are taken from the first protocol that has both, if there is one. Raises ValueError, one line, if a name is not
+    there or could be several, if there are no finished runs of it, or if both are the same runs.
+    """
+    if protocol is not None and protocol not in PROTOCOLS:
+        raise ValueError(_unknown("protocol", protocol, PROTOCOLS))
+    (name_a, folder_a), (name_b, folder_b) = _split(first, results), _split(second, results)
+    meant_a, meant_b = _meanings(name_a, folder_a, protocol), _meanings(name_b, folder_b, protocol)
+    shared = [place for place in meant_a if place in meant_b]
+    place_a, place_b = (shared[0], shared[0]) if shared else (next(iter(meant_a)), next(iter(meant_b)))
+    source = _source(folder_a, place_a)
+    same = (folder_a.resolve(), place_a) == (folder_b.resolve(), place_b)
+    left = Side(first, *meant_a[place_a], source)
+    right = Side(second, *meant_b[place_b], source if same else _source(folder_b, place_b))
+    for side in (left, right):
+        if side.runs.empty:
+            raise ValueError(f"{side.name!r} has no finished runs in {side.source.data.protocol}")
+    if (left.algorithm, left.setting) == (right.algorithm, right.setting) and _alike(left.runs, right.runs):
+        raise ValueError(f"{first!r} and {second!r} are the same runs: {left.algorithm}/{left.setting}")
+    return left, right
+
+
+def _split(asked: str, results: Path) -> tuple[str, Path]:
+    name, at, folder = asked.partition("@")
+    path = Path(folder) if at else results
+    if not path.is_dir():
+        raise ValueError(f"there is no results folder {path}")
+    return name, path
+
+
+def _meanings(name: str, folder: Path, protocol: str | None) -> dict[str, tuple[str, str]]:
+    """Find, by protocol (or TRAINING), the one algorithm and setting that `name` means there."""
+    places = {place: folder / place for place in (PROTOCOLS if protocol is None else (protocol,))}
+    places |= {TRAINING: folder} if protocol is None else {}
+    names = {
+        place: _named(manifest(path, None if place == TRAINING else place)["runs"])
+        for place, path in places.items()
+        if (path / "manifest.json").exists()
+    }
+    if not names:
+        raise ValueError(f"{folder} has no runs" + (f" of {protocol}" if protocol else ""))
+    meant = {place: known[name] for place, known in names.items() if name in known}
+    if not meant:
+        raise ValueError(_unknown(f"algorithm or setting in {folder}", name, sorted(set().union(*names.values()))))
+    usual = next((pairs[0] for pairs in meant.values() if len(pairs) == 1), None)
+    if usual is None:
+        place, pairs = next(iter(meant.items()))
+        some = ", ".join("/".join(pair) for pair in pairs[:3])
+        raise ValueError(f"{name!r} has {len(pairs)} settings in {places[place]}: name one of them, such as {some}")
+    # PPO is one setting in Figure 3, and one of eleven in Table 1: there it means the same one.
+    found = {place: pairs[0] if len(pairs) == 1 else usual for place, pairs in meant.items()}
+    return {place: pair for place, pair in found.items() if pair in meant[place]}
+
+
+def _named(runs: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
+    """List what one can call the runs of a manifest, and the algorithms and settings that each name means."""
+    names: dict[str, list[tuple[str, str]]] = {}
+    for algorithm, setting in dict.fromkeys((str(run["algorithm"]), str(run["setting"])) for run in runs):
+        for name in dict.fromkeys((algorithm, setting, f"{algorithm}/{setting}")):
+            if name != "default" and setting != UNTRAINED:
+                names.setdefault(name, []).append((algorithm, setting))
+    return names
+
+
+def _source(folder: Path, place: str) -> Source:
+    data = gather_training(folder) if place == TRAINING else gather(folder, place)
+    if data.problem:
+        raise ValueError(data.problem.rstrip("."))
+    runs = scores.scored(data)
+    return Source(data, runs.assign(steps=(data.fraction * runs["total_timesteps"]).round().astype("int64")))
+
+
+def _alike(left: pd.DataFrame, right: pd.DataFrame) -> bool:
+    """Return whether all runs that both have scored the same: then they are copies."""
+    shared = left.merge(right, on=RUN, suffixes=("", "_right"))
+    return len(shared) > 0 and bool((shared["score"] == shared["score_right"]).all())
+
+
+def _unknown(kind: str, name: str, valid: Sequence[str]) -> str:
+    near = [known for known in valid if name in known][:3] or difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
+    return f"unknown {kind}: {name!r}; " + (
+        f"did you mean {', '.join(near)}?" if near else f"valid: {', '.join(valid)}"
+    )

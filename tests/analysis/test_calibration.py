@@ -1,0 +1,85 @@
+"""What chose a reading or a setting is marked wherever it stands, and the list is that of the settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from synthetic import write_figure3, write_table1
+
+from analysis import calibration, comparisons, curves, elsewhere, figures, tables
+from analysis.load import gather
+from analysis.names import task
+from analysis.report import build
+from experiments import settings
+
+
+def test_the_readings_calibration_is_what_the_ablation_looked_at() -> None:
+    looked_at = {("ppo", row, task(environment)) for environment, rows in settings.ABLATION.items() for row in rows}
+    marked = {
+        (*run, name)
+        for choice in calibration.CHOICES
+        if choice.mark == "‡"
+        for run in choice.runs
+        for name in choice.tasks
+    }
+    assert marked == looked_at
+    seeds = f"seeds {min(settings.ABLATION_SEEDS)} to {max(settings.ABLATION_SEEDS)}"
+    assert all(seeds in choice.why for choice in calibration.CHOICES if choice.mark == "‡")
+
+
+def test_what_is_marked_as_tuned_is_what_the_sweeps_tuned() -> None:
+    (choice,) = (choice for choice in calibration.CHOICES if choice.mark == "§")
+    assert set(choice.runs) == {(algorithm, "default") for algorithm in settings.TUNING}
+    assert set(choice.tasks) == {task(environment) for environment in settings.TUNING_ENVIRONMENTS}
+    assert f"seed {settings.TUNING_SEEDS[0]}" in choice.why
+
+
+def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
+    data = gather(write_table1(tmp_path), "table1")
+    parts = tables.evaluate(data)
+    main = tables.table1(data, parts).shown.set_index("Setting")["Ours [95 % interval]"]
+    assert main.index[main.str.endswith("‡")].tolist() == ["No clipping or penalty", "Clipping, ε = 0.2"]
+    for table in (tables.raw_scores(data, parts), tables.normalised_by_environment(data, parts)):
+        shown = table.shown.set_index("Setting").stack()
+        assert [*shown[shown.str.endswith("‡")].index] == [
+            ("No clipping or penalty", "HalfCheetah"),
+            ("Clipping, ε = 0.2", "HalfCheetah"),
+            ("Clipping, ε = 0.2", "InvertedDoublePendulum"),
+        ]
+        assert sum(note.startswith("‡") for note in table.notes) == 2
+    caption = figures.table1_scores(tables.table1_rows(data, parts), data, parts.runs).caption
+    assert caption.count("‡") == 2
+    assert "agreement there is no evidence" in curves.table1_curves(data).caption
+
+
+def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
+    data = gather(write_figure3(tmp_path, ("ppo", "a2c", "trpo")), "figure3")
+    shown = comparisons.figure3(data).shown.set_index(["Environment", "Algorithm"])["Ours, last 100 episodes"]
+    marks = {key: cell[-1] for key, cell in shown.items() if cell[-1] in "‡§"}
+    assert marks == {
+        ("HalfCheetah", "A2C"): "§",
+        ("Hopper", "A2C"): "§",
+        ("HalfCheetah", "PPO (Clip)"): "‡",
+        ("InvertedDoublePendulum", "PPO (Clip)"): "‡",
+    }
+    ours = elsewhere.elsewhere(data).shown.query("Source == 'This project' and Algorithm == 'A2C'")
+    assert ours["HalfCheetah"].str.endswith("§").all()
+    assert not ours["Walker2d"].str.contains("§").any()
+    assert "tuned on this task" in curves.figure3(data).caption
+
+
+def test_the_report_lists_what_was_chosen_by_what(tmp_path: Path) -> None:
+    build(tmp_path / "nothing", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+    listed = page.partition('<h2 id="chosen">')[2].partition("<h2")[0]
+    assert listed.count("<li>") == len(calibration.CHOICES)
+
+
+@pytest.mark.parametrize("name", ["HalfCheetah", "Walker2d"])
+def test_a_mark_needs_the_task_and_the_setting(name: str, tmp_path: Path) -> None:
+    runs = tables.evaluate(gather(write_table1(tmp_path), "table1")).runs
+    here = runs[runs["task"] == name]
+    assert calibration.marks(here[here["setting"] == "clip-0.1"]) == ""
+    assert calibration.marks(here[here["setting"] == "clip-0.2"]) == ("‡" if name == "HalfCheetah" else "")
+    assert calibration.marks(here) == ("‡" if name == "HalfCheetah" else "")  # of two choices one mark

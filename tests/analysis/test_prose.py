@@ -1,0 +1,316 @@
+"""What README.md and results/README.md say came out is what the tables say.
+
+A sentence with numbers stands in `pins` as a template, with the cells that fill it: filled, it must stand in the
+document. What is left of these sections may hold no number with a decimal point, a sign or three digits, but those of
+CONSTANTS. So a new number must be pinned, and a table that changes makes the sentences about it fail.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from analysis.load import PUBLISHED
+
+RESULTS = PUBLISHED.parent
+DOCUMENTS = {"README.md": RESULTS.parent / "README.md", "results/README.md": RESULTS / "README.md"}
+
+CONSTANTS = (  # settings, budgets and definitions, the paper's or ours: no results
+    "ε = 0.1, 0.2 and 0.3",
+    "clipping at 0.2",
+    "less than 0.01",  # test_the_scale_of_table_1_hardly_depends_on_superseded_runs
+    "200,000 steps",
+    "0.00185 ends",
+    "last 100k",
+    "clipped at ±5",
+    "within 0.1 of the scale",
+    "gain 0.01",
+    "section 6.4",
+)
+NUMBER = re.compile(r"(?<![\w.])[−±-]?\d+(?:,\d{3})*(?:\.\d+)?[Mk]?(?!\w)")
+RESULT = re.compile(r"[.−±]|\d{3}|^-")
+"""What makes a number one that must be pinned."""
+
+
+@dataclass(frozen=True)
+class Pin:
+    documents: str
+    """Where the sentence stands: "both", or one of DOCUMENTS."""
+    template: str
+    values: tuple[str, ...]
+
+    def sentence(self) -> str:
+        return self.template.format(*self.values)
+
+
+@functools.cache
+def table(name: str) -> pd.DataFrame:
+    return pd.read_csv(RESULTS / "tables" / f"{name}.csv")
+
+
+def shown(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def rows(name: str, **where: Any) -> pd.DataFrame:
+    frame = table(name)
+    for column, value in where.items():
+        frame = frame[frame[column] == value]
+    assert len(frame), (name, where)
+    return frame
+
+
+def cells(name: str, columns: str, digits: int, **where: Any) -> list[str]:
+    """The named columns of the one row of a table for which `where` holds."""
+    frame = rows(name, **where)
+    assert len(frame) == 1, (name, where)
+    return [shown(float(frame[column].iloc[0]), digits) for column in columns.split()]
+
+
+def each(digits: int, column: str, **where: Any) -> list[str]:
+    """Of every run in scores.csv for which `where` holds, in the order of seeds."""
+    return [shown(value, digits) for value in rows("scores", **where).sort_values("seed")[column]]
+
+
+def mean(digits: int, **where: Any) -> str:
+    return shown(float(rows("scores", **where)["score"].mean()), digits)
+
+
+@functools.cache
+def random_level(environment: str, digits: int = 0) -> str:
+    episodes = pd.read_parquet(RESULTS / "table1" / "episodes.parquet")
+    untrained = episodes[(episodes["setting"] == "untrained") & (episodes["environment"] == environment)]
+    return shown(float(untrained["episodic_return"].mean()), digits)
+
+
+def planned(protocol: str) -> str:
+    return str(len(json.loads((RESULTS / protocol / "manifest.json").read_text())["runs"]))
+
+
+def atari(columns: str, algorithm: str, game: str, frames: float) -> list[str]:
+    return cells("atari_prefix", columns, 1, algorithm=algorithm, game=game, frames=frames)
+
+
+def last_tenth(algorithm: str, task: str, digits: int = 0) -> list[str]:
+    """Ours, the paper's, and the half width of its band."""
+    columns = "last_tenth paper_last_100k paper_band_halfwidth"
+    return cells("figure3", columns, digits, algorithm=algorithm, environment=task)
+
+
+def elsewhere(source: str, task: str) -> str:
+    frame = table("elsewhere")
+    (score,) = frame.loc[frame["source"].str.startswith(source) & (frame["environment"] == task), "score"].unique()
+    return shown(float(score), 0)
+
+
+def about_table_1() -> list[Pin]:
+    def clipped(columns: str) -> list[str]:
+        return [cell for eps in ("0.1", "0.2", "0.3") for cell in cells("table1", columns, 2, setting=f"clip-{eps}")]
+
+    none = {"protocol": "table1", "setting": "none"}
+    cheetah = mean(0, environment="HalfCheetah-v4", **none), random_level("HalfCheetah-v4")
+    reacher = mean(0, environment="Reacher-v4", **none), random_level("Reacher-v4")
+    counts = [str(table("table1")[column].sum()) for column in ("runs", "superseded")]
+    deep = cells("ablation", "score", 0, environment="HalfCheetah", row="none", reading="batch-advantages")
+    without = cells("table1", "ours low high paper", 2, setting="none")
+    return [
+        Pin("both", "the random policy ({} against {})", cheetah),
+        Pin("results/README.md", "All {} runs were made", (counts[0],)),
+        Pin("results/README.md", "a KL penalty ({} runs)", (counts[1],)),
+        Pin(
+            "results/README.md",
+            "Clipping scores {} [{}, {}], {} [{}, {}]‡ and {} [{}, {}] with ε",
+            (*clipped("ours low high"),),
+        ),
+        Pin("results/README.md", "the paper has {}, {} and {}.", (*clipped("paper"),)),
+        Pin("results/README.md", "below them: {} [{}, {}]‡. The paper has {};", (*without,)),
+        Pin("results/README.md", "settings end at {}.", (*deep,)),
+        Pin("results/README.md", "its mean is below the random policy too ({} against {})", reacher),
+    ]
+
+
+def about_the_readings() -> list[Pin]:
+    def reading(column: str, name: str, row: str = "clip-0.2", digits: int = 0) -> str:
+        return cells("ablation", column, digits, environment="HalfCheetah", row=row, reading=name)[0]
+
+    here = functools.partial(Pin, "results/README.md")
+    paper = reading("paper", "as-in-ppo2"), reading("band", "as-in-ppo2")
+    distances = [reading("distance", name, digits=2) for name in ("batch-advantages", "as-in-ppo2")]
+    scores = reading("score", "as-in-ppo2"), reading("score", "batch-advantages")
+    bootstrapped = reading("distance", "bootstrapped-time-limits", digits=2)
+    level = random_level("HalfCheetah-v4")
+    rates = [
+        cells("tuning", "score", 0, setting=f"learning_rate=0.00185,anneal_lr={anneal}", task="HalfCheetah")[0]
+        for anneal in (False, True)
+    ]
+    return [
+        here("(the random policy has {})", (level,)),
+        here("all of them learned ({})", (reading("score", "no-gradient-clipping", "none"),)),
+        here("is {} half widths of the paper's band away and the base {},", (*distances,)),
+        here("the base is nearer ({} against {}; the paper {} ± {})", (*scores, *paper)),
+        here("is nearest of all ({})", (bootstrapped,)),
+        here("ends HalfCheetah at {}, and at {} when", (*rates,)),
+    ]
+
+
+def about_figure_3() -> list[Pin]:
+    here = functools.partial(Pin, "results/README.md")
+    ppo = functools.partial(last_tenth, "ppo")
+    run = {"protocol": "figure3", "algorithm": "ppo"}
+    near = ["HalfCheetah", "InvertedDoublePendulum", "Reacher", "Walker2d"]
+    trpo = [last_tenth("trpo", task, digits=1 if task == "Reacher" else 0) for task in near]
+    aggregate = functools.partial(cells, "figure3_aggregate")
+    apart = {
+        a: aggregate("difference difference_low difference_high", 2, algorithm=a)
+        for a in table("figure3_aggregate")["algorithm"]
+    }
+    means = [aggregate("mean", 2, algorithm=name)[0] for name in ("trpo", "ppo")]
+    p_holm = {a: aggregate("p_holm", 3, algorithm=a)[0] for a in apart}
+    tenths = [t for a in ("a2c", "a2c-trust-region", "cem") for t in aggregate("as_the_paper paper", 2, algorithm=a)]
+    a2c = [*last_tenth("a2c", "HalfCheetah")[:2], *last_tenth("a2c", "InvertedDoublePendulum")[:2]]
+    cem = [*last_tenth("cem", "HalfCheetah")[:2], *last_tenth("cem", "Swimmer")[:2]]
+    return [
+        here("All {} runs were made, and none diverged. **Vanilla", (planned("figure3"),)),
+        here("Hopper ({} against {} ± {})", (*ppo("Hopper"),)),
+        here("Reacher ({} against {} ± {})", (*ppo("Reacher", 1),)),
+        here("Walker2d ({} against {} ± {})", (*ppo("Walker2d"),)),
+        here("InvertedPendulum ({} against {} ± {})", (*ppo("InvertedPendulum"),)),
+        here("Swimmer ({} against {} ± {})", (*ppo("Swimmer"),)),
+        here("it has {} against {} ± {} (HalfCheetah,", (*ppo("HalfCheetah"),)),
+        here("and {} against {} ± {} (InvertedDoublePendulum)", (*ppo("InvertedDoublePendulum"),)),
+        here("on HalfCheetah ({}, {}, {})", (*each(0, "last_tenth", environment="HalfCheetah-v4", **run),)),
+        here("Swimmer ({}, {}, {})", (*each(0, "last_tenth", environment="Swimmer-v4", **run),)),
+        here("OpenAI's own ppo2 had {},", (elsewhere("OpenAI Baselines ppo2 ea68f3b", "InvertedPendulum"),)),
+        here("CleanRL {} and,", (elsewhere("CleanRL docs, ppo_continuous_action.md", "InvertedPendulum"),)),
+        here("ppo2 had {}, CleanRL after", (elsewhere("OpenAI Baselines ppo2 ea68f3b", "InvertedDoublePendulum"),)),
+        here("after eight million steps, {};", (_rpo("InvertedPendulum"),)),
+        here("after eight million steps {}.", (_rpo("InvertedDoublePendulum"),)),
+        here(
+            "{} on HalfCheetah, {} on InvertedDoublePendulum, {} on Reacher and {} on Walker2d, "
+            "where the paper's curve has {}, {}, {} and {}.",
+            (*(ours for ours, _, _ in trpo), *(last_tenth("trpo", task)[1] for task in near)),
+        ),
+        here("{} and {} of the best run, a difference of {} [{}, {}]", (*means, *apart["trpo"])),
+        Pin("README.md", "({} and {}; PPO's lead {} [{}, {}])", (*means, *apart["trpo"])),
+        here("with probability {}.", (*aggregate("ppo_better", 2, algorithm="trpo"),)),
+        here("give p = {} alone and {} after", (*aggregate("p_equal p_equal_holm", 3, algorithm="trpo"),)),
+        here("CEM's by {} [{}, {}] (p = {} after", (*apart["cem"], p_holm["cem"])),
+        here("by {} [{}, {}] (p = {}) and", (*apart["a2c-trust-region"], p_holm["a2c-trust-region"])),
+        here("A2C's by {} [{}, {}] (p = {}, which", (*apart["a2c"], p_holm["a2c"])),
+        Pin("README.md", "CEM's by {} [{}, {}], than A2C's by {} [{}, {}]", (*apart["cem"], *apart["a2c"])),
+        Pin("README.md", "a trust region by {} [{}, {}]", (*apart["a2c-trust-region"],)),
+        here("from PPO: {} [{}, {}].", (*apart["npg"],)),
+        here("A2C reaches {} here and {} in the paper, A2C with a trust region {} and {}, CEM {} and {}", (*tenths,)),
+        here("HalfCheetah {}§ here and {} there, InvertedDoublePendulum {} and {};", (*a2c,)),
+        here("a trust region {}§ and {} on HalfCheetah", (*last_tenth("a2c-trust-region", "HalfCheetah")[:2],)),
+        here("reaches {}§ on HalfCheetah (the paper {}) and {} on Swimmer ({})", (*cem,)),
+    ]
+
+
+def _rpo(task: str) -> str:
+    where = {"source": "CleanRL docs, rpo.md (PPO)", "environment_version": "v4", "environment": task}
+    return cells("elsewhere", "score", 0, **where)[0]
+
+
+def about_atari() -> list[Pin]:
+    here = functools.partial(Pin, "results/README.md")
+    first, last = (f(table("atari_prefix")["frames"]) for f in (min, max))
+    ends = f"{first / 1e6:g}M", f"{last / 1e6:g}M"
+    halves = [f"{rows('smoothing', figure='Figure 6', family=name)['used'].iloc[0] / 2:g}M" for name in ("PPO", "ACER")]
+    ppo = functools.partial(atari, "ours paper_lowest paper_highest baselines", "ppo")
+    breakout, pong = ppo("Breakout", last), ppo("Pong", last)
+    began, bank = ppo("BankHeist", first), ppo("BankHeist", last)
+    acer = [atari("paper ours baselines", "acer", "Breakout", frames) for frames in (first, last)]
+    (paper0, ours0, release0), (paper1, ours1, release1) = acer
+    human = pd.read_csv(PUBLISHED / "atari_human.csv").set_index("game")
+    random = shown(float(human.loc["Breakout", "random"]), 1)
+    return [
+        here("about {} frames to either side of it (PPO; A2C and ACER about {})", (*halves,)),
+        Pin("both", "up to {} frames.", (ends[1],)),
+        here("on Breakout ({} at {} frames; the paper {} to {})", (breakout[0], ends[1], *breakout[1:3])),
+        here("Pong ({}; {} to {}), and near openai/baselines' release ({} and {})", (*pong[:3], breakout[3], pong[3])),
+        here("among them at {} frames ({}; {} to {})", (ends[0], *began[:3])),
+        here("falling behind: {} at {}, where they have {} to {}.", (bank[0], ends[1], *bank[1:3])),
+        here("rises from {} to {} between {} and {} frames", (paper0, paper1, *ends)),
+        here("ours from {} to {}, as openai/baselines' own does ({} to {})", (ours0, ours1, release0, release1)),
+        here("a random player ({})", (random,)),
+        here("{} runs of 10M steps", (planned("atari"),)),
+        Pin("README.md", "on BankHeist ({} against {} to {})", (*bank[:3],)),
+        Pin("README.md", "on Breakout ({} against {})", (ours1, paper1)),
+    ]
+
+
+ABOUT: tuple[Callable[[], list[Pin]], ...] = (about_table_1, about_the_readings, about_figure_3, about_atari)
+
+
+def what_came_out(document: str) -> str:
+    """The section as one line, without tables, pictures, code, places of links, dates and arXiv numbers."""
+    text = DOCUMENTS[document].read_text()
+    section = text.partition("## What came out\n")[2].partition("\n## ")[0]
+    for noise in (r"(?m)^\|.*$", r"!\[.*?\]\(.*?\)", r"`[^`]*`", r"\]\([^)]*\)", r"\b20\d\d-\d\d(-\d\d)?\b"):
+        section = re.sub(noise, " ", section)
+    return " ".join(section.split())
+
+
+@pytest.fixture(scope="module")
+def pins() -> list[Pin]:
+    return [pin for about in ABOUT for pin in about()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_number_is_the_tables(document: str, pins: list[Pin]) -> None:
+    text = what_came_out(document)
+    sentences = [pin.sentence() for pin in pins if pin.documents in ("both", document)]
+    assert not [sentence for sentence in sentences if sentence not in text]
+    known = [match.span() for phrase in (*sentences, *CONSTANTS) for match in re.finditer(re.escape(phrase), text)]
+    unpinned = [
+        text[max(0, match.start() - 40) : match.end()]
+        for match in NUMBER.finditer(text)
+        if RESULT.search(match.group()) and not any(a <= match.start() and match.end() <= b for a, b in known)
+    ]
+    assert not unpinned, "pin them above, to the table that they are from"
+
+
+def test_no_constant_is_out_of_use() -> None:
+    texts = [what_came_out(document) for document in DOCUMENTS]
+    assert not [phrase for phrase in CONSTANTS if not any(phrase in text for text in texts)]
+
+
+def test_what_is_said_in_words_holds() -> None:
+    """Of the five tasks that chose nothing, where PPO ends beside the paper's band; the seeds; Atari's games."""
+    finals = rows("figure3", algorithm="ppo").set_index("environment")
+    low = finals["paper_last_100k"] - finals["paper_band_halfwidth"]
+    high = finals["paper_last_100k"] + finals["paper_band_halfwidth"]
+    within = set(finals.index[finals["last_tenth"] >= low]) - {"HalfCheetah", "InvertedDoublePendulum"}
+    assert within == {"Hopper", "Reacher", "Walker2d"}
+    cheetah = rows("scores", protocol="figure3", algorithm="ppo", environment="HalfCheetah-v4")["last_tenth"]
+    assert cheetah.between(low["HalfCheetah"], high["HalfCheetah"]).sum() == 1
+    for protocol in ("table1", "figure3"):
+        assert not rows("scores", protocol=protocol)["remark"].fillna("").str.contains("diverged").any()
+    bank = rows("atari_prefix", game="BankHeist", algorithm="ppo").sort_values("frames")
+    assert bank["ours"].between(bank["paper_lowest"], bank["paper_highest"]).tolist()[0]
+    assert (bank["ours"] < bank["paper_lowest"]).tolist()[1:] == [True, True, True]
+    for game in ("Breakout", "Pong"):
+        ppo = rows("atari_prefix", game=game, algorithm="ppo")
+        assert (ppo["ours"] > ppo["paper_highest"]).all()
+    shown_better = table("figure3_aggregate").query("p_holm < 0.05 and superseded == 0")
+    assert set(shown_better["algorithm"]) == {"cem", "a2c", "a2c-trust-region"}
+
+
+def test_the_scale_of_table_1_hardly_depends_on_superseded_runs() -> None:
+    runs = rows("scores", protocol="table1").fillna({"remark": ""})
+    level = {name: float(random_level(name, digits=6).replace("−", "-")) for name in runs["environment"].unique()}
+    standing = runs[~runs["remark"].str.contains("superseded")]
+    worst = standing["environment"].map(level)
+    best = standing["environment"].map(standing.groupby("environment")["score"].max())
+    change = ((standing["score"] - worst) / (best - worst) - standing["normalised"]).groupby(standing["setting"]).mean()
+    assert (change.abs() < 0.01).all()
+    of_all = standing["environment"].map(runs.groupby("environment")["score"].max())
+    assert set(standing.loc[best < of_all, "environment"]) == {"InvertedPendulum-v4", "Reacher-v4"}

@@ -1,0 +1,169 @@
+"""Runs that are to be trained again are drawn, marked with the reason, and counted as missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from synthetic import planned, write_atari, write_figure2, write_figure3, write_table1, write_tuning
+
+from analysis import (
+    aggregate,
+    atari,
+    atari_curves,
+    atari_prefix,
+    comparisons,
+    curves,
+    figure6,
+    figures,
+    human,
+    render,
+    tables,
+    trpo,
+    tuning,
+)
+from analysis.load import gather, gather_interpolation
+from analysis.render import Table
+from analysis.status import mark, missing
+
+WHY = "pi_old's deviation moved along"
+
+
+def where(**wanted: str) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """Marks the runs whose fields begin so."""
+
+    def change(run: dict[str, Any]) -> dict[str, Any]:
+        fits = all(str(run[field]).startswith(start) for field, start in wanted.items())
+        return {**run, "superseded": WHY} if fits else run
+
+    return change
+
+
+def marked(table: Table, column: str) -> list[str]:
+    """The first cells of the rows whose cell in that column is marked."""
+    shown = table.shown.set_index(table.shown.columns[0])[column]
+    return shown.index[shown.str.contains("†")].tolist()
+
+
+def test_table_1_keeps_its_numbers_and_marks_them(tmp_path: Path) -> None:
+    before = gather(write_table1(tmp_path / "before"), "table1")
+    data = gather(write_table1(tmp_path / "after", where(setting="fixed-kl")), "table1")
+    parts = tables.evaluate(data)
+    table = tables.table1(data, parts)
+    assert tables.table1(before, tables.evaluate(before)).data["ours"].equals(table.data["ours"])
+    kl = [f"Fixed KL, β = {beta}" for beta in ("0.3", "1", "3", "10")]
+    assert marked(table, "Ours [95 % interval]") == kl
+    assert marked(tables.raw_scores(data, parts), "Walker2d") == kl
+    assert marked(tables.normalised_by_environment(data, parts), "Walker2d") == kl
+    assert tables.ranks(data, parts).shown["Setting"].tolist()[-4:] == [f"{name}†" for name in kl]
+    for notes in (table.notes, tables.ranks(data, parts).notes):
+        assert "98 of 154 runs are finished, 56 superseded (†), to be trained again." in notes
+        assert f"† 56 runs of PPO (Clip) are superseded: {WHY}." in notes
+    assert r"$\dagger$" in render.latex(table)
+    drawing = curves.table1_curves(data)
+    names = [text.get_text() for legend in drawing.figure.axes[-1:] for text in legend.get_legend().get_texts()]
+    assert [name for name in names if name.endswith("†")] == [f"{name}†" for name in kl]
+    assert WHY in drawing.caption
+    assert WHY in figures.table1_scores(tables.table1_rows(data, parts), data, parts.runs).caption
+
+
+def test_they_are_missing_task_by_task(tmp_path: Path) -> None:
+    data = gather(write_table1(tmp_path, where(setting="clip-0.2", environment="H")), "table1")
+    name = "PPO (Clip), Clipping, ε = 0.2 (seed 1, 2)"
+    assert missing(data) == [f"table1: HalfCheetah, Hopper: superseded, to be trained again: {name} of each"]
+
+
+def test_of_many_settings_the_missing_ones_are_counted(tmp_path: Path) -> None:
+    """A sweep's every setting would fill a page."""
+    seeds, settings = (201,), [f"desired_kl={value}" for value in range(9)]
+    runs = [planned("Hopper", name, seed, algorithm="vpg", superseded=WHY) for name in settings for seed in seeds] + [
+        planned("Hopper", "delta=1", 201, algorithm="cem", superseded=WHY),
+        planned("Hopper", "a", 1),
+    ]
+    (tmp_path / "tuning").mkdir()
+    (tmp_path / "tuning" / "manifest.json").write_text(
+        json.dumps({"protocol": "tuning", "profile": "paper", "runs": [{**run, "steps_done": 0} for run in runs]})
+    )
+    assert missing(gather(tmp_path, "tuning")) == [
+        "tuning: Hopper: superseded, to be trained again: CEM, delta=1 (seed 201); "
+        "Vanilla PG, Adaptive (9 runs of 9 settings)"
+    ]
+
+
+def test_figure_3(tmp_path: Path) -> None:
+    results = write_figure3(tmp_path, ("ppo", "trpo", "trpo-2017"), change=where(algorithm="trpo-2017"))
+    data = gather(results, "figure3")
+    runs = aggregate.normalised(data)
+    rows = aggregate.rows(data, runs)
+    old = "TRPO as released in 2017"
+    assert marked(aggregate.aggregate(data, runs, rows), "Mean [95 % interval]") == [old]
+    assert {old} == set(comparisons.figure3(data).shown.query("`Ours, last tenth`.str.contains('†')")["Algorithm"])
+    assert trpo.trpo(data).shown[f"{old}: distance"].str.endswith("†").all()
+    assert not trpo.trpo(data).shown["TRPO: distance"].str.contains("†").any()
+    labels = [
+        label.get_text() for label in figures.figure3_aggregate(rows, data, runs).figure.axes[0].get_yticklabels()
+    ]
+    assert [label for label in labels if "†" in label] == [f"{old}†"]
+    assert mark(data) == ""
+
+
+def test_where_all_are_superseded_titles_say_so(tmp_path: Path) -> None:
+    runs = [planned("Hopper", "clip-0.2", seed, superseded=WHY) for seed in (1, 2)]
+    write_figure2(tmp_path)
+    (tmp_path / "figure2" / "manifest.json").write_text(
+        json.dumps({"protocol": "figure2", "profile": "paper", "runs": runs})
+    )
+    data, rows = gather_interpolation(tmp_path)
+    table, drawing = comparisons.figure2(data, rows), figures.figure2(data, rows)
+    assert table.title == "Figure 2 in numbers (ours all superseded, to be trained again)"
+    assert not [note for note in table.notes if "runs are finished" in note]  # said once
+    assert drawing.figure.get_suptitle() == "ours all superseded, to be trained again"
+    assert marked(table, "x = 1, ours") == table.shown["Curve"].tolist()
+    assert not marked(table, "x = 1, paper")
+    assert f"† 2 runs of PPO (Clip) are superseded: {WHY}." in table.notes
+    assert WHY in drawing.caption
+
+
+def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
+    for fraction in (1.0, 0.1):
+        change = where(algorithm="a2c")
+        results = write_atari(tmp_path / str(fraction), ["Pong"], lambda run: 1.0, fraction=fraction, change=change)
+        data = gather(results, "atari")
+        smoothed = atari_curves.smoothed(data)
+        for drawing in (figure6.figure6(data, smoothed), figure6.figure6_games(data, smoothed, ["Pong"])):
+            names = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
+            assert names[:3] == ["A2C†", "ACER", "PPO"]
+            assert WHY in drawing.caption
+        profile = human.profile(data, smoothed)
+        assert [text.get_text() for text in profile.figure.axes[0].get_legend().get_texts()][:3] == names[:3]
+        assert WHY in profile.caption
+        assert "†" in atari.table2(data, atari.measured(data), smoothed).shown["Source"][0]
+    early = atari_prefix.prefix(data, atari.measured(data), smoothed)
+    assert set(early.shown.loc[early.shown["Ours"].str.contains("†"), "Algorithm"]) == {"A2C"}
+    assert (early.shown["Ours"] != render.NOTHING).all()
+    assert f"† 3 runs of A2C are superseded: {WHY}." in early.notes
+
+
+def test_atari_and_the_sweeps(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, ["Pong"], lambda run: 1.0, change=where(algorithm="a2c")), "atari")
+    runs = atari.measured(data)
+    assert marked(atari.table6(data, runs), "A2C, ours") == ["Pong"]
+    assert not marked(atari.table6(data, runs), "ACER, ours")
+    table = human.table(data, runs, atari_curves.smoothed(data))
+    marked_rows = table.shown[table.shown["Source"].str.contains("†")]
+    assert marked_rows["Algorithm"].tolist() == ["A2C", "A2C"]
+    assert marked_rows["Source"].str.startswith("Ours").all()
+    path = write_tuning(tmp_path) / "tuning" / "manifest.json"
+    content = json.loads(path.read_text())
+    content["runs"] = list(map(where(algorithm="cem"), content["runs"]))
+    path.write_text(json.dumps(content))
+    assert set(marked(tuning.tuning(gather(tmp_path, "tuning")), "Reacher")) == {"CEM"}
+
+
+@pytest.mark.parametrize("value", [True, 7, ["why"]])
+def test_a_reason_is_text(tmp_path: Path, value: Any) -> None:
+    data = gather(write_table1(tmp_path, lambda run: {**run, "superseded": value}), "table1")
+    assert "table1/manifest.json has a run whose `superseded` is no text" in str(data.problem)
