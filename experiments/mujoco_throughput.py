@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from experiments.atari_throughput import one_core
 from experiments.peers import Block, peer, ratio, sbx
 from experiments.protocols import COMPARED, Run
 from experiments.settings import MUJOCO, TABLE1
@@ -131,13 +132,15 @@ def contestants(environment: str) -> dict[str, Callable[[], dict[str, float]]]:
 
 
 def measure(environment: str, blocks: int, warmup: int) -> Seconds:
-    """Seconds per environment step of each contestant, in turn; the first ``warmup`` blocks are not counted."""
-    wanted, seconds = contestants(environment), Seconds()
-    for block in range(warmup + blocks):
-        for contestant in wanted.values():
-            for name, value in contestant().items():
-                if block >= warmup:
-                    seconds.setdefault(name, []).append(value)
+    """Seconds per environment step of each contestant, in turn and on one core; the first ``warmup`` blocks are not
+    counted."""
+    with one_core():
+        wanted, seconds = contestants(environment), Seconds()
+        for block in range(warmup + blocks):
+            for contestant in wanted.values():
+                for name, value in contestant().items():
+                    if block >= warmup:
+                        seconds.setdefault(name, []).append(value)
     return seconds
 
 
