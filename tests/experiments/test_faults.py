@@ -8,6 +8,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -79,8 +80,8 @@ def killed():
     raise Killed
 
 
-def train_until(stack, stop, interval=ALWAYS):
-    return worker.train(stack, worker.Options(checkpoint_interval=interval), stop=stop)
+def train_until(stack, stop, interval=ALWAYS, **options):
+    return worker.train(stack, worker.Options(checkpoint_interval=interval, **options), stop=stop)
 
 
 @pytest.fixture(scope="module")
@@ -542,3 +543,17 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
         collecting.collect(results, results / "table1", {}, RUNS)
     assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
     assert work(stack) == worker.FINISHED
+
+
+def test_a_stack_that_another_engine_began_goes_on_only_if_that_is_asked_for(tmp_path):
+    """By its own engine, or by the other one, which the manifest then says."""
+    stack = stack_in(tmp_path)
+    with pytest.raises(Killed):
+        train_until(stack, AtIteration(3, killed), engine="torch")
+    before = stack.checkpoint.read_bytes()
+    assert work(stack) == worker.FAILED
+    assert "was trained by the torch engine: --engine torch goes on with it" in stack.error.read_text()
+    assert stack.checkpoint.read_bytes() == before, "it is not damaged"
+    assert worker.main([str(stack.path), "--engine", "numba"]) == worker.FINISHED
+    (said,) = {run["engine"] for run in read_json(stack.manifest)["runs"]}
+    assert re.fullmatch(r"torch to step \d+, then numba", said)
