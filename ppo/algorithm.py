@@ -129,8 +129,8 @@ class Algorithm(ABC):
     """A stack of runs of one algorithm in one environment, trained in lockstep.
 
     Promises, each held by a test on every algorithm: a run's result does not depend on its neighbours; a run that
-    diverges does not affect the others; the same seed gives the same bits; ``state`` is all that a continuation needs; the
-    budget is exact.
+    diverges does not affect the others; the same seed gives the same bits; ``state`` is all that a continuation needs;
+    the budget is exact.
     """
 
     Settings: ClassVar[type[Settings]]
