@@ -13,11 +13,11 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
-from ppo.convolutional import ARCHITECTURES
 from ppo.envs.base import VectorEnv
 from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer, RewardNormalizer
 from ppo.policies import Policy, make_policy
 from ppo.rollout import Act, Collector, Episode
+from ppo.stacked.convolutional import ARCHITECTURES
 from ppo.stacked.engine import Engine, choose
 
 Metrics = dict[str, Tensor]
@@ -129,8 +129,8 @@ class Algorithm(ABC):
     """A stack of runs of one algorithm in one environment, trained in lockstep.
 
     Promises, each held by a test on every algorithm: a run's result does not depend on its neighbours; a run that
-    diverges does not affect the others; the same seed gives the same bits; ``state`` is all that a continuation needs; the
-    budget is exact.
+    diverges does not affect the others; the same seed gives the same bits; ``state`` is all that a continuation needs;
+    the budget is exact.
     """
 
     Settings: ClassVar[type[Settings]]
