@@ -9,8 +9,8 @@ from torch import Tensor
 from ppo.algorithm import Metrics, require
 from ppo.distributions import Distribution
 from ppo.on_policy import OnPolicy, OnPolicySettings
-from ppo.optimizers import RMSProp
 from ppo.rollout import Batch
+from ppo.stacked.optimizers import RMSProp
 
 
 @dataclass(frozen=True)

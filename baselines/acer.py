@@ -15,10 +15,10 @@ from ppo.advantages import retrace
 from ppo.algorithm import Algorithm, Metrics, Settings, SettingsError, require
 from ppo.distributions import Categorical
 from ppo.on_policy import runs_first
-from ppo.optimizers import RMSProp
 from ppo.replay import ReplayMemory, Segment, available_memory, bytes_needed
 from ppo.rollout import Episode
 from ppo.seeding import generator
+from ppo.stacked.optimizers import RMSProp
 
 
 @dataclass(frozen=True)

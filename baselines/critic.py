@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ppo.algorithm import require
 from ppo.on_policy import OnPolicy, OnPolicySettings
-from ppo.optimizers import Adam
 from ppo.policies import ActorCritic
 from ppo.rollout import Batch
+from ppo.stacked.optimizers import Adam
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from baselines.critic import Critic, CriticSettings
 from ppo.advantages import standardised
 from ppo.algorithm import Metrics, require
 from ppo.on_policy import OnPolicy
-from ppo.optimizers import Adam
 from ppo.policies import ActorCritic
 from ppo.rollout import Batch
+from ppo.stacked.optimizers import Adam
 
 
 @dataclass(frozen=True)

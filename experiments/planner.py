@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from experiments.costs import CONSTANTS, Costs
 from experiments.names import file_name
 from experiments.protocols import Run
-from ppo.convolutional import ARCHITECTURES
+from ppo.stacked.convolutional import ARCHITECTURES
 
 MAX_STACK = 64
 """Runs in one stack at most: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow.

@@ -13,11 +13,11 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from torch import Tensor
 
-from ppo.convolutional import ARCHITECTURES
 from ppo.envs.base import VectorEnv
 from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer, RewardNormalizer
 from ppo.policies import Policy, make_policy
 from ppo.rollout import Act, Collector, Episode
+from ppo.stacked.convolutional import ARCHITECTURES
 from ppo.stacked.engine import Engine, choose
 
 Metrics = dict[str, Tensor]

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ppo.convolutional import ARCHITECTURES, ConvTrunk, computes_bfloat16, orthogonal
 from ppo.distributions import Categorical, DiagonalGaussian, Distribution
-from ppo.networks import MLP, aligned, column_norm_
 from ppo.seeding import generator, sequence
+from ppo.stacked.convolutional import ARCHITECTURES, ConvTrunk, computes_bfloat16, orthogonal
 from ppo.stacked.engine import Engine
+from ppo.stacked.mlp import MLP, aligned, column_norm_
 
 
 class Policy(ABC):

@@ -11,8 +11,8 @@ from ppo.advantages import standardised
 from ppo.algorithm import Metrics, require
 from ppo.distributions import Distribution
 from ppo.on_policy import OnPolicy, OnPolicySettings
-from ppo.optimizers import Adam
 from ppo.rollout import Batch
+from ppo.stacked.optimizers import Adam
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.distributions import Categorical, DiagonalGaussian
-from ppo.optimizers import Adam
 from ppo.policies import ActorCritic
 from ppo.rollout import Batch
 from ppo.stacked.compiling import compiled, one_thread
@@ -26,6 +25,7 @@ from ppo.stacked.kernels import (
     gather,
     width,
 )
+from ppo.stacked.optimizers import Adam
 from ppo.stacked.ppo_gradient import ACTION, ADVANTAGE, BLOCK, Shape, Terms, Work, loss_gradient
 
 if TYPE_CHECKING:

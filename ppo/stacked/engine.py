@@ -10,7 +10,7 @@ from typing import Literal
 
 import torch
 
-from ppo.convolutional import ARCHITECTURES
+from ppo.stacked.convolutional import ARCHITECTURES
 
 Engine = Literal["numba", "torch"]
 ENGINES: tuple[Engine, ...] = ("numba", "torch")

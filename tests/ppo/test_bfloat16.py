@@ -6,9 +6,9 @@ from gymnasium.spaces import Discrete
 
 from ppo import policies
 from ppo.algorithm import SettingsError
-from ppo.convolutional import computes_bfloat16
 from ppo.policies import make_policy
 from ppo.ppo import PPOSettings
+from ppo.stacked.convolutional import computes_bfloat16
 
 pytestmark = pytest.mark.skipif(not computes_bfloat16(), reason="this processor has no bfloat16")
 IMAGE = (84, 84, 4)

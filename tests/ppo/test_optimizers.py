@@ -6,7 +6,7 @@ import pytest
 import torch
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
-from ppo.optimizers import Adam, RMSProp
+from ppo.stacked.optimizers import Adam, RMSProp
 
 RUNS, SIZE = 3, 48
 RATES = torch.tensor([[1e-2], [3e-4], [0.0]])

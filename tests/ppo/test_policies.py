@@ -10,8 +10,8 @@ import torch
 from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, perturbed
 from torch_networks import references
 
-from ppo.networks import MLP
 from ppo.policies import ActorCritic
+from ppo.stacked.mlp import MLP
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 SEEDS = [[7], [7, 8, 9]]

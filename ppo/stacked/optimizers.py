@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppo.networks import aligned
+from ppo.stacked.mlp import aligned
 
 
 class Optimizer(ABC):
