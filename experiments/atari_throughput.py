@@ -29,6 +29,7 @@ from ppo.envs import make
 from ppo.envs.atari import find_rom
 from ppo.envs.emulator import bare_loop
 from ppo.replay import bytes_needed
+from ppo.stacked.convolutional import computes_bfloat16
 from ppo.training import prepare_process
 
 Row = tuple[str, str, str]
@@ -38,9 +39,9 @@ EMULATED = 128
 """Steps of each emulator in a block."""
 
 
-def run_of(environment: str, algorithm: str = "ppo") -> Run:
-    """A run with the protocol's settings."""
-    return Run(environment, algorithm, "default", 1, BUDGET, ATARI[algorithm])
+def run_of(environment: str, algorithm: str = "ppo", **changes: Any) -> Run:
+    """A run with the protocol's settings, but for ``changes``."""
+    return Run(environment, algorithm, "default", 1, BUDGET, replace(ATARI[algorithm], **changes))
 
 
 def without_emulator(algorithm: Algorithm) -> None:
@@ -99,8 +100,11 @@ def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]
     with one_core():
         bare, wrapped = bare_loop(find_rom(environment), envs), emulators(environment, envs)
         learner, whole = (build([run_of(environment)], processes=1) for _ in range(2))
+        lower = build([run_of(environment, backward_dtype="bfloat16")], processes=1) if computes_bfloat16() else None
         without_emulator(learner)
-        whole.iterate()  # which starts the emulators
+        for algorithm in (whole, lower):
+            if algorithm:
+                algorithm.iterate()  # which starts the emulators
         _, sb3 = peer("ppo", settings, environment)
     spread, spread_name = build([run_of(environment)], processes=cores), f"ppo, emulators on {cores} cores"
     contestants: dict[str, Callable[[], float]] = {
@@ -108,6 +112,7 @@ def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]
         "emulators": lambda: seconds(lambda: wrapped(EMULATED), EMULATED * envs),
         "learner": lambda: seconds(learner.iterate, batch),
         "ppo": lambda: seconds(whole.iterate, batch),
+        **({"ppo, bfloat16": lambda: seconds(lower.iterate, batch)} if lower else {}),
         spread_name: lambda: seconds(spread.iterate, batch),
         "Stable-Baselines3 PPO": sb3,
     }
@@ -118,8 +123,9 @@ def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]
                 value = contestant()
             if block > 0:  # the first warms up
                 measured[name].append(value)
-    for algorithm in (learner, whole, spread):
-        algorithm.env.close()
+    for algorithm in (learner, whole, lower, spread):
+        if algorithm:
+            algorithm.env.close()
     return measured
 
 
@@ -149,9 +155,20 @@ def together(environment: str, who: str, processes: int, threads: int) -> float:
     return sum(float(process.communicate()[0].split()[-1]) for process in started)
 
 
-def rows(environment: str, blocks: int, cores: int) -> Iterator[Row]:
+def sample(environment: str, blocks: int, cores: int) -> dict[str, Any]:
+    """All that is measured of a game: seconds of a step, steps per second of several processes, a memory's size."""
+    pairs = [(together(environment, "sb3", 1, cores), together(environment, "ppo", cores, 1)) for _ in range(3)]
+    settings = ATARI["acer"]
+    assert isinstance(settings, ACERSettings)
+    env = make(environment, list(range(settings.num_envs)))
+    need = bytes_needed(env, settings.num_steps, settings.replay_capacity, settings.norm_obs)
+    env.close()
+    return {"seconds": measure(environment, blocks, cores), "cores": cores, "together": pairs, "memory": need}
+
+
+def rows(environment: str, sampled: dict[str, Any]) -> Iterator[Row]:
     """What the table says of a game."""
-    found = measure(environment, blocks, cores)
+    found, cores = sampled["seconds"], sampled["cores"]
     sb3, spread = "Stable-Baselines3 PPO", f"ppo, emulators on {cores} cores"
     both = [sum(own) for own in zip(found["emulators"], found["learner"], strict=True)]
     said = {
@@ -159,21 +176,17 @@ def rows(environment: str, blocks: int, cores: int) -> Iterator[Row]:
         "emulators": f"{ratio(found['bare emulators'], found['emulators']):.2f}x the bare ones",
         "learner": "",
         "ppo": f"{ratio(both, found['ppo']):.2f}x both in turn, {ratio(found[sb3], found['ppo']):.2f}x {sb3}",
+        "ppo, bfloat16": f"{ratio(found['ppo'], found['ppo, bfloat16']):.2f}x ppo" if "ppo, bfloat16" in found else "",
         spread: f"{ratio(found['learner'], found[spread]):.2f}x the learner",
         sb3: "",
     }
     for name, values in found.items():
         yield f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", said[name]
-    pairs = [(together(environment, "sb3", 1, cores), together(environment, "ppo", cores, 1)) for _ in range(3)]
-    theirs, ours = zip(*pairs, strict=True)
+    theirs, ours = zip(*sampled["together"], strict=True)
     gain = f"{ratio(ours, theirs):.2f}x {sb3}"
     yield f"{environment}, {sb3}, {cores} threads", f"{statistics.median(theirs):,.0f}", ""
     yield f"{environment}, ppo, {cores} runs on {cores} cores", f"{statistics.median(ours):,.0f}", gain
-    settings = ATARI["acer"]
-    assert isinstance(settings, ACERSettings)
-    env = make(environment, list(range(settings.num_envs)))
-    need = bytes_needed(env, settings.num_steps, settings.replay_capacity, settings.norm_obs)
-    yield f"{environment}, acer, replay memory of a run", "", f"{need / 2**30:.2f} GiB"
+    yield f"{environment}, acer, replay memory of a run", "", f"{sampled['memory'] / 2**30:.2f} GiB"
 
 
 def cost_runs(environment: str) -> list[Run]:

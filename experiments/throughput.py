@@ -25,7 +25,7 @@ from experiments.estimates import write_measured
 from experiments.mujoco_throughput import BUDGET, stack_of
 from experiments.protocols import COMPARED, Run
 from experiments.settings import ENVIRONMENTS
-from experiments.store import write_json
+from experiments.store import read_json, write_json
 from experiments.worker import build
 from ppo.envs.atari import cores
 from ppo.training import prepare_process
@@ -80,6 +80,43 @@ def workers(environment: str, count: int, seconds: float) -> tuple[float, float]
     return sum(float(line[0]) for line in lines), max(float(line[1]) for line in lines)
 
 
+def sample(environments: Sequence[str], games: Sequence[str], blocks: int, warmup: int) -> dict[str, Any]:
+    """All that is measured: seconds of an environment step, block by block, and steps per second of workers."""
+    sampled: dict[str, Any] = {
+        "ppo": {environment: mujoco_throughput.measure(environment, blocks, warmup) for environment in environments},
+        "baselines": {
+            name: mujoco_throughput.measure_baseline(name, BASELINE_ENVIRONMENT, blocks)
+            for name in COMPARED
+            if name != "ppo"
+        },
+        "games": {game: atari_throughput.sample(game, blocks, cores()) for game in games},
+    }
+    pairs = [[workers(BASELINE_ENVIRONMENT, count, 15) for count in (1, 2)] for _ in range(3)]
+    return {**sampled, "workers": pairs}
+
+
+def rows(sampled: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What the table says of it: medians, and medians of the blocks' ratios."""
+    for environment, seconds in sampled["ppo"].items():
+        yield from mujoco_throughput.rows(environment, seconds)
+    for name, seconds in sampled["baselines"].items():
+        yield from mujoco_throughput.baseline_rows(BASELINE_ENVIRONMENT, name, seconds)
+    for game, found in sampled["games"].items():
+        yield from atari_throughput.rows(game, found)
+    alone, pairs = ([trained[place] for trained in sampled["workers"]] for place in (0, 1))
+    gain = statistics.median(both[0] / single[0] for single, both in zip(alone, pairs, strict=True))
+    one, two = (f"{statistics.median(speed for speed, _ in trained):,.0f}" for trained in (alone, pairs))
+    yield f"{BASELINE_ENVIRONMENT}, one worker with a stack of 33", one, ""
+    yield f"{BASELINE_ENVIRONMENT}, two workers on two cores", two, f"{gain:.2f}x one worker"
+    yield "peak memory of a worker with a stack of 33", "", f"{max(peak for _, peak in (*alone, *pairs)):.2f} GiB"
+
+
+def markdown(sampled: dict[str, Any]) -> str:
+    """The same as README shows it."""
+    lines = [f"| {' | '.join(row)} |" for row in rows(sampled)]
+    return "\n".join(["| one thread each | steps/s | ratio |", "|---|---|---|", *lines])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the table."""
     parser = argparse.ArgumentParser(prog="throughput", description=__doc__)
@@ -91,6 +128,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--costs", type=Path, help="write what `ppo plan` reckons with to this file, and do no more")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for --costs (default: cpu)")
     parser.add_argument("--games", nargs="*", default=["PongNoFrameskip-v4"])
+    parser.add_argument("--markdown", type=Path, help="print the table of these samples, and measure nothing")
     parser.add_argument("--out", type=Path, default=Path("results/throughput"), help="folder for the raw samples")
     parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
     parser.add_argument("--atari-loop", nargs=3, metavar=("ENV", "WHO", "THREADS"), help=argparse.SUPPRESS)
@@ -98,6 +136,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.atari_loop:
         environment, who, threads = arguments.atari_loop
         atari_throughput.loop(environment, who, int(threads))
+        return 0
+    if arguments.markdown:
+        print(markdown(read_json(arguments.markdown)))
         return 0
     os.environ.update(ONE_THREAD)  # of processes that are started, and of JAX, which is loaded later
     prepare_process()
@@ -114,33 +155,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         write_measured(arguments.costs, arguments.device.partition(":")[0], measured, about)
         return 0
-    samples: dict[str, Any] = {}
-    table = Table("one thread each", "steps/s", "ratio", box=None)
-    for environment in arguments.environments:
-        seconds = mujoco_throughput.measure(environment, arguments.blocks, arguments.warmup)
-        samples[environment] = seconds
-        for row in mujoco_throughput.rows(environment, seconds):
-            table.add_row(*row)
-    for name in COMPARED:
-        if name != "ppo":
-            seconds = mujoco_throughput.measure_baseline(name, BASELINE_ENVIRONMENT, arguments.blocks)
-            samples[f"{BASELINE_ENVIRONMENT}, {name}"] = seconds
-            for row in mujoco_throughput.baseline_rows(BASELINE_ENVIRONMENT, name, seconds):
-                table.add_row(*row)
-    for game in arguments.games:
-        for row in atari_throughput.rows(game, arguments.blocks, cores()):
-            table.add_row(*row)
-    pairs = [(workers("HalfCheetah-v4", 1, 15), workers("HalfCheetah-v4", 2, 15)) for _ in range(3)]
-    one, two = (statistics.median(pair[index][0] for pair in pairs) for index in (0, 1))
-    gain = statistics.median(two[0] / one[0] for one, two in pairs)
-    table.add_row("HalfCheetah-v4, one worker with a stack of 33", f"{one:,.0f}", "")
-    table.add_row("HalfCheetah-v4, two workers on two cores", f"{two:,.0f}", f"{gain:.2f}x one worker")
-    peak = max(max(one[1], two[1]) for one, two in pairs)
-    table.add_row("peak memory of a worker with a stack of 33", "", f"{peak:.2f} GiB")
-    samples["steps per second of workers"] = [[one[0], two[0]] for one, two in pairs]
+    sampled = sample(arguments.environments, arguments.games, arguments.blocks, arguments.warmup)
     about = {"machine": provenance.machine(), "versions": provenance.versions(), "commit": provenance.commit()}
     arguments.out.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.out / "samples.json", {**about, "seconds per environment step": samples})
+    write_json(arguments.out / "samples.json", {**about, **sampled})
+    table = Table("one thread each", "steps/s", "ratio", box=None)
+    for row in rows(sampled):
+        table.add_row(*row)
     Console(soft_wrap=True, width=110).print(table)
     return 0
 
