@@ -216,6 +216,7 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
     return torch.from_numpy(norms)
 
 
+@one_thread()
 def regress(policy: ActorCritic, optimizer: Adam, batch: Batch, orders: NDArray[np.int64], minibatch_size: int) -> None:
     """Descend on the mean squared error of the values as predictions of the returns, in minibatches of each of the
     ``orders`` ``[runs, epochs, batch]``, with an ``optimizer`` of the critic's columns."""
