@@ -174,7 +174,7 @@ def _executor(arguments: argparse.Namespace) -> Executor:
     flags += ["--tensorboard"] if arguments.tensorboard else []
     flags += ["--engine", arguments.engine] if arguments.engine else []
     if arguments.device == "cpu" and not arguments.engine and not available():
-        console.print("numba is not installed: the torch engine trains, a third to a half as fast")
+        console.print("numba is not installed: the torch engine trains, which is slower")
     if arguments.cluster is None:
         _check_device(arguments.device)
         workers = arguments.workers or cores()

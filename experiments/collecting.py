@@ -42,10 +42,13 @@ class Recorded:
     entry: dict[str, Any]
     episodes: Path
 
+    def trained(self, fraction: float) -> bool:
+        """Whether that part of its budget is trained."""
+        return bool(self.entry["steps_done"] >= fraction * self.entry["total_timesteps"])
+
     def reaches(self, fraction: float) -> bool:
         """Whether that part of its budget is trained, and need not be trained again."""
-        trained = self.entry["steps_done"] >= fraction * self.entry["total_timesteps"]
-        return bool(trained) and not self.entry.get("superseded")
+        return self.trained(fraction) and not self.entry.get("superseded")
 
     @property
     def worth(self) -> tuple[bool, int]:
@@ -141,8 +144,7 @@ def write(folder: Path, about: dict[str, Any], runs: Sequence[Run], recorded: Ma
     for run in runs:
         own = recorded.get(run.key)
         missing = {**run.to_json(), "status": "missing", "steps_done": 0, "diverged_at": None}
-        trained = own and own.entry["steps_done"] >= about.get("fraction", 1.0) * own.entry["total_timesteps"]
-        status = "finished" if trained else "running"
+        status = "finished" if own and own.trained(about.get("fraction", 1.0)) else "running"
         entries.append({**own.entry, "setting": run.setting, "status": status} if own else missing)
     frames = _frames([(run, recorded[run.key]) for run in runs if run.key in recorded])
     table = pd.concat(frames, ignore_index=True) if frames else empty_episodes()

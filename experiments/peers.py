@@ -61,20 +61,25 @@ COMMON: dict[str, Any] = {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [
 PICTURES: dict[str, Any] = {"policy": "CnnPolicy", "seed": 1, "device": "cpu"}  # the Nature network
 
 
+def _ppo_settings(settings: PPOSettings, environment: str) -> dict[str, Any]:
+    """The environments and our settings by the names that Stable-Baselines3 and SBX have for them."""
+    return {
+        "env": _environments(settings, environment, settings.gamma, settings.norm_reward),
+        "learning_rate": settings.learning_rate,
+        "n_steps": settings.num_steps,
+        "batch_size": settings.minibatch_size,
+        "n_epochs": settings.update_epochs,
+        "max_grad_norm": settings.max_grad_norm,
+        "vf_coef": settings.vf_coef,
+        "ent_coef": settings.ent_coef,
+    }
+
+
 def _ppo(settings: PPOSettings, environment: str) -> Block:
     from stable_baselines3 import PPO
 
-    model = PPO(
-        env=_environments(settings, environment, settings.gamma, settings.norm_reward),
-        learning_rate=settings.learning_rate,
-        n_steps=settings.num_steps,
-        batch_size=settings.minibatch_size,
-        n_epochs=settings.update_epochs,
-        max_grad_norm=settings.max_grad_norm,
-        vf_coef=settings.vf_coef,
-        ent_coef=settings.ent_coef,
-        **(PICTURES if environment in ATARI_ROMS else COMMON),
-    )
+    kind = PICTURES if environment in ATARI_ROMS else COMMON
+    model = PPO(**_ppo_settings(settings, environment), **kind)
     return _block(model, settings.num_steps * settings.num_envs)
 
 
@@ -83,19 +88,8 @@ def sbx(settings: PPOSettings, environment: str) -> Block:
     import jax
     from sbx import PPO
 
-    model = PPO(
-        env=_environments(settings, environment, settings.gamma, settings.norm_reward),
-        policy="MlpPolicy",
-        learning_rate=settings.learning_rate,
-        n_steps=settings.num_steps,
-        batch_size=settings.minibatch_size,
-        n_epochs=settings.update_epochs,
-        max_grad_norm=settings.max_grad_norm,
-        vf_coef=settings.vf_coef,
-        ent_coef=settings.ent_coef,
-        policy_kwargs={"net_arch": [64, 64], "activation_fn": jax.numpy.tanh},
-        seed=1,
-    )
+    network = {"net_arch": [64, 64], "activation_fn": jax.numpy.tanh}
+    model = PPO(**_ppo_settings(settings, environment), policy="MlpPolicy", policy_kwargs=network, seed=1)
     return _block(model, settings.num_steps * settings.num_envs)
 
 

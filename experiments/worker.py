@@ -252,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if available():
         from ppo.stacked.compiling import tell_of_compiling
 
-        tell_of_compiling(lambda: say("compiling the numba engine: once on this machine, about half a minute"))
+        tell_of_compiling(lambda: say("compiling the numba engine: once on this machine"))
     provenance.commit()  # now: of the code that is loaded, whatever is committed while it trains
     stop = Stop(arguments.parent)
     try:
