@@ -23,6 +23,7 @@ from ppo.stacked.kernels import (
     clipped_norm,
     forward,
     gather,
+    scratch,
     width,
 )
 from ppo.stacked.optimizers import Adam
@@ -69,11 +70,9 @@ def standardising(samples: Floats, index: Integers) -> tuple[np.float32, np.floa
 def workspace(shape: Shape, rows: int) -> Work:
     """Scratch memory for minibatches of ``rows``."""
     widest = max(shape.actor.max(), shape.critic.max())
-    activations = rows * max(width(shape.actor), width(shape.critic))
     size = shape.actor[-1]
     return Work(
-        np.empty(activations, np.float32),
-        np.empty((2, rows * widest), np.float32),
+        scratch(rows, max(width(shape.actor), width(shape.critic)), widest),
         np.empty(rows * size, np.float32),
         np.empty(rows * size, np.float32),
         np.empty(shape.stop, np.float32),
@@ -157,7 +156,7 @@ def regression_epochs(
     columns = 0
     for layer in range(len(sizes) - 1):
         columns += (sizes[layer] + 1) * sizes[layer + 1]
-    activations, sums = np.empty(rows * width(sizes), np.float32), np.empty((2, rows * sizes.max()), np.float32)
+    memory = scratch(rows, width(sizes), sizes.max())
     gradient, part = np.empty(columns, np.float32), np.empty(columns, np.float32)
     values, d_values = np.empty(rows, np.float32), np.empty(rows, np.float32)
     for run in range(runs):
@@ -169,11 +168,11 @@ def regression_epochs(
                 for block in range(0, len(index), BLOCK):
                     chosen = index[block : block + BLOCK]
                     own, d_own = values[: len(chosen)].reshape(-1, 1), d_values[: len(chosen)].reshape(-1, 1)
-                    gather(observations[run], chosen, 0, sizes[0], activations)
-                    forward(network, activations, sums, own)
+                    gather(observations[run], chosen, 0, sizes[0], memory.activations)
+                    forward(network, memory, own)
                     for row in range(len(chosen)):
                         d_own[row, 0] = np.float32(2) / len(index) * (own[row, 0] - targets[run, chosen[row]])
-                    backward(network, activations, d_own, sums, gradient if block == 0 else part)
+                    backward(network, memory, d_own, gradient if block == 0 else part)
                     if block > 0:
                         add(gradient, part)
                 moments.steps[run] += 1

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import numpy as np
 
 from ppo.stacked.compiling import compiled
-from ppo.stacked.kernels import ONE, Floats, Integers, Network, add, backward, forward, gather
+from ppo.stacked.kernels import ONE, Floats, Integers, Network, Scratch, add, backward, forward, gather
 
 LOG_PROB, ADVANTAGE, RETURN, VALUE, ACTION = range(5)
 """Columns of a sample: log pi_old(a|s), A, V^targ, V_old; then the action (of discrete ones a one at the chosen one,
 and zeros), pi_old's mean (or log-probabilities), and the observation."""
-BLOCK = 256
+BLOCK = 128
 """Rows of a minibatch at a time, at most."""
 
 
@@ -57,8 +57,7 @@ class Terms(NamedTuple):
 class Work(NamedTuple):
     """Scratch memory, which one run uses after the other."""
 
-    activations: Floats
-    sums: Floats
+    passes: Scratch
     outputs: Floats
     d_outputs: Floats
     gradient: Floats
@@ -188,18 +187,18 @@ def loss_gradient(
         own = gradient if first == 0 else work.gradient
         outputs = work.outputs[: len(rows) * size].reshape(len(rows), size)
         d_outputs = work.d_outputs[: len(rows) * size].reshape(len(rows), size)
-        gather(samples, rows, ACTION + 2 * size, inputs, work.activations)
-        forward(actor, work.activations, work.sums, outputs)
+        gather(samples, rows, ACTION + 2 * size, inputs, work.passes.activations)
+        forward(actor, work.passes, outputs)
         if shape.discrete:
             categorical_gradient(samples, rows, outputs, terms, d_outputs)
         else:
             gaussian_gradient(samples, rows, outputs, log_std, terms, work, d_outputs)
-        backward(actor, work.activations, d_outputs, work.sums, own[: shape.log_std])
+        backward(actor, work.passes, d_outputs, own[: shape.log_std])
         values = work.outputs[: len(rows)].reshape(len(rows), 1)
         d_values = work.d_outputs[: len(rows)].reshape(len(rows), 1)
-        forward(critic, work.activations, work.sums, values)
+        forward(critic, work.passes, values)
         value_gradient(samples, rows, values, terms, d_values)
-        backward(critic, work.activations, d_values, work.sums, own[shape.value : shape.stop])
+        backward(critic, work.passes, d_values, own[shape.value : shape.stop])
         if first > 0:
             add(gradient[: shape.log_std], own[: shape.log_std])
             add(gradient[shape.value : shape.stop], own[shape.value : shape.stop])
