@@ -25,7 +25,7 @@ LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def values(setting: str) -> dict[str, str]:
-    """'learning_rate=0.0007,delta=0.1' -> {'learning_rate': '0.0007', 'delta': '0.1'}; {} for a plain name."""
+    """'learning_rate=0.0007,ema_decay=0.9' -> {'learning_rate': '0.0007', 'ema_decay': '0.9'}; {} for a plain name."""
     pairs = (part.partition("=") for part in setting.split(",") if "=" in part)
     return {name.strip(): value.strip() for name, _, value in pairs}
 

@@ -18,21 +18,21 @@ D = TypeVar("D", bound=Distribution)
 @dataclass(frozen=True)
 class A2CTrustRegionSettings(A2CSettings):
     """A2C's settings and those of the trust region; the average's decay is ACER's for continuous control, learning rate
-    and delta were tuned for the MuJoCo tasks (experiments/settings.py)."""
+    and trust_region_delta were tuned for the MuJoCo tasks (experiments/settings.py)."""
 
     learning_rate: float = 2.68e-3
     """step size of RMSProp"""
     anneal_lr: bool = False
     """whether the learning rate falls linearly to 0 over total_timesteps"""
-    delta: float = 0.5
-    """how much a step in a state may move the policy away from the average one, to first order in KL"""
-    average_decay: float = 0.995
-    """alpha, the decay of the moving average of the policy's parameters"""
+    trust_region_delta: float = 0.5
+    """delta, how much a step in a state may move the policy away from the average one, to first order in KL"""
+    ema_decay: float = 0.995
+    """alpha, the decay of the exponential moving average of the policy's parameters"""
 
     def check(self) -> None:
         super().check()
-        require(self, "delta", self.delta > 0, "greater than 0")
-        require(self, "average_decay", 0 <= self.average_decay < 1, "at least 0 and less than 1")
+        require(self, "trust_region_delta", self.trust_region_delta > 0, "greater than 0")
+        require(self, "ema_decay", 0 <= self.ema_decay < 1, "at least 0 and less than 1")
 
 
 def projected(gradient: Tensor, kl_gradient: Tensor, delta: Tensor) -> Tensor:
@@ -68,13 +68,13 @@ class A2CTrustRegion(A2C):
 
     def setup(self) -> None:
         super().setup()
-        self.delta = self.per_run("delta")
-        self.average_decay = self.per_run("average_decay")
+        self.trust_region_delta = self.per_run("trust_region_delta")
+        self.ema_decay = self.per_run("ema_decay")
         self.average = self.policy.parameters.detach().clone()
 
     def update(self, batch: Batch) -> Metrics:
         metrics = super().update(batch)
-        self.average.lerp_(self.policy.parameters.detach(), 1 - self.average_decay)
+        self.average.lerp_(self.policy.parameters.detach(), 1 - self.ema_decay)
         return metrics
 
     def policy_loss(self, batch: Batch, distribution: Distribution) -> Tensor:
@@ -82,7 +82,7 @@ class A2CTrustRegion(A2C):
             return current.log_prob(batch.actions) * batch.advantages + self.ent_coef.unsqueeze(1) * current.entropy()
 
         average = self.policy.distribution_of(self.average, batch.observations)
-        return trust_region_loss(distribution, average, gain, self.delta)
+        return trust_region_loss(distribution, average, gain, self.trust_region_delta)
 
     def state(self) -> dict[str, Any]:
         return {**super().state(), "average": self.average}

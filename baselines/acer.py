@@ -52,13 +52,13 @@ class ACERSettings(Settings):
     """steps of each environment that the memory holds"""
     replay_start: int = 10_000
     """steps of each environment before the first update from the memory"""
-    truncation: float = 10.0
+    importance_clip: float = 10.0
     """c, at which importance weights are truncated; what that takes away is added from the critic"""
-    delta: float = 1.0
-    """how much a step in a state may move the policy away from the average one, to first order in KL; inf for no trust
-    region"""
-    average_decay: float = 0.99
-    """alpha, the decay of the moving average of the policy's parameters"""
+    trust_region_delta: float = 1.0
+    """delta, how much a step in a state may move the policy away from the average one, to first order in KL; inf for no
+    trust region"""
+    ema_decay: float = 0.99
+    """alpha, the decay of the exponential moving average of the policy's parameters"""
     obs_filters = ("step",)
 
     def check(self) -> None:
@@ -67,12 +67,12 @@ class ACERSettings(Settings):
         for name in ("learning_rate", "q_coef", "ent_coef"):
             require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
         require(self, "replay_ratio", 0 <= self.replay_ratio <= 1000, "between 0 and 1000")
-        for name in ("rms_decay", "average_decay"):
+        for name in ("rms_decay", "ema_decay"):
             require(self, name, 0 <= getattr(self, name) < 1, "at least 0 and less than 1")
         require(self, "rms_eps", 0 < self.rms_eps < math.inf, "greater than 0 and finite")
-        for name in ("max_grad_norm", "delta"):
+        for name in ("max_grad_norm", "trust_region_delta"):
             require(self, name, getattr(self, name) > 0, "greater than 0")
-        require(self, "truncation", 0 < self.truncation < math.inf, "greater than 0 and finite")
+        require(self, "importance_clip", 0 < self.importance_clip < math.inf, "greater than 0 and finite")
         require(self, "replay_capacity", self.replay_capacity >= self.num_steps, "at least num_steps")
         require(
             self, "replay_start", 0 <= self.replay_start <= self.replay_capacity, "at least 0, at most replay_capacity"
@@ -98,8 +98,10 @@ class ACER(Algorithm):
         self.policy = self.make_policy()
         self.average = self.policy.parameters.detach().clone()
         self.collector = self.make_collector(self.policy.act)
-        self.gamma, self.truncation, self.delta = map(self.per_run, ("gamma", "truncation", "delta"))
-        self.q_coef, self.ent_coef, self.average_decay = map(self.per_run, ("q_coef", "ent_coef", "average_decay"))
+        self.gamma, self.importance_clip, self.trust_region_delta = map(
+            self.per_run, ("gamma", "importance_clip", "trust_region_delta")
+        )
+        self.q_coef, self.ent_coef, self.ema_decay = map(self.per_run, ("q_coef", "ent_coef", "ema_decay"))
         self.learning_rate = self.per_run("learning_rate")
         self.optimizer = RMSProp(
             self.policy.parameters,
@@ -165,7 +167,7 @@ class ACER(Algorithm):
         distribution, q = self.policy(segment.observations)
         policy_loss, q_loss = self.losses(segment, cast(Categorical, distribution), q)
         grad_norm = self.optimizer.step(policy_loss + self.q_coef.squeeze(1) * q_loss, where)
-        average = torch.lerp(self.average, self.policy.parameters.detach(), 1 - self.average_decay)
+        average = torch.lerp(self.average, self.policy.parameters.detach(), 1 - self.ema_decay)
         self.average.copy_(average if where is None else torch.where(where.unsqueeze(1), average, self.average))
         return {
             "losses/policy_loss": policy_loss.detach(),
@@ -192,8 +194,8 @@ class ACER(Algorithm):
             values = (pi * q).sum(-1)
             ratios = (pi / mu).gather(-1, actions).squeeze(-1)
             targets = self.targets(segment, values, q_taken, ratios)
-            weights = torch.minimum(ratios, self.truncation) * (targets - values)
-            corrections = (pi - self.truncation.unsqueeze(-1) * mu).clamp(min=0) * (q - values.unsqueeze(-1))
+            weights = torch.minimum(ratios, self.importance_clip) * (targets - values)
+            corrections = (pi - self.importance_clip.unsqueeze(-1) * mu).clamp(min=0) * (q - values.unsqueeze(-1))
             average = cast(Categorical, self.policy.distribution_of(self.average, segment.observations))
 
         def gain(current: Categorical) -> Tensor:
@@ -201,7 +203,7 @@ class ACER(Algorithm):
             correction = (corrections * current.log_probs).sum(-1)
             return truncated + correction + self.ent_coef * current.entropy()
 
-        policy_loss = trust_region_loss(distribution, average, gain, self.delta)
+        policy_loss = trust_region_loss(distribution, average, gain, self.trust_region_delta)
         return policy_loss, 0.5 * (targets - q_taken).square().mean(dim=1)
 
     def targets(self, segment: Segment, values: Tensor, q_taken: Tensor, ratios: Tensor) -> Tensor:

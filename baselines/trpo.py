@@ -47,8 +47,8 @@ class TRPOSettings(CriticSettings):
     """the search accepts a KL up to kl_margin x max_kl"""
     fixed_log_std: bool = False
     """whether the policy's standard deviation stays 1"""
-    norm_adv: bool = True
-    """whether the advantages are standardised over the batch"""
+    norm_adv: Literal["batch", "none"] = "batch"
+    """over what the advantages are standardised"""
 
     def check(self) -> None:
         super().check()
@@ -91,7 +91,7 @@ class TRPO(OnPolicy):
         self.critic = Critic(self)
 
     def update(self, batch: Batch) -> Metrics:
-        if self.common.norm_adv:
+        if self.common.norm_adv == "batch":
             batch = replace(batch, advantages=standardised(batch.advantages))
         metrics = self.improve(batch)
         metrics["losses/value_loss"] = self.critic.fit(batch)
@@ -208,8 +208,8 @@ class TRPO2017Settings(TRPOSettings):
     """whether the search also takes a step that leaves the surrogate exactly as it was"""
     fixed_log_std: bool = True
     """whether the policy's standard deviation stays 1"""
-    norm_adv: bool = False
-    """whether the advantages are standardised over the batch"""
+    norm_adv: Literal["batch", "none"] = "none"
+    """over what the advantages are standardised"""
 
 
 class TRPO2017(TRPO):

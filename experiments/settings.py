@@ -88,10 +88,10 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
     "a2c-trust-region": A2CTrustRegionSettings(
         num_envs=4,
         num_steps=5,
-        average_decay=0.995,  # ACER, continuous control
+        ema_decay=0.995,  # ACER, continuous control
         learning_rate=2.68e-3,  # tuned
         anneal_lr=False,  # ACER's paper
-        delta=0.5,  # tuned; ACER searched 0.1 to 2
+        trust_region_delta=0.5,  # tuned; ACER searched 0.1 to 2
     ),
     "trpo": TRPOSettings(  # numbers of openai/baselines trpo_mpi/run_mujoco.py (2017-07-20); the network is PPO's
         num_steps=1024,
@@ -148,7 +148,7 @@ _KLS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
 TUNING: dict[str, dict[str, Settings]] = {  # what is not known of the algorithms of Figure 3, in sweeps
     "a2c": _sweep(A2CSettings(anneal_lr=False), learning_rate=_rates(3e-5, 3e-2, 32)),
     "a2c-trust-region": _sweep(
-        FIGURE3["a2c-trust-region"], learning_rate=_rates(1e-4, 1e-2, 8), delta=(0.01, 0.1, 0.5, 2.0)
+        FIGURE3["a2c-trust-region"], learning_rate=_rates(1e-4, 1e-2, 8), trust_region_delta=(0.01, 0.1, 0.5, 2.0)
     ),
     "vpg": _sweep(FIGURE3["vpg"], desired_kl=_KLS, gae_lambda=(0.9, 0.95, 0.97, 1.0)),
     "cem": {
@@ -178,7 +178,7 @@ ppo2's reward scaling, see above; recorded runs have it.)"""
 READINGS: dict[str, dict[str, Any]] = {  # what the text leaves open, one change at a time
     "as-in-ppo2": {},  # but for value clipping and reward scaling
     "annealed-lr": {"anneal_lr": True},
-    "value-clipping": {"clip_vloss": 0.2},
+    "value-clipping": {"vf_clip_range": 0.2},
     "no-reward-scaling": {"norm_reward": "none"},
     "batch-advantages": {"norm_adv": "batch"},
     "bootstrapped-time-limits": {"bootstrap_truncation": True},
@@ -253,9 +253,9 @@ ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tune
         replay_ratio=4.0,  # ACER's paper
         replay_capacity=50_000,  # ACER's paper
         replay_start=10_000,
-        truncation=10.0,  # c, ACER's paper
-        delta=1.0,  # ACER's paper
-        average_decay=0.99,  # alpha, ACER's paper
+        importance_clip=10.0,  # c, ACER's paper
+        trust_region_delta=1.0,  # ACER's paper
+        ema_decay=0.99,  # alpha, ACER's paper
         network="nature",  # ACER's paper
         norm_obs=False,
     ),

@@ -43,7 +43,7 @@ class PPOSettings(OnPolicySettings):
     """samples in each gradient step"""
     norm_adv: Literal["minibatch", "batch", "none"] = "batch"
     """over what the advantages are standardised"""
-    clip_vloss: float = math.inf
+    vf_clip_range: float = math.inf
     """how far the value may move from its old one before its loss is clipped; inf for no clipping, as in the text"""
     anneal_clip: bool = False
     """whether clip_coef falls linearly to 0 over total_timesteps (Table 5)"""
@@ -55,7 +55,7 @@ class PPOSettings(OnPolicySettings):
         for name in ("max_grad_norm", "adam_eps"):
             require(self, name, getattr(self, name) > 0, "greater than 0")
         require(self, "clip_coef", self.clip_coef > 0, "greater than 0 (inf for no clipping)")
-        require(self, "clip_vloss", self.clip_vloss > 0, "greater than 0 (inf for no clipping)")
+        require(self, "vf_clip_range", self.vf_clip_range > 0, "greater than 0 (inf for no clipping)")
         for name in ("kl_coef", "kl_target", "vf_coef", "ent_coef"):
             require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
         adapts = self.kl_target > 0
@@ -83,14 +83,16 @@ def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, kl_target: Tensor) -> Tensor:
     return torch.where(kl_target > 0, kl_coef * factor, kl_coef)
 
 
-def value_loss(values: Tensor, batch: Batch, clip_vloss: Tensor | None) -> Tensor:
-    """L^VF (equation 9): the mean squared error, ``[runs]``; with ``clip_vloss`` ``[runs, 1]`` the pessimistic one of
-    openai/baselines, where the new value may not move further than that from the old."""
+def value_loss(values: Tensor, batch: Batch, vf_clip_range: Tensor | None) -> Tensor:
+    """L^VF (equation 9): the mean squared error, ``[runs]``; with ``vf_clip_range`` ``[runs, 1]`` the pessimistic one
+    of openai/baselines, where the new value may not move further than that from the old."""
     error = (values - batch.returns).square()
-    if clip_vloss is not None:
-        clipped = batch.values + (values - batch.values).clamp(-clip_vloss, clip_vloss)
+    if vf_clip_range is not None:
+        clipped = batch.values + (values - batch.values).clamp(-vf_clip_range, vf_clip_range)
         pessimistic = torch.max(error, (clipped - batch.returns).square())
-        error = torch.where(torch.isfinite(clip_vloss), pessimistic, error)  # old + (new - old) is not new to the bit
+        error = torch.where(
+            torch.isfinite(vf_clip_range), pessimistic, error
+        )  # old + (new - old) is not new to the bit
     return error.mean(dim=1)
 
 
@@ -103,8 +105,8 @@ class PPO(OnPolicy):
         super().setup()
         self.learning_rate = self.per_run("learning_rate")
         self.clip_coef = self.per_run("clip_coef")
-        clips_values = any(own.clip_vloss < math.inf for own in self.settings)
-        self.clip_vloss = self.per_run("clip_vloss") if clips_values else None
+        clips_values = any(own.vf_clip_range < math.inf for own in self.settings)
+        self.vf_clip_range = self.per_run("vf_clip_range") if clips_values else None
         self.kl_coef = self.per_run("kl_coef")
         self.kl_target = self.per_run("kl_target")
         self._adapts = any(own.kl_target > 0 for own in self.settings)
@@ -145,7 +147,7 @@ class PPO(OnPolicy):
         distribution, values = self.policy(batch.observations)
         advantages = standardised(batch.advantages) if self.common.norm_adv == "minibatch" else batch.advantages
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-        loss = self.vf_coef * value_loss(values, batch, self.clip_vloss)
+        loss = self.vf_coef * value_loss(values, batch, self.vf_clip_range)
         loss = loss - surrogate(ratio, advantages, clip_coef).mean(dim=1)
         if self._penalised:
             # A run without a penalty must not hear of its KL even where that overflows: 0 x inf would be NaN.
@@ -162,7 +164,7 @@ class PPO(OnPolicy):
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
         return {
             "losses/policy_loss": -surrogate(ratio, standardised(batch.advantages), clip_coef).mean(dim=1),
-            "losses/value_loss": value_loss(values, batch, self.clip_vloss),
+            "losses/value_loss": value_loss(values, batch, self.vf_clip_range),
             "losses/entropy": distribution.entropy().mean(dim=1),
             "losses/approx_kl": _kl(batch, distribution).mean(dim=1),
             "losses/clipfrac": ((ratio - 1).abs() > clip_coef).float().mean(dim=1),

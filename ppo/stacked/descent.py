@@ -49,7 +49,7 @@ class Coefficients(NamedTuple):
     kl_coef: Floats
     vf_coef: Floats
     ent_coef: Floats
-    clip_vloss: Floats
+    vf_clip_range: Floats
     learning_rate: Floats
     max_grad_norm: Floats
 
@@ -117,7 +117,7 @@ def ppo_epochs(
                     own.kl_coef[run],
                     own.vf_coef[run],
                     own.ent_coef[run],
-                    own.clip_vloss[run],
+                    own.vf_clip_range[run],
                 )
                 loss_gradient(parameters[run], samples[run], index, old_log_std[run], terms, shape, work, gradient)
                 norms[run], factor = clipped_norm(gradient, own.max_grad_norm[run])
@@ -198,7 +198,11 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
     unclipped = torch.full_like(ppo.learning_rate, math.inf)
     coefficients = (
         *(clip_coef, ppo.kl_coef, ppo.vf_coef, ppo.ent_coef),
-        *(unclipped if ppo.clip_vloss is None else ppo.clip_vloss, optimizer.learning_rate, optimizer.max_grad_norm),
+        *(
+            unclipped if ppo.vf_clip_range is None else ppo.vf_clip_range,
+            optimizer.learning_rate,
+            optimizer.max_grad_norm,
+        ),
     )
     old = batch.distribution
     norms = ppo_epochs(

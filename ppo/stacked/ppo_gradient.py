@@ -51,7 +51,7 @@ class Terms(NamedTuple):
     kl_coef: np.float32
     vf_coef: np.float32
     ent_coef: np.float32
-    clip_vloss: np.float32
+    vf_clip_range: np.float32
 
 
 class Work(NamedTuple):
@@ -148,15 +148,15 @@ def categorical_gradient(samples: Floats, index: Integers, logits: Floats, terms
 @compiled
 def value_gradient(samples: Floats, index: Integers, values: Floats, terms: Terms, d_values: Floats) -> None:
     """Fill ``d_values`` ``[rows, 1]`` with the gradient of vf_coef x the squared error (equation 9) at ``values``; with
-    a finite clip_vloss, of the pessimistic error of openai/baselines."""
+    a finite vf_clip_range, of the pessimistic error of openai/baselines."""
     for row in range(len(values)):
         sample = samples[index[row]]
         error = values[row, 0] - sample[RETURN]
         d_values[row, 0] = np.float32(2) * terms.vf_coef * terms.share * error
-        if terms.clip_vloss < np.inf:
+        if terms.vf_clip_range < np.inf:
             move = values[row, 0] - sample[VALUE]
-            if abs(move) > terms.clip_vloss:
-                near = terms.clip_vloss if move > 0 else -terms.clip_vloss
+            if abs(move) > terms.vf_clip_range:
+                near = terms.vf_clip_range if move > 0 else -terms.vf_clip_range
                 other = sample[VALUE] + near - sample[RETURN]
                 if other * other > error * error:
                     d_values[row, 0] = 0

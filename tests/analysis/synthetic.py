@@ -179,7 +179,11 @@ def write_ablation(results: Path, change: Callable[[dict[str, Any]], dict[str, A
 
 TRIED = {
     "a2c": {"learning_rate=0.001": 10.0, "learning_rate=0.0001": 30.0, "learning_rate=0.01": -5000.0},
-    "a2c-trust-region": {"learning_rate=0.001,delta=1": 40.0, "learning_rate=0.001,delta=0.1": 20.0, "delta=0.1": 7.0},
+    "a2c-trust-region": {
+        "learning_rate=0.001,trust_region_delta=1": 40.0,
+        "learning_rate=0.001,trust_region_delta=0.1": 20.0,
+        "trust_region_delta=0.1": 7.0,
+    },
     "cem": {"population=50": 5.0, "population=20": 6.0},
 }
 """The settings of `write_tuning` and what each returns on HalfCheetah with seed 0."""

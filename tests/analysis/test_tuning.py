@@ -11,7 +11,7 @@ from analysis.scores import scored
 
 
 def test_a_settings_name_holds_its_values() -> None:
-    assert tuning.values("learning_rate=0.0007,delta=0.1") == {"learning_rate": "0.0007", "delta": "0.1"}
+    assert tuning.values("learning_rate=0.0007,ema_decay=0.9") == {"learning_rate": "0.0007", "ema_decay": "0.9"}
     assert tuning.values("default") == {}
 
 
@@ -25,7 +25,7 @@ def test_every_setting_with_its_scores_and_where_it_is_best(tmp_path: Path) -> N
     ]
     names = ["A2C"] * 3 + ["A2C + Trust Region"] * 3 + ["CEM"] * 2
     assert table.shown["Algorithm"].tolist() == names
-    assert table.shown["Setting"].tolist()[3] == "learning_rate = 0.001, delta = 1"
+    assert table.shown["Setting"].tolist()[3] == "learning_rate = 0.001, trust_region_delta = 1"
     assert table.shown["Best on"].tolist().count("HalfCheetah, Reacher") == 3
     numbers = table.data.set_index(["algorithm", "setting", "task"])
     for algorithm, tried in TRIED.items():
@@ -39,8 +39,10 @@ def test_what_scores_are_drawn_against(tmp_path: Path) -> None:
     frame = tuning.points(gather(write_tuning(tmp_path), "tuning")).query("task == 'Reacher' and seed == 201")
     placed = {(row.algorithm, row.setting): (row.axis, row.x, row.line) for row in frame.itertuples()}
     assert placed["a2c", "learning_rate=0.0001"] == ("learning_rate", 0.0001, "")
-    assert placed["a2c-trust-region", "learning_rate=0.001,delta=1"] == ("learning_rate", 0.001, "delta = 1")
-    assert placed["a2c-trust-region", "delta=0.1"] == ("learning_rate", 0.0007, "delta = 0.1")  # from the manifest
+    from_name = "learning_rate", 0.001, "trust_region_delta = 1"
+    assert placed["a2c-trust-region", "learning_rate=0.001,trust_region_delta=1"] == from_name
+    from_manifest = "learning_rate", 0.0007, "trust_region_delta = 0.1"
+    assert placed["a2c-trust-region", "trust_region_delta=0.1"] == from_manifest
     assert placed["cem", "population=50"] == ("population", 50.0, "")
     assert len(placed) == 8
 
@@ -53,7 +55,8 @@ def test_the_picture_has_the_means_and_says_what_falls_below(tmp_path: Path) -> 
     assert a2c.get_ylim()[0] > -100
     assert [text.get_text() for text in a2c.texts] == ["0.01: falls to −4999"]
     assert not [*trust.texts, *cem.texts]
-    assert [text.get_text() for text in below.get_legend().get_texts()] == ["delta = 1", "delta = 0.1"]
+    lines = [text.get_text() for text in below.get_legend().get_texts()]
+    assert lines == ["trust_region_delta = 1", "trust_region_delta = 0.1"]
     assert {axes.get_xscale() for axes in (a2c, trust, cem)} == {"log"}
 
 

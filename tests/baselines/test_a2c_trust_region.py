@@ -118,8 +118,8 @@ STACK = [
 @pytest.mark.parametrize("space", SPACES, ids=str)
 def test_within_a_trust_region_without_bounds_it_is_a2c(space):
     plain = algorithm_of(A2C, STACK, space)
-    bounded = algorithm_of(A2CTrustRegion, STACK, space, delta=1e30, average_decay=0.5)
-    tight = algorithm_of(A2CTrustRegion, STACK, space, delta=1e-3, average_decay=0.5)
+    bounded = algorithm_of(A2CTrustRegion, STACK, space, trust_region_delta=1e30, ema_decay=0.5)
+    tight = algorithm_of(A2CTrustRegion, STACK, space, trust_region_delta=1e-3, ema_decay=0.5)
     recorded = [clipped_gradients(algorithm) for algorithm in (plain, bounded, tight)]
     for seed in range(4):
         batch = made_up_batch(plain.policy, SIZE, seed)
@@ -183,10 +183,10 @@ def run_written_out_alone(network, average, batch, run, own):
     gain = log_prob * batch.advantages[run].double() + own.ent_coef * new.entropy()
     (g,) = torch.autograd.grad(gain.sum(), leaf, retain_graph=True)
     (k,) = torch.autograd.grad(kl_of(old, new).sum(), leaf)
-    z = nearest_everywhere(g, k, own.delta)
+    z = nearest_everywhere(g, k, own.trust_region_delta)
     values = network.critic(observations)[:, 0]
     error = ((values - batch.returns[run].double()) ** 2).mean()
-    held = ((k * g).sum(-1) > own.delta).sum().item()
+    held = ((k * g).sum(-1) > own.trust_region_delta).sum().item()
     return -(phi * z).sum() / len(phi) + own.vf_coef * error, held
 
 
@@ -194,9 +194,9 @@ def run_written_out_alone(network, average, batch, run, own):
 def test_what_reaches_the_parameters_is_z_pushed_back_through_the_network(space):
     """Each run with its own delta and its own average policy, some way off."""
     settings = [
-        {"delta": 1e-3, "ent_coef": 0.1},
-        {"delta": 0.3, "ent_coef": 0.01, "vf_coef": 0.5},
-        {"delta": 1e9, "ent_coef": 0.2, "vf_coef": 1.0},
+        {"trust_region_delta": 1e-3, "ent_coef": 0.1},
+        {"trust_region_delta": 0.3, "ent_coef": 0.01, "vf_coef": 0.5},
+        {"trust_region_delta": 1e9, "ent_coef": 0.2, "vf_coef": 1.0},
     ]
     algorithm = algorithm_of(A2CTrustRegion, settings, space, max_grad_norm=INF)
     algorithm.average.copy_(perturbed(algorithm.policy.parameters, 0.1, seed=5))
@@ -228,7 +228,7 @@ def test_what_reaches_the_parameters_is_z_pushed_back_through_the_network(space)
 def test_the_step_takes_no_state_away_from_the_average_policy_to_first_order(space, monkeypatch):
     """By finite differences of the KL along the step in the statistics, delta all but 0."""
     delta, step = 1e-6, 1e-6
-    algorithm = algorithm_of(A2CTrustRegion, [{"delta": delta, "ent_coef": 0.1}] * 2, space)
+    algorithm = algorithm_of(A2CTrustRegion, [{"trust_region_delta": delta, "ent_coef": 0.1}] * 2, space)
     algorithm.average.copy_(perturbed(algorithm.policy.parameters, 0.1, seed=5))
     batch = made_up_batch(algorithm.policy, SIZE, move=0.05)
     with torch.no_grad():
@@ -263,7 +263,7 @@ def test_the_step_takes_no_state_away_from_the_average_policy_to_first_order(spa
 @pytest.mark.parametrize("space", [CONTINUOUS_3, DISCRETE_4], ids=str)
 def test_the_average_policy_is_the_moving_average_of_the_parameters_after_each_update(space):
     decays = [0.995, 0.5, 0.0]
-    algorithm = algorithm_of(A2CTrustRegion, [{"average_decay": own} for own in decays], space, learning_rate=0.5)
+    algorithm = algorithm_of(A2CTrustRegion, [{"ema_decay": own} for own in decays], space, learning_rate=0.5)
     algorithm.average.copy_(algorithm.policy.parameters.detach())
     visited = [algorithm.policy.parameters.detach().clone().double()]
     for seed in range(4):
@@ -290,7 +290,7 @@ def test_the_first_update_is_a2cs_own_whatever_delta_is():
     """The policy is its own average then, and the KL grows in no direction."""
     settings = [{"learning_rate": 1e-2, "ent_coef": 0.05}] * 2
     plain = algorithm_of(A2C, settings, DISCRETE_4)
-    bounded = algorithm_of(A2CTrustRegion, settings, DISCRETE_4, delta=1e-3)
+    bounded = algorithm_of(A2CTrustRegion, settings, DISCRETE_4, trust_region_delta=1e-3)
     bounded.average.copy_(bounded.policy.parameters.detach())
     batch = made_up_batch(plain.policy, SIZE)
     plain.update(batch)
@@ -299,8 +299,8 @@ def test_the_first_update_is_a2cs_own_whatever_delta_is():
 
 
 REFUSED = [
-    *(("delta", value) for value in (0.0, -1.0, NAN)),
-    *(("average_decay", value) for value in (-0.1, 1.0, NAN)),
+    *(("trust_region_delta", value) for value in (0.0, -1.0, NAN)),
+    *(("ema_decay", value) for value in (-0.1, 1.0, NAN)),
     ("rms_decay", 1.0),
 ]
 
@@ -313,4 +313,4 @@ def test_settings_that_cannot_be_trained_are_refused_by_name(name, value):
 
 def test_its_settings_are_a2cs_and_two_more():
     names = {field.name for field in dataclasses.fields(A2CTrustRegionSettings)}
-    assert names - {field.name for field in dataclasses.fields(A2CSettings)} == {"delta", "average_decay"}
+    assert names - {field.name for field in dataclasses.fields(A2CSettings)} == {"trust_region_delta", "ema_decay"}

@@ -85,28 +85,28 @@ def loss_written_out(network, average, segment, run, own):
             value = (f * q).sum().item()
             rho = (f / mu).tolist()
             phi = f.detach().requires_grad_()
-            gain = min(own.truncation, rho[action]) * phi[action].log() * (q_ret - value)
+            gain = min(own.importance_clip, rho[action]) * phi[action].log() * (q_ret - value)
             for other in range(4):
-                beyond = max(0.0, 1 - own.truncation / rho[other])
+                beyond = max(0.0, 1 - own.importance_clip / rho[other])
                 gain = gain + f[other].item() * beyond * phi[other].log() * (q[other].item() - value)
                 corrected += beyond > 0
             gain = gain - own.ent_coef * (phi * phi.log()).sum()
             (g,) = torch.autograd.grad(gain, phi)
             k = -average.actor(observations[sample]).softmax(-1).detach() / f.detach()
-            excess = max(0.0, (k @ g).item() - own.delta)
+            excess = max(0.0, (k @ g).item() - own.trust_region_delta)
             z = g - excess / (k @ k).item() * k
             loss = loss - (f * z).sum() / count + own.q_coef * 0.5 * (q_ret - q[action]) ** 2 / count
             held += excess > 0
-            truncated += rho[action] > own.truncation
+            truncated += rho[action] > own.importance_clip
             q_ret = min(1.0, rho[action]) * (q_ret - q[action].item()) + value
     return loss, held, truncated, corrected
 
 
 def test_the_gradient_is_the_papers_written_out_state_by_state():
     settings = [
-        {"truncation": 1.0, "delta": 0.01, "ent_coef": 0.1, "q_coef": 1.0, "gamma": 0.9},
-        {"truncation": 0.5, "delta": INF},
-        {"truncation": 1e9, "delta": 0.1, "q_coef": 0.0, "gamma": 1.0},
+        {"importance_clip": 1.0, "trust_region_delta": 0.01, "ent_coef": 0.1, "q_coef": 1.0, "gamma": 0.9},
+        {"importance_clip": 0.5, "trust_region_delta": INF},
+        {"importance_clip": 1e9, "trust_region_delta": 0.1, "q_coef": 0.0, "gamma": 1.0},
     ]
     algorithm = algorithm_of(settings, max_grad_norm=INF)
     algorithm.average.copy_(perturbed(algorithm.policy.parameters, 0.3, seed=5))
@@ -194,12 +194,18 @@ def trajectories():
             yield probability, (s0, s1, s2), (a0, a1)
 
 
-@pytest.mark.parametrize("truncation", [0.01, 0.5, 2.0, 100.0])
-def test_truncation_and_correction_together_give_the_exact_policy_gradient_whatever_c_is(truncation):
+@pytest.mark.parametrize("importance_clip", [0.01, 0.5, 2.0, 100.0])
+def test_truncation_and_correction_together_give_the_exact_policy_gradient_whatever_c_is(importance_clip):
     """With a critic that knows Q, in expectation over all that mu does: one run of the stack for each trajectory."""
     every = list(trajectories())
     assert sum(probability for probability, _, _ in every) == pytest.approx(1)
-    common = {"num_envs": 1, "num_steps": 2, "gamma": GAMMA, "truncation": truncation, "delta": INF}
+    common = {
+        "num_envs": 1,
+        "num_steps": 2,
+        "gamma": GAMMA,
+        "importance_clip": importance_clip,
+        "trust_region_delta": INF,
+    }
     exact = {"ent_coef": 0.0, "q_coef": 0.0, "max_grad_norm": INF, "norm_obs": False}
     algorithm = algorithm_of([{}] * len(every), kind=Tabular, env=TwoStates(len(every)), **common, **exact)
     with torch.no_grad():
@@ -227,10 +233,10 @@ def test_truncation_and_correction_together_give_the_exact_policy_gradient_whate
 
     # And without the correction it would not be: sum_a mu min(c, rho) d log pi (Q - V), in closed form.
     q = exact_q()
-    kept = MU * np.minimum(truncation, PI / MU) * (q - (PI * q).sum(1, keepdims=True))
+    kept = MU * np.minimum(importance_clip, PI / MU) * (q - (PI * q).sum(1, keepdims=True))
     uncorrected = visited[:, None] * (kept - PI * kept.sum(1, keepdims=True))
     off = np.abs(uncorrected - policy_gradient(visited)).max()
-    assert off < 1e-9 if truncation == 100 else off > 0.01
+    assert off < 1e-9 if importance_clip == 100 else off > 0.01
 
 
 # --- Updates from the past -------------------------------------------------------------------------------------------
@@ -256,7 +262,7 @@ def test_the_average_policy_follows_every_step_of_its_own_run_and_no_other():
     """Weighted sums of the parameters after each of a run's own updates, from the present and from the past."""
     decays = [0.99, 0.5]
     algorithm = algorithm_of(
-        [{"average_decay": own} for own in decays], replay_start=0, replay_capacity=8 * STEPS, learning_rate=0.05
+        [{"ema_decay": own} for own in decays], replay_start=0, replay_capacity=8 * STEPS, learning_rate=0.05
     )
     algorithm.average.copy_(algorithm.policy.parameters.detach())
     visited = [algorithm.policy.parameters.detach().clone().double()]
@@ -325,9 +331,9 @@ def test_segments_are_drawn_evenly_from_all_that_the_memory_holds_for_each_envir
 
 
 REFUSED = [
-    *(("truncation", value) for value in (0.0, INF, NAN)),
-    *(("delta", value) for value in (0.0, NAN)),
-    *(("average_decay", value) for value in (-0.1, 1.0, NAN)),
+    *(("importance_clip", value) for value in (0.0, INF, NAN)),
+    *(("trust_region_delta", value) for value in (0.0, NAN)),
+    *(("ema_decay", value) for value in (-0.1, 1.0, NAN)),
     *(("replay_ratio", value) for value in (-1.0, INF, NAN)),
     *(("gamma", value) for value in (-0.1, 1.1, NAN)),
     *(("learning_rate", value) for value in (-1.0, INF, NAN)),

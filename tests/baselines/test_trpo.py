@@ -70,7 +70,7 @@ class Dense:
         self.observations = batch.observations[run].double()
         self.actions = batch.actions[run] if self.discrete else batch.actions[run].double()
         advantages = batch.advantages[run].double()
-        if self.own.norm_adv:
+        if self.own.norm_adv == "batch":
             advantages = (advantages - advantages.mean()) / advantages.std(correction=0)
         self.advantages = advantages
         free = 0 if self.discrete else policy.action_size
@@ -258,7 +258,7 @@ STEPS = [
         {},
         {"fixed_log_std": True},
         {"sub_sampling_factor": 5},
-        {"norm_adv": False},
+        {"norm_adv": "none"},
         {"line_search": True, "kl_margin": 1e6},
     ],
     ids=str,
@@ -308,7 +308,7 @@ def test_without_a_gradient_the_policy_stays_to_the_bit():
         assert torch.isfinite(metrics["losses/approx_kl"]).all()
 
 
-@pytest.mark.parametrize("norm_adv", [True, False])
+@pytest.mark.parametrize("norm_adv", ["batch", "none"])
 def test_advantages_are_standardised_where_the_setting_says(norm_adv):
     trpo = trpo_of([tiny(norm_adv=norm_adv), tiny(norm_adv=norm_adv)])
     batch = batch_of(trpo)
@@ -318,7 +318,7 @@ def test_advantages_are_standardised_where_the_setting_says(norm_adv):
     trpo.improve = lambda given: seen.append(given.advantages.double().numpy().copy()) or improve(given)
     trpo.update(batch)
     scaled = (raw - raw.mean(1, keepdims=True)) / raw.std(1, keepdims=True)
-    np.testing.assert_allclose(seen[0], scaled if norm_adv else raw, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(seen[0], scaled if norm_adv == "batch" else raw, rtol=1e-4, atol=1e-5)
 
 
 # --- sb3-contrib -----------------------------------------------------------------------------------------------------
@@ -356,7 +356,7 @@ def sb3_twin(trpo, run, batch):
         n_critic_updates=own.vf_epochs,
         target_kl=own.max_kl / components,
         sub_sampling_factor=1,
-        normalize_advantage=own.norm_adv,
+        normalize_advantage=own.norm_adv == "batch",
         policy_kwargs={"net_arch": [64, 64], "activation_fn": torch.nn.Tanh, "optimizer_kwargs": {"eps": 1e-5}},
         device="cpu",
     )
@@ -404,7 +404,7 @@ SB3_CASES = {
     "whole steps": [{"max_kl": 0.01}, {"max_kl": 0.001, "cg_damping": 0.5, "vf_learning_rate": 1e-2}],
     "halved steps": [{**FAR, "max_kl": 1.0}, {**FAR, "max_kl": 3.0}],
     "refused steps": [{"max_kl": 1.0, "cg_damping": 0.001, "line_search_iters": 1}, {"line_search_iters": 1}],
-    "raw advantages": [{"norm_adv": False}, {"norm_adv": False, "cg_damping": 1.0}],
+    "raw advantages": [{"norm_adv": "none"}, {"norm_adv": "none", "cg_damping": 1.0}],
     "few iterations": [{"cg_iters": 2, "cg_damping": 0.5}, {"cg_iters": 2, "cg_damping": 1.0, "max_kl": 0.05}],
 }
 
@@ -462,7 +462,7 @@ FURTHER = 5.0
 
 def searching(space=CONTINUOUS_3, runs=None, **changes):
     """A stack of the searches above, or of some of them, as they are in the whole stack; and its batch."""
-    common = {"sub_sampling_factor": 1, "vf_epochs": 0, "norm_adv": False, "cg_iters": 100}
+    common = {"sub_sampling_factor": 1, "vf_epochs": 0, "norm_adv": "none", "cg_iters": 100}
     settings = [tiny(**{**common, "line_search": True, **own, **changes}) for own in SEARCHES]
     whole = trpo_of(settings, space)
     batch = batch_of(whole)
@@ -547,7 +547,7 @@ def test_the_step_never_allowed_leaves_the_policy_to_the_bit():
 def test_the_natural_policy_gradient_takes_the_whole_step_whatever_comes_of_it(space):
     assert NPG.Settings().line_search is False
     assert TRPO.Settings().line_search is True
-    settings = [tiny(norm_adv=False, **own) for own in SEARCHES]
+    settings = [tiny(norm_adv="none", **own) for own in SEARCHES]
     npg = trpo_of(settings, space, kind=NPG)
     batch = batch_of(npg)
     batch.advantages.add_(FURTHER)
@@ -648,6 +648,7 @@ REFUSED = [
     *(("cg_damping", value) for value in (-0.1, INF, NAN)),
     *((name, value) for name in ("cg_iters", "sub_sampling_factor", "line_search_iters") for value in (0, -1)),
     *(("vf_learning_rate", value) for value in (-1e-3, INF, NAN)),
+    *(("norm_adv", value) for value in ("minibatch", True)),
     ("vf_epochs", -1),
     ("vf_minibatch_size", 0),
     ("num_steps", 0),

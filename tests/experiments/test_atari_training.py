@@ -140,4 +140,4 @@ def test_ppo_has_the_numbers_of_table_5():
     assert (own.num_steps, own.num_envs, own.update_epochs, own.minibatch_size) == (128, 8, 3, 32 * 8)
     assert (own.learning_rate, own.clip_coef, own.gamma, own.gae_lambda) == (2.5e-4, 0.1, 0.99, 0.95)
     assert (own.vf_coef, own.ent_coef, own.anneal_lr, own.anneal_clip) == (1.0, 0.01, True, True)
-    assert np.isinf(own.clip_vloss)
+    assert np.isinf(own.vf_clip_range)

@@ -31,8 +31,8 @@ TABLE1 = [  # the eleven rows
 ]
 BRANCHES = [
     {"ent_coef": 0.1},
-    {"clip_vloss": 0.02, "vf_coef": 1.0},
-    {"clip_vloss": 0.2, "ent_coef": 0.01, "kl_coef": 2.0},
+    {"vf_clip_range": 0.02, "vf_coef": 1.0},
+    {"vf_clip_range": 0.2, "ent_coef": 0.01, "kl_coef": 2.0},
 ]
 SHAPES = {
     "64-64": {},

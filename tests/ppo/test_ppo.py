@@ -123,7 +123,7 @@ STACK = [  # the four surrogates of section 6.1 in one stack, and what else may 
     {"clip_coef": INF, "kl_coef": 3.0},
     {"clip_coef": INF, "kl_coef": 1.0, "kl_target": 0.01},
     {"clip_coef": 0.1, "ent_coef": 0.1, "vf_coef": 1.0},
-    {"clip_coef": 0.3, "clip_vloss": 0.2, "vf_coef": 0.7},
+    {"clip_coef": 0.3, "vf_clip_range": 0.2, "vf_coef": 0.7},
 ]
 
 
@@ -154,8 +154,8 @@ def reference_loss(network, batch, run, settings):
         torch.where(ratio < 1 - epsilon, clipped, ratio) * advantages,
     )
     error = (values - returns) ** 2
-    if settings.clip_vloss < INF:
-        near = old_values + (values - old_values).clamp(-settings.clip_vloss, settings.clip_vloss)
+    if settings.vf_clip_range < INF:
+        near = old_values + (values - old_values).clamp(-settings.vf_clip_range, settings.vf_clip_range)
         error = torch.maximum(error, (near - returns) ** 2)
     total = -objective.mean() + settings.kl_coef * kl.mean() + settings.vf_coef * error.mean()
     return total - settings.ent_coef * entropy.mean(), kl.mean()
@@ -237,7 +237,7 @@ def sb3_twin(ppo, run, batch):
         n_epochs=1,
         learning_rate=own.learning_rate,
         clip_range=own.clip_coef,
-        clip_range_vf=own.clip_vloss if own.clip_vloss < INF else None,
+        clip_range_vf=own.vf_clip_range if own.vf_clip_range < INF else None,
         normalize_advantage=False,
         ent_coef=own.ent_coef,
         vf_coef=own.vf_coef,
@@ -313,7 +313,7 @@ SB3_CASES = {
     "plain": [{"clip_coef": 0.2, "max_grad_norm": 100.0}, {"clip_coef": 0.1, "vf_coef": 0.5, "max_grad_norm": 100.0}],
     "clipped gradient": [{"clip_coef": 0.2, "max_grad_norm": 0.05}, {"clip_coef": 0.3, "max_grad_norm": 0.2}],
     "entropy": [{"ent_coef": 0.05, "max_grad_norm": 100.0}, {"ent_coef": 0.01, "learning_rate": 3e-2}],
-    "value clipping": [{"clip_vloss": 0.1, "max_grad_norm": 100.0}, {"clip_vloss": 0.3, "vf_coef": 0.5}],
+    "value clipping": [{"vf_clip_range": 0.1, "max_grad_norm": 100.0}, {"vf_clip_range": 0.3, "vf_coef": 0.5}],
 }
 
 
@@ -354,9 +354,9 @@ def test_gradients_and_next_weights_are_those_of_stable_baselines3(space, case):
 
 
 def test_a_stack_with_and_without_value_clipping_clips_where_it_is_asked_to():
-    """The same run with clip_vloss = inf has the same loss to the bit whether its neighbours clip or not."""
+    """The same run with vf_clip_range = inf has the same loss to the bit whether its neighbours clip or not."""
     plain = PPOSettings(num_steps=64)
-    clipping = dataclasses.replace(plain, clip_vloss=0.05)
+    clipping = dataclasses.replace(plain, vf_clip_range=0.05)
     mixed, alone = ppo_of([plain, clipping]), ppo_of([plain, plain])
     batch = made_up_batch(mixed.policy, 64, move=0.1)
     results = []
@@ -504,7 +504,7 @@ REFUSED = [
     *(("max_grad_norm", value) for value in (0.0, -1.0, NAN)),
     *(("adam_eps", value) for value in (0.0, -1e-5, NAN)),
     *(("clip_coef", value) for value in (0.0, -0.2, NAN)),
-    *(("clip_vloss", value) for value in (0.0, -0.2, NAN)),
+    *(("vf_clip_range", value) for value in (0.0, -0.2, NAN)),
     *((name, value) for name in ("kl_coef", "kl_target", "vf_coef", "ent_coef") for value in (-0.1, INF, NAN)),
     *((name, value) for name in ("update_epochs", "minibatch_size") for value in (0, -1)),
     ("minibatch_size", 2049),

@@ -50,9 +50,9 @@ def test_dozens_of_updates_of_a2c_are_the_referees(case):
 @pytest.mark.parametrize("env_id", ["Hopper-v4", "CartPole-v1"])
 def test_dozens_of_updates_with_the_trust_region_are_the_referees(env_id):
     settings = [
-        A2CTrustRegionSettings(learning_rate=2e-2, delta=0.01, average_decay=0.9),
-        A2CTrustRegionSettings(learning_rate=3e-2, delta=0.02, ent_coef=0.01),
-        A2CTrustRegionSettings(learning_rate=2e-2, delta=1e6),
+        A2CTrustRegionSettings(learning_rate=2e-2, trust_region_delta=0.01, ema_decay=0.9),
+        A2CTrustRegionSettings(learning_rate=3e-2, trust_region_delta=0.02, ent_coef=0.01),
+        A2CTrustRegionSettings(learning_rate=2e-2, trust_region_delta=1e6),
     ]
     result = compare("a2c-trust-region", A2CTrustRegion, env_id, settings, 800)
     regions = [referee.trust_region for referee in result.referees]

@@ -13,8 +13,15 @@ COMMON = {"num_envs": 3, "num_steps": 10, "replay_capacity": 65, "replay_start":
 
 def test_acer_is_the_referees_through_replay_correction_and_trust_region():
     settings = [
-        ACERSettings(**COMMON, replay_ratio=4.0, truncation=1.0, delta=0.01, learning_rate=2e-2),
-        ACERSettings(**COMMON, replay_ratio=2.0, truncation=1.02, delta=0.001, learning_rate=2e-2, average_decay=0.9),
+        ACERSettings(**COMMON, replay_ratio=4.0, importance_clip=1.0, trust_region_delta=0.01, learning_rate=2e-2),
+        ACERSettings(
+            **COMMON,
+            replay_ratio=2.0,
+            importance_clip=1.02,
+            trust_region_delta=0.001,
+            learning_rate=2e-2,
+            ema_decay=0.9,
+        ),
         ACERSettings(**COMMON, replay_ratio=0.0, gamma=0.9, ent_coef=0.1, q_coef=1.0),
     ]
     result = compare("acer", ACER, "CartPole-v1", settings, 375)  # 12 segments and half of one
@@ -30,7 +37,7 @@ def test_acer_is_the_referees_through_replay_correction_and_trust_region():
 
 @pytest.mark.parametrize("anneal_lr", [False, True])
 def test_acer_without_bounds_is_the_referees(anneal_lr):
-    common = {**COMMON, "delta": math.inf, "norm_obs": False, "anneal_lr": anneal_lr}
+    common = {**COMMON, "trust_region_delta": math.inf, "norm_obs": False, "anneal_lr": anneal_lr}
     settings = [
         ACERSettings(**common, learning_rate=5e-3, max_grad_norm=math.inf),
         ACERSettings(**common, learning_rate=5e-2, max_grad_norm=0.1, rms_decay=0.9, rms_eps=0.01),

@@ -30,7 +30,7 @@ CASES = {  # environment, runs, budget
     "an entropy bonus": (HOPPER, stack({"ent_coef": 0.01}, {"ent_coef": 0.3}, {"ent_coef": 0.0}), 256),
     "advantages standardised over minibatches": (HOPPER, stack(*TWO, norm_adv="minibatch", minibatch_size=8), 256),
     "advantages as they are": (HOPPER, stack(*TWO, norm_adv="none"), 256),
-    "value clipping": (HOPPER, stack({"clip_vloss": 0.02}, {"clip_vloss": 0.2}, {}, learning_rate=1e-3), 256),
+    "value clipping": (HOPPER, stack({"vf_clip_range": 0.02}, {"vf_clip_range": 0.2}, {}, learning_rate=1e-3), 256),
     "an annealed rate": (HOPPER, stack(*TWO, anneal_lr=True), 384),
     "an annealed clip": (HOPPER, stack(*TWO, anneal_clip=True), 384),
     "several environments": (HOPPER, stack(*TWO, num_envs=3, num_steps=50), 300),
@@ -52,7 +52,7 @@ CASES = {  # environment, runs, budget
         stack(*TWO, obs_filter="batch", clip_obs=5.0, initialisation="column-norm", network="32-32"),
         384,
     ),
-    "narrow bounds": (HOPPER, stack({"clip_obs": 1.0}, {"clip_obs": 0.5}, obs_filter="batch", clip_vloss=0.05), 384),
+    "narrow bounds": (HOPPER, stack({"clip_obs": 1.0}, {"clip_obs": 0.5}, obs_filter="batch", vf_clip_range=0.05), 384),
     "other discounts": (HOPPER, stack({"gamma": 1.0, "gae_lambda": 1.0}, {"gamma": 0.5}), 256),
 }
 

@@ -39,7 +39,7 @@ def test_trpo_with_other_choices_is_the_referees():
     common = {
         "num_envs": 2,
         "num_steps": 100,
-        "norm_adv": False,
+        "norm_adv": "none",
         "norm_reward": "never-reset",
         "sub_sampling_factor": 1,
         "cg_iters": 4,

@@ -78,14 +78,17 @@ RULES = {
         "raises beta": Rule({"kl_coef": 1.0, "kl_target": 1e-6}, "losses/kl_coef", rises),
         "lowers beta": Rule({"kl_coef": 1.0, "kl_target": 10.0}, "losses/kl_coef", falls),
         "clips gradients": Rule({}, "losses/grad_norm", lambda norms: norms > 0.5),
-        "clips values": Rule({"clip_vloss": 0.01}),
+        "clips values": Rule({"vf_clip_range": 0.01}),
     },
     "a2c": {
         "lowers the learning rate": Rule({}, "charts/learning_rate", falls),
         "clips gradients": CLIPS_GRADIENTS,
         "clips observations": CLIPS_OBSERVATIONS,
     },
-    "a2c-trust-region": {"projects onto the trust region": Rule({"delta": 1e-3}), "clips gradients": CLIPS_GRADIENTS},
+    "a2c-trust-region": {
+        "projects onto the trust region": Rule({"trust_region_delta": 1e-3}),
+        "clips gradients": CLIPS_GRADIENTS,
+    },
     "trpo": {
         "takes the whole step": Rule({}, "losses/step_size", lambda sizes: sizes == 1),
         "halves the step": Rule({"max_kl": 5.0}, "losses/step_size", lambda sizes: (sizes > 0) & (sizes < 1)),
@@ -107,8 +110,8 @@ RULES = {
     "acer": {
         "replays": Rule({}, "charts/replay_updates", lambda numbers: numbers > 0),
         "leaves replays out": Rule({"replay_ratio": 0.1}, "charts/replay_updates", lambda numbers: numbers == 0),
-        "projects onto the trust region": Rule({"delta": 1e-3}),
-        "truncates importance weights": Rule({"truncation": 0.5}),
+        "projects onto the trust region": Rule({"trust_region_delta": 1e-3}),
+        "truncates importance weights": Rule({"importance_clip": 0.5}),
         "clips gradients": CLIPS_GRADIENTS,
     },
 }

@@ -33,7 +33,7 @@ DIFFERENT = [
     {},
     {"learning_rate": 1e-3, "gamma": 0.9, "clip_coef": math.inf, "kl_coef": 1.0, "kl_target": 0.01},
     {"gae_lambda": 0.5, "max_grad_norm": math.inf, "clip_coef": 0.1, "ent_coef": 0.01, "vf_coef": 0.5},
-    {"clip_vloss": 0.1, "max_grad_norm": 0.1, "kl_coef": 3.0, "learning_rate": 1e-4},
+    {"vf_clip_range": 0.1, "max_grad_norm": 0.1, "kl_coef": 3.0, "learning_rate": 1e-4},
 ]
 """Settings that runs of one stack may differ in; every other float of an algorithm is varied too."""
 

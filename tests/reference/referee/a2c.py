@@ -63,7 +63,7 @@ class A2C(OnPolicy):
 class A2CTrustRegion(A2C):
     def __init__(self, *arguments):
         super().__init__(*arguments)
-        self.trust_region = TrustRegion(self.networks, self.settings.delta, self.settings.average_decay)
+        self.trust_region = TrustRegion(self.networks, self.settings.trust_region_delta, self.settings.ema_decay)
 
     def improve(self, samples):
         metrics = super().improve(samples)

@@ -27,7 +27,7 @@ class ACER(SingleRun):
         super().__init__(*arguments)
         settings = self.settings
         self.optimizer = RMSProp(self.networks, settings)
-        self.trust_region = TrustRegion(self.networks, settings.delta, settings.average_decay)
+        self.trust_region = TrustRegion(self.networks, settings.trust_region_delta, settings.ema_decay)
         self.memory = []
         """A list of pieces, one of each environment, for every whole segment so far."""
         self.replayed = []
@@ -95,7 +95,7 @@ class ACER(SingleRun):
     def backpropagate(self, piece, samples):
         """Add a piece's share to the gradient of a mean over ``samples``; return its share of the critic's loss and of
         the entropy."""
-        settings, c = self.settings, self.settings.truncation
+        settings, c = self.settings, self.settings.importance_clip
         observations, taken = piece.observations[:-1], piece.actions[:, None]
         policy, q = policy_of(self.networks, observations), self.networks.critic(observations)
         with torch.no_grad():

@@ -48,7 +48,7 @@ class PPO(OnPolicy):
         return settings.vf_coef * self.value_loss(samples) - objective
 
     def value_loss(self, samples):
-        values, clip = self.values(samples.observations), self.settings.clip_vloss
+        values, clip = self.values(samples.observations), self.settings.vf_clip_range
         errors = (values - samples.returns) ** 2
         if clip < math.inf:
             near = torch.clamp(values, samples.values - clip, samples.values + clip)

@@ -21,7 +21,7 @@ class TRPO(WithCritic):
 
     def improve(self, samples):
         settings = self.settings
-        if settings.norm_adv:
+        if settings.norm_adv == "batch":
             samples.advantages = standardised(samples.advantages)
         gradient = self.flat_gradient(self.surrogate(samples))
         subset = samples.at(torch.arange(0, len(samples.values), settings.sub_sampling_factor))
