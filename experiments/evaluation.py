@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +25,7 @@ from ppo.algorithm import observation_normalizer
 from ppo.envs import make
 from ppo.normalizers import ObservationNormalizer
 from ppo.policies import Policy, make_policy
+from ppo.rollout import clipped
 from ppo.seeding import environment_seeds
 
 
@@ -34,6 +36,7 @@ class Player:
     run: Run
     policy: Policy
     normalizer: ObservationNormalizer | None
+    action_space: Box | Discrete
 
     @torch.no_grad()
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
@@ -47,7 +50,7 @@ class Player:
         if noise is None or not self.run.settings.samples_actions:
             noise = np.zeros((len(observations), self.policy.action_size), dtype=np.float32)
         actions: NDArray[Any] = distribution.sample(torch.from_numpy(noise)[None])[0].numpy()
-        return actions
+        return clipped(actions, self.action_space) if self.run.settings.clip_actions else actions
 
     def actor(self, seed: int, deterministic: bool) -> Act:
         """How it acts in step after step; ``seed`` is its noise's."""
@@ -97,7 +100,7 @@ def _load(path: Path) -> Iterator[Player]:
             if normalizer:
                 own = {name: statistics[name][row : row + 1] for name in ("mean", "var")}
                 normalizer.statistics.load_state({**own, "count": statistics["count"]})
-            yield Player(run, policy, normalizer)
+            yield Player(run, policy, normalizer, space)
     except (KeyError, TypeError, RuntimeError, IndexError, AttributeError) as error:
         raise StoreError(f"{path} holds no policy of this version: {error}") from error
 

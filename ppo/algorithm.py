@@ -48,6 +48,10 @@ class Settings:
     """when their mean and deviation are renewed: at every step (openai/baselines' ppo2), or once per batch, after which
     the old policy is evaluated anew (its ppo1 and trpo_mpi)"""
 
+    clip_actions: bool = False
+    """whether continuous actions are clipped to the environment's bounds on their way to it, as openai/baselines does
+    only from 9b68103 (2019-05-08) on; learning sees the actions as they were drawn"""
+
     network: str = "64-64"
     """64-64: units of the hidden layers of policy and value, each with its own (sec. 6.1), as many layers as there are
     numbers; linear: none; nature or a3c: the convolutional network that they share (sec. 6.4)"""
@@ -214,10 +218,14 @@ class Algorithm(ABC):
     def make_collector(self, act: Act, reward_normalizer: RewardNormalizer | None = None) -> Collector:
         """What steps the environments, with actions that ``act`` gives."""
         normalizer = observation_normalizer(self.settings, self.env.observation_shape)
+        if self.common.clip_actions and isinstance(self.env.action_space, Discrete):
+            raise SettingsError("clip_actions = True cannot be trained here: the environment's actions are discrete")
         kind = Collector
         if self.engine == "numba":
             from ppo.stacked.collecting import CompiledCollector as kind  # the same, compiled
-        return kind(self.env, act, self.runs, normalizer, reward_normalizer, self.device)
+        return kind(
+            self.env, act, self.runs, normalizer, reward_normalizer, self.device, clips_actions=self.common.clip_actions
+        )
 
     def next_steps(self) -> int:
         """Steps of each environment in the next iteration: num_steps, or what is left of the budget."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -90,6 +91,13 @@ class Batch:
         return (Batch(*own) for own in zip(*pieces, self.distribution.split(size), strict=True))
 
 
+def clipped(actions: NDArray[Any], space: Box | Discrete) -> NDArray[Any]:
+    """``actions`` ``[..., size]`` within the bounds of a ``space`` of continuous actions."""
+    assert isinstance(space, Box)
+    within: NDArray[Any] = np.clip(actions, space.low, space.high)
+    return within
+
+
 class Collector:
     """Steps the environments of a stack with its policy and keeps what spans iterations: the current observations,
     the normalisers and the half-finished episodes."""
@@ -102,8 +110,10 @@ class Collector:
         observation_normalizer: ObservationNormalizer | None,
         reward_normalizer: RewardNormalizer | None = None,
         device: torch.device | str = "cpu",
+        clips_actions: bool = False,
     ) -> None:
-        """``act``: actions ``[runs, envs, ...]`` at normalised observations ``[runs, envs, ...]``, given noise."""
+        """``act``: actions ``[runs, envs, ...]`` at normalised observations ``[runs, envs, ...]``, given noise.
+        ``clips_actions``: whether the environment gets them clipped to its bounds; what is collected is unclipped."""
         self.env = env
         self.act = act
         self.runs = runs
@@ -111,6 +121,7 @@ class Collector:
         self.observation_normalizer = observation_normalizer
         self.reward_normalizer = reward_normalizer
         self.device = device
+        self.clips_actions = clips_actions
         # Pictures stay bytes, a quarter of the memory, until the network takes them.
         keeps_bytes = env.observation_dtype == np.uint8 and observation_normalizer is None
         self.observation_dtype = np.dtype(np.uint8 if keeps_bytes else np.float32)
@@ -148,7 +159,8 @@ class Collector:
             actions[step] = self.act(inputs, noise[step])
             if self.diverged.any():
                 actions[step, self.diverged] = 0
-            transition = self.env.step(actions[step].reshape(self.env.rows, *self.action_shape))
+            given = clipped(actions[step], self.env.action_space) if self.clips_actions else actions[step]
+            transition = self.env.step(given.reshape(self.env.rows, *self.action_shape))
             terminated[step] = transition.terminated.reshape(shape[1:])
             ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])
             self.observations = self._split(transition.observations)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from commands import train_stack
+from gymnasium.spaces import Discrete
 
 from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
@@ -98,7 +99,7 @@ def pong():
     """A player that was never trained."""
     settings = PPOSettings(network="nature", norm_obs=False)
     policy = make_policy("nature", (84, 84, 4), gymnasium.spaces.Discrete(6), [1])
-    return evaluation.Player(Run("PongNoFrameskip-v4", "ppo", "x", 1, 1024, settings), policy, None)
+    return evaluation.Player(Run("PongNoFrameskip-v4", "ppo", "x", 1, 1024, settings), policy, None, Discrete(6))
 
 
 def test_a_game_is_played_to_its_end_and_filmed_as_the_network_sees_it(pong, tmp_path):
@@ -266,7 +267,18 @@ def test_where_nothing_can_draw_what_to_install_is_said(pendulum, tmp_path, caps
 def test_a_policy_that_was_trained_without_noise_is_played_without(deterministic, same):
     settings = CEMSettings(deterministic=deterministic)
     run = Run("Hopper-v4", "cem", "default", 1, 1000, settings)
-    policy = ActorCritic((11,), gymnasium.make("Hopper-v4").action_space, [1], (64, 64))
-    player = evaluation.Player(run, policy, None)
+    space = gymnasium.make("Hopper-v4").action_space
+    policy = ActorCritic((11,), space, [1], (64, 64))
+    player = evaluation.Player(run, policy, None, space)
     observations, noise = np.ones((4, 11)), np.ones((4, 3), dtype=np.float32)
     assert np.array_equal(player.act(observations, noise), player.act(observations, None)) == same
+
+
+@pytest.mark.parametrize("clips", [True, False])
+def test_a_policy_whose_actions_were_clipped_is_played_so(clips):
+    run = Run("Hopper-v4", "ppo", "default", 1, 1000, PPOSettings(clip_actions=clips))
+    space = gymnasium.make("Hopper-v4").action_space
+    player = evaluation.Player(run, ActorCritic((11,), space, [1], (64, 64)), None, space)
+    actions = player.act(np.ones((4, 11)), np.full((4, 3), 5.0, dtype=np.float32))
+    assert (actions == 1.0).all() == clips
+    assert (actions >= 1.0).all()

@@ -47,6 +47,23 @@ def test_every_number_stands_where_it_belongs():
             assert experience.last_observations[run, env].tolist() == [row, episode, time]
 
 
+def test_clipped_actions_reach_the_environment_and_the_drawn_ones_are_kept():
+    collector = collector_of(CONTINUOUS_3)
+    collector.clips_actions = True
+    noise = 2 * noise_of(collector)
+    experience = collector.collect(noise, 0, keep_next=False)
+    drawn = experience.actions.numpy()
+    sent = np.array(collector.env.actions).reshape(drawn.shape)
+    low, high = CONTINUOUS_3.low, CONTINUOUS_3.high
+    assert (sent >= low).all()
+    assert (sent <= high).all()
+    outside = (drawn < low) | (drawn > high)
+    assert 0.05 < outside.mean() < 0.95
+    np.testing.assert_array_equal(sent[~outside], drawn[~outside])
+    np.testing.assert_array_equal(sent[outside], np.where(drawn < low, low, high)[outside])
+    assert collector_of(CONTINUOUS_3).clips_actions is False
+
+
 @pytest.mark.parametrize("action_space", [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4], ids=str)
 def test_the_actions_are_the_policys_at_the_recorded_observations_and_reach_the_environment(action_space):
     collector = collector_of(action_space, normalised=True)
