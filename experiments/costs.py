@@ -67,6 +67,7 @@ CONSTANTS = Costs(
         "Hopper-v4": 119e-6,
         "InvertedDoublePendulum-v4": 107e-6,
         "InvertedPendulum-v4": 54e-6,
+        "InvertedPendulumUnclamped-v4": 54e-6,  # the same but for a flag
         "Reacher-v4": 55e-6,
         "Swimmer-v4": 78e-6,
         "Walker2d-v4": 157e-6,

@@ -36,7 +36,7 @@ def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
             + (f"choose {names[0]}" if names else "ale-py has none of this game")
         )
     if ":" not in env_id and not spec:  # "module:Name-v0" registers itself when it is made
-        raise ValueError(f"unknown environment {env_id!r}; {_hint(env_id, ATARI_ROMS)}")
+        raise ValueError(f"unknown environment {env_id!r}; {_hint(env_id, MUJOCO_IDS, ATARI_ROMS)}")
     return GymnasiumVectorEnv(env_id, seeds)
 
 
@@ -44,9 +44,10 @@ def _is_atari(spec: EnvSpec) -> bool:
     return str(spec.entry_point).startswith("ale_py")
 
 
-def _hint(env_id: str, atari: Iterable[str]) -> str:
+def _hint(env_id: str, mujoco: Iterable[str], atari: Iterable[str]) -> str:
     """The ids that are nearest to an unknown one."""
     usable = [name for name, spec in registry.items() if isinstance(spec.entry_point, str) and not _is_atari(spec)]
+    usable += [name for name in mujoco if name not in registry]
     games = {name.removesuffix("NoFrameskip-v4"): name for name in atari}
     near = difflib.get_close_matches(env_id, [*usable, *atari])
     near = near or [games[name] for name in difflib.get_close_matches(env_id, games)]

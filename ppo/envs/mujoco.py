@@ -34,7 +34,7 @@ class MujocoVectorEnv(VectorEnv):
         self._seeds = [int(seed) for seed in seeds]
         self.rows = len(self._seeds)
         task = self._task
-        self.sim = Simulation(task.xml, task.frame_skip, task.observation_size, self.rows)
+        self.sim = Simulation(task.xml, task.frame_skip, task.observation_size, self.rows, task.clamps)
         self.frame_skip = task.frame_skip
         self.observation_shape = (task.observation_size,)
         self.observation_dtype = np.dtype(np.float64)

@@ -36,14 +36,17 @@ def spared(model: mujoco.MjModel) -> int:
 class Simulation:
     """A batch of simulations and live views of what the tasks read, each ``[rows, ...]``; SI units, angles in rad."""
 
-    def __init__(self, xml: str, frame_skip: int, observation_size: int, rows: int) -> None:
+    def __init__(self, xml: str, frame_skip: int, observation_size: int, rows: int, clamps: bool = True) -> None:
+        """``clamps``: whether the actuators' forces are clamped to their ranges, as the file says."""
         path = Path(gymnasium.__file__).parent / "envs/mujoco/assets" / xml
         with warnings.catch_warnings():
             # Compiled through MjSpec, HalfCheetah's deprecated attribute is a Python warning; MjModel.from_xml_path
             # would print it and append it to ./MUJOCO_LOG.TXT. The compiled model is the same to the byte.
             warnings.filterwarnings("ignore", "compiler attribute 'settotalmass' is deprecated", UserWarning)
             model = mujoco.MjSpec.from_file(str(path)).compile()
-        model.opt.disableflags |= spared(model)  # before the batch is made, which copies the options
+        model.opt.disableflags |= spared(model)  # before the batch is made, which copies the model
+        if not clamps:
+            model.actuator_ctrllimited[:] = 0
         batch = Batch(model, rows, nthread=1)
         self.model = model
         self.batch = batch
@@ -82,6 +85,8 @@ class Task:
     start: Callable[[np.random.Generator, Floats], Floats]
     """``(generator, rest) -> qpos and qvel side by side`` where an episode starts; rest has no velocity."""
     max_episode_steps: int = 1000
+    clamps: bool = True
+    """Whether the actuators' forces are clamped to their ranges."""
 
 
 def clip_to_10(values: Floats) -> None:
@@ -331,6 +336,9 @@ TASKS: dict[str, Task] = {
     "InvertedDoublePendulum-v4": DOUBLE_PENDULUM,
     "InvertedDoublePendulum-v5": replace(DOUBLE_PENDULUM, observation_size=9, reward=double_pendulum_reward_v5),
     "InvertedPendulum-v4": INVERTED_PENDULUM,
+    # Gym's v1, which the paper ran, did not clamp the force to +-3: its model lacked ctrllimited, which came with
+    # openai/gym 3e006f3ea (2022-05). In all else v4 is as v1 was. Gymnasium has no id for this.
+    "InvertedPendulumUnclamped-v4": replace(INVERTED_PENDULUM, clamps=False),
     "InvertedPendulum-v5": replace(INVERTED_PENDULUM, reward=inverted_pendulum_reward_v5),
     "Reacher-v4": REACHER,
     "Reacher-v5": replace(REACHER, observation_size=10, before=nothing, reward=reacher_reward_v5),

@@ -9,11 +9,19 @@ import pytest
 from ppo.envs.base import VectorEnv
 
 
+def make_oracle(env_id):
+    """Gymnasium's environment; where the force is not clamped, which Gymnasium has no id for, without its limit."""
+    env = gymnasium.make(env_id.replace("Unclamped", ""))
+    if "Unclamped" in env_id:
+        env.unwrapped.model.actuator_ctrllimited[:] = 0
+    return env
+
+
 class Oracle:
     """``gymnasium.make(env_id)`` per seed, stepped one by one, each reset on the step that ends its episode."""
 
     def __init__(self, env_id, seeds):
-        self.envs = [gymnasium.make(env_id) for _ in seeds]
+        self.envs = [make_oracle(env_id) for _ in seeds]
         self.seeds = seeds
 
     def reset(self):

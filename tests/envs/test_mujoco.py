@@ -16,6 +16,7 @@ from oracle import (
     assert_same_transition,
     compare,
     join_rows,
+    make_oracle,
     random_actions,
     take_rows,
 )
@@ -24,16 +25,17 @@ from ppo.envs import mujoco_tasks
 from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
 
 SEEDS = [3, 14, 15]
+UNCLAMPED = "InvertedPendulumUnclamped-v4"
 TERMINATING = [i for i in MUJOCO_IDS if i.startswith(("Hopper", "Walker2d", "Inverted"))]
 
 
-def test_the_seven_tasks_in_two_versions():
-    assert len(MUJOCO_IDS) == len(set(MUJOCO_IDS)) == 14
+def test_the_seven_tasks_in_two_versions_and_one_of_gyms_v1():
+    assert len(MUJOCO_IDS) == len(set(MUJOCO_IDS)) == 14 + 1
 
 
 @pytest.mark.parametrize("env_id", MUJOCO_IDS)
 def test_spaces_are_gymnasiums(env_id):
-    env, reference = MujocoVectorEnv(env_id, [0]), gymnasium.make(env_id)
+    env, reference = MujocoVectorEnv(env_id, [0]), make_oracle(env_id)
     assert env.action_space == reference.action_space
     assert env.observation_shape == reference.observation_space.shape
     assert env.observation_dtype == reference.observation_space.dtype == env.reset().dtype
@@ -110,7 +112,7 @@ def test_a_row_does_not_know_its_neighbours(env_id):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 3e10, 3e38])
-@pytest.mark.parametrize("env_id", ["HalfCheetah-v4", "Hopper-v5", "InvertedPendulum-v4", "Reacher-v4"])
+@pytest.mark.parametrize("env_id", ["HalfCheetah-v4", "Hopper-v5", "InvertedPendulum-v4", UNCLAMPED, "Reacher-v4"])
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 def test_a_bad_action_acts_as_in_gymnasium_and_stays_in_its_row(env_id, bad):
     env, clean = MujocoVectorEnv(env_id, SEEDS), MujocoVectorEnv(env_id, SEEDS)
@@ -126,6 +128,16 @@ def test_a_bad_action_acts_as_in_gymnasium_and_stays_in_its_row(env_id, bad):
         for array, other in zip(transition, expected, strict=True):
             np.testing.assert_array_equal(array[[0, 2]], other[[0, 2]])
         assert_same_step(transition, oracle.step(spoilt_action))
+
+
+def test_only_where_the_force_is_not_clamped_does_more_than_3_push_harder():
+    def pushed(env_id, force):
+        env = MujocoVectorEnv(env_id, [1])
+        env.reset()
+        return env.step(np.array([[force]], np.float32)).final_observations[0, 2]  # the cart's velocity
+
+    assert pushed("InvertedPendulum-v4", 3) == pushed("InvertedPendulum-v4", 6) == pushed(UNCLAMPED, 3)
+    assert pushed(UNCLAMPED, 6) > 1.5 * pushed(UNCLAMPED, 3) > 0
 
 
 @pytest.mark.parametrize("env_id", MUJOCO_IDS)
