@@ -10,6 +10,7 @@ from baselines import ALGORITHMS
 from experiments import estimates
 from experiments.flags import add_settings, count, fraction, seconds, shard, share
 from experiments.protocols import PROTOCOLS, unknown, usual_settings
+from experiments.readings import DEFAULT, READINGS
 from experiments.settings import PROFILES
 from ppo.envs.atari import ATARI_ROMS, cores
 from ppo.stacked.engine import ENGINES
@@ -48,14 +49,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return arguments
 
 
-def _trained(argv: Sequence[str]) -> tuple[str, str]:
-    """The environment and the algorithm that are asked for: which settings there are depends on them."""
+def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
+    """The environment, the algorithm and the reading that are asked for: which settings there are depends on them."""
+    if argv[:1] != ["train"]:
+        return "", "ppo", DEFAULT
     first = argparse.ArgumentParser(add_help=False)
     first.add_argument("--algorithm", default="ppo")
+    first.add_argument("--reading", default=DEFAULT)
     known = first.parse_known_args(argv)[0]
     if known.algorithm not in ALGORITHMS:
         raise ValueError(unknown("algorithm", known.algorithm, ALGORITHMS))
-    return next((word for word in argv if word in ATARI_ROMS), ""), known.algorithm
+    return next((word for word in argv if word in ATARI_ROMS), ""), known.algorithm, known.reading
 
 
 def _command(commands: Any, name: str, about: str) -> Parser:
@@ -103,7 +107,7 @@ def _add_merge(commands: Any) -> None:
     )
 
 
-def _add_train(commands: Any, environment: str, algorithm: str) -> None:
+def _add_train(commands: Any, environment: str, algorithm: str, reading: str) -> None:
     command = _command(commands, "train", "Train anything by hand.")
     command.add_argument("environment", metavar="ENV", help="a Gymnasium id, such as Hopper-v4")
     command.add_argument("--algorithm", default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
@@ -112,8 +116,9 @@ def _add_train(commands: Any, environment: str, algorithm: str) -> None:
         "--total-timesteps", type=int, default=1_000_000, help="environment steps of each run (default: 1000000)"
     )
     command.add_argument("--out", type=Path, required=True, help="folder to train into; what it holds is continued")
+    _add_reading(command)
     _add_training_options(command)
-    add_settings(command, usual_settings(environment, algorithm))
+    add_settings(command, usual_settings(environment, algorithm, reading))
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -158,12 +163,22 @@ def _add_choice_of_runs(command: Parser) -> None:
             metavar=field.upper(),
             help=f"only these {flag} of the protocols",
         )
+    _add_reading(command)
     command.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts")
     command.add_argument(
         "--fraction",
         type=fraction,
         default=1.0,
         help="train only this first part of each run, to be continued later (default: 1)",
+    )
+
+
+def _add_reading(command: Parser) -> None:
+    command.add_argument(
+        "--reading",
+        default=DEFAULT,
+        metavar="NAME",
+        help=f"of what the text leaves open of PPO on MuJoCo: {', '.join(READINGS)} (default: {DEFAULT})",
     )
 
 

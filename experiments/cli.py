@@ -18,6 +18,7 @@ from experiments.flags import sweep
 from experiments.jobs import Executor
 from experiments.local import Local
 from experiments.protocols import Protocol, Run, kept, select, unknown, usual_settings
+from experiments.readings import DEFAULT
 from experiments.settings import PROFILES
 from experiments.store import BusyError, writable
 from ppo.algorithm import SettingsError, check_budget
@@ -55,15 +56,18 @@ def run(arguments: argparse.Namespace) -> int:
         console.print(problem)
     for protocol in protocols:
         collecting.check_profile(arguments.results / protocol.name, arguments.profile)
+    collecting.check_reading(arguments.results, arguments.reading)
     status.print_plan(console, protocols, [stack.part(arguments.fraction) for stack in stacks], executor.slots())
     outcome = engine.train(arguments.results, stacks, executor, console)
     damaged: list[str] = []
     for protocol in protocols:
-        if protocol.name == "figure2":
-            if not outcome.stopped and not interpolation.measured(arguments.results):
-                interpolation.measure(arguments.results, protocol, arguments.profile)
-        elif protocol.runs:
-            about: dict[str, Any] = {"protocol": protocol.name, "profile": arguments.profile}
+        about: dict[str, Any] = {"protocol": protocol.name, "profile": arguments.profile}
+        about |= {"reading": arguments.reading} if arguments.reading != DEFAULT else {}
+        curves = interpolation.folder_of(arguments.results, protocol)
+        updates = _wanted(arguments, protocol.first_updates)
+        if updates and not outcome.stopped and not interpolation.measured(curves, protocol.first_updates):
+            interpolation.measure(curves, about, protocol.first_updates)
+        if protocol.runs:
             about |= {"fraction": arguments.fraction} if arguments.fraction < 1 else {}
             folder = arguments.results / protocol.name
             damaged = collecting.collect(arguments.results, folder, about, protocol.runs)
@@ -73,9 +77,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train anything by hand."""
-    defaults = usual_settings(arguments.environment, arguments.algorithm)
+    defaults = usual_settings(arguments.environment, arguments.algorithm, arguments.reading)
+    read = "" if arguments.reading == DEFAULT else f"+{arguments.reading}"
     runs = [
-        Run(arguments.environment, arguments.algorithm, name, seed, arguments.total_timesteps, settings)
+        Run(arguments.environment, arguments.algorithm, f"{name}{read}", seed, arguments.total_timesteps, settings)
         for name, settings in sweep(arguments, defaults).items()
         for seed in arguments.seeds
     ]
@@ -118,9 +123,10 @@ def _analyse(module: str, *flags: object) -> int:
 
 def _selected(arguments: argparse.Namespace) -> list[Protocol]:
     """The protocols that were asked for. Raises ``ValueError`` if what is asked for of them is in none."""
-    protocols = select(arguments.protocols, PROFILES[arguments.profile])
+    protocols = select(arguments.protocols, PROFILES[arguments.profile], arguments.reading)
     for flag, field in ONLY.items():
-        planned = {str(getattr(run, field)) for protocol in protocols for run in protocol.runs}
+        runs = [run for protocol in protocols for run in (*protocol.runs, *protocol.first_updates)]
+        planned = {str(getattr(run, field)) for run in runs}
         for name in map(str, getattr(arguments, flag) or ()):
             if name not in planned:
                 raise ValueError(unknown(f"{field} of these protocols", name, sorted(planned)))
@@ -131,7 +137,7 @@ def _planned(
     arguments: argparse.Namespace, protocols: Sequence[Protocol], workers: int, mend: bool = False
 ) -> tuple[list[planner.Stack], list[str]]:
     """The stacks of this shard that are not finished, and what was found damaged."""
-    runs = {run.key: run for protocol in protocols if protocol.name != "figure2" for run in protocol.runs}
+    runs = {run.key: run for protocol in protocols for run in protocol.runs}
     wanted = _wanted(arguments, runs.values())
     recorded, problems = collecting.recorded_runs(arguments.results, mend)
     finished = _finished(recorded, arguments.fraction)

@@ -12,6 +12,7 @@ import pandas as pd
 from experiments import planner
 from experiments.planner import Stack
 from experiments.protocols import Run
+from experiments.readings import DEFAULT
 from experiments.store import (
     IDENTITY,
     OtherVersionError,
@@ -187,6 +188,16 @@ def check_profile(folder: Path, profile: str) -> None:
         raise StoreError(
             f"{folder} holds results of the {held} profile: give the {profile} profile another --results folder"
         )
+
+
+def check_reading(results: Path, reading: str) -> None:
+    """Raises ``StoreError`` if ``results`` holds another reading of what the paper's text leaves open."""
+    for path in [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("*/figure2/manifest.json"))]:
+        held = read_json(path).get("reading", DEFAULT)
+        if held != reading:
+            raise StoreError(
+                f"{path.parent} holds results of the {held} reading: give {reading} another --results folder"
+            )
 
 
 def _keep_what_would_be_lost(folder: Path, about: dict[str, Any], planned: set[str], table: pd.DataFrame) -> None:

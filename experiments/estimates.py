@@ -69,7 +69,7 @@ def print_estimates(
     gpus_per_stack: float,
 ) -> None:
     """A row for each protocol, and for all together, on each machine: hours and price from nothing to finished."""
-    trained = {protocol.name: protocol.runs for protocol in protocols if protocol.runs and protocol.name != "figure2"}
+    trained = {protocol.name: protocol.runs for protocol in protocols if protocol.runs}
     if len(trained) > 1:
         trained["together"] = tuple(dict.fromkeys(run for runs in trained.values() for run in runs))
     table = Table(box=None, pad_edge=False)

@@ -1,7 +1,9 @@
 """Figure 2: the surrogates on the line from the first policy to the one after its first update."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,14 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments import provenance
-from experiments.protocols import Protocol
+from experiments import planner, provenance
+from experiments.planner import Stack
+from experiments.protocols import Protocol, Run
 from experiments.store import (
     INTERPOLATION_COLUMNS,
     StoreError,
     keep_aside,
     read_json,
     read_table,
+    runs_from_json,
     write_atomically,
     write_json,
 )
@@ -40,45 +44,63 @@ class FirstUpdate(PPO):
         return super().update(batch)
 
 
-def measured(results: Path) -> bool:
-    """Whether ``results`` holds the curves already, whole and not superseded; the manifest is written last."""
+def folder_of(results: Path, protocol: Protocol) -> Path:
+    """Where the curves of a protocol's first updates are kept: beside its episodes, if it has any."""
+    return results / protocol.name / "figure2" if protocol.runs else results / protocol.name
+
+
+def measured(folder: Path, runs: Sequence[Run]) -> bool:
+    """Whether ``folder`` holds the curves of ``runs`` already, whole and not superseded; the manifest is written
+    last."""
+    path = folder / "manifest.json"
     try:
-        read_table(results / "figure2" / "interpolation.parquet", INTERPOLATION_COLUMNS)
-        runs = read_json(results / "figure2" / "manifest.json").get("runs")
+        read_table(folder / "interpolation.parquet", INTERPOLATION_COLUMNS)
+        entries = read_json(path).get("runs")
+        known = {run.key for run in runs_from_json(path, entries)}
     except (FileNotFoundError, StoreError):
         return False
-    return isinstance(runs, list) and not any(isinstance(run, dict) and run.get("superseded") for run in runs)
+    assert isinstance(entries, list)
+    return {run.key for run in runs} == known and not any(entry.get("superseded") for entry in entries)
 
 
-def measure(results: Path, protocol: Protocol, profile: str) -> None:
-    """Train the first update of every seed and write results/figure2/interpolation.parquet and manifest.json."""
+def measure(folder: Path, about: dict[str, Any], runs: Sequence[Run]) -> None:
+    """Train the first update of every run and write ``folder``/interpolation.parquet and manifest.json, which begins
+    with ``about``."""
     prepare_process()
-    runs = protocol.runs
-    start = time.perf_counter()
+    stacks = planner.stacks(runs)
+    made = [_measured_stack(stack) for stack in stacks]
+    folder.mkdir(parents=True, exist_ok=True)
+    keep_aside(folder / "manifest.json", folder / "interpolation.parquet", why="replaced")
+    table = pd.concat([table for table, _ in made])
+    table = table.sort_values(["setting", "seed", "interpolation"], kind="stable", ignore_index=True)
+    write_atomically(
+        folder / "interpolation.parquet", lambda path: table.to_parquet(path, index=False, compression="zstd")
+    )
+    entries = {run: entry for _, own in made for run, entry in own.items()}
+    write_json(folder / "manifest.json", {**about, "runs": [entries[run] for run in runs]})
+
+
+def _measured_stack(stack: Stack) -> tuple[pd.DataFrame, dict[Run, dict[str, Any]]]:
+    """The curves of a stack's runs, and their entries in a manifest."""
+    runs, start = stack.runs, time.perf_counter()
     algorithm = build(runs, kind=FirstUpdate)
     assert isinstance(algorithm, FirstUpdate)
     before = algorithm.policy.parameters.detach().clone()
     algorithm.iterate()
     assert algorithm.batch is not None
     curves = interpolate(algorithm, algorithm.batch, before, algorithm.policy.parameters.detach().clone())
-    table = pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "environment": run.environment,
-                    "seed": run.seed,
-                    "interpolation": FACTORS,
-                    **{name: values[:, row] for name, values in curves.items()},
-                }
-            )
-            for row, run in enumerate(runs)
-        ],
-        ignore_index=True,
-    )
-    folder = results / "figure2"
-    folder.mkdir(parents=True, exist_ok=True)
-    keep_aside(folder / "manifest.json", folder / "interpolation.parquet", why="replaced")
-    write_atomically(folder / "interpolation.parquet", lambda path: table.to_parquet(path, index=False))
+    tables = [
+        pd.DataFrame(
+            {
+                "environment": run.environment,
+                "setting": run.setting,
+                "seed": run.seed,
+                "interpolation": FACTORS,
+                **{name: values[:, row] for name, values in curves.items()},
+            }
+        )
+        for row, run in enumerate(runs)
+    ]
     common = {
         "status": "finished",
         "steps_done": algorithm.steps_done,
@@ -90,8 +112,7 @@ def measure(results: Path, protocol: Protocol, profile: str) -> None:
         "threads": 1,
         "wall_time": round(time.perf_counter() - start, 3),
     }
-    entries = [{**run.to_json(), **common} for run in runs]
-    write_json(folder / "manifest.json", {"protocol": "figure2", "profile": profile, "runs": entries})
+    return pd.concat(tables), {run: {**run.to_json(), **common} for run in runs}
 
 
 @torch.no_grad()

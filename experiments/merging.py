@@ -16,6 +16,7 @@ import pandas as pd
 from experiments import collecting
 from experiments.collecting import Recorded
 from experiments.protocols import Run
+from experiments.readings import DEFAULT
 from experiments.store import (
     IDENTITY,
     INTERPOLATION_COLUMNS,
@@ -46,7 +47,7 @@ def merge(destination: Path, sources: Sequence[Path], mixed: bool = False) -> li
     folders = [destination, *sources] if destination.exists() else list(sources)
     manifests: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for folder in folders:
-        paths = [*sorted(folder.glob("*/manifest.json")), *folder.glob("manifest.json")]
+        paths = [path for where in ("*/", "*/figure2/", "") for path in sorted(folder.glob(f"{where}manifest.json"))]
         if not paths and not stack_folders(folder) and folder != destination:
             raise StoreError(f"{folder} holds no results: there is no manifest.json in it, nor in a folder of it")
         for path in paths:
@@ -54,22 +55,23 @@ def merge(destination: Path, sources: Sequence[Path], mixed: bool = False) -> li
     said: list[str] = []
     for held in manifests.values():
         _same("profile", [(folder, manifest.get("profile")) for folder, manifest in held], mixed, said)
+        _same("reading", [(folder, manifest.get("reading", DEFAULT)) for folder, manifest in held], mixed, said)
     planned = {name: _planned(held, mixed, said) for name, held in manifests.items()}
     chosen = _choose([(folder, _recorded(folder)) for folder in folders], mixed, said)
-    curves = _curves(manifests.get("figure2", []), mixed, said)
+    curves = {name: _curves(held, mixed, said) for name, held in manifests.items() if Path(name).name == "figure2"}
     writable(destination)
     with locked(destination, patience=math.inf):
         said += _join_stacks(destination, sources, chosen)
     for name, held in manifests.items():
         about = {key: value for key, value in held[0][1].items() if key != "runs"}
         folder = destination / name
-        folder.mkdir(exist_ok=True)
-        if name != "figure2":
+        folder.mkdir(exist_ok=True, parents=True)
+        if name not in curves:
             with locked(folder, patience=math.inf):
                 collecting.write(folder, about, planned[name], chosen)
-        elif curves and curves.parent != folder:
-            write_atomically(folder / INTERPOLATION, functools.partial(shutil.copyfile, curves))
-            write_json(folder / "manifest.json", _manifest(curves.with_name("manifest.json")))
+        elif (own := curves[name]) and own.parent != folder:
+            write_atomically(folder / INTERPOLATION, functools.partial(shutil.copyfile, own))
+            write_json(folder / "manifest.json", _manifest(own.with_name("manifest.json")))
     return said
 
 

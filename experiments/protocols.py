@@ -6,20 +6,17 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from baselines import ALGORITHMS
+from experiments.readings import BEST, DEFAULT, DESIGN, PENDULUMS, READINGS, Levels, settings_of
 from experiments.settings import (
-    ABLATION,
-    ABLATION_SEEDS,
-    AS_IN_PPO2,
     ATARI,
     ENVIRONMENTS,
     FIGURE3,
     MUJOCO,
-    READINGS,
     TABLE1,
     TUNING,
     TUNING_ENVIRONMENTS,
@@ -68,6 +65,8 @@ class Protocol:
     name: str
     about: str
     runs: tuple[Run, ...]
+    first_updates: tuple[Run, ...] = ()
+    """Runs that end with their first update, along which the surrogates are measured (Figure 2)."""
 
 
 def settings_to_json(settings: Settings) -> dict[str, Any]:
@@ -107,12 +106,16 @@ def figure1(profile: Profile) -> Protocol:
 
 def figure2(profile: Profile) -> Protocol:
     """Sec. 3: the surrogates between the first policy and the one after its first update, on Hopper."""
-    runs = [Run("Hopper-v4", "ppo", "clip-0.2", seed, MUJOCO.num_steps, MUJOCO) for seed in FIGURE2_SEEDS]
-    return Protocol("figure2", "surrogates along the first policy update on Hopper (Figure 2)", tuple(runs))
+    about = "surrogates along the first policy update on Hopper (Figure 2)"
+    return Protocol("figure2", about, (), _first_updates(FIGURE2_SEEDS))
 
 
 FIGURE2_SEEDS = tuple(range(1, 11))
 """The paper shows one update of one run; ten of ours cost seconds and show how much they differ."""
+
+
+def _first_updates(seeds: Iterable[int]) -> tuple[Run, ...]:
+    return tuple(Run("Hopper-v4", "ppo", "clip-0.2", seed, MUJOCO.num_steps, MUJOCO) for seed in seeds)
 
 
 def figure3(profile: Profile) -> Protocol:
@@ -174,28 +177,96 @@ def precision(profile: Profile) -> Protocol:
     return Protocol("precision", "PPO on Pong with gradients in float32 and in bfloat16", tuple(runs))
 
 
-ABLATION_READINGS = {reading: {**AS_IN_PPO2, **changes} for reading, changes in READINGS.items()}
-"""Every reading as changes of the preset."""
+def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> Settings:
+    """What an algorithm is trained with if nothing else is said: its defaults; on Atari games those of section 6.4.
 
-
-def usual_settings(environment: str, algorithm: str) -> Settings:
-    """What an algorithm is trained with if nothing else is said: its defaults; on Atari games those of section 6.4."""
+    Raises ``ValueError`` for a ``reading`` that there is not, or that is not of this.
+    """
+    if reading != DEFAULT and (algorithm != "ppo" or environment in ATARI_ROMS):
+        what = environment if algorithm == "ppo" else algorithm
+        raise ValueError(f"the {reading} reading is one of PPO on MuJoCo (sections 6.1 and 6.2): {what} has none")
     if environment in ATARI_ROMS and algorithm in ATARI:
         return ATARI[algorithm]
-    return ALGORITHMS[algorithm].Settings()
+    usual = ALGORITHMS[algorithm].Settings()
+    return usual if reading == DEFAULT else replace(usual, **read(reading))
 
 
-def ablation(profile: Profile) -> Protocol:
-    """The readings of what the text leaves open, one change at a time, on seeds that are reported nowhere else."""
-    seeds = ABLATION_SEEDS[: len(profile.seeds)]
+def read(reading: str) -> dict[str, Any]:
+    """A named reading, as settings of PPO. Raises ``ValueError`` that names the nearest ones."""
+    if reading not in READINGS:
+        raise ValueError(unknown("reading", reading, READINGS))
+    return READINGS[reading]
+
+
+def in_reading(protocol: Protocol, reading: str) -> Protocol:
+    """``protocol`` with the rows of Table 1 in another reading; what else it trains stays as it is.
+
+    Raises ``ValueError`` for a protocol without such rows.
+    """
+    changes = read(reading)
+    if reading == DEFAULT:
+        return protocol
+
+    def changed(run: Run) -> Run:
+        row = run.setting in TABLE1 and run.settings == TABLE1[run.setting]
+        return replace(run, settings=replace(run.settings, **changes)) if row else run
+
+    runs, updates = tuple(map(changed, protocol.runs)), tuple(map(changed, protocol.first_updates))
+    if (runs, updates) == (protocol.runs, protocol.first_updates):
+        raise ValueError(f"the {reading} reading changes nothing in {protocol.name}, which trains no row of Table 1")
+    return replace(protocol, runs=runs, first_updates=updates)
+
+
+def readings(profile: Profile) -> Protocol:
+    """The designed experiment over what the text leaves open: HalfCheetah clipped and not, where the row of -0.39 is
+    made, InvertedPendulum, and Figure 2's update on Hopper."""
     runs = [
-        Run(environment, "ppo", f"{row}+{reading}", seed, profile.total_timesteps, replace(TABLE1[row], **read))
-        for environment, rows in ABLATION.items()
-        for reading, read in ABLATION_READINGS.items()
-        for row in rows
-        for seed in seeds
+        run
+        for point, levels in DESIGN.items()
+        for environment, row in (
+            ("HalfCheetah-v4", "clip-0.2"),
+            ("HalfCheetah-v4", "none"),
+            (PENDULUMS[levels["pendulum-force"]], "clip-0.2"),
+        )
+        for run in _read_runs(profile, environment, row, point, levels)
     ]
-    return Protocol("ablation", "readings of what the text leaves open (the choice of the paper preset)", tuple(runs))
+    return Protocol(
+        "readings", "a designed experiment over what the text leaves open", tuple(runs), _updates(profile, DESIGN)
+    )
+
+
+def readings_best(profile: Profile) -> Protocol:
+    """The readings that it chose, on all seven tasks; and "none" where the text says how that ends."""
+    runs = [
+        run
+        for reading, levels in BEST.items()
+        for environment, row in (*((name, "clip-0.2") for name in ENVIRONMENTS), ("HalfCheetah-v4", "none"))
+        for run in _read_runs(
+            profile,
+            PENDULUMS[levels["pendulum-force"]] if environment == PENDULUMS["clamped"] else environment,
+            row,
+            reading,
+            levels,
+        )
+    ]
+    about = "the best readings on all seven tasks" + ("" if BEST else " (none is chosen yet: `ppo run readings` first)")
+    return Protocol("readings-best", about, tuple(runs), _updates(profile, BEST))
+
+
+def _read_runs(profile: Profile, environment: str, row: str, reading: str, levels: Levels) -> list[Run]:
+    """A row of Table 1 in one reading, with every seed of the study."""
+    settings = replace(TABLE1[row], **settings_of(levels))
+    setting, steps = f"{row}+{reading}", profile.total_timesteps
+    return [Run(environment, "ppo", setting, seed, steps, settings) for seed in profile.study_seeds]
+
+
+def _updates(profile: Profile, designed: Mapping[str, Levels]) -> tuple[Run, ...]:
+    """Figure 2's runs in each of the readings."""
+    return tuple(
+        replace(run, setting=f"{run.setting}+{reading}", settings=replace(run.settings, **settings_of(levels)))
+        for reading, levels in designed.items()
+        for run in _first_updates(profile.first_update_seeds)
+    )
 
 
 def tuning(profile: Profile) -> Protocol:
@@ -219,12 +290,19 @@ def tuning(profile: Profile) -> Protocol:
 PAPER = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3, "atari": atari}
 """The paper's own tables and figures: "all"."""
 
-PROTOCOLS = {**PAPER, "ablation": ablation, "tuning": tuning, "precision": precision}
+PROTOCOLS = {
+    **PAPER,
+    "readings": readings,
+    "readings-best": readings_best,
+    "tuning": tuning,
+    "precision": precision,
+}
 """And what was done before them, on other seeds, or beside them."""
 
 
-def select(names: Iterable[str], profile: Profile) -> list[Protocol]:
-    """The protocols called ``names`` ("all" for the paper's own). Raises ``ValueError`` that names the nearest ones."""
+def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> list[Protocol]:
+    """The protocols called ``names`` ("all" for the paper's own), in a reading of what the text leaves open. Raises
+    ``ValueError`` that names the nearest ones."""
     wanted: dict[str, None] = {}
     for name in names:
         if name == "all":
@@ -233,7 +311,7 @@ def select(names: Iterable[str], profile: Profile) -> list[Protocol]:
             wanted[name] = None
         else:
             raise ValueError(unknown("protocol", name, [*PROTOCOLS, "all"]))
-    return [PROTOCOLS[name](profile) for name in wanted]
+    return [in_reading(PROTOCOLS[name](profile), reading) for name in wanted]
 
 
 def unknown(kind: str, name: str, valid: Iterable[str]) -> str:

@@ -36,6 +36,7 @@ from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
 from baselines.trpo import NPGSettings, TRPO2017Settings, TRPOSettings
 from baselines.vpg import VPGSettings
+from experiments.readings import FIRST_UPDATE_SEEDS, READINGS, STUDY_SEEDS
 from ppo.algorithm import Settings
 from ppo.ppo import PPOSettings
 
@@ -58,7 +59,7 @@ MUJOCO = PPOSettings(  # Table 3
     gamma=0.99,
     gae_lambda=0.95,
     clip_coef=0.2,  # the best of Table 1, and Figure 3's
-    norm_adv="batch",  # chosen by `ppo run ablation`
+    **READINGS["paper"],  # what the text leaves open
 )
 
 _NO_CLIP = replace(MUJOCO, clip_coef=math.inf)
@@ -171,27 +172,6 @@ TUNING_SEEDS = (201,)  # none of those that are reported
 TUNING_FRACTION = 0.2
 """of the profile's budget, for TUNING"""
 
-AS_IN_PPO2: dict[str, Any] = {"norm_adv": "minibatch"}
-"""What the ablation starts from, where the preset that it chose is another. (Its name is older than what is known of
-ppo2's reward scaling, see above; recorded runs have it.)"""
-
-READINGS: dict[str, dict[str, Any]] = {  # what the text leaves open, one change at a time
-    "as-in-ppo2": {},  # but for value clipping and reward scaling
-    "annealed-lr": {"anneal_lr": True},
-    "value-clipping": {"vf_clip_range": 0.2},
-    "no-reward-scaling": {"norm_reward": "none"},
-    "batch-advantages": {"norm_adv": "batch"},
-    "bootstrapped-time-limits": {"bootstrap_truncation": True},
-    "no-gradient-clipping": {"max_grad_norm": math.inf},
-}
-
-ABLATION: dict[str, tuple[str, ...]] = {  # environments, and the rows of Table 1 that are read in each way there
-    "HalfCheetah-v4": ("clip-0.2", "none"),  # the row of -0.39 is made here
-    "InvertedDoublePendulum-v4": ("clip-0.2",),  # episodes end both by falling and by the time limit
-}
-
-ABLATION_SEEDS = (101, 102, 103)  # none of those that are reported
-
 # fmt: off
 GAMES = (
     "Alien", "Amidar", "Assault", "Asterix", "Asteroids", "Atlantis", "BankHeist", "BattleZone", "BeamRider",
@@ -261,7 +241,7 @@ ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tune
     ),
 }
 
-UNTRAINED = replace(MUJOCO, learning_rate=0.0, update_epochs=1, **AS_IN_PPO2)
+UNTRAINED = replace(MUJOCO, learning_rate=0.0, update_epochs=1)
 """The random policy of Table 1's normalisation: the untrained Gaussian with deviation 1 and raw actions."""
 
 
@@ -274,6 +254,10 @@ class Profile:
     total_timesteps: int
     untrained_timesteps: int
     """for the random policy's level, per seed"""
+    study_seeds: tuple[int, ...]
+    """of the study of readings; none that is reported"""
+    first_update_seeds: tuple[int, ...]
+    """of the first updates that it measures"""
     games: tuple[str, ...]
     """of Atari"""
     atari_timesteps: int
@@ -286,6 +270,8 @@ PROFILES = {
         seeds=(1, 2, 3),  # sec. 6.1 and 6.4
         total_timesteps=1_000_000,  # sec. 6.1
         untrained_timesteps=50_000,
+        study_seeds=STUDY_SEEDS,
+        first_update_seeds=FIRST_UPDATE_SEEDS,
         games=GAMES,
         atari_timesteps=10_000_000,  # 40M frames, Table 6
     ),
@@ -294,6 +280,8 @@ PROFILES = {
         seeds=(1, 2),
         total_timesteps=10_000,
         untrained_timesteps=2_000,
+        study_seeds=STUDY_SEEDS[:1],
+        first_update_seeds=FIRST_UPDATE_SEEDS[:2],
         games=("Pong",),
         atari_timesteps=4_096,
     ),

@@ -28,7 +28,8 @@ def print_plan(
 ) -> None:
     """Which runs, stacks, steps and hours."""
     for protocol in protocols:
-        console.print(f"{protocol.name}: {len(protocol.runs)} runs, {protocol.about}")
+        updates = f" and {len(protocol.first_updates)} first updates" if protocol.first_updates else ""
+        console.print(f"{protocol.name}: {len(protocol.runs)} runs{updates}, {protocol.about}")
     table = Table(box=None, pad_edge=False)
     for column in ("stack", "runs", "settings", "seeds", "steps each", "about"):
         table.add_column(column, justify="left" if column in ("stack", "settings", "seeds") else "right")

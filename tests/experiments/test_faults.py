@@ -440,11 +440,11 @@ def test_curves_of_figure_2_without_their_manifest_are_measured_again(tmp_path):
     folder.mkdir()
     table = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in INTERPOLATION_COLUMNS.items()})
     table.to_parquet(folder / "interpolation.parquet")
-    assert not interpolation.measured(tmp_path)
+    assert not interpolation.measured(folder, [])
     (folder / "manifest.json").write_text("{}")
-    assert not interpolation.measured(tmp_path)
+    assert not interpolation.measured(folder, [])
     (folder / "manifest.json").write_text('{"runs": []}')
-    assert interpolation.measured(tmp_path)
+    assert interpolation.measured(folder, [])
 
 
 # --- long work is visible

@@ -107,7 +107,7 @@ def test_one_worker_s_stacks_are_never_split():
     ],
 )
 def test_the_cores_are_busy_to_the_end(protocol, workers, least):
-    runs = [run for one in select([protocol], PAPER) if one.name != "figure2" for run in one.runs]
+    runs = [run for one in select([protocol], PAPER) for run in one.runs]
     planned, whole = stacks(runs, workers), stacks(runs)
     assert keys(planned) == sorted({run.key for run in runs})
     assert busy(planned, workers) > least

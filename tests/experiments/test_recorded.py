@@ -243,9 +243,11 @@ def test_superseded_curves_of_figure_2_are_measured_again_and_kept(tmp_path):
     old.to_parquet(folder / "interpolation.parquet")
     content = (folder / "interpolation.parquet").read_bytes()
     protocol = select(["figure2"], PROFILES["quick"])[0]
-    write_json(folder / "manifest.json", {"runs": [entry_of(run, superseded=WHY) for run in protocol.runs]})
-    assert not interpolation.measured(tmp_path)
-    interpolation.measure(tmp_path, protocol, "quick")
-    assert interpolation.measured(tmp_path)
+    runs = protocol.first_updates
+    write_json(folder / "manifest.json", {"runs": [entry_of(run, superseded=WHY) for run in runs]})
+    assert not interpolation.measured(folder, runs)
+    interpolation.measure(folder, {}, runs)
+    assert interpolation.measured(folder, runs)
+    assert not interpolation.measured(folder, runs[1:]), "what is there is of other runs"
     assert (folder / "interpolation.parquet.replaced-1").read_bytes() == content
     assert read_json(folder / "manifest.json.replaced-1")["runs"][0]["superseded"] == WHY
