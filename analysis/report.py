@@ -8,6 +8,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -221,6 +222,7 @@ def _provenance(data: Data) -> str:
         {
             "Commit": run.get("commit") or NOTHING,
             "Machine": run.get("machine") or NOTHING,
+            "Processor": _processor(run.get("processor")),
             "Device": run.get("device") or NOTHING,
             "Threads": str(run.get("threads") or NOTHING),
             "Versions": ", ".join(f"{name} {value}" for name, value in sorted((run.get("versions") or {}).items())),
@@ -231,7 +233,7 @@ def _provenance(data: Data) -> str:
     if not rows:
         return f"<h3>{data.protocol}</h3>\n<p>{len(data.runs)} runs planned, none begun.</p>"
     frame = pd.DataFrame(rows)
-    keys = ["Commit", "Machine", "Device", "Threads", "Versions"]
+    keys = ["Commit", "Machine", "Processor", "Device", "Threads", "Versions"]
     groups = frame.groupby(keys, as_index=False).agg(
         Runs=("hours", "size"), low=("hours", "min"), high=("hours", "max")
     )
@@ -244,9 +246,17 @@ def _provenance(data: Data) -> str:
         caption="Runs trained together as one stack share its wall time, so these do not add up.",
         shown=groups.drop(columns=["low", "high"]),
         data=groups,
-        text_columns=5,
+        text_columns=6,
     )
     return render.table_html(table)
+
+
+def _processor(recorded: dict[str, Any] | None) -> str:
+    """Return in a line what of the processor can change a result's bits; older manifests do not say it."""
+    if not recorded:
+        return NOTHING
+    used = ", ".join(f"{name} {value}" for name, value in sorted(recorded["vector_extensions"].items()))
+    return f"{recorded['family']}, {recorded['microarchitecture']}: {used}"
 
 
 def _code(text: str) -> str:

@@ -108,6 +108,7 @@ def _measured_stack(stack: Stack) -> tuple[pd.DataFrame, dict[Run, dict[str, Any
         "versions": provenance.versions(),
         "commit": provenance.commit(),
         "machine": provenance.machine(),
+        "processor": provenance.processor(),
         "device": "cpu",
         "threads": 1,
         "wall_time": round(time.perf_counter() - start, 3),

@@ -1,13 +1,19 @@
-"""Where numbers come from: versions, commit, machine."""
+"""Where numbers come from: versions, commit, machine, processor."""
 
+import contextlib
 import os
 import platform
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+
+FAMILIES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
+"""One name for what systems call differently."""
 
 
 @cache
@@ -42,14 +48,46 @@ def commit() -> str:
 @cache
 def machine() -> str:
     """Processor, number of cores, system."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        names = [
-            line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")
-        ]
-        processor = names[0] if names else processor
-    return f"{processor}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+    return f"{_model()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+
+
+@cache
+def processor() -> dict[str, Any]:
+    """Describe what of the processor can change the bits of a result.
+
+    ``family``: x86-64, arm64, or the system's word for another. ``model``: its name. ``microarchitecture``: what LLVM,
+    and so numba, compiles for. ``vector_extensions``: those that torch and numpy choose their code by.
+    """
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    return {
+        "family": FAMILIES.get(platform.machine(), platform.machine() or "unknown"),
+        "model": _model(),
+        "microarchitecture": _microarchitecture(),
+        "vector_extensions": {
+            "torch": torch.backends.cpu.get_cpu_capability(),
+            "numpy": " ".join([*simd.get("baseline", ()), *simd.get("found", ())]),
+        },
+    }
+
+
+def _model() -> str:
+    """Return the processor's name: Linux has the maker's for x86-64 and none for arm64, other systems no such file."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    with contextlib.suppress(KeyError, RuntimeError):  # where torch's own library does not know the processor
+        return str(torch.cpu.get_capabilities()["cpu_name"])
+    return platform.processor() or "unknown"
+
+
+def _microarchitecture() -> str:
+    """Return LLVM's name of the processor; "unknown" where numba, which brings LLVM, is not installed."""
+    try:
+        from llvmlite import binding
+    except ImportError:
+        return "unknown"
+    return str(binding.get_host_cpu_name()) or "unknown"
 
 
 def device_name(device: str) -> str:

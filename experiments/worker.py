@@ -139,7 +139,7 @@ def train(folder: StackFolder, options: Options, stop: Stop) -> int:
 def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: Stop) -> int:
     algorithm = training.algorithm
     algorithm.files = folder.path / "files"
-    training.began_with = provenance.versions()
+    training.began_with = {**provenance.versions(), "processor": provenance.processor()}
     about = {"runs": [run.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:
         closing.callback(_close, algorithm)
@@ -201,6 +201,7 @@ def _entries(runs: Sequence[Run], training: Training, device: str) -> list[dict[
         "began_with": training.began_with,
         "commit": provenance.commit(),
         "machine": provenance.machine(),
+        "processor": provenance.processor(),
         "device": provenance.device_name(device),
         "engine": training.engine,
         "threads": 1,

@@ -67,8 +67,8 @@ class Training:
         """Seconds of training, over all stops."""
         self.engines: list[list[Any]] = [[0, algorithm.engine]]
         """What computed it, from which step on."""
-        self.began_with: dict[str, str] = {}
-        """The versions of the software that the training began with, as the caller names them."""
+        self.began_with: dict[str, Any] = {}
+        """The versions and the processor that the training began with, as the caller names them."""
         self.saved_at = 0
         """The step that the last checkpoint was saved or loaded at."""
         self._chunks: list[EpisodeColumns] = []

@@ -33,6 +33,12 @@ def planned(environment: str, setting: str, seed: int, **changes: Any) -> dict[s
         "versions": {"torch": "2", "numpy": "2"},
         "commit": "0123abc",
         "machine": "test",
+        "processor": {
+            "family": "arm64",
+            "model": "Apple M2",
+            "microarchitecture": "apple-m2",
+            "vector_extensions": {"torch": "DEFAULT", "numpy": "NEON ASIMD"},
+        },
         "device": "cpu",
         "threads": 1,
         "wall_time": 60.0,

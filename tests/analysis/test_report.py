@@ -39,6 +39,7 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     for outside in ('src="http', 'href="http', "<script", "@import", "url("):
         assert outside not in page
     assert "0123abc" in page  # the commit, in the provenance
+    assert "arm64, apple-m2: numpy NEON ASIMD, torch DEFAULT" in page
     assert str(tmp_path) not in page
 
 

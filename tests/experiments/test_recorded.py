@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import cli, collecting, engine, interpolation
+from experiments import cli, collecting, engine, interpolation, provenance
 from experiments.planner import Stack
 from experiments.protocols import select
 from experiments.settings import PROFILES
@@ -249,5 +249,6 @@ def test_superseded_curves_of_figure_2_are_measured_again_and_kept(tmp_path):
     interpolation.measure(folder, {}, runs)
     assert interpolation.measured(folder, runs)
     assert not interpolation.measured(folder, runs[1:]), "what is there is of other runs"
+    assert read_json(folder / "manifest.json")["runs"][0]["processor"] == provenance.processor()
     assert (folder / "interpolation.parquet.replaced-1").read_bytes() == content
     assert read_json(folder / "manifest.json.replaced-1")["runs"][0]["superseded"] == WHY

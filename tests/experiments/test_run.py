@@ -32,7 +32,7 @@ from commands import (
 )
 from rich.console import Console
 
-from experiments import cli, evaluation, protocols, settings
+from experiments import cli, evaluation, protocols, provenance, settings
 from experiments.display import Display
 from experiments.jobs import Job
 from experiments.planner import Stack
@@ -118,6 +118,7 @@ def test_the_manifest_says_what_each_run_was(undisturbed):
         assert (run["device"], run["threads"], run["stack"]) == ("cpu", 1, 4)
         assert run["commit"]
         assert run["machine"]
+        assert run["processor"] == run["began_with"]["processor"] == provenance.processor()
 
 
 def test_tensorboard_has_the_names_of_the_field(undisturbed):
