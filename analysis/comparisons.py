@@ -36,15 +36,15 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Table:
             mean = rows.groupby("interpolation")[column].mean()
             ours = _points(pd.Series(mean.index.to_numpy(dtype=float)), mean.reset_index(drop=True))
         facts.append({"curve": column, **ours, **{f"paper_{name}": value for name, value in theirs.items()}})
-        cells.append({"Curve": label, **_shown("ours", ours, dagger(data.trained)), **_shown("paper", theirs)})
+        cells.append({"Curve": label, **_shown("ours", ours, dagger(data.trained), "‡"), **_shown("paper", theirs)})
     seeds = 0 if rows is None else rows["seed"].nunique()
     caption = (
         "Figure 2 in numbers: surrogate objectives between the policy before the first update (x = 0) and after it "
         f"(x = 1), Hopper. Ours: mean over seeds ({seeds}). Paper: digitised from Figure 2. The maximum is taken over "
         "the points of the curve; a maximum at x = 2 only means that the curve still rises there."
     )
-    title = "Figure 2 in numbers"
-    return Table("figure2", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), incomplete(data))
+    title, notes = "Figure 2 in numbers", (calibration.FIGURE2, *incomplete(data))
+    return Table("figure2", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), notes)
 
 
 def figure3(data: Data) -> Table:
@@ -105,10 +105,11 @@ def _points(x: pd.Series[float], y: pd.Series[float]) -> dict[str, float]:
     }
 
 
-def _shown(who: str, points: dict[str, float], mark: str = "") -> dict[str, str]:
+def _shown(who: str, points: dict[str, float], mark: str = "", chose: str = "") -> dict[str, str]:
+    """The cells of a curve; `chose`: the mark of what a choice looked at."""
     peak = f"{number(points['maximum'], 4)} at {number(points['maximum_at'], 2)}"
     return {
-        f"x = 1, {who}": number(points["at_1"], 4) + mark,
+        f"x = 1, {who}": number(points["at_1"], 4) + mark + (chose if np.isfinite(points["at_1"]) else ""),
         f"x = 2, {who}": number(points["at_2"], 4) + mark,
         f"Maximum, {who}": (peak if np.isfinite(points["maximum"]) else NOTHING) + mark,
     }

@@ -95,7 +95,7 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
         "Surrogate objectives on the line from the initial policy (0) through the policy after the first update (1) "
         f"and on, Hopper, settings of section 6.1. {ours} Dashed: digitised from the paper's Figure 2."
     )
-    caption = " ".join([caption, *reasons(data.trained)])
+    caption = " ".join([caption, calibration.FIGURE2, *reasons(data.trained)])
     return Drawing("figure2", "Figure 2. The surrogates along the first update", sentences(caption, note), figure)
 
 

@@ -119,6 +119,16 @@ def interpolation(results: Path) -> pd.DataFrame:
     return frame.sort_values(["environment", "seed", "interpolation"], kind="stable", ignore_index=True)
 
 
+def gather_updates(results: Path, protocol: str) -> tuple[pd.DataFrame | None, str | None]:
+    """RESULTS/<protocol>/figure2/interpolation.parquet, as `interpolation` has it and with each run's `setting`; or why
+    there is none."""
+    path = results / protocol / "figure2" / "interpolation.parquet"
+    try:
+        return _table(path, {"setting": "str", **INTERPOLATION_COLUMNS}), None
+    except (FileNotFoundError, ValueError) as error:
+        return None, f"{_nothing(f'{protocol}: first updates', path.parent, error).problem}"
+
+
 def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
     """DIRECTORY/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}.
 

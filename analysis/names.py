@@ -50,17 +50,6 @@ _ALGORITHMS = {
     "npg": ("Natural PG", "#56B4E9"),
 }
 
-# The readings of what the text leaves open (protocol `ablation`).
-_READINGS = {
-    "as-in-ppo2": "Base reading",
-    "annealed-lr": "Learning rate annealed to 0",
-    "value-clipping": "Value loss clipped",
-    "no-reward-scaling": "Rewards not scaled",
-    "batch-advantages": "Advantages standardised per batch",
-    "bootstrapped-time-limits": "Time limits bootstrapped",
-    "no-gradient-clipping": "Gradients not clipped",
-}
-
 _IN_THE_PAPER = {"trpo-2017": "TRPO"}  # what of Figure 3 it is compared with, where the name differs
 
 SETTINGS = tuple(_SETTINGS)
@@ -74,11 +63,6 @@ def setting_name(setting: str) -> str:
 
 def setting_colour(setting: str) -> str:
     return _SETTINGS[setting][1] if setting in _SETTINGS else "#4D4D4D"
-
-
-def reading_name(reading: str) -> str:
-    """What a reading of the text changes, in words; the reading itself where it is not known."""
-    return _READINGS.get(reading, reading)
 
 
 def algorithm_name(algorithm: str) -> str:

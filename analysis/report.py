@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 
 from analysis import (
-    ablation,
     aggregate,
     atari,
     atari_curves,
@@ -27,6 +26,7 @@ from analysis import (
     figure6,
     figures,
     human,
+    readings_report,
     render,
     tables,
     trpo,
@@ -34,7 +34,7 @@ from analysis import (
     windows,
 )
 from analysis.drawing import Drawing, pictures
-from analysis.load import Data, gather, gather_interpolation
+from analysis.load import Data, gather, gather_interpolation, gather_updates
 from analysis.render import NOTHING, Table
 from analysis.status import missing
 
@@ -57,8 +57,8 @@ code { background: #f2f2f2; padding: 0 .2rem; }
 
 
 WAITING = {
-    "tables": ("table1_ranks", "ablation", "tuning", "atari_prefix"),
-    "figures": ("table1_curves", "figure3_aggregate", "tuning", "figure6_games"),
+    "tables": ("table1_ranks", "readings_*", "tuning", "atari_prefix"),
+    "figures": ("table1_curves", "readings", "figure3_aggregate", "tuning", "figure6_games"),
 }
 """What is not written before there are data: there is nothing of the paper to show. An older one is removed."""
 
@@ -81,26 +81,28 @@ def build(results: Path, out: Path) -> list[str]:
     data. Returns what is missing, unreadable, unfinished or diverged, one line each (none: the data are whole).
     """
     first_update, line = gather_interpolation(results)
+    (updates, gap), (their_updates, _) = (gather_updates(results, name) for name in ("readings", "readings-best"))
+    tried_on_all = gather(results, "readings-best")
     surrogates, readings, algorithms, games, tried = (
-        gather(results, name) for name in ("table1", "ablation", "figure3", "atari", "tuning")
+        gather(results, name) for name in ("table1", "readings", "figure3", "atari", "tuning")
     )
     sections = [
         _clipped_objective(first_update, line),
         _surrogates(surrogates),
-        _readings(readings),
+        _readings(readings, updates, tried_on_all, their_updates),
         _comparison(algorithms),
         _atari(games),
         _tuning(tried),
     ]
     protocols = [surrogates, readings, first_update, algorithms, games, tried]
-    gaps = [gap for data in protocols for gap in missing(data)]
+    gaps = [line for data in protocols for line in missing(data)] + ([gap] if gap and len(readings.trained) else [])
     for folder, names in WAITING.items():
         for stale in [path for name in names for path in (out / folder).glob(f"{name}.*")]:
             stale.unlink()
     for table in (table for section in sections for table in section.tables):
         for kind, dress in (("md", render.markdown), ("csv", render.csv), ("tex", render.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
-    recorded = export.every_score([surrogates, readings, algorithms, games, tried])
+    recorded = export.every_score([surrogates, readings, tried_on_all, algorithms, games, tried])
     _write(out / "tables" / "scores.csv", recorded.to_csv(index=False, lineterminator="\n").encode())
     inlined: dict[str, str] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
@@ -128,9 +130,14 @@ def _surrogates(data: Data) -> Section:
     return Section("Surrogate objectives (section 6.1)", made, drawings)
 
 
-def _readings(data: Data) -> Section:
-    made = [ablation.ablation(data)] if len(data.trained) else []
-    return Section("What the text leaves open", made, [])
+def _readings(data: Data, updates: pd.DataFrame | None, chosen: Data, their_updates: pd.DataFrame | None) -> Section:
+    title = "What the text leaves open"
+    if data.trained.empty:
+        return Section(title, [], [])
+    study = readings_report.study(data, updates)
+    made = readings_report.tables(study)
+    made += [readings_report.decided(chosen, their_updates)] if len(chosen.trained) else []
+    return Section(title, made, [readings_report.figure(study)])
 
 
 def _comparison(data: Data) -> Section:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.names import ENVIRONMENTS, SETTINGS, UNTRAINED
+from experiments.protocols import Run, readings, settings_to_json
+from experiments.readings import DESIGN
+from experiments.settings import PROFILES
 
 EPISODE = 500
 BUDGET = 20_000
@@ -161,25 +164,31 @@ def write_atari(
     return results
 
 
-READINGS = {"as-in-ppo2": 0.0, "value-clipping": -50.0, "annealed-lr": 20.0}
-"""What a reading adds to the preset's return in `write_ablation`; not in alphabetical order."""
+def write_readings(
+    results: Path, value: Callable[[Run, Mapping[str, str]], float], curves: Callable[[Run, Mapping[str, str]], float]
+) -> Path:
+    """RESULTS/readings: the study's own runs, of `BUDGET` steps; a run's constant return is `value(run, levels)`, and
+    each of Figure 2's curves is `curves(run, levels)` at x = 1."""
+    protocol = readings(PROFILES["paper"])
 
+    def levels(run: Run) -> Mapping[str, str]:
+        return DESIGN[run.setting.partition("+")[2]]
 
-def write_ablation(results: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep) -> Path:
-    """RESULTS/ablation, seeds 101 and 102: return seed + what the reading adds; 1000 lower without clipping."""
-    made = [
-        change(planned(environment, f"{row}+{reading}", seed))
-        for environment, rows in (("HalfCheetah", ("clip-0.2", "none")), ("InvertedDoublePendulum", ("clip-0.2",)))
-        for reading in READINGS
-        for row in rows
-        for seed in (101, 102)
+    def entry(run: Run) -> dict[str, Any]:
+        task = run.environment.removesuffix("-v4")
+        return planned(task, run.setting, run.seed, settings=settings_to_json(run.settings))
+
+    runs = [entry(run) for run in protocol.runs]
+    rows = [episodes_of(one, value(run, levels(run)), 5_000) for one, run in zip(runs, protocol.runs, strict=True)]
+    write(results, "readings", runs, rows, "paper")
+    names = ("kl", "surrogate_cpi", "surrogate_clipped", "surrogate_clip")
+    table = [
+        {"environment": run.environment, "setting": run.setting, "seed": run.seed, "interpolation": 1.0}
+        | dict.fromkeys(names, curves(run, levels(run)))
+        for run in protocol.first_updates
     ]
-    runs = [run for run in made if run is not None]
-    rows = []
-    for run in runs:
-        row, _, reading = run["setting"].partition("+")
-        rows.append(episodes_of(run, run["seed"] + READINGS[reading] - 1000.0 * (row == "none")))
-    write(results, "ablation", runs, rows, "paper")
+    (results / "readings" / "figure2").mkdir()
+    pd.DataFrame(table).to_parquet(results / "readings" / "figure2" / "interpolation.parquet", index=False)
     return results
 
 

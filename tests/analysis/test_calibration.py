@@ -5,17 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic import write_figure3, write_table1
+from synthetic import write_figure2, write_figure3, write_table1
 
-from analysis import calibration, comparisons, curves, elsewhere, figures, tables
-from analysis.load import gather
+from analysis import calibration, comparisons, curves, elsewhere, figures, readings, tables
+from analysis.load import gather, gather_interpolation
 from analysis.names import task
 from analysis.report import build
 from experiments import settings
+from experiments.readings import STUDY_SEEDS
 
 
-def test_the_readings_calibration_is_what_the_ablation_looked_at() -> None:
-    looked_at = {("ppo", row, task(environment)) for environment, rows in settings.ABLATION.items() for row in rows}
+def test_what_is_marked_as_calibration_is_what_the_rule_looks_at() -> None:
+    """By the responses that the rule is given: scores of two rows on two tasks, and Figure 2's curves."""
+    looked_at = {("ppo", own.row, own.task) for own in readings.RESPONSES.values() if not own.curve}
     marked = {
         (*run, name)
         for choice in calibration.CHOICES
@@ -24,8 +26,18 @@ def test_the_readings_calibration_is_what_the_ablation_looked_at() -> None:
         for name in choice.tasks
     }
     assert marked == looked_at
-    seeds = f"seeds {min(settings.ABLATION_SEEDS)} to {max(settings.ABLATION_SEEDS)}"
+    seeds = f"seeds {min(STUDY_SEEDS)} to {max(STUDY_SEEDS)}"
     assert all(seeds in choice.why for choice in calibration.CHOICES if choice.mark == "‡")
+    assert seeds in calibration.FIGURE2
+
+
+def test_figure_2_is_marked_where_the_rule_looks_and_nowhere_else(tmp_path: Path) -> None:
+    data, rows = gather_interpolation(write_figure2(tmp_path))
+    table = comparisons.figure2(data, rows)
+    marked = [column for column in table.shown if table.shown[column].str.contains("‡").any()]
+    assert marked == ["x = 1, ours"]
+    assert any("‡ Calibration" in note for note in table.notes)
+    assert "‡ Calibration" in figures.figure2(data, rows).caption
 
 
 def test_what_is_marked_as_tuned_is_what_the_sweeps_tuned() -> None:
@@ -45,7 +57,7 @@ def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
         assert [*shown[shown.str.endswith("‡")].index] == [
             ("No clipping or penalty", "HalfCheetah"),
             ("Clipping, ε = 0.2", "HalfCheetah"),
-            ("Clipping, ε = 0.2", "InvertedDoublePendulum"),
+            ("Clipping, ε = 0.2", "InvertedPendulum"),
         ]
         assert sum(note.startswith("‡") for note in table.notes) == 2
     caption = figures.table1_scores(tables.table1_rows(data, parts), data, parts.runs).caption
@@ -61,7 +73,7 @@ def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
         ("HalfCheetah", "A2C"): "§",
         ("Hopper", "A2C"): "§",
         ("HalfCheetah", "PPO (Clip)"): "‡",
-        ("InvertedDoublePendulum", "PPO (Clip)"): "‡",
+        ("InvertedPendulum", "PPO (Clip)"): "‡",
     }
     ours = elsewhere.elsewhere(data).shown.query("Source == 'This project' and Algorithm == 'A2C'")
     assert ours["HalfCheetah"].str.endswith("§").all()

@@ -3,14 +3,16 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import experiments
-from analysis import ablation
-from analysis.load import gather
+from analysis import choosing, readings_report
+from analysis.load import gather, gather_updates
+from analysis.readings import measured as measured_readings
 from analysis.scores import scored
 from analysis.tuning import judged, measured, values
-from experiments.protocols import ABLATION_READINGS
+from experiments.readings import BEST, DETAILS, settings_of
 from experiments.settings import FIGURE3, MUJOCO, TUNING, TUNING_WHOLE
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
@@ -34,9 +36,16 @@ def test_the_classes_defaults_are_the_same(algorithm):
     assert type(FIGURE3[algorithm])() == FIGURE3[algorithm]
 
 
-def test_the_paper_preset_is_the_reading_that_the_ablation_chose():
-    data = gather(RESULTS, "ablation")
-    assert data.runs["complete"].all()
-    frame = ablation.judged(ablation.measured(data))
+def test_the_best_readings_are_those_that_the_rule_chooses_from_the_study():
+    data, (updates, _) = gather(RESULTS, "readings"), gather_updates(RESULTS, "readings")
+    study = readings_report.study(data, updates) if len(data.trained) else None
+    chosen = choosing.best(study.fitted, study.values, study.levels) if study else pd.DataFrame()
+    assert chosen.reindex(columns=list(DETAILS)).to_dict("records") == list(BEST.values())
+
+
+@pytest.mark.skipif(not BEST, reason="the study has not been run yet: the preset was chosen before it")
+def test_the_preset_is_the_best_reading_that_was_measured():
+    data, (updates, _) = gather(RESULTS, "readings-best"), gather_updates(RESULTS, "readings-best")
+    frame = choosing.decided(measured_readings(data, updates))
     (reading,) = frame.loc[frame["chosen"], "reading"]
-    assert replace(MUJOCO, **ABLATION_READINGS[reading]) == MUJOCO
+    assert replace(MUJOCO, **settings_of(BEST[reading])) == MUJOCO

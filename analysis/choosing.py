@@ -1,0 +1,129 @@
+"""By what rule a reading is chosen from the study: written before its runs were made.
+
+The choice looks at what `calibration.LOOKED_AT` lists and at Figure 2's update, and at nothing else.
+
+First the three best of all readings are chosen, by the predictions of the fitted models (`best`): of 6,144 combinations
+of levels the design has 24, and a combination that nobody ran may be the paper's; the effects are estimated from all
+24 points at once, so a prediction is surer than the four seeds of a point. What the models leave out, they may get
+wrong: so those three are run, on all seven tasks, and of them one is chosen by the same distance of what was then
+measured (`decided`).
+
+- Distance: the mean of three squared distances to the paper, of HalfCheetah with clipping, InvertedPendulum with
+  clipping, and Figure 2 (the mean of its four numbers, which one update makes). Each in units of what both sides leave
+  unsure: the square of the paper's (half width of Figure 3's band; for Figure 2, where it shows one update, the
+  deviation of our seeds) plus the square of our standard error.
+- "None" must end below the random policy on HalfCheetah, which is all that the text says of it; how deep is left for
+  the test. Predicted: on average on the signed-log scale, at the point of the design that has the same scaling,
+  gradient clip and advantages, and raw actions. Measured: with every seed.
+- Actions are raw: clipped ones bound the control cost by 600 an episode, and -0.39 in Table 1 needs some -14,600.
+- A detail of the nine whose effect on no response can be told from 0 (95 %, Bonferroni over details and responses)
+  stays at its usual level, so that the three do not differ in what does nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from analysis.comparisons import CURVES
+from analysis.load import paper_final, published, published_figure3
+from analysis.names import paper_name
+from analysis.readings import (
+    CROSSED,
+    DETAILS,
+    OTHERS,
+    RAW,
+    RESPONSES,
+    Floats,
+    Model,
+    combinations,
+    signed_log,
+)
+
+WANTED = 3
+"""How many readings are run on all tasks."""
+
+
+def targets() -> dict[str, tuple[float, float]]:
+    """The paper's number for each response that has one, and how unsure it is (NaN: it shows a single update)."""
+    paper = published("fig2_curves")
+    at_1 = {own: float(np.interp(1.0, paper["interp"], paper[theirs])) for own, theirs, _ in CURVES}
+    return {
+        name: (at_1[response.curve], float("nan")) if response.curve else paper_final(response.task, "ppo")
+        for name, response in RESPONSES.items()
+        if name != "none"
+    }
+
+
+def random_level() -> float:
+    """The paper's random policy on HalfCheetah: Figure 3's PPO at its start, digitised."""
+    return float(published_figure3()["initial"][("HalfCheetah", paper_name("ppo"))])
+
+
+def distance(values: Mapping[str, Floats], errors: Mapping[str, Floats], seeds: Mapping[str, float]) -> Floats:
+    """The distance of each reading to the paper: ``[readings]``. `values`, `errors`: of each response ``[readings]``;
+    `seeds`: the deviation of its seeds."""
+    squares = {}
+    for name, (paper, unsure) in targets().items():
+        unit = (seeds[name] if np.isnan(unsure) else unsure) ** 2 + errors[name] ** 2
+        squares[name] = (values[name] - paper) ** 2 / unit
+    update = np.mean([squares[name] for name, response in RESPONSES.items() if response.curve], axis=0)
+    total: Floats = np.mean([squares["clip"], squares["pendulum"], update], axis=0)
+    return total
+
+
+def matters(fitted: Mapping[str, Model]) -> list[str]:
+    """List those of OTHERS that some response shows to matter."""
+    level = 1 - 0.05 / (len(OTHERS) * len(RESPONSES))
+    effects = pd.concat([model.effects(level) for model in fitted.values()])
+    shown = set(effects.loc[(effects["low"] > 0) | (effects["high"] < 0), "detail"])
+    return [detail for detail in OTHERS if detail in shown]
+
+
+def admitted(values: pd.DataFrame, levels: pd.DataFrame) -> set[tuple[str, ...]]:
+    """The levels of CROSSED with which "none" sinks; `values` as `readings.measured` gives them."""
+    raw = levels[levels["actions"] == RAW]
+    none = values[values["response"] == "none"].groupby("point")["value"].mean()
+    sunk = raw[none.reindex(raw.index) < float(signed_log(random_level()))]
+    return set(combinations(sunk))
+
+
+def best(fitted: Mapping[str, Model], values: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
+    """The WANTED readings with the least predicted distance, nearest first: their levels, `distance`, and the
+    prediction of each response. Empty while a response is not measured."""
+    if set(fitted) != set(RESPONSES):
+        return pd.DataFrame()
+    free = {*CROSSED, *matters(fitted)} - {"actions"}
+    choices = [
+        list(detail.levels.values()) if name in free else [RAW if name == "actions" else detail.usual]
+        for name, detail in DETAILS.items()
+    ]
+    candidates = pd.DataFrame(itertools.product(*choices), columns=list(DETAILS))
+    allowed = admitted(values, levels)
+    candidates = candidates[[cell in allowed for cell in candidates[list(CROSSED)].itertuples(index=False, name=None)]]
+    predicted = {name: model.predicted(candidates) for name, model in fitted.items()}
+    seeds = {name: model.seeds for name, model in fitted.items()}
+    means, errors = ({name: pair[place] for name, pair in predicted.items()} for place in (0, 1))
+    found = candidates.assign(distance=distance(means, errors, seeds), **means)
+    return found.sort_values("distance", kind="stable", ignore_index=True).head(WANTED)
+
+
+def decided(values: pd.DataFrame) -> pd.DataFrame:
+    """Judge readings by what was measured of them (`values` as `readings.measured` gives them): a row per reading,
+    `distance`, `sinks` and `chosen`, the least distance among those under which every seed of "none" sinks."""
+    by_reading = values.groupby(["point", "response"])["value"]
+    means, spread, counts = (by_reading.agg(what).unstack() for what in ("mean", "var", "size"))
+    highest = by_reading.max().unstack()["none"].to_numpy(float)
+    errors, seeds = (spread / counts) ** 0.5, spread.mean() ** 0.5
+    frame = pd.DataFrame({"reading": means.index})
+    frame["distance"] = distance(
+        {name: means[name].to_numpy(float) for name in targets()},
+        {name: errors[name].to_numpy(float) for name in targets()},
+        dict(seeds),
+    )
+    frame["sinks"] = highest < float(signed_log(random_level()))
+    frame["chosen"] = frame["sinks"] & (frame["distance"] == frame["distance"].where(frame["sinks"]).min())
+    return frame
