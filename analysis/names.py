@@ -48,6 +48,7 @@ _ALGORITHMS = {
     "trpo": ("TRPO", "#009E73"),
     "trpo-2017": ("TRPO as released in 2017", "#7FCEB9"),  # TRPO's hue, lighter
     "npg": ("Natural PG", "#56B4E9"),
+    "per-sample-kl": ("PPO (per-sample KL)", "#332288"),  # in no figure of the paper; Tol's palette
 }
 
 _IN_THE_PAPER = {"trpo-2017": "TRPO"}  # what of Figure 3 it is compared with, where the name differs

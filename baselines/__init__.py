@@ -4,6 +4,7 @@ from baselines.a2c import A2C
 from baselines.a2c_trust_region import A2CTrustRegion
 from baselines.acer import ACER
 from baselines.cem import CEM
+from baselines.per_sample_kl import PerSampleKL
 from baselines.trpo import NPG, TRPO, TRPO2017
 from baselines.vpg import VPG
 from ppo.algorithm import Algorithm
@@ -19,4 +20,5 @@ ALGORITHMS: dict[str, type[Algorithm]] = {
     "vpg": VPG,
     "cem": CEM,
     "acer": ACER,
+    "per-sample-kl": PerSampleKL,
 }

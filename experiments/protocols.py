@@ -139,9 +139,9 @@ def kept(profile: Profile) -> list[Run]:
 
 
 COMPARED: dict[str, Settings] = {
-    name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items() if kind.continuous
+    name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items() if kind.continuous and kind.compared
 }
-"""Every algorithm for continuous actions, one without settings of its own here with its defaults."""
+"""The algorithms of Figure 3 with their settings; one that has none here has the defaults of its class."""
 
 
 def _setting(algorithm: str) -> str:

@@ -145,7 +145,7 @@ class PPO(OnPolicy):
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
         """-L of equation 9 on one minibatch: ``[runs]``."""
         distribution, values = self.policy(batch.observations)
-        advantages = standardised(batch.advantages) if self.common.norm_adv == "minibatch" else batch.advantages
+        advantages = self.minibatch_advantages(batch)
         ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
         loss = self.vf_coef * value_loss(values, batch, self.vf_clip_range)
         loss = loss - surrogate(ratio, advantages, clip_coef).mean(dim=1)
@@ -156,6 +156,10 @@ class PPO(OnPolicy):
         if self._entropy_bonus:
             loss = loss - self.ent_coef * distribution.entropy().mean(dim=1)
         return loss
+
+    def minibatch_advantages(self, batch: Batch) -> Tensor:
+        """A minibatch's advantages as the objective takes them: ``[runs, samples]``."""
+        return standardised(batch.advantages) if self.common.norm_adv == "minibatch" else batch.advantages
 
     @torch.no_grad()
     def measure(self, batch: Batch, clip_coef: Tensor) -> Metrics:

@@ -62,7 +62,7 @@ def test_figure3_with_all_algorithms_has_ours_solid_and_the_papers_dashed(tmp_pa
     np.testing.assert_array_equal(dashed[algorithm_colour("trpo")], theirs)
     names = [text.get_text() for text in figure.axes[7].get_legend().get_texts()]
     assert names[5:9] == ["Vanilla PG, Adaptive", "TRPO", "TRPO as released in 2017", "Natural PG"]
-    assert names[9:] == ["ours, mean", "ours, lowest to highest seed", "paper (digitised)"]
+    assert names[10:] == ["ours, mean", "ours, lowest to highest seed", "paper (digitised)"]
 
 
 def test_one_bad_run_does_not_flatten_figure3(tmp_path: Path) -> None:

@@ -50,7 +50,8 @@ def versions():
 
 def curve(name):
     """Every episode of two runs on Hopper (or on CartPole), as [run, step, return, length]."""
-    environment, settings = ("Hopper-v4", COMPARED[name]) if name in COMPARED else ("CartPole-v1", DISCRETE[name])
+    environment = "Hopper-v4" if ALGORITHMS[name].continuous else "CartPole-v1"
+    settings = {**COMPARED, **DISCRETE}.get(name, ALGORITHMS[name].Settings())
     training = Training(build([Run(environment, name, "default", seed, STEPS, settings) for seed in (1, 2)]))
     while not training.done:
         training.iterate()

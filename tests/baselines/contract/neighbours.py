@@ -114,6 +114,10 @@ RULES = {
         "truncates importance weights": Rule({"importance_clip": 0.5}),
         "clips gradients": CLIPS_GRADIENTS,
     },
+    "per-sample-kl": {
+        "stops gradients": Rule({}, "losses/clipfrac", lambda fractions: fractions > 0),
+        "clips gradients": Rule({}, "losses/grad_norm", lambda norms: norms > 0.5),
+    },
 }
 """By algorithm. One that is not listed is trained with its own settings all the same, and nothing is counted."""
 
