@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import scipy.stats
 
 from analysis.statistics import SEED, Array
@@ -78,6 +79,20 @@ def task_difference(ours: Sequence[Array], theirs: Sequence[Array]) -> Estimate:
     return _estimate([float(np.mean(left) - np.mean(right)) for left, right in pairs], pairs)
 
 
+def published_difference(ours: Array, mean: float, deviation: float, seeds: int) -> Estimate:
+    """Estimate the mean of `ours` less that of a sample of which only these numbers are known, by Welch's t.
+
+    `deviation`: of the other sample, over n - 1. NaN without runs of ours; no error with one.
+    """
+    if not len(ours):
+        return UNKNOWN
+    value = float(np.mean(ours)) - mean
+    if len(ours) < 2:
+        return Estimate(value, math.nan, math.nan)
+    parts = np.array([np.var(ours, ddof=1) / len(ours), deviation**2 / seeds])
+    return _satterthwaite(value, parts, np.array([len(ours) - 1, seeds - 1]))
+
+
 def _estimate(values: Sequence[float], samples: Sequence[Sequence[Array]]) -> Estimate:
     """Average `values`, one per task, each made of the means of its `samples`."""
     if not values:
@@ -87,10 +102,15 @@ def _estimate(values: Sequence[float], samples: Sequence[Sequence[Array]]) -> Es
         return Estimate(float(np.mean(values)), math.nan, math.nan)
     parts = np.array([np.var(sample, ddof=1) / len(sample) for sample in every]) / len(values) ** 2
     freedoms = np.array([len(sample) - 1 for sample in every])
+    return _satterthwaite(float(np.mean(values)), parts, freedoms)
+
+
+def _satterthwaite(value: float, parts: Array, freedoms: npt.NDArray[np.int64]) -> Estimate:
+    """Make an estimate of a value whose variance is the sum of `parts`, each known with its degrees of freedom."""
     variance = float(parts.sum())
     if variance == 0:
-        return Estimate(float(np.mean(values)), math.nan, math.nan)
-    return Estimate(float(np.mean(values)), math.sqrt(variance), variance**2 / float((parts**2 / freedoms).sum()))
+        return Estimate(value, math.nan, math.nan)
+    return Estimate(value, math.sqrt(variance), variance**2 / float((parts**2 / freedoms).sum()))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -26,6 +26,7 @@ from analysis import (
     figure6,
     figures,
     human,
+    klip_ppo,
     readings_report,
     render,
     tables,
@@ -57,8 +58,8 @@ code { background: #f2f2f2; padding: 0 .2rem; }
 
 
 WAITING = {
-    "tables": ("table1_ranks", "readings_*", "tuning", "atari_prefix"),
-    "figures": ("table1_curves", "readings", "figure3_aggregate", "tuning", "figure6_games"),
+    "tables": ("table1_ranks", "readings_*", "tuning", "atari_prefix", "klip_ppo"),
+    "figures": ("table1_curves", "readings", "figure3_aggregate", "tuning", "figure6_games", "klip_ppo"),
 }
 """What is not written before there are data: there is nothing of the paper to show. An older one is removed."""
 
@@ -83,8 +84,8 @@ def build(results: Path, out: Path) -> list[str]:
     first_update, line = gather_interpolation(results)
     (updates, gap), (their_updates, _) = (gather_updates(results, name) for name in ("readings", "readings-best"))
     tried_on_all = gather(results, "readings-best")
-    surrogates, readings, algorithms, games, tried = (
-        gather(results, name) for name in ("table1", "readings", "figure3", "atari", "tuning")
+    surrogates, readings, algorithms, games, tried, outside = (
+        gather(results, name) for name in ("table1", "readings", "figure3", "atari", "tuning", "klip-ppo")
     )
     sections = [
         _clipped_objective(first_update, line),
@@ -93,8 +94,9 @@ def build(results: Path, out: Path) -> list[str]:
         _comparison(algorithms),
         _atari(games),
         _tuning(tried),
+        _outside_check(outside),
     ]
-    protocols = [surrogates, readings, first_update, algorithms, games, tried]
+    protocols = [surrogates, readings, first_update, algorithms, games, tried, outside]
     gaps = [line for data in protocols for line in missing(data)] + ([gap] if gap and len(readings.trained) else [])
     for folder, names in WAITING.items():
         for stale in [path for name in names for path in (out / folder).glob(f"{name}.*")]:
@@ -102,7 +104,7 @@ def build(results: Path, out: Path) -> list[str]:
     for table in (table for section in sections for table in section.tables):
         for kind, dress in (("md", render.markdown), ("csv", render.csv), ("tex", render.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
-    recorded = export.every_score([surrogates, readings, tried_on_all, algorithms, games, tried])
+    recorded = export.every_score([surrogates, readings, tried_on_all, algorithms, games, tried, outside])
     _write(out / "tables" / "scores.csv", recorded.to_csv(index=False, lineterminator="\n").encode())
     inlined: dict[str, str] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
@@ -168,6 +170,12 @@ def _tuning(data: Data) -> Section:
     made = [tuning.tuning(data)] if len(data.trained) else []
     drawings = [tuning.figure(data)] if len(data.episodes) else []
     return Section("How the comparison algorithms were tuned", made, drawings)
+
+
+def _outside_check(data: Data) -> Section:
+    made = [klip_ppo.table(data)] if len(data.trained) else []
+    drawings = [klip_ppo.figure(data)] if len(data.trained) else []
+    return Section("Not the paper's: an outside check (KLip-PPO)", made, drawings)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,7 +14,7 @@ from analysis import scores
 from analysis.load import RUN, Data, gather, gather_training, manifest
 from analysis.names import UNTRAINED
 
-PROTOCOLS = ("figure3", "table1", "atari", "readings", "readings-best", "tuning")
+PROTOCOLS = ("figure3", "table1", "atari", "readings", "readings-best", "tuning", "klip-ppo")
 """Where runs with scores lie; a name that is in several is taken from the first of these."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from baselines import ALGORITHMS
+from experiments import klip_ppo as klip
 from experiments.readings import BEST, DEFAULT, DESIGN, PENDULUMS, READINGS, Levels, settings_of
 from experiments.settings import (
     ATARI,
@@ -287,6 +288,28 @@ def tuning(profile: Profile) -> Protocol:
     )
 
 
+def klip_ppo(profile: Profile) -> Protocol:
+    """Not the paper's: three objectives of KLip-PPO's table on three tasks, and on one its own beside the clipped."""
+    runs = [
+        Run(environment, "ppo", f"{objective}+klip-ppo", seed, profile.total_timesteps, settings)
+        for environment in klip.ENVIRONMENTS
+        for objective, settings in klip.OBJECTIVES.items()
+        for seed in klip.SEEDS
+    ]
+    runs += [
+        Run(
+            klip.PER_SAMPLE_ENVIRONMENT,
+            "per-sample-kl",
+            "clip-0.2+klip-ppo",
+            seed,
+            profile.total_timesteps,
+            klip.CLIPPED,
+        )
+        for seed in klip.PER_SAMPLE_SEEDS
+    ]
+    return Protocol("klip-ppo", "not the paper's: KLip-PPO's table, an outside check", tuple(runs))
+
+
 PAPER = {"table1": table1, "figure1": figure1, "figure2": figure2, "figure3": figure3, "atari": atari}
 """The paper's own tables and figures: "all"."""
 
@@ -296,6 +319,7 @@ PROTOCOLS = {
     "readings-best": readings_best,
     "tuning": tuning,
     "precision": precision,
+    "klip-ppo": klip_ppo,
 }
 """And what was done before them, on other seeds, or beside them."""
 

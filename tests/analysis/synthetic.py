@@ -220,6 +220,29 @@ def write_tuning(results: Path) -> Path:
     return results
 
 
+def write_klip_ppo(
+    results: Path,
+    value: Callable[[dict[str, Any]], npt.ArrayLike] = lambda run: 100.0 * run["seed"],
+    change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep,
+) -> Path:
+    """RESULTS/klip-ppo: five seeds of three objectives on three tasks, three of the per-sample KL on HalfCheetah.
+
+    `value(run)` is the return of a run's 40 episodes, or one each; `change(run)` may alter a run, or drop it.
+    """
+    made = [
+        change(planned(environment, f"{objective}+klip-ppo", seed))
+        for environment in ("HalfCheetah", "Hopper", "Walker2d")
+        for objective in ("clip-0.2", "fixed-kl-1", "adaptive-kl-0.02")
+        for seed in range(301, 306)
+    ]
+    made += [
+        change(planned("HalfCheetah", "clip-0.2+klip-ppo", seed, algorithm="per-sample-kl")) for seed in range(301, 304)
+    ]
+    runs = [run for run in made if run is not None]
+    write(results, "klip-ppo", runs, [episodes_of(run, value(run)) for run in runs], "paper")
+    return results
+
+
 def write_figure2(results: Path) -> Path:
     """RESULTS/figure2 with the curves KL = x^2 / 50, E[rA] = x s / 20, and so on, for seeds s = 1 and 2."""
     x = np.linspace(-0.5, 2.0, 26)

@@ -45,6 +45,23 @@ def test_a_difference_on_one_task_is_scipys_welch_test() -> None:
         assert estimate.interval(confidence) == pytest.approx((interval.low, interval.high))
 
 
+def test_a_difference_from_a_published_mean_and_deviation_is_scipys_welch_test_on_all_the_numbers() -> None:
+    ours, theirs = normal(3, 3, 5)
+    estimate = intervals.published_difference(ours, theirs.mean(), theirs.std(ddof=1), len(theirs))
+    expected = scipy.stats.ttest_ind(ours, theirs, equal_var=False)
+    assert estimate.value == pytest.approx(ours.mean() - theirs.mean())
+    assert estimate.difference_p() == pytest.approx(expected.pvalue)
+    interval = expected.confidence_interval(0.95)
+    assert estimate.interval() == pytest.approx((interval.low, interval.high))
+
+
+def test_one_run_beside_published_numbers_has_a_difference_and_no_interval() -> None:
+    estimate = intervals.published_difference(np.array([7.0]), 5.0, 1.0, 5)
+    assert estimate.value == 2.0
+    assert np.isnan(estimate.interval()).all()
+    assert np.isnan(intervals.published_difference(np.array([]), 5.0, 1.0, 5).value)
+
+
 def test_a_difference_is_paired_by_task_and_leaves_out_what_one_side_lacks() -> None:
     easy, hard = np.array([100.0, 102.0]), np.array([1.0, 3.0])
     both = intervals.task_difference([easy + 5, hard + 1, np.array([7.0, 9.0])], [easy, hard, np.array([])])

@@ -1,0 +1,63 @@
+"""The protocol klip-ppo against KLip-PPO's own files."""
+
+import ast
+import dataclasses
+import inspect
+import math
+from collections import Counter
+
+import experiments.klip_ppo
+from experiments.protocols import PROTOCOLS, klip_ppo
+from experiments.settings import PROFILES
+from ppo.ppo import PPOSettings
+
+PAPER = PROFILES["paper"]
+
+IN_PRINT = {  # KLip-PPO's objectives as (epsilon, first beta, d_targ), and "+klip-ppo" in their names
+    "clip-0.2": (0.2, 0, 0),
+    "fixed-kl-1": (math.inf, 1, 0),
+    "adaptive-kl-0.02": (math.inf, 1, 0.02),
+}
+
+
+def test_klip_ppos_table_is_three_objectives_on_three_tasks_with_five_seeds():
+    protocol = klip_ppo(PAPER)
+    cells = Counter((run.environment, run.setting) for run in protocol.runs if run.algorithm == "ppo")
+    tasks = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4")
+    assert cells == {(task, f"{objective}+klip-ppo"): 5 for task in tasks for objective in IN_PRINT}
+    assert {run.seed for run in protocol.runs} == {301, 302, 303, 304, 305}
+    assert {run.total_timesteps for run in protocol.runs} == {1_000_000}
+    others = {run.seed for name, other in PROTOCOLS.items() if name != "klip-ppo" for run in other(PAPER).runs}
+    assert not others & {301, 302, 303, 304, 305}
+
+
+def test_its_settings_are_those_of_its_presets():
+    """Read from the nine files of configs/snapshots/presets/mujoco-baselines at 7ee1c56, which agree."""
+    protocol = klip_ppo(PAPER)
+    for run in protocol.runs:
+        own = run.settings
+        objective = run.setting.removesuffix("+klip-ppo")
+        assert (own.clip_coef, own.kl_coef, own.kl_target) == IN_PRINT[objective]
+        assert (own.num_envs, own.num_steps, own.update_epochs, own.minibatch_size) == (1, 2048, 10, 64)
+        assert (own.learning_rate, own.anneal_lr, own.adam_eps, own.max_grad_norm) == (3e-4, True, 1e-5, 0.5)
+        assert (own.gamma, own.gae_lambda, own.ent_coef, own.norm_adv) == (0.99, 0.95, 0, "batch")
+        assert (own.vf_coef, own.vf_clip_range) == (0.5 * 0.5, 0.2)
+        assert (own.norm_obs, own.norm_reward) == (True, "reset")
+        assert own.bootstrap_truncation
+        assert own.clip_actions
+
+
+def test_its_settings_do_not_change_with_a_default():
+    written = ast.parse(inspect.getsource(experiments.klip_ppo))
+    (call,) = (node for node in ast.walk(written) if isinstance(node, ast.Call) and node.func.id == "PPOSettings")
+    left_out = {field.name for field in dataclasses.fields(PPOSettings)} - {keyword.arg for keyword in call.keywords}
+    assert left_out == {"backward_dtype"}  # of networks for pictures
+
+
+def test_per_sample_kl_is_trained_beside_the_clipped_objective_on_one_task_with_three_seeds():
+    protocol = klip_ppo(PAPER)
+    penalised = [run for run in protocol.runs if run.algorithm == "per-sample-kl"]
+    assert {run.environment for run in penalised} == {"HalfCheetah-v4"}
+    assert len({run.seed for run in penalised}) == len(penalised) == 3
+    for run in penalised:
+        assert dataclasses.replace(run, algorithm="ppo") in protocol.runs
