@@ -8,9 +8,11 @@ import math
 import numpy as np
 import pytest
 
+from experiments.cli import main
 from experiments.protocols import PROTOCOLS, select, usual_settings
 from experiments.readings import BEST, CROSSED, DESIGN, DETAILS, OTHERS, READINGS
 from experiments.settings import MUJOCO, PROFILES, TABLE1
+from experiments.store import read_json
 from ppo.ppo import PPOSettings
 
 PAPER = PROFILES["paper"]
@@ -146,3 +148,19 @@ def test_another_reading_changes_ppo_and_nothing_else(name):
             assert dataclasses.replace(after, settings=before.settings) == before
         else:
             assert after == before
+
+
+def test_another_reading_has_a_folder_of_its_own_whose_manifest_names_it(tmp_path, capsys):
+    run = ["run", "figure2", "--profile", "quick", "--results", str(tmp_path)]
+    assert main([*run, "--reading", "ppo1"]) == 0
+    manifest = read_json(tmp_path / "figure2" / "manifest.json")
+    assert manifest["reading"] == "ppo1"
+    assert {own["settings"]["initialisation"] for own in manifest["runs"]} == {"column-norm"}
+    capsys.readouterr()
+    for other in ([], ["--reading", "ppo2"]):
+        assert main([*run, *other]) == 2
+        said = capsys.readouterr().err
+        assert "holds results of the ppo1 reading" in said
+        assert said.count("\n") == 1
+    assert read_json(tmp_path / "figure2" / "manifest.json") == manifest
+    assert main([*run, "--reading", "ppo1"]) == 0
