@@ -1,15 +1,33 @@
-"""Environments: rows of one task stepped together (base.py), on MuJoCo's batching (mujoco.py), on Atari's emulators
-(atari.py) or in Gymnasium's loop (gymnasium.py)."""
+"""Environments: rows of one task stepped together (base.py), on MuJoCo's batching (mujoco.py, roboschool.py), on
+Atari's emulators (atari.py) or in Gymnasium's loop (gymnasium.py). Importing this registers Roboschool's ids with
+Gymnasium."""
 
 import difflib
 from collections.abc import Iterable
 
 from gymnasium.envs.registration import (
     EnvSpec,
+    register,
     registry,
 )  # by name: in this package, `gymnasium` is the module gymnasium.py
 
 from ppo.envs.base import Seeds, VectorEnv
+
+ROBOSCHOOL_IDS: dict[str, float | None] = {
+    "RoboschoolHumanoid-v0": 3500.0,
+    "RoboschoolHumanoidFlagrun-v0": 2000.0,
+    "RoboschoolHumanoidFlagrunHarder-v0": None,
+}
+"""The tasks of section 6.3, and the returns with which Roboschool takes them for solved."""
+
+for _id, _threshold in ROBOSCHOOL_IDS.items():
+    register(
+        _id,
+        "ppo.envs.roboschool_gymnasium:RoboschoolEnv",
+        reward_threshold=_threshold,
+        max_episode_steps=1000,
+        kwargs={"env_id": _id},
+    )
 
 
 def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
@@ -21,11 +39,14 @@ def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
     from ppo.envs.atari import ATARI_ROMS, AtariVectorEnv
     from ppo.envs.gymnasium import GymnasiumVectorEnv
     from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
+    from ppo.envs.roboschool import RoboschoolVectorEnv
 
     if len(seeds) == 0:
         raise ValueError(f"environment {env_id!r}: no seeds were given; one for each row is needed")
     if env_id in MUJOCO_IDS:
         return MujocoVectorEnv(env_id, seeds)
+    if env_id in ROBOSCHOOL_IDS:
+        return RoboschoolVectorEnv(env_id, seeds)
     if env_id in ATARI_ROMS:
         return AtariVectorEnv(env_id, seeds, processes)
     spec = registry.get(env_id)

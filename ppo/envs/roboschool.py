@@ -1,0 +1,280 @@
+"""The humanoid tasks of section 6.3 (Figures 4 and 5, Table 4) on MuJoCo: Roboschool's v0 rules over many rows.
+
+The rules are those of Roboschool at commit c1cb983, the last before its v1 tasks: gym_forward_walkers.py and
+gym_humanoid_flagrun.py. The body they act on is ``roboschool_model``'s, its physics ``roboschool_physics``'s.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.utils import seeding
+from numpy.typing import NDArray
+
+from ppo.envs.base import Seeds, State, Transition, VectorEnv, check_state, generator_state, set_generator_state
+from ppo.envs.mujoco_tasks import Bools, Floats
+from ppo.envs.roboschool_model import CONTROL_STEP, POWERS
+from ppo.envs.roboschool_physics import ALL, Rows, Simulation, Torso
+
+OBSERVATION_SIZE = 44
+EPISODE_STEPS = 1000
+STANDING = 0.8
+"""Metres: observations hold the height above it, and in Harder the robot is down below it."""
+FALLEN = 0.78
+"""Metres: below, the episodes of the two tasks without getting up end."""
+FLAG_STEPS = 200
+"""A flag stands for so many steps at most. The paper says so too (section 6.3); v1 has 150."""
+FLAG_RANGE = np.array([13.125, 6.25])
+"""Metres: flags lie within +-, x and y: half of the stadium, 26.25 by 12.5."""
+LYING = ((np.pi / 2, 0.45), (3 * np.pi / 2, 0.25))
+"""Pitch and height of the two starts on the ground."""
+DOWN_STEPS = 170
+"""In Harder the episode ends when so many more steps were spent down than standing."""
+CUBE_DISTANCE = 4.0
+"""Metres from which the cube is thrown."""
+REWARD_PARTS = ("alive", "progress", "electricity", "joints_at_limit", "feet_collision")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What tells the three tasks apart."""
+
+    flags: bool
+    """Whether the target is a flag that moves; otherwise it is the point (1000, 0)."""
+    harder: bool
+    """Whether cubes are thrown, episodes may start on the ground, and a fall does not end them."""
+    electricity: float
+    """Weight of the mean of |action x joint speed / 10|: 2.0 x 4.25, and a quarter of it in Harder."""
+
+
+TASKS: dict[str, Task] = {
+    "RoboschoolHumanoid-v0": Task(flags=False, harder=False, electricity=8.5),
+    "RoboschoolHumanoidFlagrun-v0": Task(flags=True, harder=False, electricity=8.5),
+    "RoboschoolHumanoidFlagrunHarder-v0": Task(flags=True, harder=True, electricity=2.125),
+}
+STALL = 0.425
+"""Weight of the mean of action^2: 0.1 x 4.25."""
+
+
+def upright(height: Floats) -> Floats:
+    """Return 1 (on the ground) to 2 (standing): what Harder pays for being alive."""
+    rate: Floats = np.clip(height, 0.0, STANDING) / STANDING + 1.0
+    return rate
+
+
+class RoboschoolVectorEnv(VectorEnv):
+    """Row i is ``gymnasium.make(env_id)`` after ``reset(seed=seeds[i])``: the same bits at every step of every episode.
+
+    A row's result does not depend on the other rows. ``reward_parts`` has the last step's rewards in their five parts,
+    ``[rows, 5]``, in the order of ``REWARD_PARTS``. Actions are not clipped in the reward, as in Roboschool; the motors
+    clip them to +-1.
+    """
+
+    def __init__(self, env_id: str, seeds: Seeds) -> None:
+        if env_id not in TASKS:
+            raise ValueError(f"{env_id!r} is not a task of Roboschool's that can be made; known are {', '.join(TASKS)}")
+        self._env_id, self._task = env_id, TASKS[env_id]
+        self._seeds = [int(seed) for seed in seeds]
+        self.rows = rows = len(self._seeds)
+        self.sim = Simulation(self._task.harder, rows)
+        self.observation_shape = (OBSERVATION_SIZE,)
+        self.observation_dtype = np.dtype(np.float64)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, self.sim.ctrl.shape[1:], np.float32)
+        self.reward_parts: Floats = np.zeros((rows, len(REWARD_PARTS)))
+        low, high = self.sim.model.jnt_range[1 : 1 + self.sim.ctrl.shape[1]].T
+        self._middle, self._half_range = (low + high) / 2, (high - low) / 2
+        self._generators: list[np.random.Generator] = []
+        self._observations: Floats = np.zeros((rows, OBSERVATION_SIZE))
+        self._elapsed = np.zeros(rows, np.int64)
+        self.target: Floats = np.tile([1000.0, 0.0], (rows, 1))
+        """``[rows, 2]``, metres."""
+        self._timeout = np.zeros(rows, np.int64)
+        self._contact: Floats = np.zeros((rows, 2))  # feet on the floor, for the next observation
+        self._potential: Floats = np.zeros(rows)
+        self._on_ground = np.zeros(rows, np.int64)
+        self._crawl_start: Floats = np.full(rows, np.nan)  # NaN while the robot is not down
+        self._crawl_ignored: Floats = np.zeros(rows)
+
+    def reset(self) -> NDArray[np.float64]:
+        return self.begin([seeding.np_random(seed)[0] for seed in self._seeds])
+
+    def begin(self, generators: list[np.random.Generator]) -> NDArray[np.float64]:
+        """Start every row's first episode, with a generator for each row."""
+        self._generators = generators
+        self._start_episodes(np.arange(self.rows))
+        return self._observations.copy()
+
+    def step(self, actions: NDArray[Any]) -> Transition:
+        """In a step without an episode's end, ``final_observations`` is the very array ``observations``."""
+        sim = self.sim
+        if actions.shape != sim.ctrl.shape:
+            raise ValueError(f"{self._env_id}: actions have shape {actions.shape}, needed is {sim.ctrl.shape}")
+        if not self._generators:
+            raise ValueError(f"{self._env_id}: step() was called before reset()")
+        sim.advance(actions)
+        torso, position, joints = sim.torso(), sim.mean_position(), self._joints(ALL)
+        distance, angle, moved = self._aim(ALL, position, torso.yaw)
+        self._observations[...] = self._observe(ALL, torso, angle, joints)
+        alive = self._alive(torso, position)
+        potential = self._potentials(ALL, distance, torso.height)
+        progress = np.where(moved, 0.0, potential - self._potential)  # a flag that moves pays nothing
+        self._potential[...] = potential
+        at_limits = np.add.reduce(np.abs(joints[0]) > 0.99, axis=1)
+        self._contact[...], touching = sim.feet()
+        feet = np.add.reduce(touching, axis=1)
+        parts = alive, progress, self._electricity(actions, joints[1]), -0.1 * at_limits, -feet
+        self.reward_parts = np.stack(parts, axis=1)
+        rewards = np.add.reduce(self.reward_parts, axis=1)
+        terminated = (alive < 0) | ~np.isfinite(self._observations).all(axis=1)
+        self._elapsed += 1
+        truncated = self._elapsed >= EPISODE_STEPS
+        ended = terminated | truncated
+        observations = final_observations = self._observations.copy()
+        if ended.any():
+            self._start_episodes(np.flatnonzero(ended))
+            observations = self._observations.copy()
+        return Transition(observations, rewards, terminated, truncated, final_observations, rewards, ended)
+
+    def _aim(self, rows: Rows, position: Floats, yaw: Floats) -> tuple[Floats, Floats, Bools]:
+        """Count the flags' steps and move those that are reached or have stood for their time. Return the distance to
+        each target, the angle to it, and whether it moved."""
+        moved = np.zeros(len(yaw), np.bool_)
+        x, y = (self.target[rows] - position).T
+        if self._task.flags:
+            self._timeout[rows] -= 1
+            moved = (np.hypot(x, y) < 1) | (self._timeout[rows] <= 0)
+            if moved.any():
+                for row in np.arange(self.rows)[rows][moved].tolist():
+                    self._set_flag(row)
+                x, y = (self.target[rows] - position).T
+        return np.hypot(x, y), np.arctan2(y, x) - yaw, moved
+
+    def _set_flag(self, row: int) -> None:
+        generator = self._generators[row]
+        self.target[row] = [generator.uniform(-limit, limit) for limit in FLAG_RANGE]
+        self._timeout[row] = FLAG_STEPS
+
+    def _observe(self, rows: Rows, torso: Torso, angle: Floats, joints: tuple[Floats, Floats]) -> Floats:
+        """Return the observations ``[n, 44]``: height, angle, velocity seen from the torso's yaw, roll, pitch; position
+        and speed of each joint; the feet's contacts as they were before the step."""
+        observations = np.empty((len(angle), OBSERVATION_SIZE))
+        x, y, z = torso.velocity.T
+        cos, sin = np.cos(torso.yaw), np.sin(torso.yaw)
+        observations[:, 0] = torso.height - STANDING
+        observations[:, 1] = np.sin(angle)
+        observations[:, 2] = np.cos(angle)
+        observations[:, 3] = 0.3 * (cos * x + sin * y)
+        observations[:, 4] = 0.3 * (cos * y - sin * x)
+        observations[:, 5] = 0.3 * z
+        observations[:, 6] = torso.roll
+        observations[:, 7] = torso.pitch
+        observations[:, 8:42:2], observations[:, 9:42:2] = joints
+        observations[:, 42:] = self._contact[rows]
+        return np.clip(observations, -5.0, 5.0, out=observations)
+
+    def _joints(self, rows: Rows) -> tuple[Floats, Floats]:
+        """Return the joints' positions, -1 and 1 at the ends of their ranges, and tenths of their speeds in rad/s."""
+        return (self.sim.joints[rows] - self._middle) / self._half_range, 0.1 * self.sim.joint_speeds(rows)
+
+    def _alive(self, torso: Torso, position: Floats) -> Floats:
+        """Return the reward for being alive, negative where the episode ends; in Harder throw the cubes and count."""
+        if not self._task.harder:
+            return np.where(torso.height > FALLEN, 2.0, -1.0)
+        due = (self._elapsed % 30 == 0) & (self._elapsed > 100) & (self._on_ground == 0)
+        for row in np.flatnonzero(due).tolist():
+            self._throw(row, np.array([*position[row], torso.height[row]]), torso.velocity[row])
+        down = torso.height < STANDING
+        self._on_ground += np.where(down, 1, -1)
+        np.maximum(self._on_ground, 0, out=self._on_ground)
+        return np.where(self._on_ground < DOWN_STEPS, upright(torso.height), -1.0)
+
+    def _throw(self, row: int, torso: Floats, velocity: Floats) -> None:
+        """Throw the cube from a random side and 1 m above, with 20 to 30 m/s, to where the torso will be."""
+        generator = self._generators[row]
+        angle, speed = generator.uniform(-3.14, 3.14), generator.uniform(20.0, 30.0)
+        aim = torso + velocity * (CUBE_DISTANCE / speed)
+        start = aim + np.array([CUBE_DISTANCE * np.cos(angle), CUBE_DISTANCE * np.sin(angle), 1.0])
+        attack = (aim - start) * (speed / np.linalg.norm(aim - start)) + generator.uniform(-1.0, 1.0, 3)
+        self.sim.throw_cube(row, start, attack)
+
+    def _potentials(self, rows: Rows, distance: Floats, height: Floats) -> Floats:
+        """Return what progress is the change of: the distance in control steps at 1 m/s, negative; in Harder without
+        what was crawled, and 100 to 200 for the height."""
+        progress = -distance / CONTROL_STEP
+        if not self._task.harder:
+            return progress
+        down, start, ignored = height < STANDING, self._crawl_start[rows], self._crawl_ignored[rows]
+        start = np.where(np.isnan(start), progress - ignored, start)
+        self._crawl_start[rows] = np.where(down, start, np.nan)
+        self._crawl_ignored[rows] = np.where(down, progress - start, ignored)
+        return np.where(down, start, progress - ignored) + 100.0 * upright(height)
+
+    def _electricity(self, actions: NDArray[Any], speeds: Floats) -> Floats:
+        """Return the cost of the unclipped actions at the speeds after the step, negative."""
+        efforts = actions.astype(np.float64)
+        power = np.add.reduce(np.abs(efforts * speeds), axis=1) / efforts.shape[1]
+        stall = np.add.reduce(np.square(efforts), axis=1) / efforts.shape[1]
+        cost: Floats = -self._task.electricity * power - STALL * stall
+        return cost
+
+    def _start_episodes(self, ids: NDArray[np.intp]) -> None:
+        """Touches no other row: measured anew, it would show newer contacts."""
+        for row in ids.tolist():
+            self._place(row)
+        self.sim.refresh(ids)
+        self._elapsed[ids] = self._on_ground[ids] = 0
+        self._crawl_start[ids], self._crawl_ignored[ids] = np.nan, 0.0
+        self._contact[ids] = 0.0
+        torso = self.sim.torso(ids)
+        distance, angle, _ = self._aim(ids, self.sim.mean_position(ids), torso.yaw)
+        self._observations[ids] = self._observe(ids, torso, angle, self._joints(ids))
+        self._potential[ids] = self._potentials(ids, distance, torso.height)
+
+    def _place(self, row: int) -> None:
+        """Draw a start: joints, yaw, standing or lying, flag."""
+        generator = self._generators[row]
+        joints = generator.uniform(-0.1, 0.1, len(POWERS))
+        yaw = generator.uniform(-3.14, 3.14) if self._task.flags else 0.0
+        lying = self._task.harder and generator.integers(2) == 0
+        pitch, height = LYING[generator.integers(2)] if lying else (0.0, 1.4)
+        self.sim.place(row, yaw, pitch, height, joints)
+        if self._task.flags:
+            self._set_flag(row)
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything that the continuation depends on but the generators, by its name in a state."""
+        return {
+            "simulation": self.sim.state,  # mjSTATE_INTEGRATION, with the drag and the solver's warm start
+            "elapsed": self._elapsed,
+            "target": self.target,
+            "timeout": self._timeout,
+            "contact": self._contact,
+            "potential": self._potential,
+            "on_ground": self._on_ground,
+            "crawl_start": self._crawl_start,
+            "crawl_ignored": self._crawl_ignored,
+            "observations": self._observations,  # not a function of the rest: derived fields lag
+        }
+
+    def get_state(self) -> State:
+        if not self._generators:
+            raise ValueError(f"{self._env_id}: get_state() was called before reset()")
+        return {
+            "environment": [self._env_id] * self.rows,
+            "generators": [generator_state(generator) for generator in self._generators],
+            **{name: array.copy() for name, array in self._arrays().items()},
+        }
+
+    def set_state(self, state: State) -> NDArray[np.float64]:
+        arrays = self._arrays()
+        check_state(self._env_id, state, ["generators"], arrays, self.rows)
+        if not ((state["elapsed"] >= 0) & (state["elapsed"] < EPISODE_STEPS)).all():
+            raise ValueError(f"state for {self._env_id}: 'elapsed' must lie between 0 and {EPISODE_STEPS - 1}")
+        generators = [np.random.Generator(np.random.PCG64(0)) for _ in range(self.rows)]
+        for generator, text in zip(generators, state["generators"], strict=True):
+            set_generator_state(generator, text)
+        self._generators = generators
+        for name, array in arrays.items():
+            array[...] = state[name]
+        return self._observations.copy()

@@ -1,0 +1,135 @@
+"""Roboschool's humanoid tasks for Gymnasium: one row of :class:`RoboschoolVectorEnv`, and pictures of it.
+
+``import ppo.envs`` registers the ids, so ``gymnasium.make("ppo.envs:RoboschoolHumanoid-v0")`` works without it. Neither
+imports torch.
+"""
+
+from typing import Any
+
+import gymnasium
+import mujoco
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import NDArray
+
+from ppo.envs.mujoco_tasks import Floats
+from ppo.envs.roboschool import REWARD_PARTS, TASKS, RoboschoolVectorEnv
+from ppo.envs.roboschool_model import CONTROL_STEP, humanoid
+
+KEYWORDS = ("render_mode", "width", "height")
+
+
+class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
+    """``env_id`` as a Gymnasium environment. ``info`` has the reward in its five parts, as ``reward_alive`` and so on.
+
+    The next episode's start is drawn when one ends; ``reset`` without a seed then shows it, and otherwise draws one.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_STEP)}  # noqa: RUF012 (Gymnasium's way)
+
+    def __init__(
+        self, env_id: str, render_mode: str | None = None, width: int = 480, height: int = 320, **unknown: Any
+    ) -> None:
+        if unknown:
+            raise ValueError(f"{env_id}: unknown keywords {', '.join(unknown)}; known are {', '.join(KEYWORDS)}")
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise ValueError(f"{env_id}: render_mode is {render_mode!r}; rgb_array or None is possible")
+        self._env_id, self.render_mode, self._size = env_id, render_mode, (width, height)
+        self.rows = RoboschoolVectorEnv(env_id, [0])
+        self.action_space = Box(-1.0, 1.0, self.rows.action_space.shape, np.float32)
+        self.observation_space = Box(-5.0, 5.0, self.rows.observation_shape, np.float64)
+        self._next: NDArray[np.float64] | None = None
+        self._drawing: Drawing | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[NDArray[np.float64], dict[str, Any]]:
+        super().reset(seed=seed)
+        observation, self._next = self._next, None
+        if observation is None or seed is not None:
+            observation = self.rows.begin([self.np_random])[0]
+        if self._drawing:
+            self._drawing.begin()
+        return observation, {}
+
+    def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
+        transition = self.rows.step(np.asarray(action)[None])
+        ended = bool(transition.game_over[0])
+        self._next = transition.observations[0] if ended else None
+        info = {
+            f"reward_{name}": float(part) for name, part in zip(REWARD_PARTS, self.rows.reward_parts[0], strict=True)
+        }
+        terminated, truncated = bool(transition.terminated[0]), bool(transition.truncated[0])
+        return transition.final_observations[0], float(transition.rewards[0]), terminated, truncated, info
+
+    def render(self) -> NDArray[np.uint8] | None:
+        """Return a picture ``[height, width, 3]``; after an episode's end, of the next one's start."""
+        if self.render_mode is None:
+            return None
+        if self._drawing is None:
+            task = TASKS[self._env_id]
+            self._drawing = Drawing(task.harder, task.flags, *self._size)
+        return self._drawing.picture(self.rows.sim.qpos[0], self.rows.target[0])
+
+    def close(self) -> None:
+        if self._drawing:
+            self._drawing.close()
+            self._drawing = None
+
+
+class Drawing:
+    """Draws the robot and its flag from a model of its own: in the stepped one, a flag would be part of the state."""
+
+    def __init__(self, cube: bool, flag: bool, width: int, height: int) -> None:
+        spec = humanoid(cube)
+        spec.material("MatPlane").reflectance = 0.0  # a mirror image of the robot confuses, and takes long to draw
+        spec.visual.global_.offwidth, spec.visual.global_.offheight = width, height
+        spec.texture("texplane").rgb1, spec.texture("texplane").rgb2 = [0.28, 0.42, 0.28], [0.36, 0.52, 0.36]
+        if flag:
+            _add_flag(spec)
+        self._model = spec.compile()
+        self._data = mujoco.MjData(self._model)
+        self._renderer = mujoco.Renderer(self._model, height, width)
+        self._camera = mujoco.MjvCamera()
+        self._flag = flag
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget where the camera looked."""
+        self._looked_at: Floats | None = None
+
+    def picture(self, qpos: Floats, target: Floats) -> NDArray[np.uint8]:
+        """Return the robot at ``qpos`` and the flag at ``target``, from a camera that follows both smoothly."""
+        self._data.qpos[...] = qpos
+        middle, distance = qpos[:2], 0.0
+        if self._flag:
+            away = target - qpos[:2]
+            distance = min(float(np.hypot(*away)), 6.0)  # farther, the robot would be too small: the arrow shows where
+            yaw = np.arctan2(away[1], away[0])
+            middle = qpos[:2] + distance / 2 * np.array([np.cos(yaw), np.sin(yaw)])
+            self._data.mocap_pos[:, :2] = target, qpos[:2]
+            self._data.mocap_quat[1] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
+        view = np.array([*middle, 0.8, 3.6 + 0.55 * distance])
+        self._looked_at = view if self._looked_at is None else 0.95 * self._looked_at + 0.05 * view
+        self._camera.lookat, self._camera.distance = self._looked_at[:3], self._looked_at[3]
+        self._camera.azimuth, self._camera.elevation = 90.0, -15.0
+        mujoco.mj_forward(self._model, self._data)
+        self._renderer.update_scene(self._data, self._camera)
+        picture: NDArray[np.uint8] = self._renderer.render()
+        return picture
+
+    def close(self) -> None:
+        self._renderer.close()
+
+
+def _add_flag(spec: mujoco.MjSpec) -> None:
+    """A red ball on a pole; and on the floor an arrow from the robot towards it."""
+    red, kind = [0.9, 0.1, 0.1, 1.0], mujoco.mjtGeom
+    pole = spec.worldbody.add_body(name="flag", mocap=True)
+    pole.add_geom(type=kind.mjGEOM_CYLINDER, size=[0.03, 0.75, 0.0], pos=[0.0, 0.0, 0.75], rgba=red)
+    pole.add_geom(type=kind.mjGEOM_SPHERE, size=[0.2, 0.0, 0.0], pos=[0.0, 0.0, 1.5], rgba=red)
+    arrow = spec.worldbody.add_body(name="arrow", mocap=True)
+    arrow.add_geom(type=kind.mjGEOM_BOX, size=[0.3, 0.04, 0.005], pos=[0.8, 0.0, 0.005], rgba=red)
+    arrow.add_geom(
+        type=kind.mjGEOM_BOX, size=[0.08, 0.08, 0.005], pos=[1.1, 0.0, 0.005], quat=[0.924, 0, 0, 0.383], rgba=red
+    )
