@@ -1,0 +1,166 @@
+"""The humanoid tasks of section 6.3 through Gymnasium: its checker, rows of the same bits, pictures, bad keywords."""
+
+import os
+import subprocess
+import sys
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from oracle import Oracle, compare, random_actions
+
+from ppo.envs import ROBOSCHOOL_IDS, make
+from ppo.envs.roboschool import EPISODE_STEPS, TASKS, RoboschoolVectorEnv
+
+IDS = tuple(ROBOSCHOOL_IDS)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+@pytest.mark.filterwarnings("error")
+def test_gymnasiums_checker_is_content(env_id):
+    check_env(gymnasium.make(env_id).unwrapped, skip_render_check=True)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_a_row_is_the_environment_that_gymnasium_makes(env_id):
+    """Over many episodes, each of whose starts is drawn when the one before ends."""
+    seeds = [3, 14, 15]
+    env = RoboschoolVectorEnv(env_id, seeds)
+    counts = compare(env, Oracle(env_id, seeds), random_actions(env, 260))
+    assert counts["terminated"] >= 3
+
+
+def test_reset_in_the_middle_of_an_episode_starts_another():
+    env = gymnasium.make(IDS[1])
+    first, _ = env.reset(seed=5)
+    env.step(np.zeros(17, np.float32))
+    second, _ = env.reset()
+    assert not np.array_equal(first, second)
+    again, _ = env.reset(seed=5)
+    np.testing.assert_array_equal(again, first)
+    env.step(np.zeros(17, np.float32))
+    np.testing.assert_array_equal(env.reset()[0], second)
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_info_has_the_reward_in_five_parts(env_id):
+    env = gymnasium.make(env_id)
+    env.reset(seed=0)
+    _, reward, _, _, info = env.step(np.full(17, 0.5, np.float32))
+    names = ["alive", "progress", "electricity", "joints_at_limit", "feet_collision"]
+    assert list(info) == [f"reward_{name}" for name in names]
+    assert sum(info.values()) == pytest.approx(reward, abs=1e-12)
+
+
+def test_the_registered_tasks_are_those_that_are_made_and_end_as_they_do():
+    assert set(TASKS) == set(IDS)
+    for env_id in IDS:
+        assert gymnasium.spec(env_id).max_episode_steps == EPISODE_STEPS
+
+
+@pytest.mark.parametrize(
+    ("keywords", "message"),
+    [
+        ({"wind": 1, "gravity": 2}, "unknown keywords wind, gravity; known are render_mode, width, height"),
+        ({"render_mode": "ansi"}, "render_mode is 'ansi'; rgb_array or None is possible"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*that is not in the possible render_modes:UserWarning")
+def test_what_cannot_be_asked_for_is_said_in_one_line(keywords, message):
+    with pytest.raises(ValueError, match=message) as error:
+        gymnasium.make(IDS[0], **keywords)
+    assert str(error.value) == f"{IDS[0]}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("env_id", "nearest"),
+    [
+        ("RoboschoolHumanoid-v1", IDS[0]),
+        ("RoboschoolHumanoidFlagrun-v1", IDS[1]),
+        ("RoboschoolHumanoidFlagrunHarder-v2", IDS[2]),
+        ("RoboschoolHumaniod-v0", IDS[0]),
+        ("RoboschoolFlagrunHarder-v0", IDS[2]),
+    ],
+)
+def test_another_version_or_a_slip_gets_the_nearest_id(env_id, nearest):
+    with pytest.raises(ValueError, match=f"unknown environment '{env_id}'; did you mean {nearest}") as error:
+        make(env_id, [0])
+    assert "\n" not in str(error.value)
+
+
+def test_gymnasium_makes_them_without_torch_and_without_a_file():
+    code = (
+        "import sys, gymnasium; env = gymnasium.make('ppo.envs:RoboschoolHumanoidFlagrunHarder-v0'); env.reset(seed=0);"
+        "env.step(env.action_space.sample()); print('torch' in sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("False\n", "", 0)
+    assert os.listdir() == []
+
+
+def test_without_numba_the_bits_are_the_same():
+    code = (
+        "import numpy as np; from ppo.envs import make\n"
+        "env = make('RoboschoolHumanoidFlagrunHarder-v0', range(3)); env.reset()\n"
+        "for _ in range(20): transition = env.step(np.full((3, 17), 0.3, np.float32))\n"
+        "print(transition.observations.tobytes().hex())"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    printed = [
+        subprocess.run(
+            [sys.executable, "-c", first + code], capture_output=True, text=True, env=environment, check=True
+        )
+        for first in ("", "import sys; sys.modules['numba'] = None\n")
+    ]
+    assert printed[0].stdout == printed[1].stdout != ""
+
+
+DRAW = """
+import sys, gymnasium, numpy as np
+env = gymnasium.make("ppo.envs:" + sys.argv[1], render_mode="rgb_array", width=120, height=80)
+env.reset(seed=1)
+try:
+    pictures = [env.render()]
+except Exception as error:
+    sys.exit(f"cannot draw: {error}")
+for action in np.load("actions.npy"):
+    observation = env.step(action)[0]
+    pictures.append(env.render())
+env.close()
+np.savez("drawn.npz", pictures=pictures, observation=observation)
+"""
+
+
+def drawn(env_id, actions):
+    """Pictures and the last observation; by a process of its own, for MuJoCo chooses its library of graphics once."""
+    np.save("actions.npy", actions)
+    environment = {"MUJOCO_GL": "egl"} | os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", DRAW, env_id], capture_output=True, text=True, env=environment, check=False
+    )
+    if "cannot draw" in done.stderr or "OpenGL" in done.stderr:
+        pytest.skip(done.stderr.splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    return dict(np.load("drawn.npz"))
+
+
+def reds(picture):
+    red, green, blue = picture.astype(int).transpose(2, 0, 1)
+    return int(((red > 90) & (red > 3 * green) & (red > 3 * blue)).sum())
+
+
+def test_pictures_show_robot_and_flag_and_change_nothing():
+    actions = np.random.default_rng(0).uniform(-1, 1, (5, 17)).astype(np.float32)
+    with_flag = drawn(IDS[1], actions)
+    assert with_flag["pictures"].shape == (6, 80, 120, 3)
+    assert with_flag["pictures"].dtype == np.uint8
+    assert not np.array_equal(with_flag["pictures"][0], with_flag["pictures"][5])
+    assert reds(with_flag["pictures"][0]) > 0
+    assert reds(drawn(IDS[0], actions)["pictures"][0]) == 0
+    env = gymnasium.make(IDS[1])
+    env.reset(seed=1)
+    for action in actions:
+        undrawn = env.step(action)[0]
+    np.testing.assert_array_equal(with_flag["observation"], undrawn)
