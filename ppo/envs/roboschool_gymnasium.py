@@ -81,6 +81,8 @@ class Drawing:
     """Draws the robot and its flag from a model of its own: in the stepped one, a flag would be part of the state."""
 
     def __init__(self, cube: bool, flag: bool, width: int, height: int) -> None:
+        from gymnasium.envs.mujoco.mujoco_rendering import OffScreenViewer  # here: it loads libraries of graphics
+
         spec = humanoid(cube)
         spec.material("MatPlane").reflectance = 0.0  # a mirror image of the robot confuses, and takes long to draw
         spec.visual.global_.offwidth, spec.visual.global_.offheight = width, height
@@ -89,8 +91,8 @@ class Drawing:
             _add_flag(spec)
         self._model = spec.compile()
         self._data = mujoco.MjData(self._model)
-        self._renderer = mujoco.Renderer(self._model, height, width)
-        self._camera = mujoco.MjvCamera()
+        mujoco.mj_forward(self._model, self._data)
+        self._viewer: Any = OffScreenViewer(self._model, self._data, width, height)
         self._flag = flag
         self.begin()
 
@@ -111,15 +113,15 @@ class Drawing:
             self._data.mocap_quat[1] = np.cos(yaw / 2), 0.0, 0.0, np.sin(yaw / 2)
         view = np.array([*middle, 0.8, 3.6 + 0.55 * distance])
         self._looked_at = view if self._looked_at is None else 0.95 * self._looked_at + 0.05 * view
-        self._camera.lookat, self._camera.distance = self._looked_at[:3], self._looked_at[3]
-        self._camera.azimuth, self._camera.elevation = 90.0, -15.0
+        camera = self._viewer.cam
+        camera.lookat, camera.distance = self._looked_at[:3], self._looked_at[3]
+        camera.azimuth, camera.elevation = 90.0, -15.0
         mujoco.mj_forward(self._model, self._data)
-        self._renderer.update_scene(self._data, self._camera)
-        picture: NDArray[np.uint8] = self._renderer.render()
+        picture: NDArray[np.uint8] = self._viewer.render("rgb_array")
         return picture
 
     def close(self) -> None:
-        self._renderer.close()
+        self._viewer.free()
 
 
 def _add_flag(spec: mujoco.MjSpec) -> None:

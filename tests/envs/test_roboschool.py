@@ -125,7 +125,9 @@ def test_a_row_does_not_know_its_neighbours(env_id):
 def test_a_restored_environment_continues_to_the_bit_in_any_order(env_id):
     env = started(env_id, range(12))
     actions = random_actions(env, 450)
-    for action in actions[:150]:  # into the time in which cubes fly
+    for number, action in enumerate(actions[:150]):  # into the time in which cubes fly
+        if number == 148:
+            env.sim.qpos[:, 2] = 1.5  # some robots of Harder have crawled before they stand
         observations = env.step(action).observations
     state = env.get_state()
     restored, others = RoboschoolVectorEnv(env_id, [0] * 12), RoboschoolVectorEnv(env_id, [0] * 4)
