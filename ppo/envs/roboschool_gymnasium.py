@@ -35,9 +35,9 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"{env_id}: render_mode is {render_mode!r}; rgb_array or None is possible")
         self._env_id, self.render_mode, self._size = env_id, render_mode, (width, height)
-        self.rows = RoboschoolVectorEnv(env_id, [0])
-        self.action_space = Box(-1.0, 1.0, self.rows.action_space.shape, np.float32)
-        self.observation_space = Box(-5.0, 5.0, self.rows.observation_shape, np.float64)
+        self.vector_env = RoboschoolVectorEnv(env_id, [0])
+        self.action_space = Box(-1.0, 1.0, self.vector_env.action_space.shape, np.float32)
+        self.observation_space = Box(-5.0, 5.0, self.vector_env.observation_shape, np.float64)
         self._next: NDArray[np.float64] | None = None
         self._drawing: Drawing | None = None
 
@@ -47,17 +47,18 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         super().reset(seed=seed)
         observation, self._next = self._next, None
         if observation is None or seed is not None:
-            observation = self.rows.begin([self.np_random])[0]
+            observation = self.vector_env.begin([self.np_random])[0]
         if self._drawing:
             self._drawing.begin()
         return observation, {}
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
-        transition = self.rows.step(np.asarray(action)[None])
+        transition = self.vector_env.step(np.asarray(action)[None])
         ended = bool(transition.game_over[0])
         self._next = transition.observations[0] if ended else None
         info = {
-            f"reward_{name}": float(part) for name, part in zip(REWARD_PARTS, self.rows.reward_parts[0], strict=True)
+            f"reward_{name}": float(part)
+            for name, part in zip(REWARD_PARTS, self.vector_env.reward_parts[0], strict=True)
         }
         terminated, truncated = bool(transition.terminated[0]), bool(transition.truncated[0])
         return transition.final_observations[0], float(transition.rewards[0]), terminated, truncated, info
@@ -69,7 +70,7 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         if self._drawing is None:
             task = TASKS[self._env_id]
             self._drawing = Drawing(task.harder, task.flags, *self._size)
-        return self._drawing.picture(self.rows.sim.qpos[0], self.rows.target[0])
+        return self._drawing.picture(self.vector_env.sim.qpos[0], self.vector_env.target[0])
 
     def close(self) -> None:
         if self._drawing:

@@ -14,7 +14,7 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from ppo.envs.mujoco_tasks import Floats, spared
-from ppo.envs.roboschool_kernels import DAMPING, centre_motions, drag
+from ppo.envs.roboschool_drag import DAMPING, drag
 from ppo.envs.roboschool_model import ARMS, AXIS_LENGTHS, BODIES, CENTRE, POWERS, SUBSTEPS, build
 
 Rows = slice | NDArray[np.intp]
@@ -118,10 +118,20 @@ class Simulation:
         Roll, pitch and yaw are Bullet's: rotations about the fixed axes x, y, z in this order. Where the pitch is 90
         degrees, as at lying starts, roll and yaw are rounding errors, in Bullet too.
         """
-        height, *velocity, xx, yx, zx, zy, zz = centre_motions(self.qpos[rows, 3:7], self.qvel[rows, 3:6])
+        w, x, y, z = self.qpos[rows, 3:7].T
+        xx, xy, xz = 1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)
+        yx, yy, yz = 2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)
+        zx, zy, zz = 2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)
+        p, q, r = self.qvel[rows, 3:6].T  # in the torso's frame
+        cx, cy, cz = CENTRE
+        u, v, w = q * cz - r * cy, r * cx - p * cz, p * cy - q * cx
+        velocity = self.qvel[rows, :3].copy()
+        velocity[:, 0] += xx * u + xy * v + xz * w
+        velocity[:, 1] += yx * u + yy * v + yz * w
+        velocity[:, 2] += zx * u + zy * v + zz * w
+        height = self.qpos[rows, 2] + (zx * cx + zy * cy + zz * cz)
         pitch = -np.arcsin(np.minimum(np.maximum(zx, -1.0), 1.0))
-        velocities = self.qvel[rows, :3] + np.transpose(velocity)
-        return Torso(self.qpos[rows, 2] + height, velocities, np.arctan2(zy, zz), pitch, np.arctan2(yx, xx))
+        return Torso(height, velocity, np.arctan2(zy, zz), pitch, np.arctan2(yx, xx))
 
     def place(self, row: int, yaw: float, pitch: float, height: float, joints: Floats) -> None:
         """Put ``row`` at rest, its torso's centre of mass at x = y = 0. ``refresh`` must follow."""

@@ -14,7 +14,7 @@ from oracle import (
     take_rows,
 )
 
-from ppo.envs import ROBOSCHOOL_IDS, make, roboschool_kernels
+from ppo.envs import ROBOSCHOOL_IDS, make, roboschool_drag
 from ppo.envs import roboschool_physics as physics
 from ppo.envs.roboschool import REWARD_PARTS, RoboschoolVectorEnv
 
@@ -77,7 +77,7 @@ def test_robots_look_everywhere_and_flags_lie_everywhere_where_there_are_flags()
 
 # Untrained policies.
 
-RETURNS = {  # mean and standard error that were measured with the first version of this model, not with this code
+RETURNS = {  # mean and standard error, of another implementation of the same model and rules
     ("humanoid", -0.7): (-13.4, 0.4),
     ("flagrun", -0.7): (-14.2, 0.4),
     ("harder", -0.7): (30.6, 1.7),
@@ -198,18 +198,16 @@ def test_the_flags_that_spare_the_small_model_change_no_bit_where_robots_stand(m
 # What is compiled beside its plain twin.
 
 
-@pytest.mark.skipif(roboschool_kernels.drag_by_numba is None, reason="numba is not there")
+@pytest.mark.skipif(roboschool_drag.drag_by_numba is None, reason="numba is not there")
 @pytest.mark.parametrize("env_id", [IDS[0], HARDER])
-def test_the_compiled_formulas_are_numpys_to_the_bit(env_id, monkeypatch):
+def test_the_compiled_drag_is_numpys_to_the_bit(env_id, monkeypatch):
     env = started(env_id, range(33))
-    monkeypatch.setattr(physics, "drag", roboschool_kernels.drag_by_numpy)
-    monkeypatch.setattr(physics, "centre_motions", roboschool_kernels.centre_motions_by_numpy)
+    monkeypatch.setattr(physics, "drag", roboschool_drag.drag_by_numpy)
     plain = started(env_id, range(33))
     for action in random_actions(env, 60):
         transition = plain.step(action)
         with monkeypatch.context() as compiled:
-            compiled.setattr(physics, "drag", roboschool_kernels.drag_by_numba)
-            compiled.setattr(physics, "centre_motions", roboschool_kernels.centre_motions_by_numba)
+            compiled.setattr(physics, "drag", roboschool_drag.drag_by_numba)
             assert_same_transition(env.step(action), transition)
 
 

@@ -120,7 +120,7 @@ def test_without_numba_the_bits_are_the_same():
 DRAW = """
 import sys, gymnasium, numpy as np
 env = gymnasium.make("ppo.envs:" + sys.argv[1], render_mode="rgb_array", width=120, height=80)
-env.reset(seed=1)
+observation, _ = env.reset(seed=1)
 try:
     pictures = [env.render()]
 except Exception as error:
@@ -152,13 +152,13 @@ def reds(picture):
 
 
 def test_pictures_show_robot_and_flag_and_change_nothing():
-    actions = np.random.default_rng(0).uniform(-1, 1, (5, 17)).astype(np.float32)
+    actions = np.random.default_rng(0).uniform(-1, 1, (3, 17)).astype(np.float32)
     with_flag = drawn(IDS[1], actions)
-    assert with_flag["pictures"].shape == (6, 80, 120, 3)
+    assert with_flag["pictures"].shape == (4, 80, 120, 3)
     assert with_flag["pictures"].dtype == np.uint8
-    assert not np.array_equal(with_flag["pictures"][0], with_flag["pictures"][5])
+    assert not np.array_equal(with_flag["pictures"][0], with_flag["pictures"][3])
     assert reds(with_flag["pictures"][0]) > 0
-    assert reds(drawn(IDS[0], actions)["pictures"][0]) == 0
+    assert reds(drawn(IDS[0], actions[:0])["pictures"][0]) == 0
     env = gymnasium.make(IDS[1])
     env.reset(seed=1)
     for action in actions:
