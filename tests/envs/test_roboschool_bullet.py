@@ -4,6 +4,8 @@ Bounds of the physics are 1.3 times the errors that were measured when the model
 cone, another drag, or MuJoCo's own inertias miss them.
 """
 
+import time
+
 import mujoco
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from bullet import (
     simulation_state,
     table,
 )
+from mujoco.batch import Batch
 
 from ppo.envs.roboschool import RoboschoolVectorEnv
 from ppo.envs.roboschool_model import build
@@ -260,3 +263,36 @@ def test_the_cube_flies_as_in_bullet():
     assert np.median(errors) <= 1.3 * 0.002
     lost = np.linalg.norm(before[flying, 7:10], axis=1) - np.linalg.norm(after[flying, 7:10], axis=1)
     assert np.median(np.abs(lost)) > 0.1
+
+
+# Speed.
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize(("rows", "bound"), [(32, 1.5), (128, 1.3)])
+def test_a_step_costs_little_more_than_its_physics(task, rows, bound):
+    """Six steps from states of walking policies, with their actions; the physics alone has the same model, in one call
+    and without drag. Least CPU times of twenty, taken in turns."""
+    picked = np.random.default_rng(0).choice(np.flatnonzero(recorded(task, "kind") <= 1), rows)
+    states, actions = [part[picked] for part in simulation_state(task, "before")], recorded(task, "action")[picked]
+    env = environment(task, rows)
+    start = env.get_state()
+    bare = Batch(env.sim.model, rows, nthread=1)
+    bare.bind("ctrl")[...] = actions
+
+    def seconds(qpos, qvel, step):
+        qpos[...], qvel[...] = states
+        begun = time.process_time()
+        for _ in range(6):
+            step()
+        return time.process_time() - begun
+
+    times = []
+    for _ in range(20):
+        env.set_state(start)
+        whole = seconds(env.sim.qpos, env.sim.qvel, lambda: env.step(actions))
+        times.append((seconds(bare.bind("qpos"), bare.bind("qvel"), lambda: bare.step(nstep=4)), whole))
+    physics, whole = np.min(times, axis=0)
+    print(f"{task}, {rows} rows: {1e6 * physics / 6 / rows:.1f} us of physics, a step {whole / physics:.2f} times that")
+    assert whole / physics < bound
