@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 import pandas as pd
 
-from analysis import calibration, intervals, scores, statistics
-from analysis.load import Data, drawn_in_paper, published_figure3
-from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, paper_name
-from analysis.render import NOTHING, Table, interval, number, p_values
-from analysis.scores import by_task
-from analysis.status import incomplete, superseded, titled
+from analysis.data import calibration, intervals, scores, statistics
+from analysis.data.completeness import incomplete, superseded, titled
+from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, paper_name
+from analysis.data.load import Data, drawn_in_paper, published_figure3
+from analysis.data.scores import by_task
+from analysis.style.formats import NOTHING, Table, interval, number, p_values
 from analysis.tables import INTERVAL, left_out
 
 NAN = float("nan")

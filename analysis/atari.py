@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.atari_curves import comparable_points, ours_at, paper_at
-from analysis.load import RUN, Data, published, published_figure6
-from analysis.names import ordered, task
-from analysis.render import NOTHING, Table, number
-from analysis.scores import final_scores
-from analysis.status import dagger, incomplete, reached, short, titled
+from analysis.data.completeness import dagger, incomplete, reached, short, titled
+from analysis.data.labels import ordered, task
+from analysis.data.load import RUN, Data, published, published_figure6
+from analysis.data.scores import final_scores
+from analysis.style.formats import NOTHING, Table, number
 from analysis.tables import seeds_cell
 
 ALGORITHMS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.load import RUN, Data, published_baselines, published_figure6
-from analysis.names import frames_per_step, task
-from analysis.status import budget
+from analysis.data.completeness import budget
+from analysis.data.labels import frames_per_step, task
+from analysis.data.load import RUN, Data, published_baselines, published_figure6
 
 Array = npt.NDArray[np.float64]
 

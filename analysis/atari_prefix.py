@@ -7,10 +7,10 @@ import pandas as pd
 
 from analysis.atari import ALGORITHMS, paper_table6
 from analysis.atari_curves import BIN, comparable_points, ours_at, paper_at, release_curve, window_in_words
-from analysis.load import Data
-from analysis.names import ordered
-from analysis.render import NOTHING, Table, number, signed
-from analysis.status import incomplete, reached
+from analysis.data.completeness import incomplete, reached
+from analysis.data.labels import ordered
+from analysis.data.load import Data
+from analysis.style.formats import NOTHING, Table, number, signed
 from analysis.tables import seeds_cell
 
 ROWS = 4

@@ -29,8 +29,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.comparisons import CURVES
-from analysis.load import paper_final, published, published_figure3
-from analysis.names import paper_name
+from analysis.data.labels import paper_name
+from analysis.data.load import paper_final, published, published_figure3
 from analysis.readings import (
     CROSSED,
     DETAILS,

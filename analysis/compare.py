@@ -11,11 +11,11 @@ from typing import NoReturn
 import numpy as np
 import pandas as pd
 
-from analysis import calibration, intervals, scores, statistics
-from analysis.names import ENVIRONMENTS, ordered
-from analysis.render import Table, interval, markdown, number, p_value, p_values
+from analysis.data import calibration, intervals, scores, statistics
+from analysis.data.completeness import mark, reasons
+from analysis.data.labels import ENVIRONMENTS, ordered
 from analysis.sides import Side, chosen
-from analysis.status import mark, reasons
+from analysis.style.formats import Table, interval, markdown, number, p_value, p_values
 from analysis.tables import seeds_cell
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis import calibration
-from analysis.load import Data, drawn_in_paper, paper_final, published
-from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered
-from analysis.render import NOTHING, Table, number, signed
-from analysis.scores import scored
-from analysis.status import dagger, incomplete, titled
+from analysis.data import calibration
+from analysis.data.completeness import dagger, incomplete, titled
+from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered
+from analysis.data.load import Data, drawn_in_paper, paper_final, published
+from analysis.data.scores import scored
+from analysis.style.formats import NOTHING, Table, number, signed
 from analysis.tables import paper_cell, seeds_cell
 
 # Figure 2's curves: our column, the digitised file's column, and the label of the paper's legend.

@@ -8,8 +8,22 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import calibration
-from analysis.drawing import (
+from analysis.data import calibration
+from analysis.data.completeness import dagger, reasons
+from analysis.data.labels import (
+    ALGORITHMS,
+    ENVIRONMENTS,
+    SETTINGS,
+    algorithm_colour,
+    algorithm_name,
+    ordered,
+    setting_colour,
+    setting_name,
+    task,
+)
+from analysis.data.load import Data, drawn_in_paper, published
+from analysis.data.scores import random_levels, run_curves
+from analysis.style.drawing import (
     DASHES,
     STYLE,
     Drawing,
@@ -21,20 +35,6 @@ from analysis.drawing import (
     sentences,
     warn,
 )
-from analysis.load import Data, drawn_in_paper, published
-from analysis.names import (
-    ALGORITHMS,
-    ENVIRONMENTS,
-    SETTINGS,
-    algorithm_colour,
-    algorithm_name,
-    ordered,
-    setting_colour,
-    setting_name,
-    task,
-)
-from analysis.scores import random_levels, run_curves
-from analysis.status import dagger, reasons
 
 
 @matplotlib.rc_context(STYLE)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import calibration
-from analysis.load import Data, drawn_in_paper, paper_final, published
-from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
-from analysis.render import NOTHING, Table, number
-from analysis.scores import scored
-from analysis.status import incomplete, titled
+from analysis.data import calibration
+from analysis.data.completeness import incomplete, titled
+from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
+from analysis.data.load import Data, drawn_in_paper, paper_final, published
+from analysis.data.scores import scored
+from analysis.style.formats import NOTHING, Table, number
 from analysis.tables import marks
 
 METRICS = {"score": "last 100 episodes", "last_tenth": "last tenth of the curve"}

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from analysis import calibration, scores
-from analysis.load import Data
-from analysis.status import superseded
+from analysis.data import calibration, scores
+from analysis.data.completeness import superseded
+from analysis.data.load import Data
 
 COLUMNS = (
     "protocol",
@@ -31,7 +31,7 @@ def every_score(protocols: Iterable[Data]) -> pd.DataFrame:
     `last_tenth`: mean of its curve over the last tenth of its budget. `normalised`: `score` on Table 1's scale over the
     runs of its protocol (0: the untrained policy, 1: the best single run), empty where no untrained level is recorded.
     `remark`: "superseded" of a run that is to be trained again, "calibration" or "tuned" of one whose setting was
-    chosen by this task (`analysis.calibration`), "diverged"; several are joined by a space.
+    chosen by this task (`analysis.data.calibration`), "diverged"; several are joined by a space.
     """
     pieces = [_of_protocol(data) for data in protocols]
     frame = pd.concat([piece for piece in pieces if len(piece)] or [pd.DataFrame(columns=list(COLUMNS))])

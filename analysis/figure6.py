@@ -14,10 +14,20 @@ from matplotlib.ticker import FuncFormatter
 
 from analysis.atari import ALGORITHMS, paper_table6
 from analysis.atari_curves import FULL, POINTS, comparable_points, release_curve, window_in_words
-from analysis.drawing import DASHES, STYLE, Drawing, draw_runs, frame_panel, legend_of_lines, note_of, sentences, warn
-from analysis.load import Data, published_figure6
-from analysis.names import algorithm_colour, ordered, task
-from analysis.status import dagger, reached, reasons, short
+from analysis.data.completeness import dagger, reached, reasons, short
+from analysis.data.labels import algorithm_colour, ordered, task
+from analysis.data.load import Data, published_figure6
+from analysis.style.drawing import (
+    DASHES,
+    STYLE,
+    Drawing,
+    draw_runs,
+    frame_panel,
+    legend_of_lines,
+    note_of,
+    sentences,
+    warn,
+)
 
 FEW = 9
 """Up to so many games are also drawn in large."""

@@ -12,13 +12,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import aggregate, calibration, intervals
+from analysis import aggregate
 from analysis.comparisons import CURVES
-from analysis.drawing import STYLE, Drawing, legend_of_lines, note_of, sentences, warn
-from analysis.load import Data, published
-from analysis.names import algorithm_colour, algorithm_name, setting_colour, setting_name
-from analysis.render import number
-from analysis.status import reasons
+from analysis.data import calibration, intervals
+from analysis.data.completeness import reasons
+from analysis.data.labels import algorithm_colour, algorithm_name, setting_colour, setting_name
+from analysis.data.load import Data, published
+from analysis.style.drawing import STYLE, Drawing, legend_of_lines, note_of, sentences, warn
+from analysis.style.formats import number
 from analysis.tables import Row
 
 

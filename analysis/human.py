@@ -10,14 +10,14 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import statistics
 from analysis.atari import ALGORITHMS, paper_table6
 from analysis.atari_curves import FULL, comparable_points, ours_at, paper_at, window_in_words
-from analysis.drawing import DASHES, STYLE, Drawing, legend_of_lines, note_of, sentences, warn
-from analysis.load import Data, published
-from analysis.names import algorithm_colour
-from analysis.render import NOTHING, Table, interval, number
-from analysis.status import dagger, incomplete, reached, reasons, short, superseded, titled
+from analysis.data import statistics
+from analysis.data.completeness import dagger, incomplete, reached, reasons, short, superseded, titled
+from analysis.data.labels import algorithm_colour
+from analysis.data.load import Data, published
+from analysis.style.drawing import DASHES, STYLE, Drawing, legend_of_lines, note_of, sentences, warn
+from analysis.style.formats import NOTHING, Table, interval, number
 
 NAN = float("nan")
 HIGHEST = 5.0

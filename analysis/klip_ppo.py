@@ -11,13 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.drawing import DASHES, STYLE, Drawing, frame_panel, note_of, sentences, warn
-from analysis.intervals import published_difference
-from analysis.load import Data, published
-from analysis.names import algorithm_colour, algorithm_name, task
-from analysis.render import NOTHING, Table, interval, number
-from analysis.scores import run_curves, scored
-from analysis.status import incomplete, titled
+from analysis.data.completeness import incomplete, titled
+from analysis.data.intervals import published_difference
+from analysis.data.labels import algorithm_colour, algorithm_name, task
+from analysis.data.load import Data, published
+from analysis.data.scores import run_curves, scored
+from analysis.style.drawing import DASHES, STYLE, Drawing, frame_panel, note_of, sentences, warn
+from analysis.style.formats import NOTHING, Table, interval, number
 
 SUFFIX = "+klip-ppo"
 """Ends the names of the settings that are KLip-PPO's, and not the paper's."""

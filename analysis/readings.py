@@ -16,8 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as student
 
-from analysis.load import Data
-from analysis.scores import scored
+from analysis.data.load import Data
+from analysis.data.scores import scored
 
 Floats = npt.NDArray[np.float64]
 
@@ -36,7 +36,7 @@ class Detail:
     """The level that a reading has where the study does not show that the detail matters."""
 
 
-DETAILS = {  # as in experiments.readings, which has the sources; a test compares the two
+DETAILS = {  # as in experiments.paper.readings, which has the sources; a test compares the two
     "reward-scaling": Detail(
         "Reward scaling",
         "norm_reward",

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis import choosing
-from analysis.drawing import STYLE, Drawing, note_of, sentences, warn
-from analysis.load import Data
+from analysis.data.completeness import incomplete, titled
+from analysis.data.load import Data
 from analysis.readings import (
     CROSSED,
     DETAILS,
@@ -28,8 +28,8 @@ from analysis.readings import (
     signed_exp,
     signed_log,
 )
-from analysis.render import NOTHING, Table, interval, number
-from analysis.status import incomplete, titled
+from analysis.style.drawing import STYLE, Drawing, note_of, sentences, warn
+from analysis.style.formats import NOTHING, Table, interval, number
 
 DIGITS = {"clip": 0, "none": 2, "pendulum": 0}
 """Of a response's numbers; those of Figure 2 have four."""

@@ -18,7 +18,6 @@ from analysis import (
     atari,
     atari_curves,
     atari_prefix,
-    calibration,
     comparisons,
     curves,
     elsewhere,
@@ -28,16 +27,16 @@ from analysis import (
     human,
     klip_ppo,
     readings_report,
-    render,
     tables,
     trpo,
     tuning,
-    windows,
 )
-from analysis.drawing import Drawing, pictures
-from analysis.load import Data, gather, gather_interpolation, gather_updates
-from analysis.render import NOTHING, Table
-from analysis.status import missing
+from analysis.data import calibration, windows
+from analysis.data.completeness import missing
+from analysis.data.load import Data, gather, gather_interpolation, gather_updates
+from analysis.style import formats
+from analysis.style.drawing import Drawing, pictures
+from analysis.style.formats import NOTHING, Table
 
 STYLE = """
 :root { --ink: #222; --faint: #666; --line: #ddd; }
@@ -102,7 +101,7 @@ def build(results: Path, out: Path) -> list[str]:
         for stale in [path for name in names for path in (out / folder).glob(f"{name}.*")]:
             stale.unlink()
     for table in (table for section in sections for table in section.tables):
-        for kind, dress in (("md", render.markdown), ("csv", render.csv), ("tex", render.latex)):
+        for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
     recorded = export.every_score([surrogates, readings, tried_on_all, algorithms, games, tried, outside])
     _write(out / "tables" / "scores.csv", recorded.to_csv(index=False, lineterminator="\n").encode())
@@ -195,9 +194,9 @@ def _page(sections: list[Section], inlined: dict[str, str], gaps: list[str], pro
     for number, section in enumerate(sections, start=1):
         contents.append(f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>')
         body.append(f'<h2 id="section-{number}">{html.escape(section.title)}</h2>')
-        body += [render.table_html(table) for table in section.tables[:1]]
+        body += [formats.table_html(table) for table in section.tables[:1]]
         body += [_figure_html(drawing, inlined[drawing.name]) for drawing in section.drawings]
-        body += [render.table_html(table) for table in section.tables[1:]]
+        body += [formats.table_html(table) for table in section.tables[1:]]
         if not section.tables:
             body.append('<p>No data yet: see <a href="#missing">what is missing</a>.</p>')
     ends = {"chosen": "What was chosen by what", "missing": "What is missing", "provenance": "Provenance"}
@@ -263,7 +262,7 @@ def _provenance(data: Data) -> str:
         data=groups,
         text_columns=6,
     )
-    return render.table_html(table)
+    return formats.table_html(table)
 
 
 def _processor(recorded: dict[str, Any] | None) -> str:

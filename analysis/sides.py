@@ -10,9 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis import scores
-from analysis.load import RUN, Data, gather, gather_training, manifest
-from analysis.names import UNTRAINED
+from analysis.data import scores
+from analysis.data.labels import UNTRAINED
+from analysis.data.load import RUN, Data, gather, gather_training, manifest
 
 PROTOCOLS = ("figure3", "table1", "atari", "readings", "readings-best", "tuning", "klip-ppo")
 """Where runs with scores lie; a name that is in several is taken from the first of these."""

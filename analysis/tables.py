@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from analysis import calibration, intervals, scores, statistics
-from analysis.load import Data, paper_final, published
-from analysis.names import ENVIRONMENTS, SETTINGS, ordered, setting_name, task
-from analysis.render import NOTHING, Table, interval, number, signed
-from analysis.status import dagger, incomplete, superseded, titled
+from analysis.data import calibration, intervals, scores, statistics
+from analysis.data.completeness import dagger, incomplete, superseded, titled
+from analysis.data.labels import ENVIRONMENTS, SETTINGS, ordered, setting_name, task
+from analysis.data.load import Data, paper_final, published
+from analysis.style.formats import NOTHING, Table, interval, number, signed
 
 INTERVAL = (
     "In brackets: the 95 % t interval over the seeds, with degrees of freedom by Satterthwaite, environments and "

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.load import Data, published
-from analysis.names import ENVIRONMENTS, algorithm_name, task
-from analysis.render import NOTHING, Table, number
-from analysis.scores import by_seed, mean_curve, run_curves
-from analysis.status import dagger, incomplete, titled
+from analysis.data.completeness import dagger, incomplete, titled
+from analysis.data.labels import ENVIRONMENTS, algorithm_name, task
+from analysis.data.load import Data, published
+from analysis.data.scores import by_seed, mean_curve, run_curves
+from analysis.style.formats import NOTHING, Table, number
 
 VARIANTS = ("trpo", "trpo-2017")
 NEAR = 0.1

@@ -8,12 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.drawing import DASHES, STYLE, Drawing, limits_above, note_of, sentences, tell_lowest, warn
-from analysis.load import Data
-from analysis.names import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
-from analysis.render import NOTHING, Table, number
-from analysis.scores import random_levels, scored
-from analysis.status import dagger, incomplete, reasons, titled
+from analysis.data.completeness import dagger, incomplete, reasons, titled
+from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
+from analysis.data.load import Data
+from analysis.data.scores import random_levels, scored
+from analysis.style.drawing import DASHES, STYLE, Drawing, limits_above, note_of, sentences, tell_lowest, warn
+from analysis.style.formats import NOTHING, Table, number
 from analysis.tables import seeds_cell
 
 AXIS = "learning_rate"

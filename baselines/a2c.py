@@ -16,7 +16,7 @@ from ppo.stacked.optimizers import RMSProp
 @dataclass(frozen=True)
 class A2CSettings(OnPolicySettings):
     """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from the actors' number and
-    the learning rate, which was tuned for the MuJoCo tasks (experiments/settings.py)."""
+    the learning rate, which was tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
     num_envs: int = 4
     """environments that each run steps in parallel (the paper's actors)"""

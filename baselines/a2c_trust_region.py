@@ -18,7 +18,7 @@ D = TypeVar("D", bound=Distribution)
 @dataclass(frozen=True)
 class A2CTrustRegionSettings(A2CSettings):
     """A2C's settings and those of the trust region; the average's decay is ACER's for continuous control, learning rate
-    and trust_region_delta were tuned for the MuJoCo tasks (experiments/settings.py)."""
+    and trust_region_delta were tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
     learning_rate: float = 2.68e-3
     """step size of RMSProp"""

@@ -18,7 +18,7 @@ from ppo.seeding import generator
 @dataclass(frozen=True)
 class CEMSettings(Settings):
     """The defaults are those of joschu/modular_rl's MuJoCo battery ("cem10-5"), apart from the population and the first
-    deviation (200 and 1 there), which were tuned for the MuJoCo tasks (experiments/settings.py)."""
+    deviation (200 and 1 there), which were tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
     num_envs: int = 10
     """environments that each run steps in parallel: candidates that are tried at once"""

@@ -20,7 +20,7 @@ from ppo.stacked.optimizers import Adam
 class VPGSettings(CriticSettings):
     """The defaults are those of homework 4 of Berkeley's course, to which the footnote points (2017-03-18), with the
     batch of the authors' other continuous policy gradient (openai/baselines' acktr_cont), and with lambda and the KL
-    tuned for the MuJoCo tasks (experiments/settings.py)."""
+    tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
     num_steps: int = 2500
     """steps of each environment between two updates"""

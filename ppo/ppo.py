@@ -17,7 +17,7 @@ from ppo.stacked.optimizers import Adam
 
 @dataclass(frozen=True)
 class PPOSettings(OnPolicySettings):
-    """PPO's settings; the defaults are Table 3 with clipping 0.2 (see experiments/settings.py for every source)."""
+    """PPO's settings; the defaults are Table 3 with clipping 0.2 (experiments/paper/settings.py has every source)."""
 
     learning_rate: float = 3e-4
     """step size of the optimiser"""

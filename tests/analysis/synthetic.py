@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.names import ENVIRONMENTS, SETTINGS, UNTRAINED
-from experiments.protocols import Run, readings, settings_to_json
-from experiments.readings import DESIGN
-from experiments.settings import PROFILES
+from analysis.data.labels import ENVIRONMENTS, SETTINGS, UNTRAINED
+from experiments.paper.protocols import Run, readings, settings_to_json
+from experiments.paper.readings import DESIGN
+from experiments.paper.settings import PROFILES
 
 EPISODE = 500
 BUDGET = 20_000

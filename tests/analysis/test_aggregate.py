@@ -10,8 +10,8 @@ import scipy.stats
 from synthetic import BUDGET, write_figure3
 
 from analysis import aggregate, figures
-from analysis.load import Data, gather
-from analysis.render import Table
+from analysis.data.load import Data, gather
+from analysis.style.formats import Table
 
 RETURNS = {
     ("a2c", 1): 50.0,

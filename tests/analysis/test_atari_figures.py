@@ -9,8 +9,8 @@ from synthetic import write_atari
 
 from analysis import figure6
 from analysis.atari_curves import smoothed
-from analysis.load import gather, published
-from analysis.names import algorithm_colour
+from analysis.data.labels import algorithm_colour
+from analysis.data.load import gather, published
 
 LEVELS = {"a2c": 1.0, "acer": 2.0, "ppo": 3.0}
 

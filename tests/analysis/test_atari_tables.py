@@ -11,8 +11,8 @@ from synthetic import episodes_of, planned, write, write_atari
 
 from analysis import atari, atari_prefix
 from analysis.atari_curves import smoothed
-from analysis.load import gather, published
-from analysis.status import mark, missing
+from analysis.data.completeness import mark, missing
+from analysis.data.load import gather, published
 
 # Returns of the first and of the last hundred episodes, the mean over the seeds.
 RETURNS = {

@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from synthetic import write_figure2, write_figure3, write_table1
 
-from analysis import calibration, comparisons, curves, elsewhere, figures, readings, tables
-from analysis.load import gather, gather_interpolation
-from analysis.names import task
+from analysis import comparisons, curves, elsewhere, figures, readings, tables
+from analysis.data import calibration
+from analysis.data.labels import task
+from analysis.data.load import gather, gather_interpolation
 from analysis.report import build
-from experiments import settings
-from experiments.readings import STUDY_SEEDS
+from experiments.paper import settings
+from experiments.paper.readings import STUDY_SEEDS
 
 
 def test_what_is_marked_as_calibration_is_what_the_rule_looks_at() -> None:

@@ -8,12 +8,12 @@ import pytest
 
 import experiments
 from analysis import choosing, readings_report
-from analysis.load import gather, gather_updates
+from analysis.data.load import gather, gather_updates
+from analysis.data.scores import scored
 from analysis.readings import measured as measured_readings
-from analysis.scores import scored
 from analysis.tuning import judged, measured, values
-from experiments.readings import BEST, DETAILS, settings_of
-from experiments.settings import FIGURE3, MUJOCO, TUNING, TUNING_WHOLE
+from experiments.paper.readings import BEST, DETAILS, settings_of
+from experiments.paper.settings import FIGURE3, MUJOCO, TUNING, TUNING_WHOLE
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
 

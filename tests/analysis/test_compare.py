@@ -15,9 +15,9 @@ from synthetic import BUDGET, episodes_of, planned, write, write_atari, write_fi
 
 from analysis import aggregate
 from analysis.compare import compare, main
-from analysis.load import gather
-from analysis.render import Table
+from analysis.data.load import gather
 from analysis.sides import chosen
+from analysis.style.formats import Table
 
 NOISE = {1: -7.0, 2: 3.0, 3: 9.0}
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis import intervals, statistics
+from analysis.data import intervals, statistics
 
 MEANS = {
     "none": (-0.263, 0.127, 0.000, 0.014, -0.110, 0.073, 0.050),

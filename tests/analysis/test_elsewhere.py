@@ -4,9 +4,9 @@ from pathlib import Path
 
 from synthetic import write_figure3
 
+from analysis.data.labels import ALGORITHMS, ENVIRONMENTS
+from analysis.data.load import gather, published
 from analysis.elsewhere import elsewhere
-from analysis.load import gather, published
-from analysis.names import ALGORITHMS, ENVIRONMENTS
 
 
 def test_ours_the_papers_and_others_by_algorithm(tmp_path: Path) -> None:

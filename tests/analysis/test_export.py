@@ -13,8 +13,8 @@ from synthetic import BUDGET, write_atari, write_figure3, write_table1
 
 import experiments
 from analysis import export
-from analysis.load import gather
-from analysis.names import ENVIRONMENTS
+from analysis.data.labels import ENVIRONMENTS
+from analysis.data.load import gather
 from analysis.report import build
 
 PAGE = (Path(experiments.__file__).parents[1] / "docs" / "rliable.md").read_text(encoding="utf-8")

@@ -9,8 +9,8 @@ import torch
 from synthetic import write_figure3
 
 from analysis import curves, figures
-from analysis.load import gather, published
-from analysis.names import ALGORITHMS, algorithm_colour
+from analysis.data.labels import ALGORITHMS, algorithm_colour
+from analysis.data.load import gather, published
 from ppo.ppo import surrogate
 
 

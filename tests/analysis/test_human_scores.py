@@ -12,8 +12,8 @@ from synthetic import write_atari
 
 from analysis import atari, human
 from analysis.atari_curves import smoothed
-from analysis.load import gather, published
-from analysis.names import algorithm_colour
+from analysis.data.labels import algorithm_colour
+from analysis.data.load import gather, published
 
 # Breakout: random 1.7, human 30.5. Pong: random -20.7, human 14.6.
 RETURNS = {"Breakout": {"a2c": 1.7, "acer": 16.1, "ppo": 30.5}, "Pong": {"a2c": -20.7, "acer": 14.6, "ppo": -3.05}}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis import intervals
-from analysis.intervals import Estimate
+from analysis.data import intervals
+from analysis.data.intervals import Estimate
 
 HALF = np.array([-1.0, 1.0] * 3)
 UNIT = HALF / HALF.std(ddof=1)

@@ -19,8 +19,8 @@ from synthetic import (
     write_table1,
 )
 
-from analysis import load
-from analysis.status import mark
+from analysis.data import load
+from analysis.data.completeness import mark
 
 
 def one_line(error: pytest.ExceptionInfo[Exception]) -> str:

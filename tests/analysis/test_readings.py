@@ -12,11 +12,11 @@ from scipy import stats
 from synthetic import write_readings
 
 from analysis import choosing, readings, readings_report
-from analysis.load import gather, gather_updates
+from analysis.data.load import gather, gather_updates
 from analysis.readings import CROSSED, DETAILS, OTHERS, RESPONSES
-from experiments.protocols import Run
-from experiments.readings import DESIGN, READINGS, settings_of
-from experiments.readings import DETAILS as OPEN
+from experiments.paper.protocols import Run
+from experiments.paper.readings import DESIGN, READINGS, settings_of
+from experiments.paper.readings import DETAILS as OPEN
 
 Levels = Mapping[str, str]
 

@@ -17,9 +17,9 @@ from synthetic import (
 )
 
 from analysis import curves, tables, tuning
-from analysis.load import gather
+from analysis.data.completeness import missing
+from analysis.data.load import gather
 from analysis.report import WAITING, build, main
-from analysis.status import missing
 
 
 def content(folder: Path) -> dict[str, bytes]:

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis import scores
-from analysis.load import RUN
+from analysis.data import scores
+from analysis.data.load import RUN
 
 
 def frame(returns: dict[tuple[str, str, int], list[float]], spacing: int = 10) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from analysis import smoothing
+from analysis.data import smoothing
 
 Array = npt.NDArray[np.float64]
 

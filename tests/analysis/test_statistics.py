@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis import statistics
-from analysis.load import published
+from analysis.data import statistics
+from analysis.data.load import published
 
 
 def test_one_stratum_is_scipys_bootstrap() -> None:

@@ -20,14 +20,14 @@ from analysis import (
     figure6,
     figures,
     human,
-    render,
     tables,
     trpo,
     tuning,
 )
-from analysis.load import gather, gather_interpolation
-from analysis.render import Table
-from analysis.status import mark, missing
+from analysis.data.completeness import mark, missing
+from analysis.data.load import gather, gather_interpolation
+from analysis.style import formats
+from analysis.style.formats import Table
 
 WHY = "pi_old's deviation moved along"
 
@@ -62,7 +62,7 @@ def test_table_1_keeps_its_numbers_and_marks_them(tmp_path: Path) -> None:
     for notes in (table.notes, tables.ranks(data, parts).notes):
         assert "98 of 154 runs are finished, 56 superseded (†), to be trained again." in notes
         assert f"† 56 runs of PPO (Clip) are superseded: {WHY}." in notes
-    assert r"$\dagger$" in render.latex(table)
+    assert r"$\dagger$" in formats.latex(table)
     drawing = curves.table1_curves(data)
     names = [text.get_text() for legend in drawing.figure.axes[-1:] for text in legend.get_legend().get_texts()]
     assert [name for name in names if name.endswith("†")] == [f"{name}†" for name in kl]
@@ -143,7 +143,7 @@ def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
         assert "†" in atari.table2(data, atari.measured(data), smoothed).shown["Source"][0]
     early = atari_prefix.prefix(data, atari.measured(data), smoothed)
     assert set(early.shown.loc[early.shown["Ours"].str.contains("†"), "Algorithm"]) == {"A2C"}
-    assert (early.shown["Ours"] != render.NOTHING).all()
+    assert (early.shown["Ours"] != formats.NOTHING).all()
     assert f"† 3 runs of A2C are superseded: {WHY}." in early.notes
 
 

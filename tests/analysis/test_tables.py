@@ -8,9 +8,10 @@ import pytest
 import scipy.stats
 from synthetic import write_figure2, write_figure3, write_table1
 
-from analysis import comparisons, render, tables
-from analysis.load import gather, gather_interpolation, published
-from analysis.names import SETTINGS, algorithm_name, ordered, task
+from analysis import comparisons, tables
+from analysis.data.labels import SETTINGS, algorithm_name, ordered, task
+from analysis.data.load import gather, gather_interpolation, published
+from analysis.style import formats
 
 
 def rows_of(results: Path) -> list[tables.Row]:
@@ -183,17 +184,17 @@ def test_names() -> None:
     [(1809.93, "1810"), (-7.08, "−7.1"), (-12345.6, "−12,346"), (-0.01, "0.0"), (np.nan, "–"), (99.96, "100.0")],
 )
 def test_numbers(value: float, text: str) -> None:
-    assert render.number(value) == text
+    assert formats.number(value) == text
 
 
 def test_latex_and_markdown_escape(tmp_path: Path) -> None:
     data = gather(write_table1(tmp_path), "table1")
     table = tables.table1(data, tables.evaluate(data))
-    tex = render.latex(table)
+    tex = formats.latex(table)
     assert r"Adaptive KL $d_{\mathrm{targ}}$ = 0.003 &" in tex
     assert r"95 \% interval" in tex
     assert r"\toprule" in tex
     assert tex.isascii() or set(tex) - set(map(chr, range(128))) <= set("“”")
-    lines = [line for line in render.markdown(table).splitlines() if line.startswith("|")]
+    lines = [line for line in formats.markdown(table).splitlines() if line.startswith("|")]
     assert len(lines) == 13
     assert len({len(line) for line in lines}) == 1

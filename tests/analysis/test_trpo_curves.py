@@ -8,7 +8,7 @@ import pytest
 from synthetic import write_figure3
 
 from analysis import trpo
-from analysis.load import gather, published
+from analysis.data.load import gather, published
 
 
 def paper_mean(environment: str, level: float, last: int = 20_000) -> float:

@@ -6,8 +6,8 @@ import pytest
 from synthetic import TRIED, write_tuning
 
 from analysis import tuning
-from analysis.load import gather
-from analysis.scores import scored
+from analysis.data.load import gather
+from analysis.data.scores import scored
 
 
 def test_a_settings_name_holds_its_values() -> None:

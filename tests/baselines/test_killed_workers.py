@@ -12,14 +12,14 @@ from contract.stacks import assert_same, finish, outcome, run_of, training_of
 
 import experiments
 from baselines import ALGORITHMS
-from experiments.planner import Stack
-from experiments.store import StackFolder, episode_frame, read_episodes, write_episodes
+from experiments.planning.planner import Stack
+from experiments.store.files import StackFolder, episode_frame, read_episodes, write_episodes
 
 REPOSITORY = Path(experiments.__file__).parents[1]
 
 
 def start_worker(folder):
-    command = [sys.executable, "-m", "experiments.worker", str(folder.path), "--checkpoint-interval", "0"]
+    command = [sys.executable, "-m", "experiments.training.worker", str(folder.path), "--checkpoint-interval", "0"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=folder.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

@@ -20,8 +20,8 @@ import torch
 
 from baselines import ALGORITHMS
 from baselines.acer import ACERSettings
-from experiments.protocols import COMPARED, Run
-from experiments.worker import build
+from experiments.paper.protocols import COMPARED, Run
+from experiments.training.worker import build
 from ppo.training import Training, prepare_process
 
 CURVES = Path(__file__).with_name("curves.json")

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from experiments import worker
-from experiments.cli import main
-from experiments.store import StackFolder, read_episodes
+from experiments.cli.commands import main
+from experiments.store.files import StackFolder, read_episodes
+from experiments.training import worker
 
 PATIENCE = 60
 

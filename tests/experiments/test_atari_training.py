@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from experiments import worker
-from experiments.planner import Stack, stacks
-from experiments.protocols import Run, atari
-from experiments.settings import ATARI, PROFILES
-from experiments.store import StackFolder
+from experiments.paper.protocols import Run, atari
+from experiments.paper.settings import ATARI, PROFILES
+from experiments.planning.planner import Stack, stacks
+from experiments.store.files import StackFolder
+from experiments.training import worker
 from ppo import checkpoint
 from ppo.training import Training
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from baselines import ALGORITHMS
-from experiments.cli import main
-from experiments.flags import field_docs
+from experiments.cli.commands import main
+from experiments.cli.setting_flags import field_docs
 
 TRAIN = ["train", "InvertedPendulum-v4", "--out", "out", "--total-timesteps", "64", "--num-steps", "64"]
 

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from commands import begin, end, same_episodes, stacks_of, train, train_flags, wait_for, working_on
 
-from experiments import cli, provenance
-from experiments.cluster import Ray
-from experiments.launch import Keeper
-from experiments.store import locked
+from experiments.cli import commands as cli
+from experiments.store import provenance
+from experiments.store.files import locked
+from experiments.training.launch import Keeper
+from experiments.training.ray_cluster import Ray
 
 MISSING = "Ray is not installed: pip install -e '.[cluster]'"
 LONG = ("--total-timesteps", "10240", "--checkpoint-interval", "0")

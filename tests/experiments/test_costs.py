@@ -15,12 +15,15 @@ import torch
 from rich.console import Console
 
 import experiments
-from experiments import atari_throughput, cli, estimates, planner, throughput, worker
-from experiments.costs import CONSTANTS, Costs, Measured, fit
-from experiments.estimates import Machine, machine, read_costs, write_measured
-from experiments.protocols import select
-from experiments.settings import ATARI, MUJOCO, PROFILES
-from experiments.store import StoreError, runs_from_json
+from experiments.cli import commands as cli
+from experiments.paper.protocols import select
+from experiments.paper.settings import ATARI, MUJOCO, PROFILES
+from experiments.planning import estimates, planner
+from experiments.planning.costs import CONSTANTS, Costs, Measured, fit
+from experiments.planning.estimates import Machine, machine, read_costs, write_measured
+from experiments.store.files import StoreError, runs_from_json
+from experiments.throughput import atari, command
+from experiments.training import worker
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
 PAPER = PROFILES["paper"]
@@ -205,18 +208,18 @@ def test_measured_speeds_do_not_change_what_is_a_stack(tmp_path, capsys):
 
 def test_speeds_are_measured_on_real_trainings(tmp_path, monkeypatch):
     ppo = dataclasses.replace(MUJOCO, num_steps=64, update_epochs=1)
-    monkeypatch.setattr(throughput, "COMPARED", {"ppo": ppo, "cem": throughput.COMPARED["cem"]})
-    monkeypatch.setattr(throughput, "ENVIRONMENTS", ("InvertedPendulum-v4",))
-    monkeypatch.setattr(throughput, "COST_SECONDS", 0.0)
-    monkeypatch.setattr(throughput, "BASELINE_ENVIRONMENT", "InvertedPendulum-v4")
+    monkeypatch.setattr(command, "COMPARED", {"ppo": ppo, "cem": command.COMPARED["cem"]})
+    monkeypatch.setattr(command, "ENVIRONMENTS", ("InvertedPendulum-v4",))
+    monkeypatch.setattr(command, "COST_SECONDS", 0.0)
+    monkeypatch.setattr(command, "BASELINE_ENVIRONMENT", "InvertedPendulum-v4")
     small = {"num_envs": 2, "num_steps": 4}
     games = {
         "ppo": dataclasses.replace(ATARI["ppo"], **small, minibatch_size=8, update_epochs=1),
         "acer": dataclasses.replace(ATARI["acer"], **small),
     }
-    monkeypatch.setattr(atari_throughput, "ATARI", games)
+    monkeypatch.setattr(atari, "ATARI", games)
     path = tmp_path / "results" / "throughput.json"
-    assert throughput.main(["--costs", str(path)]) == 0
+    assert command.main(["--costs", str(path)]) == 0
     held = json.loads(path.read_text())["cpu"]
     assert [(one["algorithm"], one["rows"]) for one in held["measured"]] == [
         ("ppo", 3),
@@ -234,9 +237,9 @@ def test_speeds_are_measured_on_real_trainings(tmp_path, monkeypatch):
 def test_a_learner_without_its_emulator_learns_from_what_it_met(monkeypatch):
     """The yardstick of throughput does all the work of a training but the emulation."""
     small = dataclasses.replace(ATARI["ppo"], num_envs=2, num_steps=4, minibatch_size=8, update_epochs=1)
-    monkeypatch.setattr(atari_throughput, "ATARI", {"ppo": small})
-    learner = worker.build([atari_throughput.run_of("PongNoFrameskip-v4")])
-    atari_throughput.without_emulator(learner)
+    monkeypatch.setattr(atari, "ATARI", {"ppo": small})
+    learner = worker.build([atari.run_of("PongNoFrameskip-v4")])
+    atari.without_emulator(learner)
     before, frames = learner.policy.parameters.detach().clone(), learner.env.get_state()["emulators"]
     learner.iterate()
     assert learner.steps_done == 16

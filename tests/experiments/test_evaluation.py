@@ -12,13 +12,13 @@ from gymnasium.spaces import Discrete
 
 from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
-from experiments import evaluation
-from experiments.cli import main
-from experiments.filming import film
-from experiments.planner import Stack
-from experiments.protocols import Run
-from experiments.settings import MUJOCO
-from experiments.store import StackFolder, StoreError
+from experiments.cli.commands import main
+from experiments.paper.protocols import Run
+from experiments.paper.settings import MUJOCO
+from experiments.planning.planner import Stack
+from experiments.policies import evaluation
+from experiments.policies.video import film
+from experiments.store.files import StackFolder, StoreError
 from ppo import checkpoint
 from ppo.policies import ActorCritic, make_policy
 from ppo.ppo import PPOSettings

@@ -19,12 +19,13 @@ import pytest
 from commands import same_data, same_episodes, train
 from rich.console import Console
 
-from experiments import collecting, engine, interpolation, worker
-from experiments.board import Board
-from experiments.jobs import Job
-from experiments.planner import Stack
-from experiments.protocols import Run
-from experiments.store import INTERPOLATION_COLUMNS, StackFolder, StoreError, read_json
+from experiments.paper.protocols import Run
+from experiments.planning.planner import Stack
+from experiments.store import results
+from experiments.store.files import INTERPOLATION_COLUMNS, StackFolder, StoreError, read_json
+from experiments.training import first_update, scheduler, worker
+from experiments.training.executor import Job
+from experiments.training.progress import Board
 from ppo import checkpoint
 from ppo.envs.base import EnvironmentDied
 from ppo.ppo import PPO
@@ -146,7 +147,7 @@ def test_a_worker_that_was_stopped_alone_is_not_taken_for_finished(tmp_path):
             jobs.append(Stopped(stack, folder))
             return jobs[-1]
 
-    outcome = engine.train(tmp_path, [stack], Executor(), Console(file=io.StringIO()))
+    outcome = scheduler.train(tmp_path, [stack], Executor(), Console(file=io.StringIO()))
     (job,) = jobs
     assert (job.state, outcome.stopped, outcome.failed) == ("stopped", True, {})
 
@@ -269,7 +270,7 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path, undisturbed, monkeypat
         os.utime(stack.path / "checkpoint.pt.previous", (3e9, 3e9))
     assert train_until(stack, False) == worker.FINISHED
     assert same_data(stack.path, undisturbed)
-    assert not collecting.collect(tmp_path, tmp_path / "gathered", {}, RUNS)
+    assert not results.collect(tmp_path, tmp_path / "gathered", {}, RUNS)
     assert same_episodes(tmp_path / "gathered", undisturbed)
 
 
@@ -385,7 +386,7 @@ def test_a_kill_while_the_last_files_are_written_leaves_nothing_half_written(tmp
 
 def test_a_worker_waits_for_one_that_ends_soon_and_does_not_train_again(tmp_path, undisturbed, capsys, monkeypatch):
     stack = stack_in(tmp_path)
-    hold = "import sys, time, pathlib; from experiments.store import locked\n"
+    hold = "import sys, time, pathlib; from experiments.store.files import locked\n"
     hold += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
     arguments = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with subprocess.Popen([os.sys.executable, "-c", hold, str(stack.path)], **arguments) as holder:
@@ -420,17 +421,17 @@ def test_runs_that_are_planned_no_more_are_kept_aside_and_a_kill_then_loses_no_o
     wanted, other = RUNS[0], Run("InvertedPendulum-v4", "ppo", "default", 3, 64 * 20, SETTINGS)
     for step in ("write_json", "write_episodes"):
         with monkeypatch.context() as patch:
-            patch.setattr(collecting, step, lambda *_: killed())
+            patch.setattr(results, step, lambda *_: killed())
             with pytest.raises(Killed):
-                collecting.collect(tmp_path, folder, {}, [wanted, other])
-        assert wanted.key in collecting.recorded_runs(tmp_path)[0], f"killed before {step}"
-    collecting.collect(tmp_path, folder, {}, [wanted, other])
+                results.collect(tmp_path, folder, {}, [wanted, other])
+        assert wanted.key in results.recorded_runs(tmp_path)[0], f"killed before {step}"
+    results.collect(tmp_path, folder, {}, [wanted, other])
     statuses = [run["status"] for run in read_json(folder / "manifest.json")["runs"]]
     assert statuses == ["finished", "missing"]
     assert (folder / "episodes.parquet.replaced-1").read_bytes() == (undisturbed / "episodes.parquet").read_bytes()
     assert read_json(folder / "manifest.json.replaced-1") == read_json(undisturbed / "manifest.json")
-    table = collecting.read_episodes(folder / "episodes.parquet")
-    kept = collecting.read_episodes(undisturbed / "episodes.parquet")
+    table = results.read_episodes(folder / "episodes.parquet")
+    kept = results.read_episodes(undisturbed / "episodes.parquet")
     assert table.equals(kept[kept["seed"] == wanted.seed].reset_index(drop=True))
 
 
@@ -440,11 +441,11 @@ def test_curves_of_figure_2_without_their_manifest_are_measured_again(tmp_path):
     folder.mkdir()
     table = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in INTERPOLATION_COLUMNS.items()})
     table.to_parquet(folder / "interpolation.parquet")
-    assert not interpolation.measured(folder, [])
+    assert not first_update.measured(folder, [])
     (folder / "manifest.json").write_text("{}")
-    assert not interpolation.measured(folder, [])
+    assert not first_update.measured(folder, [])
     (folder / "manifest.json").write_text('{"runs": []}')
-    assert interpolation.measured(folder, [])
+    assert first_update.measured(folder, [])
 
 
 # --- long work is visible
@@ -501,7 +502,7 @@ def test_the_time_left_is_right_to_a_fifth_after_a_tenth(tmp_path, monkeypatch, 
     """Also after a tenth of what is left where a training goes on."""
     now = [1000.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], time=lambda: 0.0)
-    monkeypatch.setattr("experiments.board.time", clock)
+    monkeypatch.setattr("experiments.training.progress.time", clock)
     algorithm = SimpleNamespace(steps_done=64 * begun_at, total_timesteps=64 * 200, runs=2, diverged_at=[None, None])
     training = SimpleNamespace(algorithm=algorithm, goal=64 * 200, scores=lambda: [float("nan")] * 2)
     board, posted = Board(StackFolder(tmp_path), training), []
@@ -540,7 +541,7 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
     assert not list(elsewhere_too.iterdir())
     (results / "table1").symlink_to(elsewhere)
     with pytest.raises(StoreError, match=r"table1 leads out of .*: remove that link"):
-        collecting.collect(results, results / "table1", {}, RUNS)
+        results.collect(results, results / "table1", {}, RUNS)
     assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
     assert work(stack) == worker.FINISHED
 

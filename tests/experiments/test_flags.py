@@ -7,7 +7,7 @@ import math
 import pytest
 
 from baselines import ALGORITHMS
-from experiments.flags import add_settings, field_docs, sweep
+from experiments.cli.setting_flags import add_settings, field_docs, sweep
 from ppo.algorithm import SettingsError
 
 KINDS = pytest.mark.parametrize("kind", [kind.Settings for kind in ALGORITHMS.values()], ids=list(ALGORITHMS))

@@ -6,12 +6,13 @@ import shutil
 import pytest
 from pandas.testing import assert_frame_equal
 
-from experiments import collecting, worker
-from experiments.cli import _finished, main
-from experiments.planner import Stack
-from experiments.protocols import Run, usual_settings
-from experiments.settings import ATARI
-from experiments.store import StackFolder, read_episodes
+from experiments.cli.commands import _finished, main
+from experiments.paper.protocols import Run, usual_settings
+from experiments.paper.settings import ATARI
+from experiments.planning.planner import Stack
+from experiments.store import results
+from experiments.store.files import StackFolder, read_episodes
+from experiments.training import worker
 from ppo.ppo import PPOSettings
 
 SETTINGS = PPOSettings(num_steps=128, update_epochs=1, anneal_lr=True)
@@ -29,7 +30,7 @@ def train(results, fraction):
 def gather(results, fraction):
     """The protocol's folder: its manifest and episodes."""
     about = {"protocol": "x", "profile": "paper", **({"fraction": fraction} if fraction < 1 else {})}
-    assert collecting.collect(results, results / "x", about, RUNS) == []
+    assert results.collect(results, results / "x", about, RUNS) == []
     return json.loads((results / "x" / "manifest.json").read_text()), read_episodes(results / "x" / "episodes.parquet")
 
 
@@ -65,11 +66,11 @@ def test_it_is_a_prefix_of_the_whole(part, whole):
 
 
 def test_it_is_finished_for_the_part_and_not_for_more(part):
-    recorded, problems = collecting.recorded_runs(part)
+    recorded, problems = results.recorded_runs(part)
     assert problems == []
     assert _finished(recorded, 0.25) == {run.key for run in RUNS}
     assert _finished(recorded, 0.5) == _finished(recorded, 1.0) == set()
-    (again,) = collecting.left_to_train(part, RUNS, _finished(recorded, 1.0), workers=1)
+    (again,) = results.left_to_train(part, RUNS, _finished(recorded, 1.0), workers=1)
     assert again == STACK, "it goes on in the stack in which it was begun"
 
 

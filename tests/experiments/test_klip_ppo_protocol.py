@@ -7,8 +7,8 @@ import math
 from collections import Counter
 
 import experiments.klip_ppo
-from experiments.protocols import PROTOCOLS, klip_ppo
-from experiments.settings import PROFILES
+from experiments.paper.protocols import PROTOCOLS, klip_ppo
+from experiments.paper.settings import PROFILES
 from ppo.ppo import PPOSettings
 
 PAPER = PROFILES["paper"]

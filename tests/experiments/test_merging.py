@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 from commands import files_in, stacks_of
 
-from experiments import cli, collecting, merging, protocols, settings
-from experiments.store import locked, read_episodes
+from experiments.cli import commands as cli
+from experiments.paper import protocols, settings
+from experiments.store import merging, results
+from experiments.store.files import locked, read_episodes
 
 PARTS = 2
 
@@ -133,7 +135,7 @@ def test_a_merge_that_was_broken_off_is_completed_by_the_same_command(parts, tmp
     def broken(*arguments, **more):
         raise OSError("no space left")
 
-    for module, name in ((merging.shutil, "copytree"), (merging, "write_atomically"), (collecting, "write_json")):
+    for module, name in ((merging.shutil, "copytree"), (merging, "write_atomically"), (results, "write_json")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, broken)
             assert merge(tmp_path / "out", *parts) == 1

@@ -5,9 +5,9 @@ import itertools
 
 import pytest
 
-from experiments.planner import MAX_STACK, Stack, busy, seconds, shard, stacks
-from experiments.protocols import Run, select, table1
-from experiments.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
+from experiments.paper.protocols import Run, select, table1
+from experiments.paper.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
+from experiments.planning.planner import MAX_STACK, Stack, busy, seconds, shard, stacks
 
 PAPER = PROFILES["paper"]
 TABLE1_RUNS = table1(PAPER).runs

@@ -10,8 +10,8 @@ from collections import Counter
 import pytest
 
 from baselines import ALGORITHMS
-from experiments.protocols import PROTOCOLS, Run, select, settings_from_json, settings_to_json, table1
-from experiments.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
+from experiments.paper.protocols import PROTOCOLS, Run, select, settings_from_json, settings_to_json, table1
+from experiments.paper.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
 from ppo.algorithm import check_budget
 from ppo.ppo import PPOSettings
 
@@ -148,7 +148,7 @@ def test_a_key_tells_every_difference_in_what_is_trained():
 
 def test_keys_are_the_same_in_another_process():
     code = (
-        "from experiments.protocols import table1; from experiments.settings import PROFILES;"
+        "from experiments.paper.protocols import table1; from experiments.paper.settings import PROFILES;"
         "print('\\n'.join(run.key for run in table1(PROFILES['quick']).runs))"
     )
     command = [sys.executable, "-c", code]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from experiments import provenance
+from experiments.store import provenance
 
 CPUINFO = Path("/proc/cpuinfo")
 on_linux_x86 = pytest.mark.skipif(

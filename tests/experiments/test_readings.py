@@ -8,11 +8,11 @@ import math
 import numpy as np
 import pytest
 
-from experiments.cli import main
-from experiments.protocols import PROTOCOLS, select, usual_settings
-from experiments.readings import BEST, CROSSED, DESIGN, DETAILS, OTHERS, READINGS
-from experiments.settings import MUJOCO, PROFILES, TABLE1
-from experiments.store import read_json
+from experiments.cli.commands import main
+from experiments.paper.protocols import PROTOCOLS, select, usual_settings
+from experiments.paper.readings import BEST, CROSSED, DESIGN, DETAILS, OTHERS, READINGS
+from experiments.paper.settings import MUJOCO, PROFILES, TABLE1
+from experiments.store.files import read_json
 from ppo.ppo import PPOSettings
 
 PAPER = PROFILES["paper"]

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import cli, collecting, engine, interpolation, provenance
-from experiments.planner import Stack
-from experiments.protocols import select
-from experiments.settings import PROFILES
-from experiments.store import (
+from experiments.cli import commands as cli
+from experiments.paper.protocols import select
+from experiments.paper.settings import PROFILES
+from experiments.planning.planner import Stack
+from experiments.store import provenance
+from experiments.store.files import (
     INTERPOLATION_COLUMNS,
     StackFolder,
     read_episodes,
@@ -21,6 +22,8 @@ from experiments.store import (
     write_episodes,
     write_json,
 )
+from experiments.store.results import recorded_runs
+from experiments.training import first_update, scheduler
 
 QUICK = ["--profile", "quick", "--environments", "InvertedPendulum-v4", "--algorithms", "ppo", "cem", "--seeds", "1"]
 WHY = "pi_old's deviation moved along"
@@ -59,7 +62,9 @@ def results(tmp_path):
 def run_stopped_at_once(results, monkeypatch):
     """`ppo run figure3`, and Ctrl-C before anything is trained; returns its exit code and the stacks it had planned."""
     stacks = []
-    monkeypatch.setattr(engine, "train", lambda _, planned, *__: stacks.extend(planned) or engine.Outcome(stopped=True))
+    monkeypatch.setattr(
+        scheduler, "train", lambda _, planned, *__: stacks.extend(planned) or scheduler.Outcome(stopped=True)
+    )
     return cli.main(["run", "figure3", *QUICK, "--workers", "1", "--results", str(results)]), stacks
 
 
@@ -132,7 +137,7 @@ def test_a_manifest_of_another_version_is_called_that_and_refused(results, newer
     folder = results / "figure3"
     edited(NEWER[newer])(folder / "manifest.json")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix}
-    monkeypatch.setattr(engine, "train", lambda *_: pytest.fail("nothing is to be trained"))
+    monkeypatch.setattr(scheduler, "train", lambda *_: pytest.fail("nothing is to be trained"))
     assert cli.main([command, "figure3", *QUICK, "--results", str(results)]) == 2
     said = capsys.readouterr().err
     assert "manifest.json is of another version of this project" in said
@@ -210,7 +215,7 @@ def test_the_stack_of_what_is_superseded_is_not_taken_for_a_new_training(results
     runs = [run for run in planned() if run.algorithm == "ppo" and run.setting != "untrained"]
     old = finished_stack(results, runs)
     edited(supersede)(results / "figure3" / "manifest.json")
-    recorded, _ = collecting.recorded_runs(results)
+    recorded, _ = recorded_runs(results)
     assert all(recorded[run.key].entry["superseded"] == WHY for run in runs)
     run_stopped_at_once(results, monkeypatch)
     assert not old.path.exists()
@@ -245,10 +250,10 @@ def test_superseded_curves_of_figure_2_are_measured_again_and_kept(tmp_path):
     protocol = select(["figure2"], PROFILES["quick"])[0]
     runs = protocol.first_updates
     write_json(folder / "manifest.json", {"runs": [entry_of(run, superseded=WHY) for run in runs]})
-    assert not interpolation.measured(folder, runs)
-    interpolation.measure(folder, {}, runs)
-    assert interpolation.measured(folder, runs)
-    assert not interpolation.measured(folder, runs[1:]), "what is there is of other runs"
+    assert not first_update.measured(folder, runs)
+    first_update.measure(folder, {}, runs)
+    assert first_update.measured(folder, runs)
+    assert not first_update.measured(folder, runs[1:]), "what is there is of other runs"
     assert read_json(folder / "manifest.json")["runs"][0]["processor"] == provenance.processor()
     assert (folder / "interpolation.parquet.replaced-1").read_bytes() == content
     assert read_json(folder / "manifest.json.replaced-1")["runs"][0]["superseded"] == WHY

@@ -32,11 +32,14 @@ from commands import (
 )
 from rich.console import Console
 
-from experiments import cli, evaluation, protocols, provenance, settings
-from experiments.display import Display
-from experiments.jobs import Job
-from experiments.planner import Stack
-from experiments.store import StackFolder, read_episodes
+from experiments.cli import commands as cli
+from experiments.paper import protocols, settings
+from experiments.planning.planner import Stack
+from experiments.policies import evaluation
+from experiments.store import provenance
+from experiments.store.files import StackFolder, read_episodes
+from experiments.training.executor import Job
+from experiments.training.live_table import Display
 
 STEPS = 4096
 SETTINGS = {"num_steps=256,update_epochs=2", "num_steps=256,clip_coef=0.1,update_epochs=2"}

@@ -15,8 +15,8 @@ from collections import Counter
 import pytest
 from commands import PATIENCE, begin, children, same_data, stacks_of, train, train_flags, wait_for
 
-from experiments.collecting import recorded_runs
-from experiments.store import StackFolder
+from experiments.store.files import StackFolder
+from experiments.store.results import recorded_runs
 
 pytestmark = [
     pytest.mark.soak,

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from experiments import cli
-from experiments.planner import Stack
-from experiments.protocols import Run
-from experiments.store import StackFolder, locked
+from experiments.cli import commands as cli
+from experiments.paper.protocols import Run
+from experiments.planning.planner import Stack
+from experiments.store.files import StackFolder, locked
 from ppo.ppo import PPO
 
 RUN = Run("Hopper-v4", "ppo", "default", 1, 1000, PPO.Settings())
@@ -70,7 +70,7 @@ def test_what_was_killed_though_its_process_number_is_another_process_now(stack,
 
 def test_what_was_killed_and_nobody_has_noticed_yet(stack, capsys):
     """Its process is a zombie, which a signal still finds."""
-    hold = "import sys, time, pathlib; from experiments.store import locked\n"
+    hold = "import sys, time, pathlib; from experiments.store.files import locked\n"
     hold += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", hold, str(stack.path)], stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdout.readline() == "held\n"

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from experiments import store
-from experiments.protocols import Run
-from experiments.settings import MUJOCO
-from experiments.store import BusyError, OtherVersionError, StoreError
+from experiments.paper.protocols import Run
+from experiments.paper.settings import MUJOCO
+from experiments.store import files
+from experiments.store.files import BusyError, OtherVersionError, StoreError
 
 RUNS = [Run("Hopper-v4", "ppo", name, seed, 2048, MUJOCO) for name in ("b", "a") for seed in (2, 1)]
 
@@ -28,7 +28,7 @@ def episodes_of(runs=RUNS, count=200):
         "episodic_return": rng.normal(size=count),
         "episodic_length": rng.integers(1, 99, count, dtype=np.int32),
     }
-    return store.episode_frame(list(runs), columns)
+    return files.episode_frame(list(runs), columns)
 
 
 def one_line_naming(error, path):
@@ -48,36 +48,36 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(tmp_path):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(OSError, match="No space left on device"):
-        store.write_atomically(path, full)
+        files.write_atomically(path, full)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["episodes.parquet"]
 
 
 def test_data_that_are_no_strict_json_leave_the_old_file(tmp_path):
     path = tmp_path / "manifest.json"
-    store.write_json(path, {"a": 1})
+    files.write_json(path, {"a": 1})
     with pytest.raises(ValueError, match="JSON"):
-        store.write_json(path, {"a": float("nan")})
-    assert store.read_json(path) == {"a": 1}
+        files.write_json(path, {"a": float("nan")})
+    assert files.read_json(path) == {"a": 1}
     assert os.listdir(tmp_path) == ["manifest.json"]
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path):
     path = tmp_path / "x.json"
-    store.write_json(path, {"version": "old"})
+    files.write_json(path, {"version": "old"})
 
     def look_while_writing(temporary):
         temporary.write_text("{")
-        assert store.read_json(path) == {"version": "old"}
+        assert files.read_json(path) == {"version": "old"}
         temporary.write_text('{"version": "new"}')
 
-    store.write_atomically(path, look_while_writing)
-    assert store.read_json(path) == {"version": "new"}
+    files.write_atomically(path, look_while_writing)
+    assert files.read_json(path) == {"version": "new"}
 
 
 def test_the_same_episodes_give_the_same_bytes(tmp_path):
     for name in ("one", "two"):
-        store.write_episodes(tmp_path / name, episodes_of())
+        files.write_episodes(tmp_path / name, episodes_of())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -86,14 +86,14 @@ def test_the_same_episodes_give_the_same_bytes(tmp_path):
 
 def test_episodes_come_back_as_they_were_sorted_by_run_and_step(tmp_path):
     frame = episodes_of()
-    store.write_episodes(tmp_path / "e.parquet", frame)
-    back = store.read_episodes(tmp_path / "e.parquet")
+    files.write_episodes(tmp_path / "e.parquet", frame)
+    back = files.read_episodes(tmp_path / "e.parquet")
     pd.testing.assert_frame_equal(back, frame, check_exact=True)
     pd.testing.assert_frame_equal(
         back,
         back.sort_values(["environment", "algorithm", "setting", "seed", "step"], kind="stable", ignore_index=True),
     )
-    assert {name: str(kind) for name, kind in back.dtypes.items()} == store.EPISODE_COLUMNS
+    assert {name: str(kind) for name, kind in back.dtypes.items()} == files.EPISODE_COLUMNS
 
 
 def test_each_episode_keeps_its_own_run():
@@ -103,25 +103,25 @@ def test_each_episode_keeps_its_own_run():
         "episodic_return": np.array([1.5, -2.5]),
         "episodic_length": np.array([5, 6], dtype=np.int32),
     }
-    rows = store.episode_frame(RUNS, columns)[["setting", "seed", "step", "episodic_return"]].to_numpy().tolist()
+    rows = files.episode_frame(RUNS, columns)[["setting", "seed", "step", "episodic_return"]].to_numpy().tolist()
     assert rows == [["a", 1, 5, 1.5], ["b", 2, 6, -2.5]]
 
 
 def test_no_episodes_are_a_table_too(tmp_path):
-    store.write_episodes(tmp_path / "e.parquet", store.empty_episodes())
-    back = store.read_episodes(tmp_path / "e.parquet")
+    files.write_episodes(tmp_path / "e.parquet", files.empty_episodes())
+    back = files.read_episodes(tmp_path / "e.parquet")
     assert len(back) == 0
-    assert list(back) == list(store.EPISODE_COLUMNS)
+    assert list(back) == list(files.EPISODE_COLUMNS)
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.01, 0.5, 0.99])
 def test_a_truncated_parquet_file_is_refused_by_name(tmp_path, keep):
     path = tmp_path / "episodes.parquet"
-    store.write_episodes(path, episodes_of())
+    files.write_episodes(path, episodes_of())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])
     with pytest.raises(StoreError) as error:
-        store.read_episodes(path)
+        files.read_episodes(path)
     assert one_line_naming(error, path)
 
 
@@ -129,16 +129,16 @@ def test_a_foreign_file_is_refused_by_name(tmp_path):
     path = tmp_path / "episodes.parquet"
     path.write_text("environment,algorithm\nHopper-v4,ppo\n")
     with pytest.raises(StoreError) as error:
-        store.read_episodes(path)
+        files.read_episodes(path)
     assert one_line_naming(error, path)
 
 
-@pytest.mark.parametrize("column", store.EPISODE_COLUMNS)
+@pytest.mark.parametrize("column", files.EPISODE_COLUMNS)
 def test_a_table_without_a_column_is_refused_by_name(tmp_path, column):
     path = tmp_path / "episodes.parquet"
     episodes_of().drop(columns=column).to_parquet(path)
     with pytest.raises(StoreError, match=column) as error:
-        store.read_episodes(path)
+        files.read_episodes(path)
     assert one_line_naming(error, path)
 
 
@@ -147,7 +147,7 @@ def test_a_table_of_other_things_is_refused_by_name(tmp_path, column, value):
     path = tmp_path / "episodes.parquet"
     episodes_of().assign(**{column: [value] * 200}).to_parquet(path)
     with pytest.raises(StoreError, match=column) as error:
-        store.read_episodes(path)
+        files.read_episodes(path)
     assert one_line_naming(error, path)
 
 
@@ -156,7 +156,7 @@ def test_json_that_is_no_object_is_refused_by_name(tmp_path, content):
     path = tmp_path / "manifest.json"
     path.write_bytes(content)
     with pytest.raises(StoreError) as error:
-        store.read_json(path)
+        files.read_json(path)
     assert one_line_naming(error, path)
 
 
@@ -165,7 +165,7 @@ def test_json_that_is_no_object_is_refused_by_name(tmp_path, content):
 
 def test_runs_come_back_as_they_were():
     data = json.loads(json.dumps([run.to_json() for run in RUNS], allow_nan=False))
-    assert store.runs_from_json("stack.json", data) == RUNS
+    assert files.runs_from_json("stack.json", data) == RUNS
 
 
 @pytest.mark.parametrize(
@@ -178,21 +178,21 @@ def test_runs_come_back_as_they_were():
 )
 def test_runs_of_another_version_are_refused_by_name(change):
     with pytest.raises(OtherVersionError, match="is of another version of this project") as error:
-        store.runs_from_json("stack.json", [{**RUNS[0].to_json(), **change}])
+        files.runs_from_json("stack.json", [{**RUNS[0].to_json(), **change}])
     assert one_line_naming(error, "stack.json")
 
 
 @pytest.mark.parametrize("change", [{"settings": 3}, {"seed": "first"}, {"seed": None}])
 def test_runs_of_wrong_types_are_refused_by_name(change):
     with pytest.raises(StoreError, match="does not describe runs") as error:
-        store.runs_from_json("stack.json", [{**RUNS[0].to_json(), **change}])
+        files.runs_from_json("stack.json", [{**RUNS[0].to_json(), **change}])
     assert one_line_naming(error, "stack.json")
 
 
 @pytest.mark.parametrize("data", [None, 3, [{}], [3], "text"])
 def test_what_describes_no_runs_is_refused_by_name(data):
     with pytest.raises(StoreError) as error:
-        store.runs_from_json("stack.json", data)
+        files.runs_from_json("stack.json", data)
     assert one_line_naming(error, "stack.json")
 
 
@@ -203,7 +203,7 @@ def test_a_file_set_aside_never_replaces_another(tmp_path):
     path = tmp_path / "checkpoint.pt"
     for content in ("first", "second", "third"):
         path.write_text(content)
-        store.set_aside(path)
+        files.set_aside(path)
     assert not path.exists()
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {
         "checkpoint.pt.damaged-1": "first",
@@ -213,7 +213,7 @@ def test_a_file_set_aside_never_replaces_another(tmp_path):
 
 
 def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path):
-    store.writable(tmp_path / "a" / "b")
+    files.writable(tmp_path / "a" / "b")
     assert os.listdir(tmp_path / "a" / "b") == []
 
 
@@ -221,7 +221,7 @@ def test_a_folder_that_cannot_be_written_is_refused_by_name(tmp_path):
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "results"
     with pytest.raises(StoreError, match=f"cannot write results to {re.escape(str(folder))}: Not a directory"):
-        store.writable(folder)
+        files.writable(folder)
 
 
 # --- one process at a time
@@ -239,11 +239,11 @@ def test_a_folder_is_held_by_one_process_and_is_free_after_its_death(tmp_path):
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     try:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(BusyError, match=re.escape(str(tmp_path))), store.locked(tmp_path):
+        with pytest.raises(BusyError, match=re.escape(str(tmp_path))), files.locked(tmp_path):
             pass
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with store.locked(tmp_path):
+        with files.locked(tmp_path):
             pass
     finally:
         holder.kill()

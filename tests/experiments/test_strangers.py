@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from experiments import cli, store, worker
-from experiments.names import file_name
-from experiments.planner import Stack
-from experiments.protocols import Run
-from experiments.store import EPISODE_COLUMNS, StackFolder, StoreError
+from experiments.cli import commands as cli
+from experiments.paper.protocols import Run
+from experiments.planning.planner import Stack
+from experiments.store import files
+from experiments.store.file_names import file_name
+from experiments.store.files import EPISODE_COLUMNS, StackFolder, StoreError
+from experiments.training import worker
 from ppo import checkpoint
 from ppo.ppo import PPO
 
@@ -108,11 +110,11 @@ def test_what_is_set_aside_stays_where_it_is_and_replaces_no_link(tmp_path, why)
     path = tmp_path / "manifest.json"
     path.write_text("{")
     (tmp_path / f"manifest.json.{why}-1").symlink_to(tmp_path / "elsewhere")
-    assert store.set_aside(path, why=why) == [tmp_path / f"manifest.json.{why}-2"]
+    assert files.set_aside(path, why=why) == [tmp_path / f"manifest.json.{why}-2"]
     assert not (tmp_path / "elsewhere").exists()
 
 
-@pytest.mark.parametrize("write", [checkpoint.save, store.write_json])
+@pytest.mark.parametrize("write", [checkpoint.save, files.write_json])
 def test_a_link_in_the_place_of_a_half_written_file_is_not_followed(tmp_path, write, monkeypatch):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.write_text("mine")
@@ -200,7 +202,7 @@ def test_pickles_in_a_parquet_file_do_not_run(tmp_path, where):
     pq.write_table(
         table_with(extension if where == "extension" else None, {"pandas": json.dumps(about), "pickle": attack}), path
     )
-    frame = store.read_episodes(path)
+    frame = files.read_episodes(path)
     assert list(frame) == list(EPISODE_COLUMNS)
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == EPISODE_COLUMNS
     assert not trace.exists()
@@ -215,4 +217,4 @@ def test_a_table_that_is_larger_than_any_memory_is_refused_by_name(tmp_path, mon
 
     monkeypatch.setattr(pq, "ParquetFile", read)
     with pytest.raises(StoreError, match=r"episodes\.parquet is unreadable: malloc of size"):
-        store.read_episodes(path)
+        files.read_episodes(path)

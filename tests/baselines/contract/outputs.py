@@ -19,8 +19,8 @@ from contract.stacks import (
     training_of,
 )
 
-from experiments.protocols import Run
-from experiments.worker import build
+from experiments.paper.protocols import Run
+from experiments.training.worker import build
 from ppo.algorithm import SettingsError
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from baselines import ALGORITHMS
-from experiments.protocols import Run
-from experiments.worker import build
+from experiments.paper.protocols import Run
+from experiments.training.worker import build
 from ppo.algorithm import SettingsError
 from ppo.training import Training
 

@@ -1,0 +1,270 @@
+"""Reading measured data (results/) and the paper's numbers (results/published/), and refusing what is damaged.
+
+A file that is absent raises FileNotFoundError, one that is truncated or not ours raises ValueError; either message is
+one line that names the file. `gather` turns both into a sentence for the report, so that one bad file never hides the
+other experiments.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.data.labels import ALGORITHMS, UNTRAINED, algorithm_name, paper_name, task
+from experiments.store.files import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, read_json, read_table
+
+RUN = IDENTITY
+"""The four columns that name a run."""
+
+_TEXT = {"environment", "algorithm", "setting"}
+_RUN_FIELDS = [*RUN, "total_timesteps", "steps_done", "status", "diverged_at"]
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "published"
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is known of one protocol: its planned runs, their episodes, or why there is nothing."""
+
+    protocol: str
+    manifest: dict[str, Any]
+    runs: pd.DataFrame
+    """One row per planned run: environment, algorithm, setting, seed, total_timesteps, steps_done, status,
+    diverged_at (step or NaN), complete (bool: nothing more will come from this run), superseded (why it is to be
+    trained again; "" if it is not)."""
+    episodes: pd.DataFrame
+    """One row per finished episode, by run and step; of a diverged run only those before it diverged."""
+    problem: str | None
+    """One line saying why there are no data; None if there are."""
+
+    @property
+    def trained(self) -> pd.DataFrame:
+        """The runs without the untrained policy's."""
+        return self.runs[self.runs["setting"] != UNTRAINED]
+
+    @property
+    def fraction(self) -> float:
+        """The part of its budget after which every run was stopped on purpose; 1 if it was to train to the end."""
+        return float(self.manifest.get("fraction") or 1.0)
+
+
+def published(name: str) -> pd.DataFrame:
+    """One of the tables in results/published/ (its README says where each comes from)."""
+    return pd.read_csv(PUBLISHED / f"{name}.csv")
+
+
+@functools.cache
+def published_figure3() -> pd.DataFrame:
+    """published/fig3_summary.csv by task and by the name in the figure's legend: `initial`, `mean_last_100k`, ..."""
+    summary = published("fig3_summary")
+    return summary.assign(task=summary["env"].map(task)).set_index(["task", "algorithm"]).drop(columns="env")
+
+
+@functools.cache
+def published_figure6() -> pd.DataFrame:
+    """published/fig6_curves.csv: a row per point (`frames_M`), a column per game, algorithm (by our name) and seed."""
+    curves = published("fig6_curves")
+    curves["algorithm"] = curves["algorithm"].str.lower()
+    return curves.pivot(index="frames_M", columns=["game", "algorithm", "seed"], values="return").astype(float)
+
+
+@functools.cache
+def published_baselines() -> dict[tuple[str, str], pd.Series[float]]:
+    """published/atari_baselines.csv: the curve of each game and algorithm (by our name) over `frames_M`."""
+    groups = published("atari_baselines").groupby(["game", "algorithm"])
+    return {(str(game), str(name)): curve.set_index("frames_M")["return"] for (game, name), curve in groups}
+
+
+def paper_final(name: str, algorithm: str) -> tuple[float, float]:
+    """The paper's Figure 3 at its end, digitised: mean over the last 100k steps and half width of the band there.
+
+    `name` is the task, `algorithm` ours; (NaN, NaN) where the paper has no such curve.
+    """
+    summary, key = published_figure3(), (name, paper_name(algorithm))
+    means, bands = summary["mean_last_100k"].astype(float), summary["band_halfwidth_last_100k"].astype(float)
+    return float(means.get(key, np.nan)), float(bands.get(key, np.nan))
+
+
+def drawn_in_paper() -> list[str]:
+    """The algorithms of the paper's Figure 3, by our names."""
+    drawn = set(published("fig3_summary")["algorithm"])
+    return [algorithm for algorithm in ALGORITHMS if algorithm_name(algorithm) in drawn]
+
+
+def episodes(directory: Path) -> pd.DataFrame:
+    """DIRECTORY/episodes.parquet: one row per finished training episode, sorted by run and step.
+
+    Columns: environment, algorithm, setting (str), seed, step (int64; environment steps of the run when the episode
+    ended), episodic_return (float64, raw), episodic_length (int32).
+    """
+    path = directory / "episodes.parquet"
+    frame = _table(path, EPISODE_COLUMNS)
+    if (frame["step"] < 1).any() or (frame["episodic_length"] < 1).any():
+        raise ValueError(f"{_label(path)} has an episode with a step or a length below 1")
+    ordered: pd.DataFrame = frame.sort_values([*RUN, "step"], kind="stable", ignore_index=True)
+    return ordered
+
+
+def interpolation(results: Path) -> pd.DataFrame:
+    """RESULTS/figure2/interpolation.parquet: the surrogates along the line from theta_old (0) to theta (1) and on."""
+    path = results / "figure2" / "interpolation.parquet"
+    frame = _table(path, INTERPOLATION_COLUMNS)
+    if frame.isna().any(axis=None):
+        raise ValueError(f"{_label(path)} has empty cells")
+    return frame.sort_values(["environment", "seed", "interpolation"], kind="stable", ignore_index=True)
+
+
+def gather_updates(results: Path, protocol: str) -> tuple[pd.DataFrame | None, str | None]:
+    """RESULTS/<protocol>/figure2/interpolation.parquet, as `interpolation` has it and with each run's `setting`; or why
+    there is none."""
+    path = results / protocol / "figure2" / "interpolation.parquet"
+    try:
+        return _table(path, {"setting": "str", **INTERPOLATION_COLUMNS}), None
+    except (FileNotFoundError, ValueError) as error:
+        return None, f"{_nothing(f'{protocol}: first updates', path.parent, error).problem}"
+
+
+def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
+    """DIRECTORY/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}.
+
+    `protocol` is None for a folder of `ppo train`, which belongs to none.
+
+    And "fraction", if the runs were stopped on purpose after that part of their budget. A run may be "superseded": one
+    line saying why its results are to be replaced.
+    """
+    path = directory / "manifest.json"
+    _demand(path)
+    content = read_json(path)
+    if not isinstance(content.get("runs"), list):
+        raise ValueError(f"{_label(path)} is not a manifest: it has no list of runs")
+    if content.get("protocol") != protocol:
+        raise ValueError(f"{_label(path)} belongs to protocol {content.get('protocol')!r}, not {protocol!r}")
+    if content.get("profile") not in (("train",) if protocol is None else ("quick", "paper")):
+        raise ValueError(f"{_label(path)} names no known profile: {content.get('profile')!r}")
+    fraction = content.get("fraction")
+    if fraction is not None and not (isinstance(fraction, int | float) and 0 < fraction <= 1):
+        raise ValueError(f"{_label(path)} names no fraction of the budget above 0 and up to 1: {fraction!r}")
+    for run in content["runs"]:
+        missing = [field for field in _RUN_FIELDS if not isinstance(run, dict) or field not in run]
+        if missing:
+            raise ValueError(f"{_label(path)} has a run without {', '.join(missing)}")
+        if not isinstance(run.get("superseded") or "", str):
+            raise ValueError(f"{_label(path)} has a run whose `superseded` is no text: {run['superseded']!r}")
+    return content
+
+
+def gather(results: Path, protocol: str) -> Data:
+    """Everything of one protocol. Never raises: what is absent or damaged is told in `problem`, and not used."""
+    return _gather(results / protocol, protocol)
+
+
+def gather_training(directory: Path) -> Data:
+    """Everything of a folder of `ppo train`, as by `gather`; its `protocol` is the folder's name."""
+    return _gather(directory, None)
+
+
+def _gather(directory: Path, protocol: str | None) -> Data:
+    name = protocol or directory.name
+    try:
+        content = manifest(directory, protocol)
+        runs = _runs_frame(content["runs"])
+        _check_runs(directory / "manifest.json", runs)
+        started = (runs["steps_done"] > 0).any()
+        # Before the first episode has ended there may be no file yet: that is an early stage, not damage.
+        exists = started or (directory / "episodes.parquet").exists()
+        rows = _matched(directory, episodes(directory), runs) if exists else pd.DataFrame(columns=list(EPISODE_COLUMNS))
+    except (FileNotFoundError, ValueError) as error:
+        return _nothing(name, directory, error)
+    return Data(name, content, runs, rows, None)
+
+
+def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
+    """Figure 2's data and rows (None if absent or damaged). A manifest beside them is used, and not demanded."""
+    name = "figure2"
+    try:
+        rows = interpolation(results)
+    except (FileNotFoundError, ValueError) as error:
+        return _nothing(name, results / name, error), None
+    try:
+        beside = (results / name / "manifest.json").exists()
+        content: dict[str, Any] = manifest(results / name, name) if beside else {"protocol": name, "runs": []}
+        return Data(
+            name, content, _runs_frame(content["runs"]), pd.DataFrame(columns=list(EPISODE_COLUMNS)), None
+        ), rows
+    except ValueError as error:
+        return _nothing(name, results / name, error), None
+
+
+def _table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+    _demand(path)
+    return read_table(path, columns)
+
+
+def _demand(path: Path) -> None:
+    if not path.exists():
+        raise FileNotFoundError(2, "No such file", _label(path))
+
+
+def _nothing(protocol: str, directory: Path, error: Exception) -> Data:
+    if isinstance(error, FileNotFoundError):
+        problem = f"{protocol}: no data ({error.filename} does not exist); `ppo run {protocol}` makes them."
+    else:
+        reason = str(error).replace(str(directory), protocol)  # so that a report reads the same wherever results/ lies
+        problem = f"{protocol}: the data are unreadable: {reason}."
+    return Data(protocol, {}, _runs_frame([]), pd.DataFrame(columns=list(EPISODE_COLUMNS)), problem)
+
+
+def _runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
+    frame = pd.DataFrame([{field: run[field] for field in _RUN_FIELDS} for run in runs], columns=_RUN_FIELDS)
+    try:
+        for column in ("seed", "total_timesteps", "steps_done"):
+            frame[column] = pd.to_numeric(frame[column]).astype("int64")
+        frame["diverged_at"] = pd.to_numeric(frame["diverged_at"]).astype(float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the manifest has a run whose numbers are none: {_one_line(error)}") from error
+    frame = frame.astype(dict.fromkeys(_TEXT, str))
+    # A diverged run has said all it will say, whatever the rest of its stack still does.
+    frame["complete"] = (frame["status"] == "finished") | frame["diverged_at"].notna()
+    frame["superseded"] = pd.Series([run.get("superseded") or "" for run in runs], dtype=str)
+    return frame
+
+
+def _check_runs(path: Path, runs: pd.DataFrame) -> None:
+    if runs.duplicated(RUN).any():
+        raise ValueError(f"{_label(path)} lists a run twice")
+    versions = runs.assign(task=runs["environment"].map(task)).groupby("task")["environment"].unique()
+    for ids in versions:
+        if len(ids) > 1:
+            raise ValueError(f"{_label(path)} mixes versions of one environment: {', '.join(sorted(ids))}")
+
+
+def _matched(directory: Path, rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """The episodes of the manifest's runs; of a diverged run those before it diverged. Foreign runs are an error."""
+    path = directory / "episodes.parquet"
+    joined = rows.merge(runs[[*RUN, "diverged_at", "total_timesteps"]], on=RUN, how="left", indicator="source")
+    foreign = joined["source"] == "left_only"
+    if foreign.any():
+        run = " ".join(str(value) for value in joined.loc[foreign, RUN].iloc[0])
+        raise ValueError(f"{_label(path)} holds a run that the manifest does not list: {run}")
+    if (joined["step"] > joined["total_timesteps"]).any():
+        raise ValueError(f"{_label(path)} holds episodes beyond the runs' budget")
+    kept = joined["diverged_at"].isna() | (joined["step"] <= joined["diverged_at"])
+    finite = np.isfinite(joined["episodic_return"].to_numpy(dtype=float))
+    if (~finite & kept & joined["diverged_at"].isna()).any():
+        raise ValueError(f"{_label(path)} holds a return that is no number, of a run not marked as diverged")
+    usable: pd.DataFrame = rows[(kept & finite).to_numpy()]
+    return usable.reset_index(drop=True)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _label(path: Path) -> str:
+    """A file as messages name it: independent of where results/ lies, so that a report reads the same everywhere."""
+    return f"{path.parent.name}/{path.name}"

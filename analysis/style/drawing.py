@@ -1,0 +1,162 @@
+"""What all figures share: the style, how runs become lines, the mark of quick and partial data, and saving.
+
+Nothing here keeps state (no pyplot), and `pictures` gives the same bytes for the same data on the same versions.
+"""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from analysis.data.completeness import mark, partial
+from analysis.data.load import Data
+from analysis.data.scores import by_seed, mean_curve
+from analysis.style.formats import number
+
+STYLE: dict[Any, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#555555",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "xtick.color": "#555555",
+    "ytick.color": "#555555",
+    "legend.frameon": False,
+    "lines.solid_capstyle": "round",
+    "svg.hashsalt": "ppo-reproduction",  # ids in the SVG, otherwise random
+}
+WARNING = "#B03A2E"
+UNDER_TEXT = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0}
+"""Behind words that lines may cross."""
+DASHES = (0, (3.5, 1.8))
+"""The paper's lines."""
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A finished figure with what stands under it."""
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+
+
+def pictures(drawing: Drawing) -> dict[str, bytes]:
+    """The figure as {"png": ..., "svg": ...}, without dates or program versions in the files.
+
+    The canvases are called directly: `Figure.savefig` lays the figure out and draws it twice for every file.
+    """
+    png, svg = io.BytesIO(), io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        drawing.figure.set_dpi(160)
+        FigureCanvasAgg(drawing.figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        drawing.figure.set_layout_engine("none")  # it stays as laid out
+        FigureCanvasSVG(drawing.figure).print_svg(svg, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    return {"png": png.getvalue(), "svg": svg.getvalue()}
+
+
+def draw_runs(axes: Axes, curves: pd.DataFrame, colour: str, width: float, band: bool = False) -> None:
+    """The runs of one line: their mean thick, a cross where one diverged, and the seeds as thin lines, or (`band`) the
+    range from the lowest to the highest of those that have a value."""
+    seeds = by_seed(curves)
+    steps = seeds.index.to_numpy()
+    if band:
+        axes.fill_between(steps, seeds.min(axis=1), seeds.max(axis=1), color=colour, alpha=0.13, linewidth=0)
+    else:
+        axes.plot(steps, seeds.to_numpy(), color=colour, linewidth=0.6, alpha=0.4)
+    for seed in sorted(set(curves.loc[curves["diverged_at"].notna(), "seed"])):
+        drawn = seeds[seed].dropna()
+        axes.plot(drawn.index[-1:], drawn.iloc[-1:], "x", color=colour, markersize=6, markeredgewidth=1.6)
+    axes.plot(steps, mean_curve(seeds).to_numpy(), color=colour, linewidth=width)
+
+
+Values = Mapping[str, "pd.Series[float]"]
+"""The drawn numbers under the names of their lines."""
+
+
+def bound_below(axes: Axes, values: Values, base: float) -> None:
+    """Limits the panel's depth (`limits_above`), and says what falls below that."""
+    if limits := limits_above(values, base):
+        axes.set_ylim(*limits)
+        tell_lowest(axes, values, limits[0])
+
+
+def limits_above(values: Values, base: float) -> tuple[float, float] | None:
+    """Limits from `base` less half the span above it, so that one bad run does not flatten the rest; None if nothing
+    lies lower than that."""
+    known = pd.concat(list(values.values())).dropna() if values else pd.Series(dtype=float)
+    if known.empty or not np.isfinite(base):
+        return None
+    top = float(known.max())
+    floor = base - 0.5 * (top - base)
+    return (floor, top + 0.1 * (base - floor)) if known.min() < floor < base else None
+
+
+def tell_lowest(axes: Axes, values: Values, floor: float) -> None:
+    """In the corner: which line falls deepest below `floor`, and how far."""
+    lowest = {name: float(column.min()) for name, column in values.items() if (column < floor).any()}
+    if lowest:
+        name = min(lowest, key=lowest.__getitem__)
+        text = f"{name}: falls to {number(lowest[name])}"
+        axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", fontsize=7.5, bbox=UNDER_TEXT)
+
+
+def frame_panel(axes: Axes, title: str, budget: int, empty: str) -> None:
+    """Title, step axis in millions (thousands for a short budget), and a word where nothing of ours is drawn."""
+    axes.set_title(title)
+    axes.set_xlim(0, budget)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    unit, letter = (1e6, "M") if budget >= 1e6 else (1e3, "k")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / unit:g}{letter}" if x else "0"))
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if empty:
+        axes.text(0.5, 0.02, empty, transform=axes.transAxes, ha="center", color=WARNING, fontsize=8)
+
+
+def legend_of_lines(ours: bool, band: bool = False) -> list[Line2D]:
+    """The part of a legend that says whose line is whose; `band` as in `draw_runs`."""
+    handles = []
+    if ours:
+        handles.append(Line2D([], [], color="#333333", linewidth=2.2, label="ours, mean"))
+        if band:
+            handles.append(
+                Line2D([], [], color="#333333", alpha=0.2, linewidth=8, label="ours, lowest to highest seed")
+            )
+        else:
+            handles.append(Line2D([], [], color="#333333", linewidth=0.6, label="ours, each seed"))
+    handles.append(Line2D([], [], color="#333333", linewidth=1.2, linestyle=DASHES, label="paper (digitised)"))
+    return handles
+
+
+def note_of(data: Data) -> str:
+    return "; ".join(part for part in (mark(data), partial(data)) if part)
+
+
+def warn(figure: Figure, note: str) -> None:
+    if note:
+        wrapped = textwrap.fill(note, int(10 * figure.get_figwidth()))
+        figure.suptitle(wrapped, color=WARNING, fontsize=10, fontweight="bold")
+
+
+def sentences(caption: str, note: str) -> str:
+    return f"{caption} {note[0].upper()}{note[1:]}." if note else caption

@@ -1,0 +1,218 @@
+"""What can be said to the command `ppo`: its sub-commands and their flags."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from baselines import ALGORITHMS
+from experiments.cli.setting_flags import add_settings, count, fraction, seconds, shard, share
+from experiments.paper.protocols import PROTOCOLS, unknown, usual_settings
+from experiments.paper.readings import DEFAULT, READINGS
+from experiments.paper.settings import PROFILES
+from experiments.planning import estimates
+from ppo.envs.atari import ATARI_ROMS, cores
+from ppo.stacked.engine import ENGINES
+
+ONLY = {"environments": "environment", "algorithms": "algorithm", "seeds": "seed"}
+"""The flags that choose among a protocol's runs, and the field of a run that each is about."""
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what was wrong in one line, with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"{self.prog}: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """What ``argv`` asks for. Raises ``ValueError`` for an algorithm or a flag that there is not."""
+    parser = Parser(prog="ppo", description="The whole paper from one command, or an agent of your own.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_plan(commands)
+    _add_run(commands)
+    _add_status(commands)
+    _add_merge(commands)
+    _add_train(commands, *_trained(argv))
+    _add_evaluate(commands)
+    _add_video(commands)
+    _add_report(commands)
+    _add_compare(commands)
+    arguments, rest = parser.parse_known_args(argv)
+    if rest:
+        flags = [flag for option in commands.choices[arguments.command]._actions for flag in option.option_strings]
+        raise ValueError(unknown("argument", rest[0], [flag for flag in flags if flag.startswith("--")]))
+    if getattr(arguments, "results", True) is None:
+        arguments.results = Path("benchmark" if arguments.profile == "quick" else "results")
+    return arguments
+
+
+def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
+    """The environment, the algorithm and the reading that are asked for: which settings there are depends on them."""
+    if argv[:1] != ["train"]:
+        return "", "ppo", DEFAULT
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--algorithm", default="ppo")
+    first.add_argument("--reading", default=DEFAULT)
+    known = first.parse_known_args(argv)[0]
+    if known.algorithm not in ALGORITHMS:
+        raise ValueError(unknown("algorithm", known.algorithm, ALGORITHMS))
+    return next((word for word in argv if word in ATARI_ROMS), ""), known.algorithm, known.reading
+
+
+def _command(commands: Any, name: str, about: str) -> Parser:
+    parser: Parser = commands.add_parser(name, help=about, description=about)
+    return parser
+
+
+def _add_plan(commands: Any) -> None:
+    command = _command(commands, "plan", "Say which runs, stacks, steps and hours, and start nothing.")
+    _add_choice_of_runs(command)
+    command.add_argument(
+        "--machines",
+        nargs="+",
+        type=estimates.machine,
+        metavar="MACHINE",
+        help="also say how long all of it takes on each, and what it costs: cores=16,gpus=1,price=2.5",
+    )
+    command.add_argument(
+        "--throughput", type=Path, help="what `make throughput` measured (default: throughput.json in results)"
+    )
+    _add_training_options(command)
+
+
+def _add_run(commands: Any) -> None:
+    command = _command(commands, "run", "Train what the protocols still miss, and gather their episodes.")
+    _add_choice_of_runs(command)
+    _add_training_options(command)
+
+
+def _add_status(commands: Any) -> None:
+    command = _command(commands, "status", "How far the protocols in a results folder are.")
+    command.add_argument("protocols", nargs="*", metavar="PROTOCOL", help="default: all that are there")
+    command.add_argument("--results", type=Path, default=Path("results"))
+
+
+def _add_merge(commands: Any) -> None:
+    about = "Join results folders, such as those of a job array's parts, into one; the sources stay as they are."
+    command = _command(commands, "merge", about)
+    command.add_argument("destination", type=Path, metavar="DESTINATION", help="made if it is not there")
+    command.add_argument("sources", type=Path, nargs="+", metavar="SOURCE")
+    command.add_argument(
+        "--mixed",
+        action="store_true",
+        help="also join what differs in versions, profile, settings or results; of two results the first folder's",
+    )
+
+
+def _add_train(commands: Any, environment: str, algorithm: str, reading: str) -> None:
+    command = _command(commands, "train", "Train anything by hand.")
+    command.add_argument("environment", metavar="ENV", help="a Gymnasium id, such as Hopper-v4")
+    command.add_argument("--algorithm", default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
+    command.add_argument("--seeds", type=int, nargs="+", default=[1], help="one run for each (default: 1)")
+    command.add_argument(
+        "--total-timesteps", type=int, default=1_000_000, help="environment steps of each run (default: 1000000)"
+    )
+    command.add_argument("--out", type=Path, required=True, help="folder to train into; what it holds is continued")
+    _add_reading(command)
+    _add_training_options(command)
+    add_settings(command, usual_settings(environment, algorithm, reading))
+
+
+def _add_evaluate(commands: Any) -> None:
+    command = _command(commands, "evaluate", "Play episodes with every policy in PATH and print their returns.")
+    _add_choice_of_policies(command)
+    command.add_argument("--episodes", type=count, default=10, help="default: 10")
+
+
+def _add_video(commands: Any) -> None:
+    command = _command(commands, "video", "Film one episode of every policy in PATH.")
+    _add_choice_of_policies(command)
+    command.add_argument("--out", type=Path, default=Path("videos"), help="folder (default: videos)")
+    command.add_argument("--format", default="mp4", help="mp4 or gif (default: mp4)")
+
+
+def _add_report(commands: Any) -> None:
+    command = _command(commands, "report", "Draw the tables and figures.")
+    command.add_argument("--results", type=Path, default=Path("results"))
+    command.add_argument(
+        "--out", type=Path, help="where tables/, figures/ and report.html go (default: the results folder)"
+    )
+
+
+def _add_compare(commands: Any) -> None:
+    command = _command(commands, "compare", "Two algorithms or settings side by side, with what their seeds can show.")
+    command.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR of a folder")
+    command.add_argument("--results", type=Path, default=Path("results"), help="where to look if no DIR is named")
+    command.add_argument("--protocol", help="only in this protocol (default: the first that has both)")
+
+
+def _add_choice_of_runs(command: Parser) -> None:
+    command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
+    command.add_argument("--profile", choices=list(PROFILES), default="paper", help="how much of it (default: paper)")
+    command.add_argument(
+        "--results", type=Path, default=None, help="default: results, or benchmark for --profile quick"
+    )
+    for flag, field in ONLY.items():
+        command.add_argument(
+            f"--{flag}",
+            nargs="+",
+            type=int if field == "seed" else str,
+            metavar=field.upper(),
+            help=f"only these {flag} of the protocols",
+        )
+    _add_reading(command)
+    command.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts")
+    command.add_argument(
+        "--fraction",
+        type=fraction,
+        default=1.0,
+        help="train only this first part of each run, to be continued later (default: 1)",
+    )
+
+
+def _add_reading(command: Parser) -> None:
+    command.add_argument(
+        "--reading",
+        default=DEFAULT,
+        metavar="NAME",
+        help=f"of what the text leaves open of PPO on MuJoCo: {', '.join(READINGS)} (default: {DEFAULT})",
+    )
+
+
+def _add_training_options(command: Parser) -> None:
+    command.add_argument(
+        "--workers", type=count, help=f"processes, one core each (default: {cores()}; with --cluster, all its cores)"
+    )
+    command.add_argument(
+        "--cluster", metavar="ADDRESS", help="train on the Ray cluster at HOST:PORT, or auto for this machine's"
+    )
+    command.add_argument(
+        "--gpus-per-stack", type=share, default=0.25, help="with --cluster and --device cuda (default: 0.25)"
+    )
+    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
+    command.add_argument(
+        "--checkpoint-interval", type=seconds, default=60.0, help="seconds between two checkpoints (default: 60)"
+    )
+    command.add_argument(
+        "--engine",
+        choices=ENGINES,
+        help="what computes: numba, or torch (default: numba where it can be had, for networks for vectors on a CPU; "
+        "what was begun with the other goes on only if this says so)",
+    )
+    command.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
+
+
+def _add_choice_of_policies(command: Parser) -> None:
+    command.add_argument(
+        "path", type=Path, metavar="PATH", help="folder of `ppo train`, a policy file, or a folder of those"
+    )
+    command.add_argument("--setting", help="only this setting's policies")
+    command.add_argument(
+        "--import", nargs="+", default=[], dest="modules", metavar="MODULE", help="import what MODULE:ENV needs"
+    )
+    command.add_argument("--run-seed", type=int, help="only the policies of runs with this seed")
+    command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
+    command.add_argument("--deterministic", action="store_true", help="take the most likely action instead of sampling")

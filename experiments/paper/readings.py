@@ -1,0 +1,154 @@
+"""What the paper's text leaves open, in which ways it can be read, and the designed experiment that chooses a reading.
+
+A detail is something that the text does not say and that a program must do one way or another; a level is one way; a
+reading has a level of every detail. "ppo1" and "ppo2" are the programs that the paper's authors released as
+openai/baselines, each at a commit: their first release (da99706, 2017-07-20), ppo1 (d9f194f, 2017-08-27), ppo2
+(b05be68, 2017-11-16) and the ppo2 whose benchmark comes near the paper's numbers (ea68f3b, 2018-08).
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Levels = Mapping[str, str]
+"""Of each detail, by its name."""
+
+DETAILS: dict[str, dict[str, dict[str, Any]]] = {  # detail -> level -> settings of PPO; at first stands ppo2's of 2017
+    "reward-scaling": {  # by the running deviation of the discounted return, and clipped to +-10; the text has none
+        "none": {"norm_reward": "none"},  # the first release, ppo1
+        "reset": {"norm_reward": "reset"},  # the return starts afresh with each episode: ppo2 from ad219e2, 2018-09-06
+        "never-reset": {"norm_reward": "never-reset"},  # ppo2 of 2017-11 and of 2018-08
+    },
+    "gradient-clip": {  # the norm of the whole gradient, of policy and value together
+        "0.5": {"max_grad_norm": 0.5},  # ppo2
+        "none": {"max_grad_norm": math.inf},  # the first release, ppo1
+    },
+    "advantages": {  # over what they are standardised
+        "minibatch": {"norm_adv": "minibatch"},  # ppo2
+        "batch": {"norm_adv": "batch"},  # the first release, ppo1
+    },
+    "initialisation": {
+        "orthogonal": {"initialisation": "orthogonal"},  # ppo2
+        "column-norm": {"initialisation": "column-norm"},  # the first release, ppo1
+    },
+    "adam-eps": {
+        "1e-5": {"adam_eps": 1e-5},  # ppo1, ppo2
+        "1e-8": {"adam_eps": 1e-8},  # the first release, and Adam's own paper
+    },
+    "time-limits": {
+        "terminate": {"bootstrap_truncation": False},  # all code of 2017
+        "bootstrap": {"bootstrap_truncation": True},  # what section 5's estimator would ask for
+    },
+    "actions": {
+        "raw": {"clip_actions": False},  # all code of 2017
+        "clipped": {"clip_actions": True},  # openai/baselines from 9b68103 (2019-05-08) on; today's libraries
+    },
+    "observation-filter": {
+        "every-step-10": {"obs_filter": "step", "clip_obs": 10.0},  # ppo2: renewed at every step, clipped to +-10
+        "per-batch-5": {"obs_filter": "batch", "clip_obs": 5.0},  # the first release, ppo1: before each update, +-5
+    },
+    "c1": {  # the first release had 0.5 x squared error, which these two bracket: if they do not matter, nor does it
+        "0.25": {"vf_coef": 0.25},  # ppo2: 0.5 x 0.5 x squared error
+        "1": {"vf_coef": 1.0},  # equation 9 with c1 = 1, ppo1
+    },
+    "value-clipping": {  # how far a value may move from the old one before its loss is clipped
+        "0.2": {"vf_clip_range": 0.2},  # ppo2
+        "none": {
+            "vf_clip_range": math.inf
+        },  # equation 9; ppo1, whose authors had found it "severely degrading performance"
+    },
+    "pendulum-force": {  # no setting of PPO: in which environment InvertedPendulum is trained
+        "unclamped": {},  # gym's v1, which the paper ran: its model lacked ctrllimited
+        "clamped": {},  # gym from 3e006f3ea (2022-05) on, and so every -v4
+    },
+    "step-size": {
+        "constant": {"anneal_lr": False},  # Table 3 names one number, where Table 5 has "x alpha"; ppo2 of 2017-11
+        "annealed": {"anneal_lr": True},  # ppo1, ppo2 of 2018-08
+    },
+}
+
+DEFAULT = "paper"
+"""The reading that is used if nothing is said."""
+
+PENDULUMS = {"unclamped": "InvertedPendulumUnclamped-v4", "clamped": "InvertedPendulum-v4"}
+
+
+def settings_of(levels: Levels) -> dict[str, Any]:
+    """The settings of PPO that a reading is."""
+    return {name: value for detail, level in levels.items() for name, value in DETAILS[detail][level].items()}
+
+
+def _reading(**changes: str) -> dict[str, str]:
+    """The levels of ppo2 of 2017-11, but for ``changes`` (by the detail's name with underscores)."""
+    ppo2 = {detail: next(iter(levels)) for detail, levels in DETAILS.items()} | {"reward-scaling": "never-reset"}
+    return ppo2 | {detail.replace("_", "-"): level for detail, level in changes.items()}
+
+
+READINGS: dict[str, dict[str, Any]] = {  # by name, as settings of PPO; each names the same settings
+    DEFAULT: settings_of(  # of the preset `paper`: see experiments/paper/settings.py for why
+        _reading(reward_scaling="reset", advantages="batch", value_clipping="none")
+    )
+    | {"anneal_clip": False},
+    "ppo1": settings_of(
+        _reading(
+            reward_scaling="none",
+            gradient_clip="none",
+            advantages="batch",
+            initialisation="column-norm",
+            observation_filter="per-batch-5",
+            c1="1",
+            value_clipping="none",
+            step_size="annealed",
+        )
+    )
+    | {"anneal_clip": True},  # with the step size, ppo1 annealed the clip range too
+    "ppo2": settings_of(_reading()) | {"anneal_clip": False},
+}
+"""Under ppo1's filter the old policy is evaluated anew once the filter is renewed, as in its release."""
+
+_SIGNS = {  # (reward scaling, gradient clip, advantages): the signs of OTHERS
+    ("none", "0.5", "minibatch"): "+-++-+++-",
+    ("none", "0.5", "batch"): "+-+++---+",
+    ("none", "none", "minibatch"): "++-+++---",
+    ("none", "none", "batch"): "-+++---+-",
+    ("reset", "0.5", "minibatch"): "-+-++-+++",
+    ("reset", "0.5", "batch"): "-++-+++--",
+    ("reset", "none", "minibatch"): "--+-++-++",
+    ("reset", "none", "batch"): "---+-++-+",
+    ("never-reset", "0.5", "minibatch"): "---------",
+    ("never-reset", "0.5", "batch"): "++---+-++",
+    ("never-reset", "none", "minibatch"): "+++---+-+",
+    ("never-reset", "none", "batch"): "+---+-++-",
+}
+"""The design's first half: all combinations of the three details whose interaction is the question. With the signs of
+gradient clip and advantages these columns are Plackett and Burman's design of 12 points; the second half has the same
+combinations with every sign of OTHERS turned over (a fold-over). So each of OTHERS has both its levels once in each
+combination: their main effects are clear of each other and of everything that the three do, interactions included. What
+is left aliased is told by `analysis.readings`."""
+
+CROSSED = ("reward-scaling", "gradient-clip", "advantages")
+OTHERS = tuple(detail for detail in DETAILS if detail not in CROSSED)
+"""In the order of the signs: - is ppo2's level, + the other one."""
+
+
+def _point(crossed: tuple[str, ...], signs: str) -> dict[str, str]:
+    others = {detail: list(DETAILS[detail])["-+".index(sign)] for detail, sign in zip(OTHERS, signs, strict=True)}
+    return dict(zip(CROSSED, crossed, strict=True)) | others
+
+
+_TURNED = str.maketrans("+-", "-+")
+
+DESIGN: dict[str, dict[str, str]] = {  # 24 readings, p01 ... p24; p09 is ppo2 and p16 ppo1, but for its clip range
+    f"p{number:02}": _point(crossed, signs)
+    for number, (crossed, signs) in enumerate(
+        [*_SIGNS.items(), *((crossed, signs.translate(_TURNED)) for crossed, signs in _SIGNS.items())], start=1
+    )
+}
+
+STUDY_SEEDS = (101, 102, 103, 104)
+"""None of those that are reported."""
+FIRST_UPDATE_SEEDS = tuple(range(101, 121))
+"""Of Figure 2 under each reading."""
+
+BEST: dict[str, dict[str, str]] = {}
+"""The three readings that `analysis.readings.best` chooses from the study's data: empty until those are there."""

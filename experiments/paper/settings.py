@@ -1,0 +1,287 @@
+"""Every constant of the experiments, with its source. "Table N" and "sec. N" are the paper's.
+
+The `paper` preset is the text; what the text leaves open is a reading, whose details have their sources in
+experiments/paper/readings.py. `paper` is the reading that all of PPO in sections 6.1 and 6.2 is trained with; `ppo1`
+and `ppo2`, as released, can be asked for by name. The one that stands there now was chosen before the study of readings
+was designed, one detail at a time:
+
+- observations normalised by running statistics and clipped to +-10; gradients clipped to norm 0.5; Adam's epsilon 1e-5;
+  orthogonal initialisation; value loss 0.5 x 0.5 x squared error: openai/baselines' ppo2 of 2017-11 (b05be68).
+- rewards divided by the running standard deviation of the discounted return and clipped to +-10: ppo2. The return
+  starts afresh with each episode, as ppo2's does only from 2018-09-06 (ad219e2) on.
+- actions are not clipped before the environment, and the control cost is paid on the raw action: no released code of
+  2017 clipped, and only so can "no clipping or penalty" score -0.39.
+- time limits are treated as terminations: all code of 2017 did.
+- the step size is constant: Table 3 gives one number and no schedule, where Table 5 says "x alpha".
+- the value loss is not clipped: equation 9 is a plain squared error, and the authors removed the clipping from their
+  first release as "severely degrading performance on mujoco" (openai/baselines d9f194f).
+- advantages are standardised over the batch, as in the code released with the paper (2017-07-20); ppo2 did it per
+  minibatch.
+
+`ppo run readings` tries all of this at once, and `readings-best` what comes out of it on all seven tasks; by what rule
+one is chosen, and what the rule looks at, was written before the runs: analysis/choosing.py.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from baselines.a2c import A2CSettings
+from baselines.a2c_trust_region import A2CTrustRegionSettings
+from baselines.acer import ACERSettings
+from baselines.cem import CEMSettings
+from baselines.trpo import NPGSettings, TRPO2017Settings, TRPOSettings
+from baselines.vpg import VPGSettings
+from experiments.paper.readings import FIRST_UPDATE_SEEDS, READINGS, STUDY_SEEDS
+from ppo.algorithm import Settings
+from ppo.ppo import PPOSettings
+
+ENVIRONMENTS = (  # sec. 6.1 ("-v1" then; -v4 keeps v1's rewards and observations nearest)
+    "HalfCheetah-v4",
+    "Hopper-v4",
+    "InvertedDoublePendulum-v4",
+    "InvertedPendulum-v4",
+    "Reacher-v4",
+    "Swimmer-v4",
+    "Walker2d-v4",
+)
+
+MUJOCO = PPOSettings(  # Table 3
+    num_envs=1,  # not in Table 3; every MuJoCo script of openai/baselines
+    num_steps=2048,
+    learning_rate=3e-4,
+    update_epochs=10,
+    minibatch_size=64,
+    gamma=0.99,
+    gae_lambda=0.95,
+    clip_coef=0.2,  # the best of Table 1, and Figure 3's
+    **READINGS["paper"],  # what the text leaves open
+)
+
+_NO_CLIP = replace(MUJOCO, clip_coef=math.inf)
+
+TABLE1: dict[str, PPOSettings] = {  # the rows of Table 1, in its order
+    "none": _NO_CLIP,
+    "clip-0.1": replace(MUJOCO, clip_coef=0.1),
+    "clip-0.2": MUJOCO,
+    "clip-0.3": replace(MUJOCO, clip_coef=0.3),
+    "adaptive-kl-0.003": replace(_NO_CLIP, kl_coef=1.0, kl_target=0.003),  # "beta was initialized at 1"
+    "adaptive-kl-0.01": replace(_NO_CLIP, kl_coef=1.0, kl_target=0.01),
+    "adaptive-kl-0.03": replace(_NO_CLIP, kl_coef=1.0, kl_target=0.03),
+    "fixed-kl-0.3": replace(_NO_CLIP, kl_coef=0.3),
+    "fixed-kl-1": replace(_NO_CLIP, kl_coef=1.0),
+    "fixed-kl-3": replace(_NO_CLIP, kl_coef=3.0),
+    "fixed-kl-10": replace(_NO_CLIP, kl_coef=10.0),
+}
+
+FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper gives settings of PPO alone
+    "ppo": MUJOCO,
+    "a2c": A2CSettings(
+        num_envs=4,  # "several actors"; 16 on Atari
+        num_steps=5,  # openai/baselines a2c, on Atari; as are lambda, RMSProp and the gradient clip
+        learning_rate=1.85e-3,  # tuned over the whole budget, with and without annealing
+        anneal_lr=True,  # tuned; constant rates that are best at a fifth of the budget fall apart later
+    ),
+    "a2c-trust-region": A2CTrustRegionSettings(
+        num_envs=4,
+        num_steps=5,
+        ema_decay=0.995,  # ACER, continuous control
+        learning_rate=2.68e-3,  # tuned
+        anneal_lr=False,  # ACER's paper
+        trust_region_delta=0.5,  # tuned; ACER searched 0.1 to 2
+    ),
+    "trpo": TRPOSettings(  # numbers of openai/baselines trpo_mpi/run_mujoco.py (2017-07-20); the network is PPO's
+        num_steps=1024,
+        max_kl=0.01,
+        cg_iters=10,
+        cg_damping=0.1,
+        sub_sampling_factor=5,
+        gamma=0.99,
+        gae_lambda=0.98,
+        vf_epochs=5,
+        vf_learning_rate=1e-3,
+        vf_minibatch_size=64,
+        norm_reward="none",
+    ),
+    "trpo-2017": TRPO2017Settings(),  # all that this file ran at da99706, its two bugs included
+    "npg": NPGSettings(),  # the same without the line search
+    "vpg": VPGSettings(
+        num_steps=2500,  # openai/baselines acktr_cont, which adapts its step by the same rule
+        gamma=0.99,
+        gae_lambda=0.9,  # tuned; acktr_cont: 0.97
+        desired_kl=0.032,  # tuned; acktr_cont: 0.002
+        learning_rate=1e-3,  # with the rule and the value network's fit: Berkeley hw4 (2017-03-18)
+        vf_epochs=10,
+        vf_learning_rate=1e-3,
+    ),
+    "cem": CEMSettings(  # joschu/modular_rl, experiments/battery-cem.yaml: network, elite and extra deviation
+        network="10-5",
+        elite_frac=0.2,
+        extra_std=0.01,
+        population=20,  # tuned; 200 there
+        initial_std=0.1,  # tuned; 1 there
+        deterministic=True,  # there too, and better than searching for the log-std as well
+    ),
+}
+"""The same stand in the classes as defaults. What is called tuned was chosen by `ppo run tuning`."""
+
+
+def _sweep(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settings]:
+    """``settings`` with every combination of ``values``, by a name that says them."""
+    combinations = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
+    return {
+        ",".join(f"{name}={value}" for name, value in own.items()): replace(settings, **own) for own in combinations
+    }
+
+
+def _rates(lowest: float, highest: float, count: int) -> tuple[float, ...]:
+    """Learning rates in equal ratios, to three digits."""
+    return tuple(float(f"{rate:.3g}") for rate in np.geomspace(lowest, highest, count))
+
+
+_STDS = (0.03, 0.1, 0.3, 1.0)
+_KLS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
+
+TUNING: dict[str, dict[str, Settings]] = {  # what is not known of the algorithms of Figure 3, in sweeps
+    "a2c": _sweep(A2CSettings(anneal_lr=False), learning_rate=_rates(3e-5, 3e-2, 32)),
+    "a2c-trust-region": _sweep(
+        FIGURE3["a2c-trust-region"], learning_rate=_rates(1e-4, 1e-2, 8), trust_region_delta=(0.01, 0.1, 0.5, 2.0)
+    ),
+    "vpg": _sweep(FIGURE3["vpg"], desired_kl=_KLS, gae_lambda=(0.9, 0.95, 0.97, 1.0)),
+    "cem": {
+        **_sweep(FIGURE3["cem"], population=(20, 50, 200), deterministic=(True, False), initial_std=_STDS),
+        **_sweep(
+            FIGURE3["cem"], network=("64-64",), population=(50,), deterministic=(True, False), initial_std=(0.1, 0.3)
+        ),
+    },
+}
+
+TUNING_WHOLE: dict[str, dict[str, Settings]] = {  # the same, over the whole budget: A2C's best rates fall apart late
+    "a2c": _sweep(FIGURE3["a2c"], learning_rate=_rates(1e-4, 7.93e-3, 10), anneal_lr=(False, True)),
+}
+"""What is chosen of an algorithm that has a sweep here is chosen from it."""
+
+TUNING_ENVIRONMENTS = ("HalfCheetah-v4", "Hopper-v4")
+
+TUNING_SEEDS = (201,)  # none of those that are reported
+
+TUNING_FRACTION = 0.2
+"""of the profile's budget, for TUNING"""
+
+# fmt: off
+GAMES = (
+    "Alien", "Amidar", "Assault", "Asterix", "Asteroids", "Atlantis", "BankHeist", "BattleZone", "BeamRider",
+    "Bowling", "Boxing", "Breakout", "Centipede", "ChopperCommand", "CrazyClimber", "DemonAttack", "DoubleDunk",
+    "Enduro", "FishingDerby", "Freeway", "Frostbite", "Gopher", "Gravitar", "IceHockey", "Jamesbond", "Kangaroo",
+    "Krull", "KungFuMaster", "MontezumaRevenge", "MsPacman", "NameThisGame", "Pitfall", "Pong", "PrivateEye",
+    "Qbert", "Riverraid", "RoadRunner", "Robotank", "Seaquest", "SpaceInvaders", "StarGunner", "Tennis",
+    "TimePilot", "Tutankham", "UpNDown", "Venture", "VideoPinball", "WizardOfWor", "Zaxxon",
+)
+# fmt: on
+"""The 49 games of Table 6, as ale-py spells them."""
+
+ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tuned", and no more
+    "ppo": PPOSettings(  # Table 5; what it leaves out as in MUJOCO, which is openai/baselines' ppo2 here too
+        num_envs=8,  # "number of actors"
+        num_steps=128,
+        learning_rate=2.5e-4,  # "x alpha"
+        anneal_lr=True,
+        update_epochs=3,
+        minibatch_size=256,
+        gamma=0.99,
+        gae_lambda=0.95,
+        clip_coef=0.1,  # "x alpha"
+        anneal_clip=True,
+        vf_coef=1.0,  # c1 of equation 9, whose squared error has no half; ppo2 of 2017-11: 0.5 x 0.5
+        ent_coef=0.01,
+        norm_adv="minibatch",
+        network="nature",  # the paper cites [Mni+16], but all code of OpenAI's and its A2C and ACER had [Mni+15]'s
+        norm_obs=False,  # pixels / 255
+        norm_reward="none",  # clipped to their signs, by the environment
+    ),
+    "a2c": A2CSettings(  # openai/baselines a2c/run_atari.py, 2017-08-18
+        num_envs=16,
+        num_steps=5,
+        learning_rate=7e-4,
+        anneal_lr=True,  # so at first; constant from 2017-08-27 on
+        rms_decay=0.99,
+        rms_eps=1e-5,
+        max_grad_norm=0.5,
+        vf_coef=0.25,  # 0.5 x 0.5
+        ent_coef=0.01,
+        gamma=0.99,
+        gae_lambda=1.0,
+        network="nature",
+        norm_obs=False,
+        norm_reward="none",
+    ),
+    "acer": ACERSettings(  # openai/baselines acer/acer_simple.py and run_atari.py, 2017-11
+        num_envs=16,  # the 16 actor-learners of ACER's paper
+        num_steps=20,  # k, ACER's paper
+        gamma=0.99,  # ACER's paper
+        learning_rate=7e-4,
+        anneal_lr=False,  # ACER's paper and run_atari.py
+        rms_decay=0.99,
+        rms_eps=1e-5,
+        max_grad_norm=10.0,
+        q_coef=0.5,  # times (Qret - Q)^2 / 2
+        ent_coef=0.01,  # ACER's paper: 0.001
+        replay_ratio=4.0,  # ACER's paper
+        replay_capacity=50_000,  # ACER's paper
+        replay_start=10_000,
+        importance_clip=10.0,  # c, ACER's paper
+        trust_region_delta=1.0,  # ACER's paper
+        ema_decay=0.99,  # alpha, ACER's paper
+        network="nature",  # ACER's paper
+        norm_obs=False,
+    ),
+}
+
+UNTRAINED = replace(MUJOCO, learning_rate=0.0, update_epochs=1)
+"""The random policy of Table 1's normalisation: the untrained Gaussian with deviation 1 and raw actions."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of the paper to run."""
+
+    name: str
+    seeds: tuple[int, ...]
+    total_timesteps: int
+    untrained_timesteps: int
+    """for the random policy's level, per seed"""
+    study_seeds: tuple[int, ...]
+    """of the study of readings; none that is reported"""
+    first_update_seeds: tuple[int, ...]
+    """of the first updates that it measures"""
+    games: tuple[str, ...]
+    """of Atari"""
+    atari_timesteps: int
+    """of each run there: agent steps, each four frames"""
+
+
+PROFILES = {
+    "paper": Profile(
+        "paper",
+        seeds=(1, 2, 3),  # sec. 6.1 and 6.4
+        total_timesteps=1_000_000,  # sec. 6.1
+        untrained_timesteps=50_000,
+        study_seeds=STUDY_SEEDS,
+        first_update_seeds=FIRST_UPDATE_SEEDS,
+        games=GAMES,
+        atari_timesteps=10_000_000,  # 40M frames, Table 6
+    ),
+    "quick": Profile(
+        "quick",
+        seeds=(1, 2),
+        total_timesteps=10_000,
+        untrained_timesteps=2_000,
+        study_seeds=STUDY_SEEDS[:1],
+        first_update_seeds=FIRST_UPDATE_SEEDS[:2],
+        games=("Pong",),
+        atari_timesteps=4_096,
+    ),
+}

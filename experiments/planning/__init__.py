@@ -1,0 +1,1 @@
+"""From runs to stacks, and what they cost in time."""

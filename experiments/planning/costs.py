@@ -1,0 +1,145 @@
+"""What a stack costs in time: a model with few numbers, fitted to what was measured.
+
+A vector step of a stack (every run takes a step in each of its ``num_envs`` environments) takes
+
+    runs x num_envs x (environment + algorithm)  +  vector
+
+seconds: a part for each environment step, which depends on the task and the algorithm, and a part for each vector step
+however few its runs, which depends on the algorithm: PyTorch's cost per operation. Updates are in both.
+
+The constants: 41 stacks (PPO with 3 and 33 runs on all tasks and with 1, 9 and 18 on some; each other algorithm with
+3 and 12 runs on HalfCheetah, and some on Hopper) were timed in CPU seconds and fitted by least squares of the
+relative errors: the fit is within 18 % of each (tests/experiments/stack_seconds.csv holds them). So they are what one
+core of an AMD EPYC takes that does nothing else. By the clock, 118 finished stacks in results/, trained by two workers
+on two cores, took 0.8 times as long as the model says in the median, nine of ten from half to twice as long; where
+their machine did much other work, up to 3.6 times as long.
+"""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+from experiments.paper.protocols import Run
+
+GAME = "NoFrameskip-v4"
+"""How the ids of Atari games end."""
+
+START_SECONDS = 3.0
+"""For a worker to start."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds, on one core or one share of a GPU."""
+
+    environment: Mapping[str, float]
+    """per environment step of PPO; "" for all the rest"""
+    algorithm: Mapping[str, float]
+    """what another algorithm takes beyond that (below zero: less)"""
+    vector: Mapping[str, float]
+    """per vector step, by algorithm; "" for all the rest"""
+    atari: Mapping[str, float] = field(default_factory=dict)
+    """per agent step of a game, by algorithm: emulator and network together, in a stack of whatever size"""
+
+    def per_vector_step(self, environment: str, algorithm: str, rows: int) -> float:
+        """Seconds of a vector step with ``rows`` = runs x num_envs environments."""
+        name = environment.replace("-v5", "-v4")
+        if name.endswith(GAME) and algorithm in self.atari:
+            return rows * self.atari[algorithm]
+        step = self.environment.get(name, self.environment[""])
+        row = max(step + self.algorithm.get(algorithm, 0.0), 0.1 * step)
+        return rows * row + self.vector.get(algorithm, self.vector[""])
+
+    def seconds(self, runs: Sequence[Run]) -> float:
+        """Of training ``runs`` as one stack."""
+        first = runs[0]
+        envs = first.settings.num_envs
+        vector_steps = first.total_timesteps / envs
+        return START_SECONDS + vector_steps * self.per_vector_step(first.environment, first.algorithm, len(runs) * envs)
+
+
+CONSTANTS = Costs(
+    environment={
+        "HalfCheetah-v4": 70e-6,
+        "Hopper-v4": 119e-6,
+        "InvertedDoublePendulum-v4": 107e-6,
+        "InvertedPendulum-v4": 54e-6,
+        "InvertedPendulumUnclamped-v4": 54e-6,  # the same but for a flag
+        "Reacher-v4": 55e-6,
+        "Swimmer-v4": 78e-6,
+        "Walker2d-v4": 157e-6,
+        "": 330e-6,  # a guess
+    },
+    algorithm={
+        "a2c": -27e-6,
+        "a2c-trust-region": -25e-6,
+        "cem": -28e-6,
+        "npg": -13e-6,
+        "trpo": -16e-6,
+        "trpo-2017": -11e-6,
+        "vpg": -20e-6,
+    },
+    vector={
+        "a2c": 822e-6,
+        "a2c-trust-region": 941e-6,
+        "cem": 307e-6,
+        "npg": 110e-6,
+        "per-sample-kl": 500e-6,  # not in that file: 708 us of CPU for three runs on HalfCheetah, of which 70 each
+        "ppo": 222e-6,
+        "trpo": 116e-6,
+        "trpo-2017": 109e-6,
+        "vpg": 203e-6,
+        "": 222e-6,
+    },
+    atari={"ppo": 4.1e-3, "a2c": 2.4e-3, "acer": 6.1e-3},  # on Breakout
+)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One timed stack."""
+
+    environment: str
+    algorithm: str
+    rows: int
+    """runs x num_envs"""
+    seconds: float
+    """of one vector step"""
+
+
+def fit(measured: Sequence[Measured]) -> Costs:
+    """The costs with the least sum of squared relative errors; what was not measured is the constants', times how this
+    machine compares with them where both are known."""
+    games = [one for one in measured if one.environment.endswith(GAME)]
+    measured = [one for one in measured if not one.environment.endswith(GAME)]
+    names: list[tuple[str, str]] = []
+    for one in measured:
+        names += [("environment", one.environment), ("vector", one.algorithm)]
+        names += [("algorithm", one.algorithm)] if one.algorithm != "ppo" else []
+    columns = {name: index for index, name in enumerate(dict.fromkeys(names))}
+    matrix = np.zeros((len(measured), len(columns)))
+    for row, one in enumerate(measured):
+        for kind, name, factor in (
+            ("environment", one.environment, one.rows),
+            ("algorithm", one.algorithm, one.rows),
+            ("vector", one.algorithm, 1),
+        ):
+            if (kind, name) in columns:
+                matrix[row, columns[kind, name]] = factor / one.seconds
+    lowest = [-np.inf if kind == "algorithm" else 0.0 for kind, _ in columns]
+    found = lsq_linear(matrix, np.ones(len(measured)), bounds=(lowest, np.inf)).x
+    ratios = [one.seconds / CONSTANTS.per_vector_step(one.environment, one.algorithm, one.rows) for one in measured]
+    level = statistics.median(ratios or [1.0])
+    parts: dict[str, dict[str, float]] = {
+        kind: {name: level * value for name, value in getattr(CONSTANTS, kind).items()}
+        for kind in ("environment", "algorithm", "vector")
+    }
+    for (kind, name), index in columns.items():
+        parts[kind][name] = float(found[index])
+    atari = {name: level * value for name, value in CONSTANTS.atari.items()}
+    for name in {one.algorithm for one in games}:
+        atari[name] = statistics.median(one.seconds / one.rows for one in games if one.algorithm == name)
+    return Costs(**parts, atari=atari)

@@ -1,0 +1,159 @@
+"""Runs -> stacks -> schedule."""
+
+import hashlib
+import heapq
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from experiments.paper.protocols import Run
+from experiments.planning.costs import CONSTANTS, Costs
+from experiments.store.file_names import file_name
+from ppo.stacked.convolutional import ARCHITECTURES
+
+MAX_STACK = 64
+"""Runs in one stack at most: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow.
+Convolutions gain nothing from a stack: such runs are apart, side by side on the cores or on one GPU."""
+
+WORTH = 0.99
+"""More stacks must make a plan shorter by so much."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Runs that are trained in lockstep in one process: same environment, algorithm, budget and shapes."""
+
+    runs: tuple[Run, ...]
+
+    @property
+    def name(self) -> str:
+        """A folder's name: the same for the same runs, whatever else is planned."""
+        first = self.runs[0]
+        digest = hashlib.sha256(
+            "\n".join(sorted(run.key for run in self.runs)).encode(errors="surrogatepass")
+        ).hexdigest()[:10]
+        return f"{file_name(first.environment)}_{first.algorithm}_{len(self.runs)}_{digest}"
+
+    def part(self, fraction: float) -> "Stack":
+        """A stack as long as the first part of this one, to reckon with."""
+        return Stack(tuple(run.part(fraction) for run in self.runs))
+
+    @property
+    def total_timesteps(self) -> int:
+        """Environment steps of all runs together."""
+        return sum(run.total_timesteps for run in self.runs)
+
+    @property
+    def seconds(self) -> float:
+        """A guess at the time on one core, the same on every machine: stacks are planned by it."""
+        return CONSTANTS.seconds(self.runs)
+
+
+class _Group:
+    """Runs that could be one stack."""
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self.runs = runs
+        largest = 1 if runs[0].settings.network in ARCHITECTURES else MAX_STACK
+        self.fewest = -(-len(runs) // largest)
+        times = [CONSTANTS.seconds(runs[: size + 1]) for size in range(len(runs))]
+        self.loads = {
+            count: [times[stop - start - 1] for start, stop in self._bounds(count)]
+            for count in range(self.fewest, len(runs) + 1)
+        }
+        """number of parts -> seconds of each"""
+
+    def count(self, limit: float) -> int:
+        """The fewest parts of which none takes longer than ``limit``; as many as there are runs if there are none."""
+        return next((count for count, loads in self.loads.items() if max(loads) <= limit), len(self.runs))
+
+    def parts(self, count: int) -> list[Stack]:
+        """Even parts; which run is in which does not depend on the order that they are named in."""
+        runs = self.runs if count == 1 else sorted(self.runs, key=lambda run: run.key)
+        return [Stack(tuple(runs[start:stop])) for start, stop in self._bounds(count)]
+
+    def _bounds(self, count: int) -> Iterator[tuple[int, int]]:
+        return itertools.pairwise(len(self.runs) * index // count for index in range(count + 1))
+
+
+def stacks(runs: Iterable[Run], workers: int = 1, begun: Sequence[Stack] = ()) -> list[Stack]:
+    """Group runs that can be trained in lockstep, longest stack first.
+
+    A run costs least in a large stack, but with few large stacks some cores are idle at the end: some are split, into
+    even parts, where ``workers`` cores are then done earlier with them and what was ``begun``. A run's results are the
+    same in any stack.
+
+    The grouping depends on these arguments and nothing else, so every shard of a protocol sees the same stacks.
+    """
+    alike: dict[object, list[Run]] = {}
+    for run in dict.fromkeys(runs):
+        alike.setdefault((run.environment, run.algorithm, run.total_timesteps, run.settings.structure()), []).append(
+            run
+        )
+    groups = [_Group(found) for found in alike.values()]
+    counts = _counts(groups, workers, [stack.seconds for stack in begun])
+    planned = [stack for group, count in zip(groups, counts, strict=True) for stack in group.parts(count)]
+    return sorted(planned, key=_longest_first)
+
+
+def _counts(groups: Sequence[_Group], workers: int, begun: Sequence[float]) -> list[int]:
+    """How many parts of each group make the whole shortest: first whatever takes longer than some limit is split, with
+    the best of all limits; then one more group at a time, while that helps."""
+
+    def length(counts: Sequence[int]) -> float:
+        parts = [group.loads[count] for group, count in zip(groups, counts, strict=True)]
+        return _length([*begun, *itertools.chain(*parts)], workers)
+
+    chosen = [group.fewest for group in groups]
+    best = length(chosen)
+    limits = {max(loads) for group in groups for loads in group.loads.values()}
+    for counts in dict.fromkeys(
+        tuple(group.count(limit) for group in groups) for limit in sorted(limits, reverse=True)
+    ):
+        if (found := length(counts)) < WORTH * best:
+            best, chosen = found, list(counts)
+    while True:
+        more = [
+            [*chosen[:index], count + 1, *chosen[index + 1 :]]
+            for index, count in enumerate(chosen)
+            if count < len(groups[index].runs)
+        ]
+        nearest = min(more, key=length, default=chosen)
+        if length(nearest) >= WORTH * best:
+            return chosen
+        best, chosen = length(nearest), nearest
+
+
+def _length(loads: Iterable[float], workers: int) -> float:
+    """When the last of ``workers`` is done, if whoever is free takes the longest that is left."""
+    busy = [0.0] * max(workers, 1)
+    for load in sorted(loads, reverse=True):
+        heapq.heapreplace(busy, busy[0] + load)
+    return max(busy)
+
+
+def _longest_first(stack: Stack) -> tuple[float, str]:
+    return -stack.seconds, stack.name
+
+
+def shard(planned: Iterable[Stack], index: int, count: int) -> list[Stack]:
+    """Part ``index`` (1 ... ``count``) of the stacks: the parts take about the same time."""
+    loads = [(0.0, number) for number in range(1, count + 1)]
+    part = []
+    for stack in sorted(planned, key=_longest_first):
+        load, number = loads[0]
+        heapq.heapreplace(loads, (load + stack.seconds, number))
+        if number == index:
+            part.append(stack)
+    return part
+
+
+def seconds(planned: Iterable[Stack], workers: int, costs: Costs = CONSTANTS) -> float:
+    """A guess at the time that ``workers`` cores need, taking the longest stack first."""
+    return _length([costs.seconds(stack.runs) for stack in planned], workers)
+
+
+def busy(planned: Sequence[Stack], workers: int, costs: Costs = CONSTANTS) -> float:
+    """The part of that time that the cores train, on average."""
+    length = seconds(planned, workers, costs)
+    return sum(costs.seconds(stack.runs) for stack in planned) / (workers * length) if length else 1.0

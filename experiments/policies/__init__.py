@@ -1,0 +1,1 @@
+"""Saved policies, played and filmed."""

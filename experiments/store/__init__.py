@@ -1,0 +1,1 @@
+"""What is recorded, as files: written atomically, read with suspicion, never lost."""

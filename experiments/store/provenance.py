@@ -1,0 +1,95 @@
+"""Where numbers come from: versions, commit, machine, processor."""
+
+import contextlib
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+FAMILIES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
+"""One name for what systems call differently."""
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Everything whose change can change a result."""
+    packages = {}
+    for package in ("torch", "numpy", "numba", "scipy", "gymnasium", "mujoco", "ale-py", "opencv-python-headless"):
+        try:
+            packages[package] = version(package)
+        except PackageNotFoundError:
+            packages[package] = "absent"
+    return {"python": platform.python_version(), **packages}
+
+
+@cache
+def commit() -> str:
+    """The code's commit, with "+changes" if files differ from it; "unknown" outside a checkout."""
+    folder = Path(__file__).parents[1]
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", "../ppo", "../baselines")
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+@cache
+def machine() -> str:
+    """Processor, number of cores, system."""
+    return f"{_model()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
+
+
+@cache
+def processor() -> dict[str, Any]:
+    """Describe what of the processor can change the bits of a result.
+
+    ``family``: x86-64, arm64, or the system's word for another. ``model``: its name. ``microarchitecture``: what LLVM,
+    and so numba, compiles for. ``vector_extensions``: those that torch and numpy choose their code by.
+    """
+    simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    return {
+        "family": FAMILIES.get(platform.machine(), platform.machine() or "unknown"),
+        "model": _model(),
+        "microarchitecture": _microarchitecture(),
+        "vector_extensions": {
+            "torch": torch.backends.cpu.get_cpu_capability(),
+            "numpy": " ".join([*simd.get("baseline", ()), *simd.get("found", ())]),
+        },
+    }
+
+
+def _model() -> str:
+    """Return the processor's name: Linux has the maker's for x86-64 and none for arm64, other systems no such file."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    with contextlib.suppress(KeyError, RuntimeError):  # where torch's own library does not know the processor
+        return str(torch.cpu.get_capabilities()["cpu_name"])
+    return platform.processor() or "unknown"
+
+
+def _microarchitecture() -> str:
+    """Return LLVM's name of the processor; "unknown" where numba, which brings LLVM, is not installed."""
+    try:
+        from llvmlite import binding
+    except ImportError:
+        return "unknown"
+    return str(binding.get_host_cpu_name()) or "unknown"
+
+
+def device_name(device: str) -> str:
+    """The device in words."""
+    return torch.cuda.get_device_name() if device.startswith("cuda") else device

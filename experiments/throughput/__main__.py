@@ -1,0 +1,7 @@
+"""``python -m experiments.throughput``."""
+
+import sys
+
+from experiments.throughput.command import main
+
+sys.exit(main())

@@ -1,0 +1,199 @@
+"""The games' part of ``make throughput``: emulators beside the bare loop that they cannot do without, PPO beside its
+two limits and beside its nearest peer.
+
+A run's learner and its emulators work by turns, so on one core the two limits are spent one after the other. With as
+many runs as cores, one run's emulators work while another learns.
+"""
+
+import contextlib
+import itertools
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from baselines.acer import ACERSettings
+from experiments.paper.protocols import Run
+from experiments.paper.settings import ATARI
+from experiments.throughput.peers import peer, ratio
+from experiments.training.worker import build
+from ppo.algorithm import Algorithm
+from ppo.envs import make
+from ppo.envs.atari import find_rom
+from ppo.envs.emulator import bare_loop
+from ppo.replay import bytes_needed
+from ppo.stacked.convolutional import computes_bfloat16
+from ppo.training import prepare_process
+
+Row = tuple[str, str, str]
+BUDGET = 10**9  # never reached
+LOOP_SECONDS = 20.0
+EMULATED = 128
+"""Steps of each emulator in a block."""
+
+
+def run_of(environment: str, algorithm: str = "ppo", **changes: Any) -> Run:
+    """A run with the protocol's settings, but for ``changes``."""
+    return Run(environment, algorithm, "default", 1, BUDGET, replace(ATARI[algorithm], **changes))
+
+
+def without_emulator(algorithm: Algorithm) -> None:
+    """Let its environment give again, at no cost, what one iteration met."""
+    step, met = algorithm.env.step, []
+
+    def recorded(actions: Any) -> Any:
+        met.append(step(actions))
+        return met[-1]
+
+    algorithm.env.step = recorded  # type: ignore[method-assign]
+    algorithm.iterate()
+    again = itertools.cycle(met)
+    algorithm.env.step = lambda actions: next(again)  # type: ignore[method-assign]
+
+
+def emulators(environment: str, count: int) -> Callable[[int], None]:
+    """Plays so many steps at random in each of ``count`` games, all in one worker process."""
+    env = make(environment, list(range(count)), processes=1)
+    env.reset()
+    generator = np.random.default_rng(0)
+
+    def play(steps: int) -> None:
+        for actions in generator.integers(int(env.action_space.n), size=(steps, count)):  # type: ignore[union-attr]
+            env.step(actions)
+
+    return play
+
+
+@contextlib.contextmanager
+def one_core() -> Iterator[None]:
+    """Hold this process, and those that it starts meanwhile, to one of its cores, where the system can do that."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    own = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(own)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, own)
+
+
+def seconds(work: Callable[[], object], steps: int) -> float:
+    """Of one of the ``steps`` that ``work`` does."""
+    start = time.perf_counter()
+    work()
+    return (time.perf_counter() - start) / steps
+
+
+def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]:
+    """Seconds per agent step, block by block, of each contestant: all on one core, with whatever processes they have,
+    but for a run whose emulators are spread over ``cores``."""
+    settings = ATARI["ppo"]
+    envs, batch = settings.num_envs, settings.num_envs * settings.num_steps
+    with one_core():
+        bare, wrapped = bare_loop(find_rom(environment), envs), emulators(environment, envs)
+        learner, whole = (build([run_of(environment)], processes=1) for _ in range(2))
+        lower = build([run_of(environment, backward_dtype="bfloat16")], processes=1) if computes_bfloat16() else None
+        without_emulator(learner)
+        for algorithm in (whole, lower):
+            if algorithm:
+                algorithm.iterate()  # which starts the emulators
+        _, sb3 = peer("ppo", settings, environment)
+    spread, spread_name = build([run_of(environment)], processes=cores), f"ppo, emulators on {cores} cores"
+    contestants: dict[str, Callable[[], float]] = {
+        "bare emulators": lambda: seconds(lambda: bare(EMULATED), EMULATED * envs),
+        "emulators": lambda: seconds(lambda: wrapped(EMULATED), EMULATED * envs),
+        "learner": lambda: seconds(learner.iterate, batch),
+        "ppo": lambda: seconds(whole.iterate, batch),
+        **({"ppo, bfloat16": lambda: seconds(lower.iterate, batch)} if lower else {}),
+        spread_name: lambda: seconds(spread.iterate, batch),
+        "Stable-Baselines3 PPO": sb3,
+    }
+    measured: dict[str, list[float]] = {name: [] for name in contestants}
+    for block in range(blocks + 1):
+        for name, contestant in contestants.items():
+            with contextlib.nullcontext() if name == spread_name else one_core():
+                value = contestant()
+            if block > 0:  # the first warms up
+                measured[name].append(value)
+    for algorithm in (learner, whole, lower, spread):
+        if algorithm:
+            algorithm.env.close()
+    return measured
+
+
+def loop(environment: str, who: str, threads: int) -> None:
+    """Train for a while and print the steps per second, in a process of its own."""
+    settings = ATARI["ppo"]
+    prepare_process()
+    torch.set_num_threads(threads)
+    block: Callable[[], float]
+    if who == "ppo":
+        whole, batch = build([run_of(environment)]), settings.num_envs * settings.num_steps
+        block = lambda: seconds(whole.iterate, batch)  # noqa: E731
+    else:
+        _, block = peer("ppo", settings, environment)
+    block()
+    start, blocks = time.perf_counter(), 0
+    while time.perf_counter() - start < LOOP_SECONDS:
+        block()
+        blocks += 1
+    print(blocks * settings.num_envs * settings.num_steps / (time.perf_counter() - start))
+
+
+def together(environment: str, who: str, processes: int, threads: int) -> float:
+    """Steps per second of ``processes`` trainings side by side, all in all."""
+    command = [sys.executable, "-m", "experiments.throughput", "--atari-loop", environment, who, str(threads)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
+    return sum(float(process.communicate()[0].split()[-1]) for process in started)
+
+
+def sample(environment: str, blocks: int, cores: int) -> dict[str, Any]:
+    """All that is measured of a game: seconds of a step, steps per second of several processes, a memory's size."""
+    pairs = [(together(environment, "sb3", 1, cores), together(environment, "ppo", cores, 1)) for _ in range(3)]
+    settings = ATARI["acer"]
+    assert isinstance(settings, ACERSettings)
+    env = make(environment, list(range(settings.num_envs)))
+    need = bytes_needed(env, settings.num_steps, settings.replay_capacity, settings.norm_obs)
+    env.close()
+    return {"seconds": measure(environment, blocks, cores), "cores": cores, "together": pairs, "memory": need}
+
+
+def rows(environment: str, sampled: dict[str, Any]) -> Iterator[Row]:
+    """What the table says of a game."""
+    found, cores = sampled["seconds"], sampled["cores"]
+    sb3, spread = "Stable-Baselines3 PPO", f"ppo, emulators on {cores} cores"
+    both = [sum(own) for own in zip(found["emulators"], found["learner"], strict=True)]
+    said = {
+        "bare emulators": "",
+        "emulators": f"{ratio(found['bare emulators'], found['emulators']):.2f}x the bare ones",
+        "learner": "",
+        "ppo": f"{ratio(both, found['ppo']):.2f}x both in turn, {ratio(found[sb3], found['ppo']):.2f}x {sb3}",
+        "ppo, bfloat16": f"{ratio(found['ppo'], found['ppo, bfloat16']):.2f}x ppo" if "ppo, bfloat16" in found else "",
+        spread: f"{ratio(found['learner'], found[spread]):.2f}x the learner",
+        sb3: "",
+    }
+    for name, values in found.items():
+        yield f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", said[name]
+    theirs, ours = zip(*sampled["together"], strict=True)
+    gain = f"{ratio(ours, theirs):.2f}x {sb3}"
+    yield f"{environment}, {sb3}, {cores} threads", f"{statistics.median(theirs):,.0f}", ""
+    yield f"{environment}, ppo, {cores} runs on {cores} cores", f"{statistics.median(ours):,.0f}", gain
+    yield f"{environment}, acer, replay memory of a run", "", f"{sampled['memory'] / 2**30:.2f} GiB"
+
+
+def cost_runs(environment: str) -> list[Run]:
+    """A run of each algorithm, for what its steps cost; ACER's has updates from a memory that is as good as full at
+    once."""
+    runs = {name: run_of(environment, name) for name in ATARI}
+    if isinstance(acer := ATARI.get("acer"), ACERSettings):
+        quick = replace(acer, replay_start=acer.num_steps, replay_capacity=10 * acer.num_steps)
+        runs["acer"] = replace(runs["acer"], settings=quick)
+    return list(runs.values())

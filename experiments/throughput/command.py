@@ -1,0 +1,164 @@
+"""``make throughput``: how fast training is, beside the nearest peers and beside the physics alone, in one run.
+
+Machines are noisy, so everything that is compared is measured in turn, block by block, and what is quoted is the median
+of the blocks' ratios. One thread each. The raw samples are kept in results/throughput/.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from experiments.paper.protocols import COMPARED, Run
+from experiments.paper.settings import ENVIRONMENTS
+from experiments.planning.costs import Measured
+from experiments.planning.estimates import write_measured
+from experiments.store import provenance
+from experiments.store.files import read_json, write_json
+from experiments.throughput import atari, mujoco
+from experiments.throughput.mujoco import BUDGET, stack_of
+from experiments.training.worker import build
+from ppo.envs.atari import cores
+from ppo.training import prepare_process
+
+BASELINE_ENVIRONMENT = "HalfCheetah-v4"
+COST_SECONDS = 2.0
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+
+
+def measure_costs(environments: Sequence[str], games: Sequence[str], device: str) -> Iterator[Measured]:
+    """What a vector step takes: of PPO in stacks of 3 and 33 in each of ``environments``, of each other algorithm in
+    stacks of 3 and 12, and of one run of each algorithm in each of ``games``. Each is trained for ``COST_SECONDS`` at
+    least, after an iteration that warms up."""
+    cases = [(environment, "ppo", count) for environment in environments for count in (3, 33)]
+    cases += [(BASELINE_ENVIRONMENT, name, count) for name in COMPARED if name != "ppo" for count in (3, 12)]
+    stacks = [
+        [Run(environment, name, "", seed, BUDGET, COMPARED[name]) for seed in range(count)]
+        for environment, name, count in cases
+    ]
+    stacks += [[run] for game in games for run in atari.cost_runs(game)]
+    for runs in stacks:
+        first, stack = runs[0], build(runs, device)
+        stack.iterate()
+        start, before, elapsed = time.perf_counter(), stack.steps_done, 0.0
+        while elapsed <= COST_SECONDS:
+            stack.iterate()
+            if device != "cpu":
+                torch.cuda.synchronize()
+            elapsed = time.perf_counter() - start
+        vector_steps = (stack.steps_done - before) / first.settings.num_envs
+        stack.env.close()
+        yield Measured(first.environment, first.algorithm, stack.env.rows, elapsed / vector_steps)
+
+
+def loop(environment: str, seconds: float) -> None:
+    """Train a stack of 33 for a while and print its steps per second and its peak memory, in a process of its own."""
+    stack = stack_of(environment, 33)
+    stack.iterate()
+    start, before = time.perf_counter(), stack.steps_done
+    while time.perf_counter() - start < seconds:
+        stack.iterate()
+    per_second = (stack.steps_done - before) * 33 / (time.perf_counter() - start)
+    status = Path("/proc/self/status").read_text()  # getrusage counts what the process was forked from as well
+    print(per_second, int(status.partition("VmHWM:")[2].split()[0]) / 2**20)
+
+
+def workers(environment: str, count: int, seconds: float) -> tuple[float, float]:
+    """Steps per second of ``count`` workers together, and the peak memory of the largest in GiB."""
+    command = [sys.executable, "-m", "experiments.throughput", "--loop", environment, str(seconds)]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
+    lines = [process.communicate()[0].split() for process in processes]
+    return sum(float(line[0]) for line in lines), max(float(line[1]) for line in lines)
+
+
+def sample(environments: Sequence[str], games: Sequence[str], blocks: int, warmup: int) -> dict[str, Any]:
+    """All that is measured: seconds of an environment step, block by block, and steps per second of workers."""
+    sampled: dict[str, Any] = {
+        "ppo": {environment: mujoco.measure(environment, blocks, warmup) for environment in environments},
+        "baselines": {
+            name: mujoco.measure_baseline(name, BASELINE_ENVIRONMENT, blocks) for name in COMPARED if name != "ppo"
+        },
+        "games": {game: atari.sample(game, blocks, cores()) for game in games},
+    }
+    pairs = [[workers(BASELINE_ENVIRONMENT, count, 15) for count in (1, 2)] for _ in range(3)]
+    return {**sampled, "workers": pairs}
+
+
+def rows(sampled: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """What the table says of it: medians, and medians of the blocks' ratios."""
+    for environment, seconds in sampled["ppo"].items():
+        yield from mujoco.rows(environment, seconds)
+    for name, seconds in sampled["baselines"].items():
+        yield from mujoco.baseline_rows(BASELINE_ENVIRONMENT, name, seconds)
+    for game, found in sampled["games"].items():
+        yield from atari.rows(game, found)
+    alone, pairs = ([trained[place] for trained in sampled["workers"]] for place in (0, 1))
+    gain = statistics.median(both[0] / single[0] for single, both in zip(alone, pairs, strict=True))
+    one, two = (f"{statistics.median(speed for speed, _ in trained):,.0f}" for trained in (alone, pairs))
+    yield f"{BASELINE_ENVIRONMENT}, one worker with a stack of 33", one, ""
+    yield f"{BASELINE_ENVIRONMENT}, two workers on two cores", two, f"{gain:.2f}x one worker"
+    yield "peak memory of a worker with a stack of 33", "", f"{max(peak for _, peak in (*alone, *pairs)):.2f} GiB"
+
+
+def markdown(sampled: dict[str, Any]) -> str:
+    """The same as README shows it."""
+    lines = [f"| {' | '.join(row)} |" for row in rows(sampled)]
+    return "\n".join(["| one thread each | steps/s | ratio |", "|---|---|---|", *lines])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the table."""
+    parser = argparse.ArgumentParser(prog="throughput", description=__doc__)
+    parser.add_argument("--environments", nargs="+", default=["HalfCheetah-v4", "Hopper-v4"])
+    parser.add_argument("--blocks", type=int, default=5)
+    parser.add_argument(
+        "--warmup", type=int, default=5, help="iterations of the single run before anything is measured"
+    )
+    parser.add_argument("--costs", type=Path, help="write what `ppo plan` reckons with to this file, and do no more")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda, for --costs (default: cpu)")
+    parser.add_argument("--games", nargs="*", default=["PongNoFrameskip-v4"])
+    parser.add_argument("--markdown", type=Path, help="print the table of these samples, and measure nothing")
+    parser.add_argument("--out", type=Path, default=Path("results/throughput"), help="folder for the raw samples")
+    parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
+    parser.add_argument("--atari-loop", nargs=3, metavar=("ENV", "WHO", "THREADS"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.atari_loop:
+        environment, who, threads = arguments.atari_loop
+        atari.loop(environment, who, int(threads))
+        return 0
+    if arguments.markdown:
+        print(markdown(read_json(arguments.markdown)))
+        return 0
+    os.environ.update(ONE_THREAD)  # of processes that are started, and of JAX, which is loaded later
+    prepare_process()
+    if arguments.loop:
+        loop(arguments.loop[0], float(arguments.loop[1]))
+        return 0
+    if arguments.costs:
+        measured = list(measure_costs(ENVIRONMENTS, arguments.games, arguments.device))
+        about = {
+            "machine": provenance.machine(),
+            "device": provenance.device_name(arguments.device),
+            "versions": provenance.versions(),
+            "commit": provenance.commit(),
+        }
+        write_measured(arguments.costs, arguments.device.partition(":")[0], measured, about)
+        return 0
+    sampled = sample(arguments.environments, arguments.games, arguments.blocks, arguments.warmup)
+    about = {"machine": provenance.machine(), "versions": provenance.versions(), "commit": provenance.commit()}
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    write_json(arguments.out / "samples.json", {**about, **sampled})
+    table = Table("one thread each", "steps/s", "ratio", box=None)
+    for row in rows(sampled):
+        table.add_row(*row)
+    Console(soft_wrap=True, width=110).print(table)
+    return 0

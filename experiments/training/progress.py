@@ -1,0 +1,61 @@
+"""How far a stack is, for whoever watches from outside."""
+
+import bisect
+import math
+import os
+import socket
+import time
+
+import numpy as np
+
+from experiments.store.files import StackFolder, write_json
+from ppo.training import Training
+
+PROGRESS_INTERVAL = 1.0
+
+
+class Board:
+    """Writes progress.json, at most once a second."""
+
+    def __init__(self, folder: StackFolder, training: Training) -> None:
+        self.folder = folder
+        self.training = training
+        self.last = -math.inf
+        self.times = [time.monotonic()]
+        self.steps = [training.algorithm.steps_done]
+
+    def write(self, state: str, force: bool = False) -> None:
+        """Post ``state`` (training, finished, stopped) with steps, steps/s, score and time left."""
+        now = time.monotonic()
+        if not force and now - self.last < PROGRESS_INTERVAL:
+            return
+        self.last = now
+        algorithm = self.training.algorithm
+        per_second = self._per_second(now)
+        scores = self.training.scores()
+        score = math.nan if np.isnan(scores).all() else float(np.nanmean(scores))
+        left = max(self.training.goal - algorithm.steps_done, 0)  # the last iteration may go beyond the goal
+        write_json(
+            self.folder.progress,
+            {
+                "state": state,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "updated": time.time(),
+                "runs": algorithm.runs,
+                "steps_done": algorithm.steps_done,
+                "total_timesteps": algorithm.total_timesteps,
+                "steps_per_second": per_second * algorithm.runs,
+                "score": score if math.isfinite(score) else None,
+                "diverged": sum(step is not None for step in algorithm.diverged_at),
+                "seconds_left": left / per_second if per_second else None,
+            },
+        )
+
+    def _per_second(self, now: float) -> float:
+        """Steps of each run per second, over the later half of the time since this process began: the first iterations
+        are slower than the rest, and what else the machine has to do changes."""
+        self.times.append(now)
+        self.steps.append(self.training.algorithm.steps_done)
+        half = min(bisect.bisect_left(self.times, (self.times[0] + now) / 2), len(self.times) - 2)
+        return (self.steps[-1] - self.steps[half]) / max(now - self.times[half], 1e-9)

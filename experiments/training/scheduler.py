@@ -1,0 +1,97 @@
+"""Train stacks, longest first, as many at a time as the executor has room for, and show how they go."""
+
+import signal
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console
+
+from experiments.planning.planner import Stack
+from experiments.store.files import StackFolder
+from experiments.training import worker
+from experiments.training.executor import Executor, Job
+from experiments.training.live_table import Display
+
+POLL_SECONDS = 0.5
+
+
+@dataclass
+class Outcome:
+    """What became of a set of stacks."""
+
+    finished: list[str] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    """stack name -> one line saying why"""
+    busy: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+
+def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: Console) -> Outcome:
+    """Train ``stacks`` in their order. Ctrl-C or SIGTERM stops them cleanly.
+
+    A worker that crashes does not stop the others; it is named in the outcome.
+    """
+    jobs = [executor.job(stack, StackFolder(results / "stacks" / stack.name)) for stack in stacks]
+    waiting, running, outcome = list(jobs), list[Job](), Outcome()
+    stops = (signal.SIGINT, signal.SIGTERM)  # SIGINT too: in the background of a script it would be ignored
+    before = [signal.signal(number, signal.default_int_handler) for number in stops]
+    display = Display(console, jobs)
+    try:
+        with display:
+            while waiting or running:
+                while waiting and len(running) < executor.slots():
+                    job = waiting.pop(0)
+                    job.start()
+                    running.append(job)
+                time.sleep(POLL_SECONDS)
+                running = [job for job in running if not _over(job, outcome)]
+                display.update()
+    except KeyboardInterrupt:
+        for number in stops:  # asked for again, it is under way already: the stacks are saving
+            signal.signal(number, signal.SIG_IGN)
+        outcome.stopped = True
+        console.print("stopping: each stack finishes its iteration and saves ...")
+        for job in running:
+            job.terminate()
+        while running := [job for job in running if not _over(job, outcome)]:
+            time.sleep(POLL_SECONDS / 5)
+    finally:
+        for job in running:
+            job.terminate()
+        for number, handler in zip(stops, before, strict=True):
+            signal.signal(number, handler)
+    return outcome
+
+
+def _over(job: Job, outcome: Outcome) -> bool:
+    """Whether the job's worker has ended; if so it is entered into the outcome."""
+    code = job.poll()
+    if code is None:
+        return False
+    if code == worker.FINISHED:
+        job.state = "finished"
+        outcome.finished.append(job.stack.name)
+    elif code == worker.STOPPED or (outcome.stopped and code == -signal.SIGTERM):  # or stopped before it could listen
+        job.state = "stopped"
+        outcome.stopped = True
+    elif code == worker.BUSY:
+        job.state = "busy"
+        outcome.busy.append(job.stack.name)
+    else:
+        job.state = "failed"
+        outcome.failed[job.stack.name] = _why(job, code)
+    return True
+
+
+def _why(job: Job, code: int) -> str:
+    if job.refused:
+        return f"{job.stack.name}: {job.refused}"
+    if job.folder.error.exists():
+        reason = job.folder.error.read_text().strip()
+    elif code < 0:
+        reason = f"{job.stack.name}: its process was killed by {signal.Signals(-code).name}"
+    else:
+        reason = f"{job.stack.name}: its process ended with code {code}"
+    return f"{reason} (log: {job.folder.log})"
