@@ -14,9 +14,9 @@ import pandas as pd
 from analysis.data import calibration, intervals, scores, statistics
 from analysis.data.completeness import mark, reasons
 from analysis.data.labels import ENVIRONMENTS, ordered
+from analysis.sections.table1 import seeds_cell
 from analysis.sides import Side, chosen
 from analysis.style.formats import Table, interval, markdown, number, p_value, p_values
-from analysis.tables import seeds_cell
 
 
 def compared(left: Side, right: Side) -> tuple[list[str], tuple[str, ...]]:

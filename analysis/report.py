@@ -13,27 +13,27 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import (
-    aggregate,
-    atari,
-    atari_curves,
-    atari_prefix,
-    comparisons,
-    curves,
-    elsewhere,
-    export,
-    figure6,
-    figures,
-    human,
-    klip_ppo,
-    readings_report,
-    tables,
-    trpo,
-    tuning,
-)
+from analysis import export
 from analysis.data import calibration, windows
 from analysis.data.completeness import missing
 from analysis.data.load import Data, gather, gather_interpolation, gather_updates
+from analysis.sections import (
+    atari_curves,
+    atari_prefix,
+    atari_scores,
+    comparisons,
+    figure1_2,
+    figure3,
+    figure3_aggregate,
+    figure6,
+    human_normalised,
+    klip_ppo,
+    other_implementations,
+    readings_report,
+    table1,
+    trpo_variants,
+    tuning,
+)
 from analysis.style import formats
 from analysis.style.drawing import Drawing, pictures
 from analysis.style.formats import NOTHING, Table
@@ -116,18 +116,18 @@ def build(results: Path, out: Path) -> list[str]:
 
 
 def _clipped_objective(data: Data, line: pd.DataFrame | None) -> Section:
-    drawings = [figures.figure1(), figures.figure2(data, line)]
+    drawings = [figure1_2.figure1(), figure1_2.figure2(data, line)]
     return Section("The clipped objective (section 3)", [comparisons.figure2(data, line)], drawings)
 
 
 def _surrogates(data: Data) -> Section:
-    parts = tables.evaluate(data)
-    made = [tables.table1(data, parts), tables.normalised_by_environment(data, parts), tables.raw_scores(data, parts)]
-    rows = tables.table1_rows(data, parts)
+    parts = table1.evaluate(data)
+    made = [table1.table1(data, parts), table1.normalised_by_environment(data, parts), table1.raw_scores(data, parts)]
+    rows = table1.table1_rows(data, parts)
     if any(np.isfinite(row.low) for row in rows):
-        made.insert(1, tables.ranks(data, parts))
-    drawings = [figures.table1_scores(rows, data, parts.runs)]
-    drawings += [curves.table1_curves(data)] if len(data.episodes) else []
+        made.insert(1, table1.ranks(data, parts))
+    drawings = [figure1_2.table1_scores(rows, data, parts.runs)]
+    drawings += [figure3.table1_curves(data)] if len(data.episodes) else []
     return Section("Surrogate objectives (section 6.1)", made, drawings)
 
 
@@ -142,26 +142,30 @@ def _readings(data: Data, updates: pd.DataFrame | None, chosen: Data, their_upda
 
 
 def _comparison(data: Data) -> Section:
-    runs = aggregate.normalised(data)
-    rows, drawings = aggregate.rows(data, runs), [curves.figure3(data)]
+    runs = figure3_aggregate.normalised(data)
+    rows, drawings = figure3_aggregate.rows(data, runs), [figure3.figure3(data)]
     made = [
-        aggregate.aggregate(data, runs, rows),
+        figure3_aggregate.aggregate(data, runs, rows),
         comparisons.figure3(data),
-        trpo.trpo(data),
-        elsewhere.elsewhere(data),
+        trpo_variants.trpo(data),
+        other_implementations.elsewhere(data),
     ]
-    drawings += [figures.figure3_aggregate(rows, data, runs)] if any(row.runs for row in rows) else []
+    drawings += [figure1_2.aggregate_figure(rows, data, runs)] if any(row.runs for row in rows) else []
     return Section("Comparison with other algorithms (section 6.2)", made, drawings)
 
 
 def _atari(data: Data) -> Section:
-    runs, smoothed, few = atari.measured(data), atari_curves.smoothed(data), figure6.few(data)
-    made = [atari.table2(data, runs, smoothed), atari.table6(data, runs), human.table(data, runs, smoothed)]
+    runs, smoothed, few = atari_scores.measured(data), atari_curves.smoothed(data), figure6.few(data)
+    made = [
+        atari_scores.table2(data, runs, smoothed),
+        atari_scores.table6(data, runs),
+        human_normalised.table(data, runs, smoothed),
+    ]
     if data.fraction < 1 and len(runs) and len(atari_curves.comparable_points(data)):
         made.insert(1, atari_prefix.prefix(data, runs, smoothed))
     made.append(windows.table())
     drawings = [figure6.figure6_games(data, smoothed, few)] if few else []
-    drawings += [figure6.figure6(data, smoothed), human.profile(data, smoothed)]
+    drawings += [figure6.figure6(data, smoothed), human_normalised.profile(data, smoothed)]
     return Section("Comparison on the Atari domain (section 6.4)", made, drawings)
 
 

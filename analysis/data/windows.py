@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.atari import ALGORITHMS
-from analysis.atari_curves import BIN, WINDOW
 from analysis.data import smoothing
 from analysis.data.load import published, published_figure6
+from analysis.sections.atari_curves import BIN, WINDOW
+from analysis.sections.atari_scores import ALGORITHMS
 from analysis.style.formats import NOTHING, Table, number
 
 NONE = "none"

@@ -1,1 +1,1 @@
-"""The paper as data: settings with their sources, readings of what it leaves open, and which runs each artefact needs."""
+"""The paper as data: settings and their sources, readings of what it leaves open, the runs of each artefact."""

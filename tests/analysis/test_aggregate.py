@@ -9,8 +9,8 @@ import pytest
 import scipy.stats
 from synthetic import BUDGET, write_figure3
 
-from analysis import aggregate, figures
 from analysis.data.load import Data, gather
+from analysis.sections import figure1_2, figure3_aggregate
 from analysis.style.formats import Table
 
 RETURNS = {
@@ -27,16 +27,16 @@ def value(run: dict[str, Any]) -> float:
     return RETURNS[run["algorithm"], run["seed"]]
 
 
-def rows_of(results: Path) -> dict[str, aggregate.Row]:
+def rows_of(results: Path) -> dict[str, figure3_aggregate.Row]:
     return {row.algorithm: row for row in rows(gather(results, "figure3"))}
 
 
-def rows(data: Data) -> list[aggregate.Row]:
-    return aggregate.rows(data, aggregate.normalised(data))
+def rows(data: Data) -> list[figure3_aggregate.Row]:
+    return figure3_aggregate.rows(data, figure3_aggregate.normalised(data))
 
 
 def table_of(data: Data) -> Table:
-    return aggregate.aggregate(data, aggregate.normalised(data), rows(data))
+    return figure3_aggregate.aggregate(data, figure3_aggregate.normalised(data), rows(data))
 
 
 def test_aggregates_by_hand(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_iqm_is_scipys_and_ignores_one_bad_task(tmp_path: Path) -> None:
 
 
 def test_the_papers_own_aggregate_by_hand() -> None:
-    paper = aggregate.paper_aggregate()
+    paper = figure3_aggregate.paper_aggregate()
     # PPO's final is the paper's best on five tasks. InvertedPendulum: A2C has 999.98, Swimmer: TRPO has 120.71.
     pendulum, swimmer = (
         np.mean([17.69, 14.91, 9.03, 18.84, 9.09, 12.42]),
@@ -192,7 +192,7 @@ def test_no_algorithm_gains_by_diverging(tmp_path: Path) -> None:
 def test_the_picture_shows_the_rows(tmp_path: Path) -> None:
     data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value), "figure3")
     made = rows(data)
-    left, right = figures.figure3_aggregate(made, data, aggregate.normalised(data)).figure.axes
+    left, right = figure1_2.aggregate_figure(made, data, figure3_aggregate.normalised(data)).figure.axes
     row = {row.algorithm: row for row in made}["a2c"]
     points = {tuple(line.get_xdata()) for line in left.lines}
     assert {(row.mean,), (row.iqm,), (row.mean_low, row.mean_high)} <= points

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from synthetic import write_atari
 
-from analysis import figure6
-from analysis.atari_curves import smoothed
 from analysis.data.labels import algorithm_colour
 from analysis.data.load import gather, published
+from analysis.sections import figure6
+from analysis.sections.atari_curves import smoothed
 
 LEVELS = {"a2c": 1.0, "acer": 2.0, "ppo": 3.0}
 

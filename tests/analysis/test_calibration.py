@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from synthetic import write_figure2, write_figure3, write_table1
 
-from analysis import comparisons, curves, elsewhere, figures, readings, tables
 from analysis.data import calibration
 from analysis.data.labels import task
 from analysis.data.load import gather, gather_interpolation
 from analysis.report import build
+from analysis.sections import comparisons, figure1_2, figure3, other_implementations, readings, table1
 from experiments.paper import settings
 from experiments.paper.readings import STUDY_SEEDS
 
@@ -38,7 +38,7 @@ def test_figure_2_is_marked_where_the_rule_looks_and_nowhere_else(tmp_path: Path
     marked = [column for column in table.shown if table.shown[column].str.contains("‡").any()]
     assert marked == ["x = 1, ours"]
     assert any("‡ Calibration" in note for note in table.notes)
-    assert "‡ Calibration" in figures.figure2(data, rows).caption
+    assert "‡ Calibration" in figure1_2.figure2(data, rows).caption
 
 
 def test_what_is_marked_as_tuned_is_what_the_sweeps_tuned() -> None:
@@ -50,10 +50,10 @@ def test_what_is_marked_as_tuned_is_what_the_sweeps_tuned() -> None:
 
 def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
     data = gather(write_table1(tmp_path), "table1")
-    parts = tables.evaluate(data)
-    main = tables.table1(data, parts).shown.set_index("Setting")["Ours [95 % interval]"]
+    parts = table1.evaluate(data)
+    main = table1.table1(data, parts).shown.set_index("Setting")["Ours [95 % interval]"]
     assert main.index[main.str.endswith("‡")].tolist() == ["No clipping or penalty", "Clipping, ε = 0.2"]
-    for table in (tables.raw_scores(data, parts), tables.normalised_by_environment(data, parts)):
+    for table in (table1.raw_scores(data, parts), table1.normalised_by_environment(data, parts)):
         shown = table.shown.set_index("Setting").stack()
         assert [*shown[shown.str.endswith("‡")].index] == [
             ("No clipping or penalty", "HalfCheetah"),
@@ -61,9 +61,9 @@ def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
             ("Clipping, ε = 0.2", "InvertedPendulum"),
         ]
         assert sum(note.startswith("‡") for note in table.notes) == 2
-    caption = figures.table1_scores(tables.table1_rows(data, parts), data, parts.runs).caption
+    caption = figure1_2.table1_scores(table1.table1_rows(data, parts), data, parts.runs).caption
     assert caption.count("‡") == 2
-    assert "agreement there is no evidence" in curves.table1_curves(data).caption
+    assert "agreement there is no evidence" in figure3.table1_curves(data).caption
 
 
 def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
@@ -76,10 +76,10 @@ def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
         ("HalfCheetah", "PPO (Clip)"): "‡",
         ("InvertedPendulum", "PPO (Clip)"): "‡",
     }
-    ours = elsewhere.elsewhere(data).shown.query("Source == 'This project' and Algorithm == 'A2C'")
+    ours = other_implementations.elsewhere(data).shown.query("Source == 'This project' and Algorithm == 'A2C'")
     assert ours["HalfCheetah"].str.endswith("§").all()
     assert not ours["Walker2d"].str.contains("§").any()
-    assert "tuned on this task" in curves.figure3(data).caption
+    assert "tuned on this task" in figure3.figure3(data).caption
 
 
 def test_the_report_lists_what_was_chosen_by_what(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_the_report_lists_what_was_chosen_by_what(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["HalfCheetah", "Walker2d"])
 def test_a_mark_needs_the_task_and_the_setting(name: str, tmp_path: Path) -> None:
-    runs = tables.evaluate(gather(write_table1(tmp_path), "table1")).runs
+    runs = table1.evaluate(gather(write_table1(tmp_path), "table1")).runs
     here = runs[runs["task"] == name]
     assert calibration.marks(here[here["setting"] == "clip-0.1"]) == ""
     assert calibration.marks(here[here["setting"] == "clip-0.2"]) == ("‡" if name == "HalfCheetah" else "")

@@ -13,9 +13,9 @@ import pytest
 import scipy.stats
 from synthetic import BUDGET, episodes_of, planned, write, write_atari, write_figure3, write_table1, write_tuning
 
-from analysis import aggregate
 from analysis.compare import compare, main
 from analysis.data.load import gather
+from analysis.sections import figure3_aggregate
 from analysis.sides import chosen
 from analysis.style.formats import Table
 
@@ -73,7 +73,7 @@ def test_each_task_is_welchs_test_and_holm_over_the_tasks(results: Path) -> None
 
 def test_over_the_tasks_it_says_what_figure_3_in_one_number_says(results: Path) -> None:
     data = gather(results, "figure3")
-    row = {row.algorithm: row for row in aggregate.rows(data, aggregate.normalised(data))}["trpo"]
+    row = {row.algorithm: row for row in figure3_aggregate.rows(data, figure3_aggregate.normalised(data))}["trpo"]
     (told,) = (note for note in of("ppo", "trpo", results).notes if note.startswith("Over 7 tasks"))
     assert f"A − B {row.difference:.2f} [{row.difference_low:.2f}, {row.difference_high:.2f}]".replace("-", "−") in told
     assert f"p {row.p:.3f}" in told

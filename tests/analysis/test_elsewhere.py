@@ -6,7 +6,7 @@ from synthetic import write_figure3
 
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS
 from analysis.data.load import gather, published
-from analysis.elsewhere import elsewhere
+from analysis.sections.other_implementations import elsewhere
 
 
 def test_ours_the_papers_and_others_by_algorithm(tmp_path: Path) -> None:

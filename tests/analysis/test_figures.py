@@ -8,9 +8,9 @@ import pytest
 import torch
 from synthetic import write_figure3
 
-from analysis import curves, figures
 from analysis.data.labels import ALGORITHMS, algorithm_colour
 from analysis.data.load import gather, published
+from analysis.sections import figure1_2, figure3
 from ppo.ppo import surrogate
 
 
@@ -28,16 +28,16 @@ from ppo.ppo import surrogate
     ],
 )
 def test_figure1_by_hand(ratio: float, advantage: float, expected: float) -> None:
-    value = figures.clip_objective(np.array([ratio]), advantage, 0.2)
+    value = figure1_2.clip_objective(np.array([ratio]), advantage, 0.2)
     assert value.tolist() == pytest.approx([expected])
 
 
 def test_figure1_draws_the_formula() -> None:
-    left, right = figures.figure1().figure.axes
+    left, right = figure1_2.figure1().figure.axes
     for axes, advantage in ((left, 1.0), (right, -1.0)):
         line = axes.lines[0]
         ratio = np.asarray(line.get_xdata(), dtype=float)
-        np.testing.assert_array_equal(line.get_ydata(), figures.clip_objective(ratio, advantage, 0.2))
+        np.testing.assert_array_equal(line.get_ydata(), figure1_2.clip_objective(ratio, advantage, 0.2))
         assert axes.lines[-1].get_xydata().tolist() == [[1.0, advantage]]  # the red dot at r = 1
 
 
@@ -45,7 +45,7 @@ def test_figure3_with_all_algorithms_has_ours_solid_and_the_papers_dashed(tmp_pa
     def value(run: dict[str, Any]) -> float:
         return 100.0 * ALGORITHMS.index(run["algorithm"]) + 10 * run["seed"]
 
-    figure = curves.figure3(gather(write_figure3(tmp_path, ALGORITHMS, value=value), "figure3")).figure
+    figure = figure3.figure3(gather(write_figure3(tmp_path, ALGORITHMS, value=value), "figure3")).figure
     hopper = figure.axes[1]
     solid = {line.get_color(): line.get_ydata() for line in hopper.lines if line.get_linestyle() == "-"}
     dashed = {line.get_color(): line.get_ydata() for line in hopper.lines if line.get_linestyle() == "--"}
@@ -71,7 +71,7 @@ def test_one_bad_run_does_not_flatten_figure3(tmp_path: Path) -> None:
         return -50_000.0 if bad else 500.0
 
     data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value), "figure3")
-    cheetah, hopper, *_ = curves.figure3(data).figure.axes
+    cheetah, hopper, *_ = figure3.figure3(data).figure.axes
     low, high = cheetah.get_ylim()
     paper = published("fig3_curves").query("env == 'HalfCheetah-v1' and timestep <= 20_000")["mean"]
     assert low == pytest.approx(paper.min() - 0.5 * (500 - paper.min()))
@@ -87,7 +87,7 @@ def test_figure_1_draws_the_surrogate_that_is_trained(advantage: float, epsilon:
     ratio = torch.linspace(0, 2, 401, dtype=torch.float64, requires_grad=True)
     trained = surrogate(ratio, torch.full_like(ratio, advantage), torch.tensor(epsilon, dtype=torch.float64))
     (slope,) = torch.autograd.grad(trained.sum(), ratio)
-    drawn = figures.clip_objective(ratio.detach().numpy(), advantage, epsilon)
+    drawn = figure1_2.clip_objective(ratio.detach().numpy(), advantage, epsilon)
     np.testing.assert_allclose(drawn, trained.detach().numpy(), rtol=0, atol=1e-12)
     inside = np.abs(np.abs(ratio.detach().numpy() - 1) - epsilon) > 0.006
     np.testing.assert_allclose(np.gradient(drawn, 0.005)[inside], slope.numpy()[inside], atol=1e-9)

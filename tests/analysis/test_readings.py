@@ -11,9 +11,9 @@ import pytest
 from scipy import stats
 from synthetic import write_readings
 
-from analysis import choosing, readings, readings_report
 from analysis.data.load import gather, gather_updates
-from analysis.readings import CROSSED, DETAILS, OTHERS, RESPONSES
+from analysis.sections import readings, readings_choice, readings_report
+from analysis.sections.readings import CROSSED, DETAILS, OTHERS, RESPONSES
 from experiments.paper.protocols import Run
 from experiments.paper.readings import DESIGN, READINGS, settings_of
 from experiments.paper.readings import DETAILS as OPEN
@@ -97,7 +97,7 @@ def test_what_was_planted_is_found_and_nothing_else(study: readings_report.Study
     assert told("clip") == {("reward-scaling", "none"), ("c1", "1")}
     assert told("pendulum") == {("pendulum-force", "clamped")}
     assert told("kl") == {("reward-scaling", "reset"), ("reward-scaling", "none")}
-    assert set(choosing.matters(study.fitted)) >= {"c1", "pendulum-force"}
+    assert set(readings_choice.matters(study.fitted)) >= {"c1", "pendulum-force"}
 
 
 def test_a_prediction_is_the_mean_where_the_model_is_true(study: readings_report.Study) -> None:
@@ -117,7 +117,7 @@ def test_the_signed_logarithm_tames_a_single_fall_and_can_be_undone() -> None:
 
 
 def test_the_best_readings_are_near_the_paper_and_sink(study: readings_report.Study) -> None:
-    best = choosing.best(study.fitted, study.values, study.levels)
+    best = readings_choice.best(study.fitted, study.values, study.levels)
     assert len(best) == 3
     assert best["distance"].is_monotonic_increasing
     assert set(best["gradient-clip"]) == {"0.5"}, "without it `none` does not sink"
@@ -129,18 +129,18 @@ def test_the_best_readings_are_near_the_paper_and_sink(study: readings_report.St
 def test_the_distance_by_hand() -> None:
     """The paper: HalfCheetah 1810 +- 308, InvertedPendulum 955 +- 21; Figure 2 0.0165, 0.0501, 0.0377, 0.0341."""
     paper = {"clip": 1810, "pendulum": 955}
-    values = {name: np.array([target]) for name, (target, _) in choosing.targets().items()}
+    values = {name: np.array([target]) for name, (target, _) in readings_choice.targets().items()}
     assert values["clip"][0] == pytest.approx(paper["clip"], abs=0.5)
     assert values["pendulum"][0] == pytest.approx(paper["pendulum"], abs=0.5)
     assert [round(float(values[name][0]), 4) for name in ("surrogate_cpi", "surrogate_clip")] == [0.0501, 0.0341]
     none = {name: np.array([0.0]) for name in values}
     seeds = dict.fromkeys(values, 0.002)
-    assert choosing.distance(values, none, seeds)[0] == 0
-    band = choosing.targets()["clip"][1]
+    assert readings_choice.distance(values, none, seeds)[0] == 0
+    band = readings_choice.targets()["clip"][1]
     away = values | {"clip": values["clip"] + 2 * band, "kl": values["kl"] - 3 * 0.002}
-    assert choosing.distance(away, none, seeds)[0] == pytest.approx((2**2 + 0 + 3**2 / 4) / 3)
+    assert readings_choice.distance(away, none, seeds)[0] == pytest.approx((2**2 + 0 + 3**2 / 4) / 3)
     unsure = none | {"clip": np.array([band])}
-    assert choosing.distance(away, unsure, seeds)[0] == pytest.approx((2**2 / 2 + 0 + 3**2 / 4) / 3)
+    assert readings_choice.distance(away, unsure, seeds)[0] == pytest.approx((2**2 / 2 + 0 + 3**2 / 4) / 3)
 
 
 def test_of_the_measured_the_nearest_that_sinks_with_every_seed_is_chosen() -> None:
@@ -151,10 +151,10 @@ def test_of_the_measured_the_nearest_that_sinks_with_every_seed_is_chosen() -> N
                 if name == "none":
                     value = float(readings.signed_log(-5000.0 if seed else fall))
                 else:
-                    target = choosing.targets()[name][0]
+                    target = readings_choice.targets()[name][0]
                     value = target * (1 + 0.02 * rng.normal()) - (shift if name == "clip" else 0)
                 rows.append({"response": name, "point": reading, "seed": seed, "value": value})
-    frame = choosing.decided(pd.DataFrame(rows)).set_index("reading")
+    frame = readings_choice.decided(pd.DataFrame(rows)).set_index("reading")
     assert frame["sinks"].to_dict() == {"near": False, "middle": True, "far": True}
     assert frame["distance"]["near"] < frame["distance"]["middle"] < frame["distance"]["far"]
     assert frame.index[frame["chosen"]].tolist() == ["middle"]
@@ -182,7 +182,7 @@ def test_cells_are_means_over_both_points_and_all_seeds(study: readings_report.S
 def test_what_is_not_measured_yet_is_left_out(tmp_path: Path) -> None:
     study = readings_report.study(gather(write_readings(tmp_path, returns, curves), "readings"), None)
     assert set(study.fitted) == {"clip", "none", "pendulum"}
-    assert choosing.best(study.fitted, study.values, study.levels).empty
+    assert readings_choice.best(study.fitted, study.values, study.levels).empty
     shown = {table.name: table.shown for table in readings_report.tables(study)}
     assert set(shown["readings_effects"]["Figure 2: L_CPI"]) == {"–"}
     assert readings_report.figure(study).name == "readings"

@@ -16,10 +16,10 @@ from synthetic import (
     write_tuning,
 )
 
-from analysis import curves, tables, tuning
 from analysis.data.completeness import missing
 from analysis.data.load import gather
 from analysis.report import WAITING, build, main
+from analysis.sections import figure3, table1, tuning
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -97,10 +97,10 @@ def test_planned_and_not_begun(tmp_path: Path) -> None:
     content = {"protocol": "table1", "profile": "paper", "runs": runs}
     (tmp_path / "table1" / "manifest.json").write_text(json.dumps(content))
     data = gather(tmp_path, "table1")
-    parts = tables.evaluate(data)
-    assert [(row.setting, row.runs, row.planned) for row in tables.table1_rows(data, parts)] == [("none", 0, 2)]
-    assert "0 of 2 runs are finished." in tables.table1(data, parts).notes
-    assert "0 of 2 runs are finished" in curves.table1_curves(data).caption
+    parts = table1.evaluate(data)
+    assert [(row.setting, row.runs, row.planned) for row in table1.table1_rows(data, parts)] == [("none", 0, 2)]
+    assert "0 of 2 runs are finished." in table1.table1(data, parts).notes
+    assert "0 of 2 runs are finished" in figure3.table1_curves(data).caption
 
 
 def test_tasks_alike_in_what_is_missing_share_a_line(tmp_path: Path) -> None:
@@ -113,7 +113,7 @@ def test_tasks_alike_in_what_is_missing_share_a_line(tmp_path: Path) -> None:
 
 
 def test_quick_figures_say_so(tmp_path: Path) -> None:
-    drawing = curves.figure3(gather(write_figure3(tmp_path, profile="quick"), "figure3"))
+    drawing = figure3.figure3(gather(write_figure3(tmp_path, profile="quick"), "figure3"))
     assert "quick profile: 2 seeds, 20,000 steps" in drawing.figure.get_suptitle()
     assert "Quick profile: 2 seeds, 20,000 steps" in drawing.caption
 

@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 from synthetic import planned, write_atari, write_figure2, write_figure3, write_table1, write_tuning
 
-from analysis import (
-    aggregate,
-    atari,
-    atari_curves,
-    atari_prefix,
-    comparisons,
-    curves,
-    figure6,
-    figures,
-    human,
-    tables,
-    trpo,
-    tuning,
-)
 from analysis.data.completeness import mark, missing
 from analysis.data.load import gather, gather_interpolation
+from analysis.sections import (
+    atari_curves,
+    atari_prefix,
+    atari_scores,
+    comparisons,
+    figure1_2,
+    figure3,
+    figure3_aggregate,
+    figure6,
+    human_normalised,
+    table1,
+    trpo_variants,
+    tuning,
+)
 from analysis.style import formats
 from analysis.style.formats import Table
 
@@ -51,23 +51,23 @@ def marked(table: Table, column: str) -> list[str]:
 def test_table_1_keeps_its_numbers_and_marks_them(tmp_path: Path) -> None:
     before = gather(write_table1(tmp_path / "before"), "table1")
     data = gather(write_table1(tmp_path / "after", where(setting="fixed-kl")), "table1")
-    parts = tables.evaluate(data)
-    table = tables.table1(data, parts)
-    assert tables.table1(before, tables.evaluate(before)).data["ours"].equals(table.data["ours"])
+    parts = table1.evaluate(data)
+    table = table1.table1(data, parts)
+    assert table1.table1(before, table1.evaluate(before)).data["ours"].equals(table.data["ours"])
     kl = [f"Fixed KL, β = {beta}" for beta in ("0.3", "1", "3", "10")]
     assert marked(table, "Ours [95 % interval]") == kl
-    assert marked(tables.raw_scores(data, parts), "Walker2d") == kl
-    assert marked(tables.normalised_by_environment(data, parts), "Walker2d") == kl
-    assert tables.ranks(data, parts).shown["Setting"].tolist()[-4:] == [f"{name}†" for name in kl]
-    for notes in (table.notes, tables.ranks(data, parts).notes):
+    assert marked(table1.raw_scores(data, parts), "Walker2d") == kl
+    assert marked(table1.normalised_by_environment(data, parts), "Walker2d") == kl
+    assert table1.ranks(data, parts).shown["Setting"].tolist()[-4:] == [f"{name}†" for name in kl]
+    for notes in (table.notes, table1.ranks(data, parts).notes):
         assert "98 of 154 runs are finished, 56 superseded (†), to be trained again." in notes
         assert f"† 56 runs of PPO (Clip) are superseded: {WHY}." in notes
     assert r"$\dagger$" in formats.latex(table)
-    drawing = curves.table1_curves(data)
+    drawing = figure3.table1_curves(data)
     names = [text.get_text() for legend in drawing.figure.axes[-1:] for text in legend.get_legend().get_texts()]
     assert [name for name in names if name.endswith("†")] == [f"{name}†" for name in kl]
     assert WHY in drawing.caption
-    assert WHY in figures.table1_scores(tables.table1_rows(data, parts), data, parts.runs).caption
+    assert WHY in figure1_2.table1_scores(table1.table1_rows(data, parts), data, parts.runs).caption
 
 
 def test_they_are_missing_task_by_task(tmp_path: Path) -> None:
@@ -96,15 +96,15 @@ def test_of_many_settings_the_missing_ones_are_counted(tmp_path: Path) -> None:
 def test_figure_3(tmp_path: Path) -> None:
     results = write_figure3(tmp_path, ("ppo", "trpo", "trpo-2017"), change=where(algorithm="trpo-2017"))
     data = gather(results, "figure3")
-    runs = aggregate.normalised(data)
-    rows = aggregate.rows(data, runs)
+    runs = figure3_aggregate.normalised(data)
+    rows = figure3_aggregate.rows(data, runs)
     old = "TRPO as released in 2017"
-    assert marked(aggregate.aggregate(data, runs, rows), "Mean [95 % interval]") == [old]
+    assert marked(figure3_aggregate.aggregate(data, runs, rows), "Mean [95 % interval]") == [old]
     assert {old} == set(comparisons.figure3(data).shown.query("`Ours, last tenth`.str.contains('†')")["Algorithm"])
-    assert trpo.trpo(data).shown[f"{old}: distance"].str.endswith("†").all()
-    assert not trpo.trpo(data).shown["TRPO: distance"].str.contains("†").any()
+    assert trpo_variants.trpo(data).shown[f"{old}: distance"].str.endswith("†").all()
+    assert not trpo_variants.trpo(data).shown["TRPO: distance"].str.contains("†").any()
     labels = [
-        label.get_text() for label in figures.figure3_aggregate(rows, data, runs).figure.axes[0].get_yticklabels()
+        label.get_text() for label in figure1_2.aggregate_figure(rows, data, runs).figure.axes[0].get_yticklabels()
     ]
     assert [label for label in labels if "†" in label] == [f"{old}†"]
     assert mark(data) == ""
@@ -117,7 +117,7 @@ def test_where_all_are_superseded_titles_say_so(tmp_path: Path) -> None:
         json.dumps({"protocol": "figure2", "profile": "paper", "runs": runs})
     )
     data, rows = gather_interpolation(tmp_path)
-    table, drawing = comparisons.figure2(data, rows), figures.figure2(data, rows)
+    table, drawing = comparisons.figure2(data, rows), figure1_2.figure2(data, rows)
     assert table.title == "Figure 2 in numbers (ours all superseded, to be trained again)"
     assert not [note for note in table.notes if "runs are finished" in note]  # said once
     assert drawing.figure.get_suptitle() == "ours all superseded, to be trained again"
@@ -137,11 +137,11 @@ def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
             names = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
             assert names[:3] == ["A2C†", "ACER", "PPO"]
             assert WHY in drawing.caption
-        profile = human.profile(data, smoothed)
+        profile = human_normalised.profile(data, smoothed)
         assert [text.get_text() for text in profile.figure.axes[0].get_legend().get_texts()][:3] == names[:3]
         assert WHY in profile.caption
-        assert "†" in atari.table2(data, atari.measured(data), smoothed).shown["Source"][0]
-    early = atari_prefix.prefix(data, atari.measured(data), smoothed)
+        assert "†" in atari_scores.table2(data, atari_scores.measured(data), smoothed).shown["Source"][0]
+    early = atari_prefix.prefix(data, atari_scores.measured(data), smoothed)
     assert set(early.shown.loc[early.shown["Ours"].str.contains("†"), "Algorithm"]) == {"A2C"}
     assert (early.shown["Ours"] != formats.NOTHING).all()
     assert f"† 3 runs of A2C are superseded: {WHY}." in early.notes
@@ -149,10 +149,10 @@ def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
 
 def test_atari_and_the_sweeps(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ["Pong"], lambda run: 1.0, change=where(algorithm="a2c")), "atari")
-    runs = atari.measured(data)
-    assert marked(atari.table6(data, runs), "A2C, ours") == ["Pong"]
-    assert not marked(atari.table6(data, runs), "ACER, ours")
-    table = human.table(data, runs, atari_curves.smoothed(data))
+    runs = atari_scores.measured(data)
+    assert marked(atari_scores.table6(data, runs), "A2C, ours") == ["Pong"]
+    assert not marked(atari_scores.table6(data, runs), "ACER, ours")
+    table = human_normalised.table(data, runs, atari_curves.smoothed(data))
     marked_rows = table.shown[table.shown["Source"].str.contains("†")]
     assert marked_rows["Algorithm"].tolist() == ["A2C", "A2C"]
     assert marked_rows["Source"].str.startswith("Ours").all()

@@ -8,15 +8,15 @@ import pytest
 import scipy.stats
 from synthetic import write_figure2, write_figure3, write_table1
 
-from analysis import comparisons, tables
 from analysis.data.labels import SETTINGS, algorithm_name, ordered, task
 from analysis.data.load import gather, gather_interpolation, published
+from analysis.sections import comparisons, table1
 from analysis.style import formats
 
 
-def rows_of(results: Path) -> list[tables.Row]:
+def rows_of(results: Path) -> list[table1.Row]:
     data = gather(results, "table1")
-    return tables.table1_rows(data, tables.evaluate(data))
+    return table1.table1_rows(data, table1.evaluate(data))
 
 
 def test_table1_from_known_scores(tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_table1_from_known_scores(tmp_path: Path) -> None:
 
 def test_table1_shows_the_papers_column_and_the_rank_correlation(tmp_path: Path) -> None:
     data = gather(write_table1(tmp_path), "table1")
-    table = tables.table1(data, tables.evaluate(data))
+    table = table1.table1(data, table1.evaluate(data))
     assert table.shown["Paper"].tolist()[:3] == ["−0.39", "0.76", "0.82"]
     # Ranks of the paper's column (ties share): -.39 .76 .82 .70 .68 .74 .71 .62 .71 .72 .69
     paper = np.array([1, 10, 11, 5, 3, 9, 6.5, 2, 6.5, 8, 4])
@@ -54,12 +54,12 @@ def test_unfinished_runs_are_not_scored_and_counted(tmp_path: Path) -> None:
         return run
 
     data = gather(write_table1(tmp_path, change), "table1")
-    parts = tables.evaluate(data)
-    rows = tables.table1_rows(data, parts)
+    parts = table1.evaluate(data)
+    rows = table1.table1_rows(data, parts)
     assert [(row.runs, row.planned) for row in rows] == [(10, 12)] * 11
     assert rows[0].ours == pytest.approx(10 / 111)
-    assert "110 of 132 runs are finished." in tables.table1(data, parts).notes
-    raw = tables.raw_scores(data, parts).shown.set_index("Setting")
+    assert "110 of 132 runs are finished." in table1.table1(data, parts).notes
+    raw = table1.raw_scores(data, parts).shown.set_index("Setting")
     assert raw.loc["No clipping or penalty", ["Swimmer", "Walker2d"]].tolist() == ["–", "–"]
     assert raw.at["No clipping or penalty", "Hopper"] == "20.0 (18.0 · 22.0)"
     assert raw.at["Best single run (1)", "Hopper"] == "222"
@@ -71,10 +71,10 @@ def test_a_diverged_run_is_scored_marked_and_counted(tmp_path: Path) -> None:
         return {**run, "diverged_at": 5_000} if diverges else run
 
     data = gather(write_table1(tmp_path, change), "table1")
-    parts = tables.evaluate(data)
-    row = tables.table1_rows(data, parts)[0]
+    parts = table1.evaluate(data)
+    row = table1.table1_rows(data, parts)[0]
     assert (row.runs, row.diverged) == (14, 1)
-    raw = tables.raw_scores(data, parts).shown.set_index("Setting")
+    raw = table1.raw_scores(data, parts).shown.set_index("Setting")
     assert raw.at["No clipping or penalty", "HalfCheetah"] == "10.0 (9.0 · 11.0×)‡"
 
 
@@ -83,7 +83,7 @@ def test_without_all_seven_tasks_there_is_no_difference_to_the_paper(tmp_path: P
         return run if run["environment"] == "InvertedPendulum-v4" and run["seed"] == 1 else None
 
     data = gather(write_table1(tmp_path, change, profile="quick"), "table1")
-    table = tables.table1(data, tables.evaluate(data))
+    table = table1.table1(data, table1.evaluate(data))
     best = table.shown.set_index("Setting").loc["Fixed KL, β = 10"]
     assert best["Ours [95 % interval]"] == "1.00 [–]"  # one run
     assert (best["Paper"], best["Ours − paper"]) == ("0.69", "–")
@@ -92,7 +92,7 @@ def test_without_all_seven_tasks_there_is_no_difference_to_the_paper(tmp_path: P
 
 def test_the_order_is_as_sure_as_the_seeds_make_it(tmp_path: Path) -> None:
     data = gather(write_table1(tmp_path), "table1")
-    table = tables.ranks(data, tables.evaluate(data))
+    table = table1.ranks(data, table1.evaluate(data))
     chances = table.data.set_index("setting")
     # Neighbours lie 10 apart, with 1 / sqrt(7) of 7 degrees each: setting i of 11 has rank 11 - i, surely.
     for i, setting in enumerate(SETTINGS):
@@ -107,15 +107,15 @@ def test_no_random_level_no_scale(tmp_path: Path) -> None:
         return None if (run["environment"], run["setting"]) == ("Hopper-v4", "untrained") else run
 
     data = gather(write_table1(tmp_path, change), "table1")
-    parts = tables.evaluate(data)
-    assert [row.runs for row in tables.table1_rows(data, parts)] == [12] * 11
-    assert any(note.startswith("Left out: Hopper:") for note in tables.table1(data, parts).notes)
+    parts = table1.evaluate(data)
+    assert [row.runs for row in table1.table1_rows(data, parts)] == [12] * 11
+    assert any(note.startswith("Left out: Hopper:") for note in table1.table1(data, parts).notes)
 
 
 def test_quick_data_are_marked(tmp_path: Path) -> None:
     data = gather(write_table1(tmp_path, profile="quick"), "table1")
-    parts = tables.evaluate(data)
-    for make in (tables.table1, tables.raw_scores, tables.normalised_by_environment):
+    parts = table1.evaluate(data)
+    for make in (table1.table1, table1.raw_scores, table1.normalised_by_environment):
         table = make(data, parts)
         assert "quick profile: 2 seeds, 20,000 steps: not comparable with the paper's numbers" in table.title
         assert "Quick profile" in table.notes[-1]
@@ -189,7 +189,7 @@ def test_numbers(value: float, text: str) -> None:
 
 def test_latex_and_markdown_escape(tmp_path: Path) -> None:
     data = gather(write_table1(tmp_path), "table1")
-    table = tables.table1(data, tables.evaluate(data))
+    table = table1.table1(data, table1.evaluate(data))
     tex = formats.latex(table)
     assert r"Adaptive KL $d_{\mathrm{targ}}$ = 0.003 &" in tex
     assert r"95 \% interval" in tex

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from synthetic import write_figure3
 
-from analysis import trpo
 from analysis.data.load import gather, published
+from analysis.sections import trpo_variants
 
 
 def paper_mean(environment: str, level: float, last: int = 20_000) -> float:
@@ -29,7 +29,7 @@ def value(run: dict[str, Any]) -> float:
 
 def test_distances_by_hand(tmp_path: Path) -> None:
     data = gather(write_figure3(tmp_path, ("ppo", "trpo", "trpo-2017"), value=value), "figure3")
-    frame = trpo.distances(data).set_index("environment")
+    frame = trpo_variants.distances(data).set_index("environment")
     for environment in ("Reacher", "Hopper", "Walker2d"):
         far, near = ("trpo", "trpo-2017") if environment != "Walker2d" else ("trpo-2017", "trpo")
         row = frame.loc[environment]
@@ -40,7 +40,7 @@ def test_distances_by_hand(tmp_path: Path) -> None:
         drawn = published("fig3_curves").query("env == @environment + '-v1'")["mean"]
         assert row["paper_range"] == pytest.approx(drawn.max() - drawn.min())
         assert row[f"relative_{far}"] == pytest.approx(row[f"distance_{far}"] / (drawn.max() - drawn.min()))
-    caption = trpo.trpo(data).caption
+    caption = trpo_variants.trpo(data).caption
     assert "nearer to TRPO as released in 2017 on 6 and to TRPO on 1 of the 7 tasks" in caption
 
 
@@ -48,7 +48,9 @@ def test_both_are_measured_over_the_steps_that_both_have(tmp_path: Path) -> None
     def change(run: dict[str, Any]) -> dict[str, Any]:
         return {**run, "diverged_at": 10_000} if (run["algorithm"], run["seed"]) == ("trpo", 2) else run
 
-    frame = trpo.distances(gather(write_figure3(tmp_path, trpo.VARIANTS, value=value, change=change), "figure3"))
+    frame = trpo_variants.distances(
+        gather(write_figure3(tmp_path, trpo_variants.VARIANTS, value=value, change=change), "figure3")
+    )
     row = frame.set_index("environment").loc["Reacher"]
     assert (row["points"], row["last_step"]) == (10, 10_000)
     assert row["distance_trpo"] == pytest.approx(paper_mean("Reacher", -10_000, last=10_000))
@@ -60,15 +62,15 @@ def test_no_verdict_where_one_is_missing(tmp_path: Path) -> None:
         unfinished = run["algorithm"] == "trpo" and run["environment"] != "Reacher-v4"
         return {**run, "status": "running", "steps_done": 10_000} if unfinished else run
 
-    data = gather(write_figure3(tmp_path, trpo.VARIANTS, value=value, change=change), "figure3")
-    frame = trpo.distances(data).set_index("environment")
+    data = gather(write_figure3(tmp_path, trpo_variants.VARIANTS, value=value, change=change), "figure3")
+    frame = trpo_variants.distances(data).set_index("environment")
     assert frame["nearer"].tolist() == ["", "", "", "", "trpo-2017", "", ""]
     assert np.isnan(frame.at["Hopper", "distance_trpo"])
     assert frame.at["Hopper", "distance_trpo-2017"] == pytest.approx(paper_mean("Hopper", -1_000))
-    table = trpo.trpo(data)
+    table = trpo_variants.trpo(data)
     assert "on 1 and to TRPO on 0 of the 1 tasks" in table.caption
     shown = table.shown.set_index("Environment")
     assert shown.loc["Hopper", ["TRPO: distance", "Nearer to the paper"]].tolist() == ["–", "–"]
-    nothing = trpo.trpo(gather(tmp_path / "nothing", "figure3"))
+    nothing = trpo_variants.trpo(gather(tmp_path / "nothing", "figure3"))
     assert nothing.caption.endswith("There is no task yet where both have runs.")
     assert len(nothing.shown) == 7

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from synthetic import TRIED, write_tuning
 
-from analysis import tuning
 from analysis.data.load import gather
 from analysis.data.scores import scored
+from analysis.sections import tuning
 
 
 def test_a_settings_name_holds_its_values() -> None:

@@ -12,15 +12,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis import aggregate
-from analysis.comparisons import CURVES
 from analysis.data import calibration, intervals
 from analysis.data.completeness import reasons
 from analysis.data.labels import algorithm_colour, algorithm_name, setting_colour, setting_name
 from analysis.data.load import Data, published
+from analysis.sections import figure3_aggregate
+from analysis.sections.comparisons import CURVES
+from analysis.sections.table1 import Row
 from analysis.style.drawing import STYLE, Drawing, legend_of_lines, note_of, sentences, warn
 from analysis.style.formats import number
-from analysis.tables import Row
 
 
 def clip_objective(ratio: npt.NDArray[np.float64], advantage: float, epsilon: float) -> npt.NDArray[np.float64]:
@@ -132,7 +132,7 @@ def table1_scores(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawin
 
 
 @matplotlib.rc_context(STYLE)
-def figure3_aggregate(rows: Sequence[aggregate.Row], data: Data, runs: pd.DataFrame) -> Drawing:
+def aggregate_figure(rows: Sequence[figure3_aggregate.Row], data: Data, runs: pd.DataFrame) -> Drawing:
     """Figure 3 in one number per algorithm: mean and IQM (left), and PPO's mean less the algorithm's (right).
 
     `runs` are those of the rows.
@@ -151,7 +151,7 @@ def figure3_aggregate(rows: Sequence[aggregate.Row], data: Data, runs: pd.DataFr
     right.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
     left.set(xlim=(edge, 1.04), xlabel="Normalised score (0: untrained policy, 1: best run)")
     right.set(xlabel="PPO's mean less the algorithm's")
-    names = [algorithm_name(row.algorithm) + aggregate.marks(row) for row in rows]
+    names = [algorithm_name(row.algorithm) + figure3_aggregate.marks(row) for row in rows]
     left.set_yticks(range(len(rows)), names[::-1])
     for axes in (left, right):
         axes.grid(False, axis="y")

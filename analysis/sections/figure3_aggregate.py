@@ -12,8 +12,8 @@ from analysis.data.completeness import incomplete, superseded, titled
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, paper_name
 from analysis.data.load import Data, drawn_in_paper, published_figure3
 from analysis.data.scores import by_task
+from analysis.sections.table1 import INTERVAL, left_out
 from analysis.style.formats import NOTHING, Table, interval, number, p_values
-from analysis.tables import INTERVAL, left_out
 
 NAN = float("nan")
 

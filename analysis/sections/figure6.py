@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from analysis.atari import ALGORITHMS, paper_table6
-from analysis.atari_curves import FULL, POINTS, comparable_points, release_curve, window_in_words
 from analysis.data.completeness import dagger, reached, reasons, short
 from analysis.data.labels import algorithm_colour, ordered, task
 from analysis.data.load import Data, published_figure6
+from analysis.sections.atari_curves import FULL, POINTS, comparable_points, release_curve, window_in_words
+from analysis.sections.atari_scores import ALGORITHMS, paper_table6
 from analysis.style.drawing import (
     DASHES,
     STYLE,

@@ -10,8 +10,8 @@ from analysis.data.completeness import dagger, incomplete, titled
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered
 from analysis.data.load import Data, drawn_in_paper, paper_final, published
 from analysis.data.scores import scored
+from analysis.sections.table1 import paper_cell, seeds_cell
 from analysis.style.formats import NOTHING, Table, number, signed
-from analysis.tables import paper_cell, seeds_cell
 
 # Figure 2's curves: our column, the digitised file's column, and the label of the paper's legend.
 CURVES = (

@@ -12,9 +12,9 @@ from analysis.data.completeness import dagger, incomplete, reasons, titled
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
 from analysis.data.load import Data
 from analysis.data.scores import random_levels, scored
+from analysis.sections.table1 import seeds_cell
 from analysis.style.drawing import DASHES, STYLE, Drawing, limits_above, note_of, sentences, tell_lowest, warn
 from analysis.style.formats import NOTHING, Table, number
-from analysis.tables import seeds_cell
 
 AXIS = "learning_rate"
 """What scores are drawn against where an algorithm's settings vary it; otherwise what they vary most."""

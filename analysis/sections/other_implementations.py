@@ -13,8 +13,8 @@ from analysis.data.completeness import incomplete, titled
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
 from analysis.data.load import Data, drawn_in_paper, paper_final, published
 from analysis.data.scores import scored
+from analysis.sections.table1 import marks
 from analysis.style.formats import NOTHING, Table, number
-from analysis.tables import marks
 
 METRICS = {"score": "last 100 episodes", "last_tenth": "last tenth of the curve"}
 _SOURCE = ["source", "environment_version", "steps", "seeds", "metric"]

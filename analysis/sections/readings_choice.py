@@ -28,20 +28,10 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.comparisons import CURVES
 from analysis.data.labels import paper_name
 from analysis.data.load import paper_final, published, published_figure3
-from analysis.readings import (
-    CROSSED,
-    DETAILS,
-    OTHERS,
-    RAW,
-    RESPONSES,
-    Floats,
-    Model,
-    combinations,
-    signed_log,
-)
+from analysis.sections.comparisons import CURVES
+from analysis.sections.readings import CROSSED, DETAILS, OTHERS, RAW, RESPONSES, Floats, Model, combinations, signed_log
 
 WANTED = 3
 """How many readings are run on all tasks."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from analysis.atari import ALGORITHMS, paper_table6
-from analysis.atari_curves import BIN, comparable_points, ours_at, paper_at, release_curve, window_in_words
 from analysis.data.completeness import incomplete, reached
 from analysis.data.labels import ordered
 from analysis.data.load import Data
+from analysis.sections.atari_curves import BIN, comparable_points, ours_at, paper_at, release_curve, window_in_words
+from analysis.sections.atari_scores import ALGORITHMS, paper_table6
+from analysis.sections.table1 import seeds_cell
 from analysis.style.formats import NOTHING, Table, number, signed
-from analysis.tables import seeds_cell
 
 ROWS = 4
 """Points of each curve that are listed: the last, and others evenly spaced before it."""

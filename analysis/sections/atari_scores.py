@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.atari_curves import comparable_points, ours_at, paper_at
 from analysis.data.completeness import dagger, incomplete, reached, short, titled
 from analysis.data.labels import ordered, task
 from analysis.data.load import RUN, Data, published, published_figure6
 from analysis.data.scores import final_scores
+from analysis.sections.atari_curves import comparable_points, ours_at, paper_at
+from analysis.sections.table1 import seeds_cell
 from analysis.style.formats import NOTHING, Table, number
-from analysis.tables import seeds_cell
 
 ALGORITHMS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}
 """The columns of Tables 2 and 6: our name and the paper's."""

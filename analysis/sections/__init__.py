@@ -1,0 +1,1 @@
+"""One file per artefact of the paper: its tables and its figures."""
