@@ -18,9 +18,12 @@ from analysis.style.formats import NOTHING, Table, number
 
 AXIS = "learning_rate"
 """What scores are drawn against where an algorithm's settings vary it; otherwise what they vary most."""
+SCALING = "norm_reward"
+"""What has panels and a column of its own: sweeps are crossed with it, whatever else they vary."""
+SCALINGS = ("none", "reset", "never-reset")
 SWEEP = ["algorithm", "total_timesteps"]
 """Only settings of one algorithm that were trained as long are compared."""
-MAX_TICKS = 4
+MAX_TICKS = 3
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
@@ -98,9 +101,16 @@ def neighbours(setting: str, tried: list[str]) -> list[str]:
     return [other for other in like if all(near(values(other), name) for name in own)]
 
 
+def scalings(data: Data) -> dict[tuple[str, str], str]:
+    """How each algorithm's setting scales rewards; "" where it has no such setting."""
+    runs = data.manifest.get("runs", ())
+    return {(run["algorithm"], run["setting"]): str((run.get("settings") or {}).get(SCALING, "")) for run in runs}
+
+
 def tuning(data: Data) -> Table:
     """One row per algorithm and setting: its score on each task, each seed, and what it is chosen by."""
     runs = scored(data)
+    scaling = scalings(data)
     numbers = measured(data, runs)
     judgement = judged(data, numbers)
     verdicts = {(row["algorithm"], row["setting"]): row for row in judgement.to_dict("records")}
@@ -113,7 +123,8 @@ def tuning(data: Data) -> Table:
         rows.append(
             [
                 algorithm_name(str(algorithm)),
-                _shown(values(str(setting))) or str(setting),
+                _shown(values(str(setting)), SCALING) or (NOTHING if values(str(setting)) else str(setting)),
+                scaling[str(algorithm), str(setting)] or NOTHING,
                 f"{int(group['total_timesteps'].max()):,}",
                 *(seeds_cell(mine[mine["task"] == name]) for name in tasks),
                 ", ".join(best) or NOTHING,
@@ -123,20 +134,26 @@ def tuning(data: Data) -> Table:
         )
     caption = (
         "What was tried for the comparison algorithms, of which the paper gives no setting. Mean return of the last "
-        "100 training episodes: the mean over seeds, in brackets each; × marks a run that diverged. Settings are "
+        "100 training episodes: the mean over seeds, in brackets each; × marks a run that diverged. norm_reward: "
+        "rewards are taken as they are (none), or divided by the running deviation of the discounted return, which "
+        "starts afresh with each episode (reset) or never does (never-reset). Settings are "
         "compared with those of the same algorithm that were trained as long. Best on: no other has a higher mean. "
         "Relative: 0 is the untrained policy, 1 the best score, mean over the tasks. Smoothed: the mean of that over "
         "the setting and its neighbours in the sweep, by which it was chosen, from the longest sweep. The seeds are "
         "reported nowhere else."
     )
     title = "Every setting that was tried"
-    show = pd.DataFrame(rows, columns=["Algorithm", "Setting", "Steps", *tasks, "Best on", "Relative", "Smoothed"])
+    show = pd.DataFrame(
+        rows, columns=["Algorithm", "Setting", SCALING, "Steps", *tasks, "Best on", "Relative", "Smoothed"]
+    )
     numbers = numbers.merge(judgement, on=["algorithm", "setting"], how="left")
-    return Table("tuning", titled(title, data), caption, show, numbers, incomplete(data), text_columns=2)
+    numbers[SCALING] = [scaling[pair] for pair in zip(numbers["algorithm"], numbers["setting"], strict=True)]
+    return Table("tuning", titled(title, data), caption, show, numbers, incomplete(data), text_columns=3)
 
 
 def points(data: Data) -> pd.DataFrame:
-    """The scored runs as the figure shows them: `axis` (what x is), `x`, and `line` (the setting's other values).
+    """The scored runs as the figure shows them: `axis` (what x is), `x`, `scaling` (of the rewards; "" without such a
+    setting) and `line` (the setting's other values).
 
     A value that a setting's name leaves out is taken from the run's settings in the manifest; where an algorithm has
     sweeps of several lengths, `line` begins with the steps. Runs without a positive number for x, which have no place
@@ -144,6 +161,7 @@ def points(data: Data) -> pd.DataFrame:
     """
     runs = scored(data)
     stored = {(run["algorithm"], run["setting"]): run.get("settings") or {} for run in data.manifest["runs"]}
+    scaling = scalings(data)
     pieces = []
     for algorithm, group in runs.groupby("algorithm", sort=False):
         settings = {setting: values(str(setting)) for setting in group["setting"]}
@@ -154,70 +172,97 @@ def points(data: Data) -> pd.DataFrame:
             axis=axis,
             x=pd.to_numeric(pd.Series([full[s].get(axis) for s in group["setting"]], group.index), errors="coerce"),
             line=[
-                ", ".join(filter(None, (length * (lengths.nunique() > 1), _shown(settings[s], without=axis))))
+                ", ".join(filter(None, (length * (lengths.nunique() > 1), _shown(settings[s], axis, SCALING))))
                 for s, length in zip(group["setting"], lengths, strict=True)
             ],
+            scaling=[scaling[str(algorithm), str(setting)] for setting in group["setting"]],
         )
         pieces.append(piece[np.isfinite(piece["x"]) & (piece["x"] > 0)])
-    return pd.concat(pieces) if pieces else runs.assign(axis="", x=np.nan, line="")
+    return pd.concat(pieces) if pieces else runs.assign(axis="", x=np.nan, line="", scaling="")
 
 
 def _axis(settings: list[dict[str, str]]) -> str:
-    varied = {name: {setting.get(name) for setting in settings} for setting in settings for name in setting}
+    varied = {
+        name: {setting.get(name) for setting in settings} for setting in settings for name in setting if name != SCALING
+    }
     names = [name for name, found in varied.items() if len(found) > 1] or list(varied) or [AXIS]
     return AXIS if AXIS in names else max(names, key=lambda name: len(varied.get(name, ())))
 
 
-def _shown(named: dict[str, str], without: str = "") -> str:
-    return ", ".join(f"{name} = {value}" for name, value in named.items() if name != without)
+def _shown(named: dict[str, str], *without: str) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in named.items() if name not in without)
 
 
 @matplotlib.rc_context(STYLE)
 def figure(data: Data) -> Drawing:
-    """Scores against what was tuned: a column of panels per algorithm, a row per task."""
+    """Scores against what was tuned: a row of panels per algorithm, in it one per task and reward scaling."""
     runs = points(data)
-    columns = ordered(runs["algorithm"], ALGORITHMS) or ordered(data.trained["algorithm"], ALGORITHMS)
-    rows = ordered(runs["task"], ENVIRONMENTS) or ordered(data.trained["environment"].map(task), ENVIRONMENTS)
-    drawn = Figure(figsize=(2.9 * max(len(columns), 2), 2.6 * len(rows) + 0.5), layout="constrained")
-    panels = drawn.subplots(len(rows), len(columns), sharex="col", sharey="row", squeeze=False)
-    for row, name in zip(panels, rows, strict=True):
-        here = runs[runs["task"] == name]
-        # From the lower quartile down a score is one of the bad ones, and need not be seen in full.
-        limits = limits_above({"": here["score"]}, float(here["score"].quantile(0.25)))
-        for axes, algorithm in zip(row, columns, strict=True):
-            _panel(axes, here[here["algorithm"] == algorithm], limits)
-        row[0].set_ylabel(f"{name}: score")
-    for axes, algorithm in zip(panels[0], columns, strict=True):
-        axes.set_title(algorithm_name(algorithm) + dagger(data.trained[data.trained["algorithm"] == algorithm]))
-    for axes, algorithm in zip(panels[-1], columns, strict=True):
+    algorithms = ordered(runs["algorithm"], ALGORITHMS) or ordered(data.trained["algorithm"], ALGORITHMS)
+    tasks = ordered(runs["task"], ENVIRONMENTS) or ordered(data.trained["environment"].map(task), ENVIRONMENTS)
+    limits = {name: _limits(runs.loc[runs["task"] == name, "score"]) for name in tasks}
+    width = int(runs.groupby("algorithm")["scaling"].nunique().max()) if len(runs) else 1
+    columns = width * len(tasks)
+    drawn = Figure(figsize=(2.2 * max(columns, 4) + 2.0, 2.3 * len(algorithms) + 0.5), layout="constrained")
+    panels = drawn.subplots(len(algorithms), columns, squeeze=False)
+    for row, algorithm in zip(panels, algorithms, strict=True):
         mine = runs[runs["algorithm"] == algorithm]
-        ticks = sorted(set(mine["x"]))
-        ticks = ticks[:: len(ticks) // MAX_TICKS + 1]
-        axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks], fontsize=7)
-        axes.set_xlabel(", ".join(dict.fromkeys(mine["axis"])))
+        blocks = {name: list(row[place * width :][:width]) for place, name in enumerate(tasks)}
+        _row(blocks, mine, limits)
+        row[0].set_ylabel(algorithm_name(algorithm) + dagger(data.trained[data.trained["algorithm"] == algorithm]))
         if any(mine["line"]):
-            axes.legend(fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.25))
+            lines = {label: line for axes in row for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+            beside = 1.02 if row[-1].axison else 0.0  # to the right of the last panel, or in its place
+            row[-1].legend(lines.values(), lines, fontsize=7, loc="center left", bbox_to_anchor=(beside, 0.5))
     note = note_of(data)
     warn(drawn, note)
     caption = (
         "What was tuned, and the score it gave (mean return of the last 100 training episodes): dots are the seeds, "
-        "lines their means; where several values were varied, the legend below says what a line is. Where a score "
+        "lines their means; where several values were varied, the legend beside a row says what a line is. "
+        f"{SCALING}: how rewards are scaled; an algorithm that tried nothing else is in the table alone. Where a score "
         "lies below the panel, the panel says how far the lowest."
     )
     caption = " ".join([caption, *reasons(data.trained)])
     return Drawing("tuning", "Scores against what was tuned", sentences(caption, note), drawn)
 
 
-def _panel(axes: Axes, runs: pd.DataFrame, limits: tuple[float, float] | None) -> None:
+def _limits(scores: pd.Series[float]) -> tuple[float, float]:
+    """Return what a task's panels show of its scores: from the lower quartile down a score is one of the bad ones, and
+    need not be seen in full."""
+    if scores.empty:
+        return 0.0, 1.0
+    margin = 0.05 * float(scores.max() - scores.min()) or 1.0
+    whole = float(scores.min()) - margin, float(scores.max()) + margin
+    return limits_above({"": scores}, float(scores.quantile(0.25))) or whole
+
+
+def _row(blocks: dict[str, list[Axes]], runs: pd.DataFrame, limits: dict[str, tuple[float, float]]) -> None:
+    """Draw an algorithm's `runs`: in each task's block of panels one for each reward scaling, the rest left empty."""
+    tried = ordered(runs["scaling"], SCALINGS) or [""]
+    lines = list(dict.fromkeys(runs["line"]))
+    ticks = sorted(set(runs["x"]))
+    shown = ticks[:: len(ticks) // MAX_TICKS + 1]
+    for name, block in blocks.items():
+        for axes in block[len(tried) :]:
+            axes.axis("off")
+        for axes, scaling in zip(block, tried, strict=False):
+            _panel(axes, runs[(runs["task"] == name) & (runs["scaling"] == scaling)], lines, limits[name])
+            axes.set_title(f"{name}\n{SCALING} = {scaling}" if scaling else name, fontsize=8)
+            axes.tick_params(labelleft=axes is block[0])
+            axes.set_xticks(shown, [f"{tick:g}" for tick in shown], fontsize=7)
+            axes.set_xlabel(", ".join(dict.fromkeys(runs["axis"])))
+            if ticks:
+                axes.set_xlim(ticks[0] / 1.3, ticks[-1] * 1.3)
+
+
+def _panel(axes: Axes, runs: pd.DataFrame, lines: list[str], limits: tuple[float, float]) -> None:
+    """Draw `runs`; of the algorithm's `lines` each has its colour in every panel."""
     axes.set_xscale("log")
     axes.minorticks_off()
-    lines = list(dict.fromkeys(runs["line"]))
-    for place, line in enumerate(lines):
-        here, colour = runs[runs["line"] == line], LINES[place % len(LINES)]
-        style = "-" if place < len(LINES) else DASHES
+    for line, here in runs.groupby("line", sort=False):
+        place = lines.index(str(line))
+        colour, style = LINES[place % len(LINES)], "-" if place < len(LINES) else DASHES
         means = here.groupby("x")["score"].mean()
         axes.plot(here["x"], here["score"], "o", color=colour, markersize=3, alpha=0.6)
         axes.plot(means.index.to_numpy(), means.to_numpy(), color=colour, linewidth=1.6, linestyle=style, label=line)
-    if limits:
-        axes.set_ylim(*limits)
-        tell_lowest(axes, {f"{x:g}": group["score"] for x, group in runs.groupby("x")}, limits[0])
+    axes.set_ylim(*limits)
+    tell_lowest(axes, {f"{x:g}": group["score"] for x, group in runs.groupby("x")}, limits[0])

@@ -19,14 +19,10 @@ from experiments.paper.settings import (
     FIGURE3,
     MUJOCO,
     TABLE1,
-    TUNING,
-    TUNING_ENVIRONMENTS,
-    TUNING_FRACTION,
-    TUNING_SEEDS,
-    TUNING_WHOLE,
     UNTRAINED,
     Profile,
 )
+from experiments.paper.sweeps import SWEEP_SEED, SWEEPS, SWEPT_ENVIRONMENTS
 from ppo.algorithm import Settings
 from ppo.envs.atari import ATARI_ROMS
 
@@ -272,19 +268,17 @@ def _updates(profile: Profile, designed: Mapping[str, Levels]) -> tuple[Run, ...
 
 def tuning(profile: Profile) -> Protocol:
     """The sweeps by which the algorithms of Figure 3 got the settings that the paper does not give."""
-    whole = profile.total_timesteps
     runs = [
-        Run(environment, algorithm, setting, seed, steps, settings)
-        for steps, sweeps in ((round(TUNING_FRACTION * whole), TUNING), (whole, TUNING_WHOLE))
-        for algorithm, swept in sweeps.items()
-        for environment in TUNING_ENVIRONMENTS
-        for setting, settings in swept.items()
-        for seed in TUNING_SEEDS
+        Run(environment, sweep.algorithm, setting, seed, round(sweep.fraction * profile.total_timesteps), settings)
+        for sweep in SWEEPS
+        for environment in SWEPT_ENVIRONMENTS
+        for setting, settings in sweep.settings.items()
+        for seed in sweep.seeds
     ]
     return Protocol(
         "tuning",
         "sweeps over what is not known of the algorithms of Figure 3",
-        (*runs, *_untrained(profile, TUNING_ENVIRONMENTS, TUNING_SEEDS)),
+        (*runs, *_untrained(profile, SWEPT_ENVIRONMENTS, (SWEEP_SEED,))),
     )
 
 

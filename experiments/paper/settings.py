@@ -22,12 +22,8 @@ was designed, one detail at a time:
 one is chosen, and what the rule looks at, was written before the runs: analysis/sections/readings_choice.py.
 """
 
-import itertools
 import math
 from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
 
 from baselines.a2c import A2CSettings
 from baselines.a2c_trust_region import A2CTrustRegionSettings
@@ -126,50 +122,7 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
         deterministic=True,  # there too, and better than searching for the log-std as well
     ),
 }
-"""The same stand in the classes as defaults. What is called tuned was chosen by `ppo run tuning`."""
-
-
-def _sweep(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settings]:
-    """``settings`` with every combination of ``values``, by a name that says them."""
-    combinations = [dict(zip(values, chosen, strict=True)) for chosen in itertools.product(*values.values())]
-    return {
-        ",".join(f"{name}={value}" for name, value in own.items()): replace(settings, **own) for own in combinations
-    }
-
-
-def _rates(lowest: float, highest: float, count: int) -> tuple[float, ...]:
-    """Learning rates in equal ratios, to three digits."""
-    return tuple(float(f"{rate:.3g}") for rate in np.geomspace(lowest, highest, count))
-
-
-_STDS = (0.03, 0.1, 0.3, 1.0)
-_KLS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032)
-
-TUNING: dict[str, dict[str, Settings]] = {  # what is not known of the algorithms of Figure 3, in sweeps
-    "a2c": _sweep(A2CSettings(anneal_lr=False), learning_rate=_rates(3e-5, 3e-2, 32)),
-    "a2c-trust-region": _sweep(
-        FIGURE3["a2c-trust-region"], learning_rate=_rates(1e-4, 1e-2, 8), trust_region_delta=(0.01, 0.1, 0.5, 2.0)
-    ),
-    "vpg": _sweep(FIGURE3["vpg"], desired_kl=_KLS, gae_lambda=(0.9, 0.95, 0.97, 1.0)),
-    "cem": {
-        **_sweep(FIGURE3["cem"], population=(20, 50, 200), deterministic=(True, False), initial_std=_STDS),
-        **_sweep(
-            FIGURE3["cem"], network=("64-64",), population=(50,), deterministic=(True, False), initial_std=(0.1, 0.3)
-        ),
-    },
-}
-
-TUNING_WHOLE: dict[str, dict[str, Settings]] = {  # the same, over the whole budget: A2C's best rates fall apart late
-    "a2c": _sweep(FIGURE3["a2c"], learning_rate=_rates(1e-4, 7.93e-3, 10), anneal_lr=(False, True)),
-}
-"""What is chosen of an algorithm that has a sweep here is chosen from it."""
-
-TUNING_ENVIRONMENTS = ("HalfCheetah-v4", "Hopper-v4")
-
-TUNING_SEEDS = (201,)  # none of those that are reported
-
-TUNING_FRACTION = 0.2
-"""of the profile's budget, for TUNING"""
+"""The same stand in the classes as defaults. What is called tuned was chosen by `ppo run tuning` (sweeps.py)."""
 
 # fmt: off
 GAMES = (

@@ -12,8 +12,8 @@ from analysis.data.labels import task
 from analysis.data.load import gather, gather_interpolation
 from analysis.report import build
 from analysis.sections import comparisons, figure1_2, figure3, other_implementations, readings, table1
-from experiments.paper import settings
 from experiments.paper.readings import STUDY_SEEDS
+from experiments.paper.sweeps import SWEEPS, SWEPT_ENVIRONMENTS
 
 
 def test_what_is_marked_as_calibration_is_what_the_rule_looks_at() -> None:
@@ -42,10 +42,13 @@ def test_figure_2_is_marked_where_the_rule_looks_and_nowhere_else(tmp_path: Path
 
 
 def test_what_is_marked_as_tuned_is_what_the_sweeps_tuned() -> None:
-    (choice,) = (choice for choice in calibration.CHOICES if choice.mark == "§")
-    assert set(choice.runs) == {(algorithm, "default") for algorithm in settings.TUNING}
-    assert set(choice.tasks) == {task(environment) for environment in settings.TUNING_ENVIRONMENTS}
-    assert f"seed {settings.TUNING_SEEDS[0]}" in choice.why
+    tuned = {run: choice for choice in calibration.CHOICES if choice.mark == "§" for run in choice.runs}
+    assert set(tuned) == {(sweep.algorithm, "default") for sweep in SWEEPS}
+    for sweep in SWEEPS:
+        choice = tuned[sweep.algorithm, "default"]
+        assert set(choice.tasks) == {task(environment) for environment in SWEPT_ENVIRONMENTS}
+        first, last = min(sweep.seeds), max(sweep.seeds)
+        assert (f"seed {first})" if first == last else f"seeds {first} to {last})") in choice.why
 
 
 def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
@@ -73,6 +76,8 @@ def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
     assert marks == {
         ("HalfCheetah", "A2C"): "§",
         ("Hopper", "A2C"): "§",
+        ("HalfCheetah", "TRPO"): "§",
+        ("Hopper", "TRPO"): "§",
         ("HalfCheetah", "PPO (Clip)"): "‡",
         ("InvertedPendulum", "PPO (Clip)"): "‡",
     }

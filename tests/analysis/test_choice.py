@@ -1,5 +1,6 @@
 """The settings that Figure 3 is trained with are those that the committed sweeps chose."""
 
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from analysis.data.scores import scored
 from analysis.sections import readings_choice, readings_report
 from analysis.sections.readings import measured as measured_readings
 from analysis.sections.tuning import judged, measured, values
+from experiments.paper.protocols import select
 from experiments.paper.readings import BEST, DETAILS, settings_of
-from experiments.paper.settings import FIGURE3, MUJOCO, TUNING, TUNING_WHOLE
+from experiments.paper.settings import FIGURE3, MUJOCO, PROFILES
+from experiments.paper.sweeps import SWEEPS
+from experiments.store.files import read_json, runs_from_json
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
 
@@ -25,10 +29,31 @@ def chosen():
     return frame[frame["chosen"]].set_index("algorithm")["setting"].to_dict()
 
 
-@pytest.mark.parametrize("algorithm", TUNING)
+TUNED = tuple(dict.fromkeys(sweep.algorithm for sweep in SWEEPS))
+
+
+@pytest.mark.parametrize("algorithm", TUNED)
 def test_an_algorithms_settings_are_the_chosen_ones(algorithm, chosen):
-    tried = {**TUNING[algorithm], **TUNING_WHOLE.get(algorithm, {})}
+    if algorithm not in chosen:
+        pytest.skip(f"no sweep of {algorithm} is trained yet")
+    tried = {name: own for sweep in SWEEPS if sweep.algorithm == algorithm for name, own in sweep.settings.items()}
     assert tried[chosen[algorithm]] == FIGURE3[algorithm], values(chosen[algorithm])
+
+
+@pytest.mark.parametrize("algorithm", TUNED)
+def test_no_chosen_fraction_is_at_the_edge_of_its_sweep(algorithm):
+    sweep = max((sweep for sweep in SWEEPS if sweep.algorithm == algorithm), key=lambda sweep: sweep.fraction)
+    settings = [dataclasses.asdict(own) for own in sweep.settings.values()]
+    for name, chosen in dataclasses.asdict(FIGURE3[algorithm]).items():
+        tried = {own[name] for own in settings}
+        if isinstance(chosen, float) and len(tried) > 1:
+            assert min(tried) < chosen < max(tried), name
+
+
+def test_what_was_recorded_of_the_sweeps_is_still_part_of_them():
+    path = RESULTS / "tuning" / "manifest.json"
+    recorded = {run.key for run in runs_from_json(path, read_json(path)["runs"]) if run.algorithm in TUNED}
+    assert recorded <= {run.key for run in select(["tuning"], PROFILES["paper"])[0].runs}
 
 
 @pytest.mark.parametrize("algorithm", FIGURE3)

@@ -34,7 +34,7 @@ def test_a_row_per_run_by_hand(tmp_path: Path) -> None:
 
     results = write_figure3(tmp_path, ("ppo", "trpo"), value=value, change=change)
     frame = export.every_score([gather(results, "figure3"), gather(results, "table1")])
-    best, remark = 200 + 20 + len("Hopper-v4"), "superseded diverged"
+    best, remark = 200 + 20 + len("Hopper-v4"), "superseded tuned diverged"
     expected = pd.DataFrame(
         [
             ("figure3", "ppo", "clip-0.2", "Hopper-v4", 1, BUDGET, best - 10, best - 10, (best - 10) / best, ""),

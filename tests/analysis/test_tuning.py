@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic import TRIED, write_tuning
+from synthetic import TRIED, episodes_of, planned, write, write_tuning
 
 from analysis.data.load import gather
 from analysis.data.scores import scored
@@ -18,7 +18,7 @@ def test_a_settings_name_holds_its_values() -> None:
 def test_every_setting_with_its_scores_and_where_it_is_best(tmp_path: Path) -> None:
     table = tuning.tuning(gather(write_tuning(tmp_path), "tuning"))
     columns = ["Algorithm", "Setting", "Steps", "HalfCheetah", "Reacher", "Best on"]
-    assert list(table.shown.columns) == [*columns, "Relative", "Smoothed"]
+    assert list(table.shown.columns) == [*columns[:2], "norm_reward", *columns[2:], "Relative", "Smoothed"]
     assert table.shown[columns].to_numpy().tolist()[:2] == [
         ["A2C", "learning_rate = 0.001", "20,000", "11.5 (11.0 · 12.0)", "115 (110 · 120)", "–"],
         ["A2C", "learning_rate = 0.0001", "20,000", "31.5 (31.0 · 32.0)", "315 (310 · 320)", "HalfCheetah, Reacher"],
@@ -49,13 +49,13 @@ def test_what_scores_are_drawn_against(tmp_path: Path) -> None:
 
 def test_the_picture_has_the_means_and_says_what_falls_below(tmp_path: Path) -> None:
     drawing = tuning.figure(gather(write_tuning(tmp_path), "tuning"))
-    a2c, trust, cem, _, below, _ = drawing.figure.axes  # HalfCheetah comes first
+    a2c, _, trust, beside, cem, _ = drawing.figure.axes  # HalfCheetah comes first
     lines = [line.get_xydata().tolist() for line in a2c.lines if line.get_linestyle() == "-"]
     assert lines == [[[0.0001, 31.5], [0.001, 11.5], [0.01, -4998.5]]]
     assert a2c.get_ylim()[0] > -100
     assert [text.get_text() for text in a2c.texts] == ["0.01: falls to −4999"]
     assert not [*trust.texts, *cem.texts]
-    lines = [text.get_text() for text in below.get_legend().get_texts()]
+    lines = [text.get_text() for text in beside.get_legend().get_texts()]
     assert lines == ["trust_region_delta = 1", "trust_region_delta = 0.1"]
     assert {axes.get_xscale() for axes in (a2c, trust, cem)} == {"log"}
 
@@ -86,6 +86,94 @@ def test_settings_are_compared_with_those_trained_as_long_and_chosen_from_the_lo
     assert a2c.loc[settings, "chosen"].tolist() == [False, True, False]
     lines = tuning.points(data).query("algorithm == 'a2c'").groupby("setting")["line"].unique()
     assert [list(lines[setting]) for setting in settings] == [["20,000 steps"], ["40,000 steps"], ["20,000 steps"]]
+
+
+CROSSED = {
+    ("vpg", "none", "desired_kl=0.01"): 10.0,
+    ("vpg", "none", "desired_kl=0.02"): 20.0,
+    ("vpg", "none", "desired_kl=0.04"): 10.0,
+    ("vpg", "reset", "norm_reward=reset,desired_kl=0.01"): 17.0,
+    ("vpg", "reset", "norm_reward=reset,desired_kl=0.02"): 18.0,
+    ("vpg", "reset", "norm_reward=reset,desired_kl=0.04"): 18.0,
+    ("trpo", "none", "norm_reward=none"): 5.0,
+    ("trpo", "reset", "norm_reward=reset"): 8.0,
+    ("trpo", "never-reset", "norm_reward=never-reset"): 6.0,
+}
+"""The return of every algorithm, reward scaling and setting of `write_crossed`."""
+
+
+def write_crossed(results: Path) -> Path:
+    """RESULTS/tuning on Hopper: a sweep crossed with reward scaling, which the names of the first do not say, and an
+    algorithm that tried nothing else; two seeds, one above and one below; untrained: 0."""
+    runs, rows = [], []
+    for (algorithm, scaling, setting), value in CROSSED.items():
+        for seed in (201, 202):
+            runs.append(planned("Hopper", setting, seed, algorithm=algorithm, settings={"norm_reward": scaling}))
+            rows.append(episodes_of(runs[-1], value + (-1) ** seed))
+    runs.append(planned("Hopper", "untrained", 201, settings={"norm_reward": "reset"}))
+    rows.append(episodes_of(runs[-1], 0.0))
+    write(results, "tuning", runs, rows, "paper")
+    return results
+
+
+def test_a_choice_is_over_all_reward_scalings_and_neighbours_share_theirs(tmp_path: Path) -> None:
+    """By hand: of the best, 20, the first sweep has 0.5, 1, 0.5 and the scaled one 0.85, 0.9, 0.9. The highest stands
+    in the first, the highest together with its neighbours in the other."""
+    data = gather(write_crossed(tmp_path), "tuning")
+    judged = tuning.judged(data, tuning.measured(data, scored(data))).set_index(["algorithm", "setting"])
+    assert judged.loc["vpg", "relative"].tolist() == pytest.approx([0.5, 1.0, 0.5, 0.85, 0.9, 0.9])
+    smoothed = [1.5 / 2, 2.0 / 3, 1.5 / 2, 1.75 / 2, 2.65 / 3, 1.8 / 2]
+    assert judged.loc["vpg", "smoothed"].tolist() == pytest.approx(smoothed)
+    assert judged.index[judged["chosen"]].tolist() == [
+        ("vpg", "norm_reward=reset,desired_kl=0.04"),
+        ("trpo", "norm_reward=reset"),
+    ]
+    assert judged.loc["trpo", "smoothed"].tolist() == pytest.approx([5 / 8, 1.0, 6 / 8]), "without neighbours"
+
+
+def test_reward_scaling_has_a_column_of_its_own_whatever_a_settings_name_says(tmp_path: Path) -> None:
+    table = tuning.tuning(gather(write_crossed(tmp_path), "tuning"))
+    shown = [tuple(row) for row in table.shown[["Setting", "norm_reward"]].to_numpy()]
+    kls = [f"desired_kl = {kl}" for kl in (0.01, 0.02, 0.04)]
+    assert shown[:6] == [*((kl, "none") for kl in kls), *((kl, "reset") for kl in kls)]
+    assert shown[6:] == [("–", "none"), ("–", "reset"), ("–", "never-reset")]
+    assert table.data["norm_reward"].tolist() == [scaling for _, scaling, _ in CROSSED]
+    plain = tuning.tuning(gather(write_tuning(tmp_path / "plain"), "tuning")).shown
+    assert set(plain["norm_reward"]) == {"–"}, "of algorithms without such a setting"
+
+
+def test_the_picture_has_a_panel_for_each_reward_scaling(tmp_path: Path) -> None:
+    drawing = tuning.figure(gather(write_crossed(tmp_path), "tuning"))
+    first, second = drawing.figure.axes  # of TRPO, which tried nothing but the scaling, there is nothing to draw
+    titles = ["Hopper\nnorm_reward = none", "Hopper\nnorm_reward = reset"]
+    assert [axes.get_title() for axes in (first, second)] == titles
+    means = [axes.lines[1].get_xydata().tolist() for axes in (first, second)]
+    assert means[0] == [[0.01, 10.0], [0.02, 20.0], [0.04, 10.0]]
+    assert means[1] == [[0.01, 17.0], [0.02, 18.0], [0.04, 18.0]]
+    assert first.get_ylim() == second.get_ylim()
+    assert first.get_ylabel() == "Vanilla PG, Adaptive"
+    assert not first.get_legend()
+
+
+def test_a_line_has_its_colour_in_every_panel_and_stands_in_the_legend_once(tmp_path: Path) -> None:
+    """The first panel lacks the first line."""
+    runs, rows = [], []
+    for scaling, lambdas in (("reset", (0.9, 1.0)), ("none", (1.0,))):
+        for lam in lambdas:
+            for kl in (0.01, 0.02):
+                name = f"norm_reward={scaling},desired_kl={kl},gae_lambda={lam}"
+                runs.append(planned("Hopper", name, 201, algorithm="vpg", settings={"norm_reward": scaling}))
+                rows.append(episodes_of(runs[-1], 10 * lam))
+    write(tmp_path, "tuning", runs, rows, "paper")
+    none, reset = tuning.figure(gather(tmp_path, "tuning")).figure.axes
+    colours = [{line.get_label(): line.get_color() for line in axes.lines[1::2]} for axes in (none, reset)]
+    assert colours[0].keys() == {"gae_lambda = 1.0"}
+    assert colours[1].keys() == {"gae_lambda = 0.9", "gae_lambda = 1.0"}
+    assert colours[0]["gae_lambda = 1.0"] == colours[1]["gae_lambda = 1.0"] != colours[1]["gae_lambda = 0.9"]
+    assert sorted(text.get_text() for text in reset.get_legend().get_texts()) == [
+        "gae_lambda = 0.9",
+        "gae_lambda = 1.0",
+    ]
 
 
 def test_neighbours_are_a_step_away_in_fractions_and_the_same_in_all_else() -> None:

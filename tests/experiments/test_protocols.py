@@ -128,8 +128,58 @@ def test_tuning_sees_two_tasks_at_most_and_a_sweep_of_32_learning_rates():
     assert len({run.environment for run in tuning.runs}) == 2
     a2c = [run for run in tuning.runs if run.algorithm == "a2c"]
     assert len({run.settings.learning_rate for run in a2c if run.total_timesteps == 200_000}) == 32
-    assert len({run.settings for run in a2c if run.total_timesteps == PAPER.total_timesteps}) == 20
     assert {run.setting for run in tuning.runs if run.algorithm == "ppo"} == {"untrained"}
+
+
+def swept(algorithm, scaling, *names, steps=200_000):
+    """The values of the settings ``names`` that are tried under a reward scaling, in all their combinations."""
+    (tuning,) = select(["tuning"], PAPER)
+    runs = [run for run in tuning.runs if run.algorithm == algorithm and run.total_timesteps == steps]
+    return {tuple(getattr(run.settings, name) for name in names) for run in runs if run.settings.norm_reward == scaling}
+
+
+def test_sweeps_are_crossed_with_reward_scaling():
+    none, reset, never = (
+        swept("vpg", scaling, "desired_kl", "gae_lambda") for scaling in ("none", "reset", "never-reset")
+    )
+    assert len(none) == 48
+    assert none == reset == never
+    names = "learning_rate", "trust_region_delta"
+    none, reset, never = (swept("a2c-trust-region", scaling, *names) for scaling in ("none", "reset", "never-reset"))
+    assert len(none) == 32
+    assert none == reset == never
+    none, reset, never = (
+        swept("a2c", scaling, "learning_rate", "anneal_lr", steps=PAPER.total_timesteps)
+        for scaling in ("none", "reset", "never-reset")
+    )
+    assert len(reset) == 20
+    lowest = sorted({rate for rate, _ in reset})[:2]
+    assert none == never == {(rate, anneal) for rate, anneal in reset if rate not in lowest}
+
+
+def test_vanilla_policy_gradient_is_swept_two_steps_past_what_was_chosen_at_the_edge():
+    kls, lambdas = (sorted({value[0] for value in swept("vpg", "none", name)}) for name in ("desired_kl", "gae_lambda"))
+    assert kls.index(0.032) == len(kls) - 3
+    assert lambdas.index(0.9) == 2
+
+
+@pytest.mark.parametrize("algorithm", ["trpo", "npg"])
+def test_what_has_no_sweep_tries_reward_scaling_alone_with_three_seeds_over_the_whole_budget(algorithm):
+    (tuning,) = select(["tuning"], PAPER)
+    runs = [run for run in tuning.runs if run.algorithm == algorithm]
+    assert {run.total_timesteps for run in runs} == {PAPER.total_timesteps}
+    tried = {(dataclasses.replace(run.settings, norm_reward="none"), run.settings.norm_reward) for run in runs}
+    assert tried == {(ALGORITHMS[algorithm].Settings(), scaling) for scaling in ("none", "reset", "never-reset")}
+    assert len({run.seed for run in runs}) == 3
+
+
+def test_a_tried_settings_name_tells_it_from_every_other_of_its_algorithm():
+    (tuning,) = select(["tuning"], PAPER)
+    named = {(run.algorithm, run.setting, run.total_timesteps, run.settings) for run in tuning.runs}
+    assert len({(algorithm, setting) for algorithm, setting, *_ in named}) == len(named)
+    for _, setting, _, settings in named:
+        parts = [part.partition("=") for part in setting.split(",") if "=" in part]
+        assert all(str(getattr(settings, name)) == value for name, _, value in parts), setting
 
 
 def test_a_key_tells_every_difference_in_what_is_trained():
