@@ -52,7 +52,7 @@ def test_what_a_setting_was_chosen_by_is_remarked(tmp_path: Path) -> None:
     assert set(remarked["remark"]) == {"calibration"}
     assert set(zip(remarked["setting"], remarked["environment"], strict=True)) == {
         ("clip-0.2", "HalfCheetah-v4"),
-        ("clip-0.2", "InvertedDoublePendulum-v4"),
+        ("clip-0.2", "InvertedPendulum-v4"),
         ("none", "HalfCheetah-v4"),
     }
 

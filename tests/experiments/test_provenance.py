@@ -43,7 +43,7 @@ def test_vector_extensions_are_those_that_linux_lists(processor):
 
 @on_linux_x86
 def test_vector_extensions_are_those_that_are_used_not_all_that_there_are():
-    say = "import json; from experiments import provenance; print(json.dumps(provenance.processor()))"
+    say = "import json; from experiments.store import provenance; print(json.dumps(provenance.processor()))"
     told = {**os.environ, "ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": "X86_V3"}
     said = subprocess.run([sys.executable, "-c", say], env=told, capture_output=True, text=True, check=True).stdout
     used = json.loads(said)["vector_extensions"]
