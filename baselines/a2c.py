@@ -10,6 +10,7 @@ from ppo.algorithm import Metrics, require
 from ppo.distributions import Distribution
 from ppo.on_policy import OnPolicy, OnPolicySettings
 from ppo.rollout import Batch
+from ppo.schedules import annealed
 from ppo.stacked.optimizers import RMSProp
 
 
@@ -67,8 +68,10 @@ class A2C(OnPolicy):
             eps=self.per_run("rms_eps"),
         )
 
+    def anneal(self, remaining: float) -> None:
+        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if self.common.anneal_lr else 1.0)
+
     def update(self, batch: Batch) -> Metrics:
-        self.optimizer.learning_rate = self.learning_rate * (self.remaining() if self.common.anneal_lr else 1.0)
         distribution, values = self.policy(batch.observations)
         policy_loss = self.policy_loss(batch, distribution)
         value_loss = (values - batch.returns).square().mean(dim=1)

@@ -17,6 +17,7 @@ from ppo.distributions import Categorical
 from ppo.on_policy import runs_first
 from ppo.replay import ReplayMemory, Segment, available_memory, bytes_needed
 from ppo.rollout import Episode
+from ppo.schedules import annealed
 from ppo.seeding import generator
 from ppo.stacked.optimizers import RMSProp
 
@@ -128,14 +129,17 @@ class ACER(Algorithm):
                 "lower replay_capacity, or train fewer runs at a time"
             ) from None
 
+    def anneal(self, remaining: float) -> None:
+        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if self.common.anneal_lr else 1.0)
+
     def iterate(self) -> tuple[list[Episode], Metrics]:
+        self.anneal(self.remaining())
         steps = self.next_steps()
         noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
         experience = self.collector.collect(noise, self.steps_done, keep_next=False)
         with torch.no_grad():
             mu = self.policy.distribution(runs_first(experience.observations)).statistics()
         self.memory.add(experience, mu.view(self.runs, steps, -1, mu.shape[2]).transpose(0, 1))
-        self.optimizer.learning_rate = self.learning_rate * (self.remaining() if self.common.anneal_lr else 1.0)
         metrics = self.update(self.memory.newest(steps))
         metrics["charts/replay_updates"] = torch.from_numpy(self.replay()).to(self.device)
         self.steps_done += steps * self.common.num_envs

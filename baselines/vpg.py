@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
 
 from baselines.critic import Critic, CriticSettings
 from ppo.advantages import standardised
@@ -13,6 +12,7 @@ from ppo.algorithm import Metrics, require
 from ppo.on_policy import OnPolicy
 from ppo.policies import ActorCritic
 from ppo.rollout import Batch
+from ppo.schedules import adapted_learning_rate
 from ppo.stacked.optimizers import Adam
 
 
@@ -40,15 +40,6 @@ class VPGSettings(CriticSettings):
         super().check()
         require(self, "learning_rate", 0 <= self.learning_rate < math.inf, "at least 0 and finite")
         require(self, "desired_kl", 0 < self.desired_kl < math.inf, "greater than 0 and finite")
-
-
-def adapted_learning_rate(learning_rate: Tensor, kl: Tensor, desired_kl: Tensor) -> Tensor:
-    """The next update's step size, given the KL that this one caused, all ``[runs, 1]``.
-
-    KL > 2 x desired: divided by 1.5.   KL < desired / 2: multiplied by 1.5.
-    """
-    factor = torch.where(kl > 2 * desired_kl, 1 / 1.5, torch.where(kl < desired_kl / 2, 1.5, 1.0))
-    return learning_rate * factor
 
 
 class VPG(OnPolicy):

@@ -4,9 +4,9 @@ import dataclasses
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
@@ -23,9 +23,17 @@ from ppo.stacked.engine import Engine, choose
 Metrics = dict[str, Tensor]
 """What an update reports, by TensorBoard name: ``[runs]`` each."""
 
+T = TypeVar("T")
+
 
 class SettingsError(ValueError):
     """Settings that cannot be trained; the message names the setting, its value and what would be right."""
+
+
+def added(default: T) -> T:
+    """Declare a setting that runs were recorded without: where it is at its ``default`` it is left out of what is
+    stored, so that these runs keep their keys, and trainings that were begun go on."""
+    return field(default=default, metadata={"added": True})
 
 
 @dataclass(frozen=True)
@@ -189,6 +197,10 @@ class Algorithm(ABC):
     @abstractmethod
     def setup(self) -> None:
         """Make the policy, the collector and whatever else the algorithm keeps."""
+
+    def anneal(self, remaining: float) -> None:  # noqa: B027
+        """Set what changes along the budget, of which the fraction ``remaining`` is left (1 at the start, towards 0 at
+        the end: the alpha of Table 5); called before every iteration."""
 
     @abstractmethod
     def iterate(self) -> tuple[list[Episode], Metrics]:

@@ -60,6 +60,7 @@ class OnPolicy(Algorithm):
         """Change the policy (and the value function) in the light of ``batch``."""
 
     def iterate(self) -> tuple[list[Episode], Metrics]:
+        self.anneal(self.remaining())
         steps = self.next_steps()
         noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
         self._outputs.clear()

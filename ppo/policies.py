@@ -32,6 +32,10 @@ class Policy(ABC):
 
     parameters: Tensor
     """``[runs, P]``, a leaf: updated in place, so that the layers stay views of it."""
+    log_std: Tensor
+    """``[runs, 1, size]``, a view of the parameters; of discrete actions nothing."""
+    learns_log_std = True
+    """Whether a gradient flows to the log-std."""
     cheaper_at_once: ClassVar[bool] = True
     """Whether states that are met one after the other are evaluated in less time once all of them are there."""
 
@@ -163,8 +167,9 @@ class _Evaluate(torch.autograd.Function):
                 pieces[name] = [policy.parameters.new_zeros(policy.runs, network.size)]
             else:
                 pieces[name] = network.backward(policy.layers[name], activations, grad)
-        log_std = torch.zeros_like(policy.log_std) if grad_log_std is None else grad_log_std
-        out = torch.cat([*pieces["actor"], log_std.squeeze(1), *pieces["critic"], policy.padding], dim=1)
+        if grad_log_std is None or not policy.learns_log_std:
+            grad_log_std = torch.zeros_like(policy.log_std)
+        out = torch.cat([*pieces["actor"], grad_log_std.squeeze(1), *pieces["critic"], policy.padding], dim=1)
         return out, None, None, None
 
 
@@ -287,6 +292,7 @@ class ConvActorCritic(Policy):
         matrix = torch.zeros(len(seeds), aligned(width))
         matrix[:, :width] = torch.stack([torch.cat(row) for row in rows])
         self.parameters = matrix.to(device).requires_grad_()
+        self.log_std = self.parameters.detach()[:, width - self.sizes[-2] : width].unsqueeze(1)
 
     def outputs(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
         return self._outputs(self.parameters, observations, names)
@@ -298,6 +304,7 @@ class ConvActorCritic(Policy):
 
     def _outputs(self, parameters: Tensor, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
         *pieces, log_std, _ = parameters.split(self.sizes, dim=1)  # type: ignore[no-untyped-call]
+        log_std = log_std if self.learns_log_std else log_std.detach()
         heads = {"actor": slice(-4, -2), "critic": slice(-2, None)}
         runs = []
         for run, images in enumerate(observations):

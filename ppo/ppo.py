@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from ppo.advantages import standardised
-from ppo.algorithm import Metrics, require
+from ppo.algorithm import Metrics, SettingsError, added, require
 from ppo.distributions import Distribution
 from ppo.on_policy import OnPolicy, OnPolicySettings
 from ppo.rollout import Batch
+from ppo.schedules import STEP_SIZE_BOUNDS, adapted_learning_rate, annealed
 from ppo.stacked.optimizers import Adam
 
 
@@ -47,6 +48,16 @@ class PPOSettings(OnPolicySettings):
     """how far the value may move from its old one before its loss is clipped; inf for no clipping, as in the text"""
     anneal_clip: bool = False
     """whether clip_coef falls linearly to 0 over total_timesteps (Table 5)"""
+    lr_kl_target: float = added(0.0)
+    """the learning rate is adapted towards this KL after every policy update (Table 4), and learning_rate is its first
+    value; 0 for one that is not adapted"""
+    anneal_log_std: bool = added(False)
+    """whether the log-std of continuous actions is not learned and changes linearly from log_std_start to log_std_end
+    over total_timesteps (Table 4)"""
+    log_std_start: float = added(-0.7)
+    """the log-std at the start, if it is annealed"""
+    log_std_end: float = added(-1.6)
+    """the log-std at the end, if it is annealed"""
 
     def check(self) -> None:
         super().check()
@@ -56,10 +67,16 @@ class PPOSettings(OnPolicySettings):
             require(self, name, getattr(self, name) > 0, "greater than 0")
         require(self, "clip_coef", self.clip_coef > 0, "greater than 0 (inf for no clipping)")
         require(self, "vf_clip_range", self.vf_clip_range > 0, "greater than 0 (inf for no clipping)")
-        for name in ("kl_coef", "kl_target", "vf_coef", "ent_coef"):
+        for name in ("kl_coef", "kl_target", "vf_coef", "ent_coef", "lr_kl_target"):
             require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
         adapts = self.kl_target > 0
         require(self, "kl_coef", self.kl_coef > 0 or not adapts, "greater than 0 to be adapted towards kl_target")
+        follows = self.lr_kl_target > 0
+        require(
+            self, "learning_rate", self.learning_rate > 0 or not follows, "greater than 0 to be adapted to lr_kl_target"
+        )
+        for name in ("log_std_start", "log_std_end"):
+            require(self, name, math.isfinite(getattr(self, name)), "finite")
         for name in ("update_epochs", "minibatch_size"):
             require(self, name, getattr(self, name) >= 1, "at least 1")
         batch = self.num_steps * self.num_envs
@@ -104,12 +121,15 @@ class PPO(OnPolicy):
     def setup(self) -> None:
         super().setup()
         self.learning_rate = self.per_run("learning_rate")
-        self.clip_coef = self.per_run("clip_coef")
         clips_values = any(own.vf_clip_range < math.inf for own in self.settings)
         self.vf_clip_range = self.per_run("vf_clip_range") if clips_values else None
         self.kl_coef = self.per_run("kl_coef")
         self.kl_target = self.per_run("kl_target")
-        self._adapts = any(own.kl_target > 0 for own in self.settings)
+        self.lr_kl_target = self.per_run("lr_kl_target")
+        if self.common.anneal_log_std and self.policy.discrete:
+            raise SettingsError("anneal_log_std = True cannot be trained here: the environment's actions are discrete")
+        self.policy.learns_log_std = not self.common.anneal_log_std
+        self._adapts = any(own.kl_target > 0 or own.lr_kl_target > 0 for own in self.settings)
         self._penalised = any(own.kl_coef > 0 for own in self.settings)
         self._entropy_bonus = any(own.ent_coef > 0 for own in self.settings)
         self._has_penalty = self.kl_coef > 0
@@ -118,17 +138,26 @@ class PPO(OnPolicy):
         self.optimizer = Adam(
             self.policy.parameters, self.learning_rate, self.per_run("max_grad_norm"), eps=self.common.adam_eps
         )
+        self.anneal(1.0)
+
+    def anneal(self, remaining: float) -> None:
+        """Set the learning rate and clip range of Table 5, and the log-std of Table 4."""
+        common = self.common
+        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if common.anneal_lr else 1.0)
+        self.clip_coef = annealed(self.per_run("clip_coef"), remaining if common.anneal_clip else 1.0)
+        if common.anneal_log_std:
+            first, last = self.per_run("log_std_start"), self.per_run("log_std_end")
+            self.policy.log_std.copy_(annealed(first, remaining, last).unsqueeze(2))
 
     def update(self, batch: Batch) -> Metrics:
-        self.optimizer.learning_rate = self.learning_rate * (self.remaining() if self.common.anneal_lr else 1.0)
         if self.common.norm_adv == "batch":
             batch = replace(batch, advantages=standardised(batch.advantages))
-        clip_coef = self.current_clip_coef()
-        metrics = {"losses/grad_norm": self.descend(batch, clip_coef)}
+        metrics = {"losses/grad_norm": self.descend(batch, self.clip_coef)}
         if self.reports or self._adapts:
-            metrics |= self.measure(batch, clip_coef)
+            metrics |= self.measure(batch, self.clip_coef)
             kl = metrics["losses/approx_kl"].unsqueeze(1)
             self.kl_coef = adapted_kl_coef(self.kl_coef, kl, self.kl_target)  # once per policy update (section 4)
+            self.learning_rate = adapted_learning_rate(self.learning_rate, kl, self.lr_kl_target, STEP_SIZE_BOUNDS)
         return metrics
 
     def descend(self, batch: Batch, clip_coef: Tensor) -> Tensor:
@@ -176,17 +205,16 @@ class PPO(OnPolicy):
             "charts/learning_rate": self.optimizer.learning_rate.squeeze(1),
         }
 
-    def current_clip_coef(self) -> Tensor:
-        """epsilon now: ``[runs, 1]``."""
-        return self.clip_coef * self.remaining() if self.common.anneal_clip else self.clip_coef
-
     def state(self) -> dict[str, Any]:
-        return {**super().state(), "optimizer": self.optimizer.state(), "kl_coef": self.kl_coef}
+        adapted = {"kl_coef": self.kl_coef, "learning_rate": self.learning_rate}
+        return {**super().state(), "optimizer": self.optimizer.state(), **adapted}
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
         self.optimizer.load_state(state["optimizer"])
         self.kl_coef = state["kl_coef"].to(self.device)
+        if "learning_rate" in state:  # not in checkpoints from before it could be adapted
+            self.learning_rate = state["learning_rate"].to(self.device)
 
 
 def _kl(batch: Batch, distribution: Distribution) -> Tensor:

@@ -67,10 +67,13 @@ class Protocol:
 
 
 def settings_to_json(settings: Settings) -> dict[str, Any]:
-    """Settings as strict JSON, which has no infinity: inf becomes "inf"."""
+    """Settings as strict JSON, which has no infinity: inf becomes "inf". What was added after runs were recorded is
+    left out at its default, so that these keep their keys."""
+    new = {own.name: own.default for own in dataclasses.fields(settings) if "added" in own.metadata}
     return {
         name: repr(value) if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
         for name, value in dataclasses.asdict(settings).items()
+        if name not in new or value != new[name]
     }
 
 

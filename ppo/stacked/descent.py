@@ -214,7 +214,7 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
         common.minibatch_size,
         Coefficients(*map(_flat, coefficients)),
         common.norm_adv == "minibatch",
-        Shape(actor, critic, log_std, value, stop, policy.relu, policy.discrete, False),
+        Shape(actor, critic, log_std, value, stop, policy.relu, policy.discrete, not policy.learns_log_std),
     )
     return torch.from_numpy(norms)
 

@@ -7,7 +7,7 @@ functions of an algorithm's class in ``contract/``; test_broken.py runs them on 
 
 import pytest
 from contract import data, divergence, neighbours, outputs, resumption
-from contract.stacks import DIFFERENT, ENVIRONMENTS, run_of, unvaried
+from contract.stacks import DIFFERENT, ENVIRONMENTS, SEVERAL_ACTIONS, run_of, unvaried
 from sound.early_stopping import EarlyStopping
 from sound.postponed import Postponed
 
@@ -57,6 +57,11 @@ def test_a_run_that_stops_early_is_the_same_alone_and_beside_one_that_goes_on():
     stops = neighbours.Rule({"kl_limit": 1e-3}, "charts/minibatches", lambda taken: (taken > 0) & (taken < 32))
     goes_on = neighbours.Rule({"kl_limit": 1e3}, "charts/minibatches", lambda taken: taken == 32)
     neighbours.check_own_settings(EarlyStopping, {"stops early": stops, "goes on": goes_on})
+
+
+def test_a_run_with_table_4s_schedules_is_the_same_alone_and_in_any_stack():
+    """The log-std annealed, and in most runs the step size adapted to the KL."""
+    neighbours.check_alone_and_in_any_stack(PPO, SEVERAL_ACTIONS, anneal_log_std=True)
 
 
 def test_settings_that_only_one_run_could_have_would_be_noticed():
@@ -113,6 +118,11 @@ def test_a_training_loaded_from_a_checkpoint_continues_to_the_bit(kind, environm
     resumption.check_continues_from_a_checkpoint(kind, tmp_path, environment)
 
 
+def test_a_training_with_table_4s_schedules_continues_to_the_bit(tmp_path):
+    schedules = {"anneal_log_std": True, "lr_kl_target": 1e-4}
+    resumption.check_continues_from_a_checkpoint(PPO, tmp_path, SEVERAL_ACTIONS, **schedules)
+
+
 @every_algorithm
 def test_a_state_holds_all_that_changes(kind, tmp_path):
     resumption.check_state_holds_all_that_changes(kind, tmp_path)
@@ -160,6 +170,10 @@ def test_what_only_people_read_changes_nothing(kind):
 
 def test_what_only_people_read_changes_nothing_of_an_adapted_penalty():
     outputs.check_reports_change_nothing(PPO, kl_coef=1.0, kl_target=0.001)
+
+
+def test_what_only_people_read_changes_nothing_of_an_adapted_step_size():
+    outputs.check_reports_change_nothing(PPO, lr_kl_target=0.001)
 
 
 @every_algorithm

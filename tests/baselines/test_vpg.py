@@ -9,7 +9,7 @@ from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_b
 from torch_networks import references
 
 from baselines.critic import Critic
-from baselines.vpg import VPG, VPGSettings, adapted_learning_rate
+from baselines.vpg import VPG, VPGSettings
 from ppo.algorithm import SettingsError
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
@@ -174,31 +174,6 @@ def test_a_component_of_the_gradient_far_below_1e_5_still_takes_a_whole_step():
 
 
 # --- The step size ---------------------------------------------------------------------------------------------------
-
-RATE_TABLE = [
-    # rate, KL, desired -> next rate
-    (1e-3, 0.0, 0.25, 1.5e-3),
-    (1e-3, 0.1249, 0.25, 1.5e-3),
-    (1e-3, 0.125, 0.25, 1e-3),  # half of it exactly
-    (1e-3, 0.1251, 0.25, 1e-3),
-    (1e-3, 0.25, 0.25, 1e-3),
-    (1e-3, 0.4999, 0.25, 1e-3),
-    (1e-3, 0.5, 0.25, 1e-3),  # twice exactly
-    (1e-3, 0.5001, 0.25, 1e-3 / 1.5),
-    (1e-3, INF, 0.25, 1e-3 / 1.5),
-    (6.0, 0.3, 0.125, 4.0),
-    (6.0, 0.3, 1.0, 9.0),
-    (0.0, 9.0, 0.25, 0.0),
-]
-
-
-def test_the_step_size_is_divided_or_multiplied_by_one_and_a_half():
-    """Above twice the desired KL and below half of it; between, borders included, it stays."""
-    rate, kl, desired, expected = (torch.tensor(values).unsqueeze(1) for values in zip(*RATE_TABLE, strict=True))
-    result = adapted_learning_rate(rate, kl, desired)
-    torch.testing.assert_close(result, expected, rtol=1e-6, atol=0)
-    kept = (expected == rate).flatten()
-    assert torch.equal(result[kept], rate[kept])
 
 
 @pytest.mark.parametrize(("multiple", "factor"), [(1 / 2.02, 1 / 1.5), (1 / 1.98, 1.0), (1.98, 1.0), (2.02, 1.5)])

@@ -196,6 +196,18 @@ def test_a_key_tells_every_difference_in_what_is_trained():
     assert len({run.key, *(other.key for other in others)}) == 1 + len(others)
 
 
+def test_a_setting_that_runs_were_recorded_without_leaves_their_keys_as_they_are():
+    """Table 4's schedules came after runs that never heard of them: off, nothing of a run tells that they exist."""
+    run = Run("Hopper-v4", "ppo", "x", 1, 2048, PPOSettings())
+    off = json.dumps(run.to_json())
+    assert not [name for name in ("anneal_log_std", "log_std_start", "log_std_end", "lr_kl_target") if name in off]
+    on = dataclasses.replace(run, settings=PPOSettings(anneal_log_std=True, lr_kl_target=0.01))
+    assert {"anneal_log_std": True, "lr_kl_target": 0.01}.items() <= on.to_json()["settings"].items()
+    assert on.key != run.key
+    for own in (run, on):
+        assert settings_from_json(PPOSettings, own.to_json()["settings"]) == own.settings
+
+
 def test_keys_are_the_same_in_another_process():
     code = (
         "from experiments.paper.protocols import table1; from experiments.paper.settings import PROFILES;"

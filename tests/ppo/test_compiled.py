@@ -67,7 +67,7 @@ def written_out(ppo, batch):
     order = np.arange(batch.log_probs.shape[1])
     ppo.orders = lambda batch, epochs: np.tile(order, (ppo.runs, 1, 1))
     try:
-        descent.descend(ppo, batch, ppo.current_clip_coef())
+        descent.descend(ppo, batch, ppo.clip_coef)
     finally:
         descent.loss_gradient, descent.ppo_epochs = loss_gradient, compiled
         del ppo.orders
@@ -84,7 +84,7 @@ def test_the_gradient_is_the_losss_by_autograd(shape, space):
         settings = [PPOSettings(**{**common, "norm_adv": norm_adv, **own}) for own in (*TABLE1, *BRANCHES)]
         ppo = ppo_of(settings, space)
         batch = made_up_batch(ppo.policy, common["num_steps"], move=0.05)
-        (expected,) = torch.autograd.grad(ppo.loss(batch, ppo.current_clip_coef()).sum(), ppo.policy.parameters)
+        (expected,) = torch.autograd.grad(ppo.loss(batch, ppo.clip_coef).sum(), ppo.policy.parameters)
         found = written_out(ppo, batch)
         distance = (found - expected).norm(dim=1) / expected.norm(dim=1)
         assert distance.max() < 1e-5, distance
@@ -109,6 +109,40 @@ def test_an_update_is_the_plain_ones(shape, norm_adv):
     assert torch.equal(sides[0].optimizer.steps, sides[1].optimizer.steps)
     for name, value in plain.items():
         torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu"])
+def test_a_log_std_that_is_not_learned_has_no_gradient(activation):
+    common = {"num_steps": 200, "minibatch_size": 200, "norm_adv": "none", "anneal_log_std": True}
+    ppo = ppo_of([PPOSettings(**common, activation=activation, **own) for own in (*TABLE1, *BRANCHES)])
+    batch = made_up_batch(ppo.policy, 200, move=0.05)
+    (expected,) = torch.autograd.grad(ppo.loss(batch, ppo.clip_coef).sum(), ppo.policy.parameters)
+    found = written_out(ppo, batch)
+    assert ((found - expected).norm(dim=1) / expected.norm(dim=1)).max() < 1e-5
+    for gradient in (found, expected):
+        assert (gradient[:, ppo.policy.log_std_columns] == 0).all()
+        assert (gradient[:, : ppo.policy.log_std_columns.start] != 0).any(dim=1).all()
+
+
+def test_an_update_of_256_128_rectified_units_in_minibatches_of_4096_is_the_plain_one():
+    """Table 4's minibatch, and the network that OpenAI's own policies for its tasks have."""
+    settings = [
+        PPOSettings(
+            network="256-128", activation="relu", num_steps=5000, minibatch_size=4096, update_epochs=2,
+            anneal_log_std=True, clip_coef=clip_coef, lr_kl_target=0.01,
+        )
+        for clip_coef in (0.2, 0.1)
+    ]  # fmt: skip
+    sides = [ppo_of(settings, engine=engine) for engine in ("torch", "numba")]
+    batch = made_up_batch(sides[0].policy, 5000, move=0.01)
+    start = sides[0].policy.parameters.detach().clone()
+    plain, compiled = (side.update(batch) for side in sides)
+    moved = (sides[0].policy.parameters - start).norm(dim=1)
+    assert (moved > 0.01).all()
+    assert ((sides[1].policy.parameters - sides[0].policy.parameters).norm(dim=1) / moved).max() < 1e-4
+    for name, value in plain.items():
+        torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-6, msg=name)
+    assert torch.equal(*(side.learning_rate for side in sides))
 
 
 def test_a_run_has_the_same_bits_alone_and_in_stacks_of_2_to_33():
@@ -160,7 +194,7 @@ def test_random_shapes_give_the_plain_gradient():
         settings = [PPOSettings(num_steps=steps, minibatch_size=steps, network=hidden, activation=activation, **own)]
         ppo = ppo_of(settings, space)
         batch = made_up_batch(ppo.policy, steps, move=0.05)
-        (expected,) = torch.autograd.grad(ppo.loss(batch, ppo.current_clip_coef()).sum(), ppo.policy.parameters)
+        (expected,) = torch.autograd.grad(ppo.loss(batch, ppo.clip_coef).sum(), ppo.policy.parameters)
         distance = (written_out(ppo, batch) - expected).norm() / expected.norm()
         assert distance < 1e-5, (hidden, size, steps, activation, float(distance))
 

@@ -166,9 +166,9 @@ def test_loss_and_gradient_of_every_surrogate_are_those_of_a_run_written_out_alo
     settings = [PPOSettings(num_steps=200, minibatch_size=200, norm_adv="none", **own) for own in STACK]
     ppo = ppo_of(settings, space)
     batch = made_up_batch(ppo.policy, 200, move=0.05)
-    loss = ppo.loss(batch, ppo.current_clip_coef())
+    loss = ppo.loss(batch, ppo.clip_coef)
     (gradient,) = torch.autograd.grad(loss.sum(), ppo.policy.parameters)
-    metrics = ppo.measure(batch, ppo.current_clip_coef())
+    metrics = ppo.measure(batch, ppo.clip_coef)
     for run, network in enumerate(references(ppo.policy)):
         expected, kl = reference_loss(network, batch, run, settings[run])
         expected.backward()
@@ -186,7 +186,7 @@ def test_metrics_are_what_they_are_called():
     with torch.no_grad():
         distribution, values = ppo.policy(batch.observations)
     ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-    metrics = ppo.measure(batch, ppo.current_clip_coef())
+    metrics = ppo.measure(batch, ppo.clip_coef)
     for run, own in enumerate(settings):
         beyond = (ratio[run] < 1 - own.clip_coef) | (ratio[run] > 1 + own.clip_coef)
         assert metrics["losses/clipfrac"][run].item() == pytest.approx(beyond.double().mean().item(), abs=0.0051)
@@ -331,7 +331,7 @@ def test_gradients_and_next_weights_are_those_of_stable_baselines3(space, case):
     if case == "value clipping":
         batch = beyond_the_values(ppo.policy, batch)
     before = ppo.policy.parameters.detach().clone()
-    (gradient,) = torch.autograd.grad(ppo.loss(batch, ppo.current_clip_coef()).sum(), ppo.policy.parameters)
+    (gradient,) = torch.autograd.grad(ppo.loss(batch, ppo.clip_coef).sum(), ppo.policy.parameters)
     ppo.update(batch)
     for run, own in enumerate(settings):
         twin = sb3_twin(ppo, run, batch)
@@ -361,7 +361,7 @@ def test_a_stack_with_and_without_value_clipping_clips_where_it_is_asked_to():
     batch = made_up_batch(mixed.policy, 64, move=0.1)
     results = []
     for ppo in (mixed, alone):
-        loss = ppo.loss(batch, ppo.current_clip_coef())
+        loss = ppo.loss(batch, ppo.clip_coef)
         (gradient,) = torch.autograd.grad(loss.sum(), ppo.policy.parameters)
         results.append((loss.detach(), gradient))
     assert torch.equal(results[0][0][0], results[1][0][0])
@@ -377,7 +377,7 @@ def beside_and_without_penalised_runs():
         ppo = ppo_of(settings)
         batch = made_up_batch(ppo.policy, 64)
         batch.distribution.mean[0] = 1e30
-        loss = ppo.loss(batch, ppo.current_clip_coef())
+        loss = ppo.loss(batch, ppo.clip_coef)
         (gradient,) = torch.autograd.grad(loss.sum(), ppo.policy.parameters)
         results.append((loss[0].item(), gradient[0]))
     with torch.no_grad():

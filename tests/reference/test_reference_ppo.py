@@ -53,6 +53,7 @@ CASES = {  # environment, runs, budget
         384,
     ),
     "narrow bounds": (HOPPER, stack({"clip_obs": 1.0}, {"clip_obs": 0.5}, obs_filter="batch", vf_clip_range=0.05), 384),
+    "an annealed log-std": (HOPPER, stack(*TWO, {"log_std_start": 0.0}, anneal_log_std=True, ent_coef=0.01), 384),
     "other discounts": (HOPPER, stack({"gamma": 1.0, "gae_lambda": 1.0}, {"gamma": 0.5}), 256),
 }
 
@@ -77,3 +78,17 @@ def test_an_adaptive_beta_is_the_referees_over_many_updates(engine):
     assert any(before == after for before, after in pairwise(betas[1])), "left as it was"
     assert set(betas[3]) == {1.0}, "not adapted"
     assert result.algorithm.kl_coef.squeeze(1).tolist() == [referee.beta for referee in result.referees]
+
+
+@pytest.mark.parametrize("engine", ["torch", "numba"])
+def test_table_4s_schedules_are_the_referees_over_many_updates(engine):
+    targets = ({"lr_kl_target": 1e-6}, {"lr_kl_target": 2e-4}, {"lr_kl_target": 1.0}, {})
+    settings = stack(*targets, anneal_log_std=True, num_steps=64, num_envs=2, learning_rate=1e-4)
+    result = compare("ppo", PPO, HOPPER, settings, 8 * 128 - 60, engine=engine)
+    rates = [referee.rates for referee in result.referees]
+    assert rates[0][-1] < 1e-4 / 1.5, "divided"
+    assert rates[2][-1] > 1e-4 * 1.5, "multiplied"
+    assert any(before == after for before, after in pairwise(rates[1])), "left as it was"
+    assert set(rates[3]) == {1e-4}, "not adapted"
+    found = result.algorithm.learning_rate.squeeze(1).tolist()
+    assert found == pytest.approx([referee.rate for referee in result.referees], rel=1e-5)

@@ -22,10 +22,10 @@ from contract.stacks import (
 from experiments.paper.protocols import Run
 
 
-def check_alone_and_in_any_stack(kind, environment=None, num_envs=1):
+def check_alone_and_in_any_stack(kind, environment=None, num_envs=1, **changes):
     """Three iterations, the last one cut short by the budget; neighbours of other seeds and settings."""
     runs = [
-        run_of(kind, environment, seed, 250 * num_envs, variant=seed % len(DIFFERENT), num_envs=num_envs)
+        run_of(kind, environment, seed, 250 * num_envs, variant=seed % len(DIFFERENT), num_envs=num_envs, **changes)
         for seed in range(1, 10)
     ]
     assert not unvaried(runs), f"settings that are floats may differ between runs; these never did: {unvaried(runs)}"
@@ -79,6 +79,8 @@ RULES = {
         "lowers beta": Rule({"kl_coef": 1.0, "kl_target": 10.0}, "losses/kl_coef", falls),
         "clips gradients": Rule({}, "losses/grad_norm", lambda norms: norms > 0.5),
         "clips values": Rule({"vf_clip_range": 0.01}),
+        "raises the learning rate": Rule({"lr_kl_target": 100.0}, "charts/learning_rate", rises),
+        "lowers the learning rate": Rule({"lr_kl_target": 1e-9}, "charts/learning_rate", falls),
     },
     "a2c": {
         "lowers the learning rate": Rule({}, "charts/learning_rate", falls),

@@ -28,9 +28,9 @@ def check_same_seed_same_bits(kind, environment=None):
         assert not same({k: v for k, v in expected.items() if k.startswith("/collector")}, others)
 
 
-def check_continues_from_a_checkpoint(kind, folder, environment=None):
+def check_continues_from_a_checkpoint(kind, folder, environment=None, **more):
     """To the bit, at every iteration in turn, in a fresh algorithm; with schedules, so that they must be continued."""
-    changes = {"anneal_lr": True, "anneal_clip": True, "num_envs": 2, "num_steps": 48}
+    changes = {"anneal_lr": True, "anneal_clip": True, "num_envs": 2, "num_steps": 48, **more}
     runs = [run_of(kind, environment, seed, 450, variant=seed, **changes) for seed in (1, 2)]
     whole = training_of(kind, *runs)
     paths = []

@@ -1,4 +1,4 @@
-"""PPO: equations 6 to 9, section 4's rule for beta, Table 5's alpha."""
+"""PPO: equations 6 to 9, section 4's rule for beta, Table 5's alpha, Table 4's log-std and step size."""
 
 import math
 
@@ -13,13 +13,23 @@ class PPO(OnPolicy):
         settings = self.settings
         self.optimizer = torch.optim.Adam(self.networks.parameters(), lr=settings.learning_rate, eps=settings.adam_eps)
         self.beta = settings.kl_coef
-        self.betas = []
+        self.betas, self.rates = [], []
         """Used in each update."""
+        self.rate = settings.learning_rate
+
+    def iterate(self):
+        settings, log_std = self.settings, self.networks.log_std
+        if settings.anneal_log_std:  # LinearAnneal(start, end), and not learned
+            done = self.steps_done / self.total_timesteps
+            log_std.requires_grad_(False).fill_(
+                settings.log_std_start + (settings.log_std_end - settings.log_std_start) * done
+            )
+        return super().iterate()
 
     def improve(self, samples):
         settings, alpha = self.settings, self.remaining()
-        if settings.anneal_lr:
-            self.optimizer.param_groups[0]["lr"] = settings.learning_rate * alpha
+        self.rates.append(self.rate * (alpha if settings.anneal_lr else 1))
+        self.optimizer.param_groups[0]["lr"] = self.rates[-1]
         epsilon = settings.clip_coef * (alpha if settings.anneal_clip else 1)
         raw_advantages = samples.advantages
         if settings.norm_adv == "batch":
@@ -29,6 +39,7 @@ class PPO(OnPolicy):
         metrics = self.measure(samples, standardised(raw_advantages), epsilon)
         self.betas.append(self.beta)
         self.adapt_beta(metrics["losses/approx_kl"])
+        self.adapt_rate(metrics["losses/approx_kl"])
         return {**metrics, "losses/grad_norm": grad_norm, "losses/kl_coef": self.betas[-1]}
 
     def adapt_beta(self, kl):
@@ -38,6 +49,14 @@ class PPO(OnPolicy):
             self.beta /= 2
         elif target and kl > target * 1.5:
             self.beta *= 2
+
+    def adapt_rate(self, kl):
+        """Table 4: "adjusted based on the value of the KL divergence", by the rule of openai/baselines' acktr."""
+        target = self.settings.lr_kl_target
+        if target and kl > 2 * target:
+            self.rate = max(self.rate / 1.5, 1e-8)
+        elif target and kl < target / 2:
+            self.rate = min(self.rate * 1.5, 1.0)
 
     def loss(self, samples, epsilon):
         """-L of equation 9."""
