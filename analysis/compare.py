@@ -14,8 +14,8 @@ import pandas as pd
 from analysis.data import calibration, intervals, scores, statistics
 from analysis.data.completeness import mark, reasons
 from analysis.data.labels import ENVIRONMENTS, ordered
-from analysis.sections.table1 import seeds_cell
 from analysis.sides import Side, chosen
+from analysis.style.cells import seeds_cell
 from analysis.style.formats import Table, interval, markdown, number, p_value, p_values
 
 

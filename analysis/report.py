@@ -14,26 +14,21 @@ import numpy as np
 import pandas as pd
 
 from analysis import export
-from analysis.data import calibration, windows
+from analysis.data import calibration
 from analysis.data.completeness import missing
 from analysis.data.load import Data, gather, gather_interpolation, gather_updates
 from analysis.sections import (
-    atari_curves,
-    atari_prefix,
-    atari_scores,
-    comparisons,
     figure1_2,
     figure3,
     figure3_aggregate,
-    figure6,
-    human_normalised,
     klip_ppo,
     other_implementations,
-    readings_report,
     table1,
     trpo_variants,
     tuning,
 )
+from analysis.sections.atari import figure6, human_normalised, prefix, tables2_6, windows
+from analysis.sections.readings import report as study_of_readings
 from analysis.style import formats
 from analysis.style.drawing import Drawing, pictures
 from analysis.style.formats import NOTHING, Table
@@ -117,7 +112,7 @@ def build(results: Path, out: Path) -> list[str]:
 
 def _clipped_objective(data: Data, line: pd.DataFrame | None) -> Section:
     drawings = [figure1_2.figure1(), figure1_2.figure2(data, line)]
-    return Section("The clipped objective (section 3)", [comparisons.figure2(data, line)], drawings)
+    return Section("The clipped objective (section 3)", [figure1_2.figure2_table(data, line)], drawings)
 
 
 def _surrogates(data: Data) -> Section:
@@ -126,8 +121,8 @@ def _surrogates(data: Data) -> Section:
     rows = table1.table1_rows(data, parts)
     if any(np.isfinite(row.low) for row in rows):
         made.insert(1, table1.ranks(data, parts))
-    drawings = [figure1_2.table1_scores(rows, data, parts.runs)]
-    drawings += [figure3.table1_curves(data)] if len(data.episodes) else []
+    drawings = [table1.table1_scores(rows, data, parts.runs)]
+    drawings += [table1.table1_curves(data)] if len(data.episodes) else []
     return Section("Surrogate objectives (section 6.1)", made, drawings)
 
 
@@ -135,10 +130,10 @@ def _readings(data: Data, updates: pd.DataFrame | None, chosen: Data, their_upda
     title = "What the text leaves open"
     if data.trained.empty:
         return Section(title, [], [])
-    study = readings_report.study(data, updates)
-    made = readings_report.tables(study)
-    made += [readings_report.decided(chosen, their_updates)] if len(chosen.trained) else []
-    return Section(title, made, [readings_report.figure(study)])
+    study = study_of_readings.study(data, updates)
+    made = study_of_readings.tables(study)
+    made += [study_of_readings.decided(chosen, their_updates)] if len(chosen.trained) else []
+    return Section(title, made, [study_of_readings.figure(study)])
 
 
 def _comparison(data: Data) -> Section:
@@ -146,23 +141,23 @@ def _comparison(data: Data) -> Section:
     rows, drawings = figure3_aggregate.rows(data, runs), [figure3.figure3(data)]
     made = [
         figure3_aggregate.aggregate(data, runs, rows),
-        comparisons.figure3(data),
+        figure3.figure3_table(data),
         trpo_variants.trpo(data),
         other_implementations.elsewhere(data),
     ]
-    drawings += [figure1_2.aggregate_figure(rows, data, runs)] if any(row.runs for row in rows) else []
+    drawings += [figure3_aggregate.figure(rows, data, runs)] if any(row.runs for row in rows) else []
     return Section("Comparison with other algorithms (section 6.2)", made, drawings)
 
 
 def _atari(data: Data) -> Section:
-    runs, smoothed, few = atari_scores.measured(data), atari_curves.smoothed(data), figure6.few(data)
+    runs, smoothed, few = tables2_6.measured(data), figure6.smoothed(data), figure6.few(data)
     made = [
-        atari_scores.table2(data, runs, smoothed),
-        atari_scores.table6(data, runs),
+        tables2_6.table2(data, runs, smoothed),
+        tables2_6.table6(data, runs),
         human_normalised.table(data, runs, smoothed),
     ]
-    if data.fraction < 1 and len(runs) and len(atari_curves.comparable_points(data)):
-        made.insert(1, atari_prefix.prefix(data, runs, smoothed))
+    if data.fraction < 1 and len(runs) and len(figure6.comparable_points(data)):
+        made.insert(1, prefix.prefix(data, runs, smoothed))
     made.append(windows.table())
     drawings = [figure6.figure6_games(data, smoothed, few)] if few else []
     drawings += [figure6.figure6(data, smoothed), human_normalised.profile(data, smoothed)]

@@ -27,7 +27,7 @@ class Choice:
 
 
 LOOKED_AT = {"clip-0.2": ("HalfCheetah", "InvertedPendulum"), "none": ("HalfCheetah",)}
-"""The rows of Table 1 and the tasks that the choice of a reading looks at (`analysis.sections.readings_choice`), and
+"""The rows of Table 1 and the tasks that the choice of a reading looks at (`analysis.sections.readings.choice`), and
 Figure 2's four numbers at the updated policy. All else is validation: nothing was chosen by it."""
 
 _HOW = "(protocols readings and readings-best, seeds 101 to 104)"

@@ -1,4 +1,4 @@
-"""Reading measured data (results/) and the paper's numbers (results/published/), and refusing what is damaged.
+"""Read measured data (results/), and refuse what is damaged. (The paper's numbers: published.py.)
 
 A file that is absent raises FileNotFoundError, one that is truncated or not ours raises ValueError; either message is
 one line that names the file. `gather` turns both into a sentence for the report, so that one bad file never hides the
@@ -7,7 +7,6 @@ other experiments.
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.data.labels import ALGORITHMS, UNTRAINED, algorithm_name, paper_name, task
+from analysis.data.labels import UNTRAINED, task
 from experiments.store.files import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, read_json, read_table
 
 RUN = IDENTITY
@@ -23,8 +22,6 @@ RUN = IDENTITY
 
 _TEXT = {"environment", "algorithm", "setting"}
 _RUN_FIELDS = [*RUN, "total_timesteps", "steps_done", "status", "diverged_at"]
-
-PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 
 
 @dataclass(frozen=True)
@@ -51,49 +48,6 @@ class Data:
     def fraction(self) -> float:
         """The part of its budget after which every run was stopped on purpose; 1 if it was to train to the end."""
         return float(self.manifest.get("fraction") or 1.0)
-
-
-def published(name: str) -> pd.DataFrame:
-    """One of the tables in results/published/ (its README says where each comes from)."""
-    return pd.read_csv(PUBLISHED / f"{name}.csv")
-
-
-@functools.cache
-def published_figure3() -> pd.DataFrame:
-    """published/fig3_summary.csv by task and by the name in the figure's legend: `initial`, `mean_last_100k`, ..."""
-    summary = published("fig3_summary")
-    return summary.assign(task=summary["env"].map(task)).set_index(["task", "algorithm"]).drop(columns="env")
-
-
-@functools.cache
-def published_figure6() -> pd.DataFrame:
-    """published/fig6_curves.csv: a row per point (`frames_M`), a column per game, algorithm (by our name) and seed."""
-    curves = published("fig6_curves")
-    curves["algorithm"] = curves["algorithm"].str.lower()
-    return curves.pivot(index="frames_M", columns=["game", "algorithm", "seed"], values="return").astype(float)
-
-
-@functools.cache
-def published_baselines() -> dict[tuple[str, str], pd.Series[float]]:
-    """published/atari_baselines.csv: the curve of each game and algorithm (by our name) over `frames_M`."""
-    groups = published("atari_baselines").groupby(["game", "algorithm"])
-    return {(str(game), str(name)): curve.set_index("frames_M")["return"] for (game, name), curve in groups}
-
-
-def paper_final(name: str, algorithm: str) -> tuple[float, float]:
-    """The paper's Figure 3 at its end, digitised: mean over the last 100k steps and half width of the band there.
-
-    `name` is the task, `algorithm` ours; (NaN, NaN) where the paper has no such curve.
-    """
-    summary, key = published_figure3(), (name, paper_name(algorithm))
-    means, bands = summary["mean_last_100k"].astype(float), summary["band_halfwidth_last_100k"].astype(float)
-    return float(means.get(key, np.nan)), float(bands.get(key, np.nan))
-
-
-def drawn_in_paper() -> list[str]:
-    """The algorithms of the paper's Figure 3, by our names."""
-    drawn = set(published("fig3_summary")["algorithm"])
-    return [algorithm for algorithm in ALGORITHMS if algorithm_name(algorithm) in drawn]
 
 
 def episodes(directory: Path) -> pd.DataFrame:

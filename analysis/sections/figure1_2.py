@@ -1,26 +1,19 @@
-"""Figures 1 and 2, and scores as pictures (learning curves: curves.py). Every function returns a finished `Drawing`."""
+"""Figure 1, the clipped objective; and Figure 2, the surrogates along the first update, drawn and in numbers."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from analysis.data import calibration, intervals
-from analysis.data.completeness import reasons
-from analysis.data.labels import algorithm_colour, algorithm_name, setting_colour, setting_name
-from analysis.data.load import Data, published
-from analysis.sections import figure3_aggregate
-from analysis.sections.comparisons import CURVES
-from analysis.sections.table1 import Row
+from analysis.data import calibration
+from analysis.data.completeness import dagger, incomplete, reasons, titled
+from analysis.data.load import Data
+from analysis.data.published import FIGURE2_CURVES, published
 from analysis.style.drawing import STYLE, Drawing, legend_of_lines, note_of, sentences, warn
-from analysis.style.formats import number
+from analysis.style.formats import NOTHING, Table, number
 
 
 def clip_objective(ratio: npt.NDArray[np.float64], advantage: float, epsilon: float) -> npt.NDArray[np.float64]:
@@ -71,7 +64,7 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
     axes = figure.subplots()
     paper = published("fig2_curves")
     colours = ("#0072B2", "#E69F00", "#009E73", "#D55E00")
-    for (column, digitised, label), colour in zip(CURVES, colours, strict=True):
+    for (column, digitised, label), colour in zip(FIGURE2_CURVES, colours, strict=True):
         axes.plot(paper["interp"], paper[digitised], color=colour, linewidth=1.3, linestyle=(0, (4, 2)))
         text = {"kl": "E[KL]", "surrogate_cpi": "$L^{CPI}$ = E[r A]", "surrogate_clip": "$L^{CLIP}$"}.get(column, label)
         axes.plot([], [], color=colour, linewidth=2.2, label=text)
@@ -100,90 +93,47 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
     return Drawing("figure2", "Figure 2. The surrogates along the first update", sentences(caption, note), figure)
 
 
-@matplotlib.rc_context(STYLE)
-def table1_scores(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
-    """Table 1 as a picture: our score and interval of each setting beside the paper's; `runs` are those of the rows."""
-    figure = Figure(figsize=(8, 4.2), layout="constrained")
-    axes = figure.subplots()
-    known = [value for row in rows for value in (row.ours, row.low) if np.isfinite(value)]
-    left = max(-1.5, min([-0.5, *known]) - 0.1)  # one exploding setting must not squeeze the others together
-    for height, row in enumerate(reversed(rows)):
-        colour = setting_colour(row.setting)
-        axes.plot([row.paper], [height], "D", color="white", markeredgecolor="#333333", markersize=6, zorder=4)
-        _interval(axes, height, (row.ours, row.low, row.high), colour, "o", left)
-    axes.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
-    axes.axvline(1, color="#444444", linewidth=0.9, linestyle=":")
-    axes.set(xlim=(left, 1.04), xlabel="Average normalised score (0: untrained policy, 1: best run)")
-    names = [setting_name(row.setting) + "†" * (row.superseded > 0) + row.chose for row in rows]
-    axes.set_yticks(range(len(rows)), names[::-1])
-    axes.grid(False, axis="y")
-    paper_mark = Line2D([], [], color="#333333", linestyle="none", marker="D", markerfacecolor="white", label="paper")
-    our_mark = Line2D([], [], color="#333333", marker="o", linewidth=2.4, label="ours, 95 % t interval")
-    handles = [our_mark, paper_mark] if known else [paper_mark]
-    axes.legend(handles=handles, loc="lower left")
-    note = note_of(data)
-    warn(figure, note)
-    caption = (
-        "Table 1 as a picture: average normalised score of each setting with the 95 % t interval of its mean, and "
-        "the paper's printed score. An arrow marks a score left of the axis."
-    )
-    caption = " ".join([caption, *calibration.notes(runs), *reasons(data.trained)])
-    return Drawing("table1", "Table 1 as a picture", sentences(caption, note), figure)
+def figure2_table(data: Data, rows: pd.DataFrame | None) -> Table:
+    """Figure 2 in numbers: each curve at the updated policy (x = 1), at x = 2, and where it is largest.
 
-
-@matplotlib.rc_context(STYLE)
-def aggregate_figure(rows: Sequence[figure3_aggregate.Row], data: Data, runs: pd.DataFrame) -> Drawing:
-    """Figure 3 in one number per algorithm: mean and IQM (left), and PPO's mean less the algorithm's (right).
-
-    `runs` are those of the rows.
+    `rows` is interpolation.parquet (None if there is none); ours is the mean over its seeds.
     """
-    figure = Figure(figsize=(10, 0.42 * len(rows) + 1.9), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    edge = max(-1.0, min([-0.1, *(row.mean_low for row in rows if np.isfinite(row.mean_low))]) - 0.05)
-    for height, row in enumerate(reversed(rows)):
-        colour = algorithm_colour(row.algorithm)
-        _interval(left, height + 0.14, (row.mean, row.mean_low, row.mean_high), colour, "o", edge)
-        _interval(left, height - 0.14, (row.iqm, row.iqm_low, row.iqm_high), colour, "s", edge)
-        _interval(right, height, (row.difference, row.difference_low, row.difference_high), colour, "o", -1.0)
-    for x in (0, 1):
-        left.axvline(x, color="#444444", linewidth=0.9, linestyle=":")
-    right.axvspan(-intervals.MARGIN, intervals.MARGIN, color="#444444", alpha=0.08, linewidth=0)
-    right.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
-    left.set(xlim=(edge, 1.04), xlabel="Normalised score (0: untrained policy, 1: best run)")
-    right.set(xlabel="PPO's mean less the algorithm's")
-    names = [algorithm_name(row.algorithm) + figure3_aggregate.marks(row) for row in rows]
-    left.set_yticks(range(len(rows)), names[::-1])
-    for axes in (left, right):
-        axes.grid(False, axis="y")
-        axes.set_ylim(-0.6, len(rows) - 0.4)
-    marks = {"o": "mean, 95 % t interval", "s": "IQM (interval from ten seeds on)"}
-    handles = [Line2D([], [], color="#333333", marker=m, linewidth=2, label=label) for m, label in marks.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    note = note_of(data)
-    warn(figure, note)
+    paper = published("fig2_curves")
+    cells, facts = [], []
+    for column, digitised, label in FIGURE2_CURVES:
+        theirs = _points(paper["interp"], paper[digitised])
+        ours = dict.fromkeys(theirs, float("nan"))
+        if rows is not None and not rows.empty:
+            mean = rows.groupby("interpolation")[column].mean()
+            ours = _points(pd.Series(mean.index.to_numpy(dtype=float)), mean.reset_index(drop=True))
+        facts.append({"curve": column, **ours, **{f"paper_{name}": value for name, value in theirs.items()}})
+        cells.append({"Curve": label, **_shown("ours", ours, dagger(data.trained), "‡"), **_shown("paper", theirs)})
+    seeds = 0 if rows is None else rows["seed"].nunique()
     caption = (
-        "Figure 3 in one number per algorithm, as a picture of the table of that name: normalised scores (cut at the "
-        "axis; an arrow: the value lies left of it), and PPO's mean less the algorithm's, paired by task, with 95 % t "
-        "intervals, which are not corrected for the number of comparisons (the table's p values are). Grey: a "
-        f"difference of less than {intervals.MARGIN:g}, the margin of equality."
+        "Figure 2 in numbers: surrogate objectives between the policy before the first update (x = 0) and after it "
+        f"(x = 1), Hopper. Ours: mean over seeds ({seeds}). Paper: digitised from Figure 2. The maximum is taken over "
+        "the points of the curve; a maximum at x = 2 only means that the curve still rises there."
     )
-    caption = " ".join([caption, *calibration.notes(runs), *reasons(data.trained)])
-    title = "Figure 3 in one number per algorithm, as a picture"
-    return Drawing("figure3_aggregate", title, sentences(caption, note), figure)
+    title, notes = "Figure 2 in numbers", (calibration.FIGURE2, *incomplete(data))
+    return Table("figure2", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), notes)
 
 
-def _interval(
-    axes: Axes, height: float, point: tuple[float, float, float], colour: str, marker: str, edge: float
-) -> None:
-    """A point (value, low, high) on a horizontal interval, if it has one; an arrow where it lies left of `edge`."""
-    value, low, high = point
-    if not np.isfinite(value):
-        return
-    if np.isfinite(low):
-        axes.plot([max(low, edge), max(high, edge)], [height, height], color=colour, linewidth=2.4)
-    axes.plot([value], [height], marker, color=colour, markersize=7, zorder=3)
-    if value < edge:
-        axes.annotate(
-            number(value, 2), xy=(edge, height), xytext=(edge + 0.12, height), va="center",
-            arrowprops={"arrowstyle": "->", "color": colour},
-        )  # fmt: skip
+def _points(x: pd.Series[float], y: pd.Series[float]) -> dict[str, float]:
+    """The curve at x = 1 and x = 2 (linear between its points), its largest value, and the x of that."""
+    xs, ys = x.to_numpy(dtype=float), y.to_numpy(dtype=float)
+    return {
+        "at_1": float(np.interp(1.0, xs, ys)),
+        "at_2": float(np.interp(2.0, xs, ys)),
+        "maximum": float(ys.max()),
+        "maximum_at": float(xs[ys.argmax()]),
+    }
+
+
+def _shown(who: str, points: dict[str, float], mark: str = "", chose: str = "") -> dict[str, str]:
+    """The cells of a curve; `chose`: the mark of what a choice looked at."""
+    peak = f"{number(points['maximum'], 4)} at {number(points['maximum_at'], 2)}"
+    return {
+        f"x = 1, {who}": number(points["at_1"], 4) + mark + (chose if np.isfinite(points["at_1"]) else ""),
+        f"x = 2, {who}": number(points["at_2"], 4) + mark,
+        f"Maximum, {who}": (peak if np.isfinite(points["maximum"]) else NOTHING) + mark,
+    }

@@ -1,4 +1,4 @@
-"""Learning curves: Figure 3, and the runs behind Table 1. Every function returns a finished `Drawing`."""
+"""Figure 3, the algorithms compared on the seven tasks: the learning curves, and their ends in numbers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.data import calibration
-from analysis.data.completeness import dagger, reasons
+from analysis.data.completeness import dagger, incomplete, reasons, titled
 from analysis.data.labels import (
     ALGORITHMS,
     ENVIRONMENTS,
-    SETTINGS,
     algorithm_colour,
     algorithm_name,
     ordered,
-    setting_colour,
-    setting_name,
     task,
 )
-from analysis.data.load import Data, drawn_in_paper, published
-from analysis.data.scores import random_levels, run_curves
+from analysis.data.load import Data
+from analysis.data.published import drawn_in_paper, paper_final, published
+from analysis.data.scores import run_curves, scored
+from analysis.style.cells import paper_cell, seeds_cell
 from analysis.style.drawing import (
     DASHES,
     STYLE,
@@ -35,6 +34,7 @@ from analysis.style.drawing import (
     sentences,
     warn,
 )
+from analysis.style.formats import Table, signed
 
 
 @matplotlib.rc_context(STYLE)
@@ -87,43 +87,48 @@ def _comparison_panel(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame) -> 
     bound_below(axes, values, float(paper["mean"].min()))
 
 
-FAMILIES = {"Clipping": "clip-", "Adaptive KL": "adaptive-kl-", "Fixed KL": "fixed-kl-"}
-
-
-@matplotlib.rc_context(STYLE)
-def table1_curves(data: Data) -> Drawing:
-    """The learning curves behind Table 1: a row per environment, a column per family of settings."""
-    figure = Figure(figsize=(11, 14))
-    panels = figure.subplots(len(ENVIRONMENTS), len(FAMILIES), sharex=True, sharey="row")
-    figure.subplots_adjust(left=0.085, right=0.98, top=0.95, bottom=0.125, hspace=0.24, wspace=0.08)
-    curves, window = run_curves(data)
-    budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
-    levels = {task(str(environment)): level for environment, level in random_levels(data.episodes).items()}
-    for row, name in zip(panels, ENVIRONMENTS, strict=True):
-        here = curves[curves["task"] == name]
-        for axes, (family, prefix) in zip(row, FAMILIES.items(), strict=True):
-            members = [s for s in ordered(here["setting"], SETTINGS) if s.startswith(prefix) or s == "none"]
-            for setting in members:
-                draw_runs(axes, here[here["setting"] == setting], setting_colour(setting), width=1.7)
-            if name in levels:
-                axes.axhline(levels[name], color="#444444", linewidth=0.9, linestyle=":")
-            frame_panel(axes, f"{name}: {family}", budget, empty="" if len(here) else "no runs yet")
-        drawn = {setting_name(str(setting)): group["mean_return"] for setting, group in here.groupby("setting")}
-        bound_below(row[0], drawn, levels.get(name, float("nan")))
-    figure.supylabel("Episode return", fontsize=10)
-    for axes, prefix in zip(panels[-1], FAMILIES.values(), strict=True):
-        members = [setting for setting in SETTINGS if setting.startswith(prefix) or setting == "none"]
-        names = {s: setting_name(s) + dagger(data.trained[data.trained["setting"] == s]) for s in members}
-        lines = [Line2D([], [], color=setting_colour(s), linewidth=2, label=names[s]) for s in members]
-        axes.set_xlabel("Environment steps")
-        axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.35))
-    note = note_of(data)
-    warn(figure, note)
+def figure3_table(data: Data) -> Table:
+    """Figure 3 in numbers, like with like: the mean over the last 100k steps; and the last-100-episodes score."""
+    runs = scored(data)
+    algorithms = ordered([*data.trained["algorithm"], *drawn_in_paper()], ALGORITHMS)
+    cells, facts = [], []
+    for name in ENVIRONMENTS:
+        for algorithm in algorithms:
+            mine = runs[(runs["task"] == name) & (runs["algorithm"] == algorithm)]
+            theirs, band = paper_final(name, algorithm)
+            last = mine.assign(score=mine["last_tenth"])
+            ours = float(last["score"].mean())
+            facts.append(
+                {
+                    "environment": name,
+                    "algorithm": algorithm,
+                    "runs": len(mine),
+                    "last_100_episodes": float(mine["score"].mean()),
+                    "last_tenth": ours,
+                    "paper_last_100k": theirs,
+                    "paper_band_halfwidth": band,
+                    "difference": ours - theirs,
+                }
+            )
+            cells.append(
+                {
+                    "Environment": name,
+                    "Algorithm": algorithm_name(algorithm),
+                    "Ours, last 100 episodes": seeds_cell(mine) + calibration.marks(mine),
+                    "Ours, last tenth": seeds_cell(last) + calibration.marks(mine),
+                    "Paper, last 100k": paper_cell(name, algorithm),
+                    "Ours − paper": signed(ours - theirs),
+                }
+            )
     caption = (
-        "Learning curves of the runs behind Table 1 (an addition: the paper shows none). Thin lines are the seeds, "
-        f"thick lines their mean; at every step the mean return of the episodes that ended within the last {window:,} "
-        "steps. Dotted: the untrained policy. A cross marks where a run diverged; where curves leave the panel at the "
-        "bottom, the panel says how far they fall."
+        "Returns at the end of training, Figure 3. Last 100 episodes: mean return of a run's last 100 training "
+        "episodes. Last tenth: mean of a run's curve (episodes ended in each hundredth of the budget) over the last "
+        "tenth of its budget, which at 1M steps is the last 100k, as the paper's curve is read. In brackets each seed; "
+        "× marks a run that diverged. Paper: digitised from Figure 3, with the half width of its shaded band, whose "
+        "meaning and number of seeds the paper does not state; its one TRPO stands beside both of ours. Ours − paper "
+        "compares the last tenth."
     )
-    caption = " ".join([caption, *calibration.notes(curves), *reasons(data.trained)])
-    return Drawing("table1_curves", "Learning curves behind Table 1", sentences(caption, note), figure)
+    title = "Figure 3 in numbers"
+    show, numbers = pd.DataFrame(cells), pd.DataFrame(facts)
+    notes = (*calibration.notes(runs), *incomplete(data))
+    return Table("figure3", titled(title, data), caption, show, numbers, notes, text_columns=2)

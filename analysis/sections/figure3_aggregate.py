@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis.data import calibration, intervals, scores, statistics
-from analysis.data.completeness import incomplete, superseded, titled
-from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, paper_name
-from analysis.data.load import Data, drawn_in_paper, published_figure3
+from analysis.data.completeness import incomplete, reasons, superseded, titled
+from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_colour, algorithm_name, ordered, paper_name
+from analysis.data.load import Data
+from analysis.data.published import drawn_in_paper, published_figure3
 from analysis.data.scores import by_task
-from analysis.sections.table1 import INTERVAL, left_out
+from analysis.style.cells import INTERVAL, left_out
+from analysis.style.drawing import STYLE, Drawing, draw_interval, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, interval, number, p_values
 
 NAN = float("nan")
@@ -192,3 +198,44 @@ def _notes(data: Data, made: list[Row], runs: pd.DataFrame) -> tuple[str, ...]:
     short = [algorithm_name(row.algorithm) for row in made if 0 < row.tasks < len(ENVIRONMENTS)]
     notes = [f"Not all tasks, so not comparable: {', '.join(short)}."] if short else []
     return (*notes, *left_out(runs), *calibration.notes(runs), *incomplete(data))
+
+
+@matplotlib.rc_context(STYLE)
+def figure(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
+    """Figure 3 in one number per algorithm: mean and IQM (left), and PPO's mean less the algorithm's (right).
+
+    `runs` are those of the rows.
+    """
+    drawn = Figure(figsize=(10, 0.42 * len(rows) + 1.9), layout="constrained")
+    left, right = drawn.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    edge = max(-1.0, min([-0.1, *(row.mean_low for row in rows if np.isfinite(row.mean_low))]) - 0.05)
+    for height, row in enumerate(reversed(rows)):
+        colour = algorithm_colour(row.algorithm)
+        draw_interval(left, height + 0.14, (row.mean, row.mean_low, row.mean_high), colour, "o", edge)
+        draw_interval(left, height - 0.14, (row.iqm, row.iqm_low, row.iqm_high), colour, "s", edge)
+        draw_interval(right, height, (row.difference, row.difference_low, row.difference_high), colour, "o", -1.0)
+    for x in (0, 1):
+        left.axvline(x, color="#444444", linewidth=0.9, linestyle=":")
+    right.axvspan(-intervals.MARGIN, intervals.MARGIN, color="#444444", alpha=0.08, linewidth=0)
+    right.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
+    left.set(xlim=(edge, 1.04), xlabel="Normalised score (0: untrained policy, 1: best run)")
+    right.set(xlabel="PPO's mean less the algorithm's")
+    names = [algorithm_name(row.algorithm) + marks(row) for row in rows]
+    left.set_yticks(range(len(rows)), names[::-1])
+    for axes in (left, right):
+        axes.grid(False, axis="y")
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+    shapes = {"o": "mean, 95 % t interval", "s": "IQM (interval from ten seeds on)"}
+    handles = [Line2D([], [], color="#333333", marker=m, linewidth=2, label=label) for m, label in shapes.items()]
+    drawn.legend(handles=handles, loc="outside lower center", ncols=2)
+    note = note_of(data)
+    warn(drawn, note)
+    caption = (
+        "Figure 3 in one number per algorithm, as a picture of the table of that name: normalised scores (cut at the "
+        "axis; an arrow: the value lies left of it), and PPO's mean less the algorithm's, paired by task, with 95 % t "
+        "intervals, which are not corrected for the number of comparisons (the table's p values are). Grey: a "
+        f"difference of less than {intervals.MARGIN:g}, the margin of equality."
+    )
+    caption = " ".join([caption, *calibration.notes(runs), *reasons(data.trained)])
+    title = "Figure 3 in one number per algorithm, as a picture"
+    return Drawing("figure3_aggregate", title, sentences(caption, note), drawn)

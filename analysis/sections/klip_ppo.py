@@ -14,7 +14,8 @@ from matplotlib.lines import Line2D
 from analysis.data.completeness import incomplete, titled
 from analysis.data.intervals import published_difference
 from analysis.data.labels import algorithm_colour, algorithm_name, task
-from analysis.data.load import Data, published
+from analysis.data.load import Data
+from analysis.data.published import published
 from analysis.data.scores import run_curves, scored
 from analysis.style.drawing import DASHES, STYLE, Drawing, frame_panel, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, interval, number

@@ -11,9 +11,10 @@ import pandas as pd
 from analysis.data import calibration
 from analysis.data.completeness import incomplete, titled
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
-from analysis.data.load import Data, drawn_in_paper, paper_final, published
+from analysis.data.load import Data
+from analysis.data.published import drawn_in_paper, paper_final, published
 from analysis.data.scores import scored
-from analysis.sections.table1 import marks
+from analysis.style.cells import marks
 from analysis.style.formats import NOTHING, Table, number
 
 METRICS = {"score": "last 100 episodes", "last_tenth": "last tenth of the curve"}

@@ -1,23 +1,34 @@
-"""The tables: Table 1 and what it is made of. (Tables beside Figures 2 and 3: comparisons.py.)"""
+"""Table 1, the surrogate objectives: the table, what it is made of, and both as pictures."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis.data import calibration, intervals, scores, statistics
-from analysis.data.completeness import dagger, incomplete, superseded, titled
-from analysis.data.labels import ENVIRONMENTS, SETTINGS, ordered, setting_name, task
-from analysis.data.load import Data, paper_final, published
-from analysis.style.formats import NOTHING, Table, interval, number, signed
-
-INTERVAL = (
-    "In brackets: the 95 % t interval over the seeds, with degrees of freedom by Satterthwaite, environments and "
-    "normalisation held fixed; a dash where an environment has one run, or where no environment has any spread."
+from analysis.data.completeness import dagger, incomplete, reasons, superseded, titled
+from analysis.data.labels import ENVIRONMENTS, SETTINGS, ordered, setting_colour, setting_name, task
+from analysis.data.load import Data
+from analysis.data.published import published
+from analysis.style.cells import INTERVAL, left_out, marks, seeds_cell
+from analysis.style.drawing import (
+    STYLE,
+    Drawing,
+    bound_below,
+    draw_interval,
+    draw_runs,
+    frame_panel,
+    note_of,
+    sentences,
+    warn,
 )
-"""What captions say of the interval of a mean over tasks (`intervals.task_mean`)."""
+from analysis.style.formats import NOTHING, Table, interval, number, signed
 
 
 @dataclass(frozen=True)
@@ -175,21 +186,13 @@ def raw_scores(data: Data, parts: Table1) -> Table:
         "Mean return of the last 100 training episodes: the mean over seeds, in brackets each seed. × marks a run that "
         "diverged, scored on its last 100 episodes before that. The last rows are the scale of Table 1."
     )
-    columns = [
-        "environment",
-        "setting",
-        "seed",
-        "score",
-        "episodes",
-        "diverged_at",
-        "superseded",
-        "by_run",
-        "by_setting",
-    ]
+    columns = ["environment", "setting", "seed", "score", "episodes", "diverged_at", "superseded"]
     title = "Scores behind Table 1, in raw returns"
     show = pd.DataFrame(rows, columns=["Setting", *ENVIRONMENTS])
     notes = (*calibration.notes(parts.runs), *incomplete(data))
-    return Table("table1_scores", titled(title, data), caption, show, parts.runs[columns], notes)
+    return Table(
+        "table1_scores", titled(title, data), caption, show, parts.runs[[*columns, "by_run", "by_setting"]], notes
+    )
 
 
 def normalised_by_environment(data: Data, parts: Table1) -> Table:
@@ -249,39 +252,78 @@ def _notes(data: Data, parts: Table1, rows: list[Row]) -> tuple[str, ...]:
     return (*notes, *left_out(parts.runs), *calibration.notes(parts.runs), *incomplete(data))
 
 
-def marks(runs: pd.DataFrame) -> str:
-    """Mark a number made from `runs`: superseded (†), used to choose (‡, §)."""
-    return dagger(runs) + calibration.marks(runs)
-
-
-def left_out(runs: pd.DataFrame) -> tuple[str, ...]:
-    """The note on the tasks whose runs have a `score` and no normalised one (`by_run`)."""
-    no_scale = sorted(set(runs.loc[runs["by_run"].isna() & runs["score"].notna(), "task"]))
-    if not no_scale:
-        return ()
-    reason = "no random level, or no run better than it, so the scale has no meaning"
-    return (f"Left out: {', '.join(no_scale)}: {reason}.",)
-
-
-def seeds_cell(runs: pd.DataFrame, digits: int | None = None) -> str:
-    """'mean (seed · seed · seed)' of `score`, × behind a run that diverged; `digits` as for `number`.
-
-    † behind it where a run is superseded.
-    """
-    if runs.empty:
-        return NOTHING
-    each = [
-        number(run["score"], digits) + ("×" if np.isfinite(run["diverged_at"]) else "")
-        for run in runs.sort_values("seed").to_dict("records")
-    ]
-    return f"{number(float(runs['score'].mean()), digits)} ({' · '.join(each)}){dagger(runs)}"
-
-
-def paper_cell(name: str, algorithm: str) -> str:
-    """'mean ± half width of the band' over the last 100k steps of the paper's Figure 3, digitised."""
-    mean, band = paper_final(name, algorithm)
-    return f"{number(mean)} ± {number(band)}" if np.isfinite(mean) else NOTHING
-
-
 def _two(value: float) -> str:
     return number(value, 2)
+
+
+@matplotlib.rc_context(STYLE)
+def table1_scores(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
+    """Table 1 as a picture: our score and interval of each setting beside the paper's; `runs` are those of the rows."""
+    figure = Figure(figsize=(8, 4.2), layout="constrained")
+    axes = figure.subplots()
+    known = [value for row in rows for value in (row.ours, row.low) if np.isfinite(value)]
+    left = max(-1.5, min([-0.5, *known]) - 0.1)  # one exploding setting must not squeeze the others together
+    for height, row in enumerate(reversed(rows)):
+        colour = setting_colour(row.setting)
+        axes.plot([row.paper], [height], "D", color="white", markeredgecolor="#333333", markersize=6, zorder=4)
+        draw_interval(axes, height, (row.ours, row.low, row.high), colour, "o", left)
+    axes.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
+    axes.axvline(1, color="#444444", linewidth=0.9, linestyle=":")
+    axes.set(xlim=(left, 1.04), xlabel="Average normalised score (0: untrained policy, 1: best run)")
+    names = [setting_name(row.setting) + "†" * (row.superseded > 0) + row.chose for row in rows]
+    axes.set_yticks(range(len(rows)), names[::-1])
+    axes.grid(False, axis="y")
+    paper_mark = Line2D([], [], color="#333333", linestyle="none", marker="D", markerfacecolor="white", label="paper")
+    our_mark = Line2D([], [], color="#333333", marker="o", linewidth=2.4, label="ours, 95 % t interval")
+    handles = [our_mark, paper_mark] if known else [paper_mark]
+    axes.legend(handles=handles, loc="lower left")
+    note = note_of(data)
+    warn(figure, note)
+    caption = (
+        "Table 1 as a picture: average normalised score of each setting with the 95 % t interval of its mean, and "
+        "the paper's printed score. An arrow marks a score left of the axis."
+    )
+    caption = " ".join([caption, *calibration.notes(runs), *reasons(data.trained)])
+    return Drawing("table1", "Table 1 as a picture", sentences(caption, note), figure)
+
+
+FAMILIES = {"Clipping": "clip-", "Adaptive KL": "adaptive-kl-", "Fixed KL": "fixed-kl-"}
+
+
+@matplotlib.rc_context(STYLE)
+def table1_curves(data: Data) -> Drawing:
+    """The learning curves behind Table 1: a row per environment, a column per family of settings."""
+    figure = Figure(figsize=(11, 14))
+    panels = figure.subplots(len(ENVIRONMENTS), len(FAMILIES), sharex=True, sharey="row")
+    figure.subplots_adjust(left=0.085, right=0.98, top=0.95, bottom=0.125, hspace=0.24, wspace=0.08)
+    curves, window = scores.run_curves(data)
+    budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
+    levels = {task(str(environment)): level for environment, level in scores.random_levels(data.episodes).items()}
+    for row, name in zip(panels, ENVIRONMENTS, strict=True):
+        here = curves[curves["task"] == name]
+        for axes, (family, prefix) in zip(row, FAMILIES.items(), strict=True):
+            members = [s for s in ordered(here["setting"], SETTINGS) if s.startswith(prefix) or s == "none"]
+            for setting in members:
+                draw_runs(axes, here[here["setting"] == setting], setting_colour(setting), width=1.7)
+            if name in levels:
+                axes.axhline(levels[name], color="#444444", linewidth=0.9, linestyle=":")
+            frame_panel(axes, f"{name}: {family}", budget, empty="" if len(here) else "no runs yet")
+        drawn = {setting_name(str(setting)): group["mean_return"] for setting, group in here.groupby("setting")}
+        bound_below(row[0], drawn, levels.get(name, float("nan")))
+    figure.supylabel("Episode return", fontsize=10)
+    for axes, prefix in zip(panels[-1], FAMILIES.values(), strict=True):
+        members = [setting for setting in SETTINGS if setting.startswith(prefix) or setting == "none"]
+        names = {s: setting_name(s) + dagger(data.trained[data.trained["setting"] == s]) for s in members}
+        lines = [Line2D([], [], color=setting_colour(s), linewidth=2, label=names[s]) for s in members]
+        axes.set_xlabel("Environment steps")
+        axes.legend(handles=lines, loc="upper center", bbox_to_anchor=(0.5, -0.35))
+    note = note_of(data)
+    warn(figure, note)
+    caption = (
+        "Learning curves of the runs behind Table 1 (an addition: the paper shows none). Thin lines are the seeds, "
+        f"thick lines their mean; at every step the mean return of the episodes that ended within the last {window:,} "
+        "steps. Dotted: the untrained policy. A cross marks where a run diverged; where curves leave the panel at the "
+        "bottom, the panel says how far they fall."
+    )
+    caption = " ".join([caption, *calibration.notes(curves), *reasons(data.trained)])
+    return Drawing("table1_curves", "Learning curves behind Table 1", sentences(caption, note), figure)

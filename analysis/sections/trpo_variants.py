@@ -7,7 +7,8 @@ import pandas as pd
 
 from analysis.data.completeness import dagger, incomplete, titled
 from analysis.data.labels import ENVIRONMENTS, algorithm_name, task
-from analysis.data.load import Data, published
+from analysis.data.load import Data
+from analysis.data.published import published
 from analysis.data.scores import by_seed, mean_curve, run_curves
 from analysis.style.formats import NOTHING, Table, number
 

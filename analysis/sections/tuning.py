@@ -12,7 +12,7 @@ from analysis.data.completeness import dagger, incomplete, reasons, titled
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
 from analysis.data.load import Data
 from analysis.data.scores import random_levels, scored
-from analysis.sections.table1 import seeds_cell
+from analysis.style.cells import seeds_cell
 from analysis.style.drawing import DASHES, STYLE, Drawing, limits_above, note_of, sentences, tell_lowest, warn
 from analysis.style.formats import NOTHING, Table, number
 

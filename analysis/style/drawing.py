@@ -121,6 +121,23 @@ def tell_lowest(axes: Axes, values: Values, floor: float) -> None:
         axes.text(0.98, 0.03, text, transform=axes.transAxes, ha="right", fontsize=7.5, bbox=UNDER_TEXT)
 
 
+def draw_interval(
+    axes: Axes, height: float, point: tuple[float, float, float], colour: str, marker: str, edge: float
+) -> None:
+    """A point (value, low, high) on a horizontal interval, if it has one; an arrow where it lies left of `edge`."""
+    value, low, high = point
+    if not np.isfinite(value):
+        return
+    if np.isfinite(low):
+        axes.plot([max(low, edge), max(high, edge)], [height, height], color=colour, linewidth=2.4)
+    axes.plot([value], [height], marker, color=colour, markersize=7, zorder=3)
+    if value < edge:
+        axes.annotate(
+            number(value, 2), xy=(edge, height), xytext=(edge + 0.12, height), va="center",
+            arrowprops={"arrowstyle": "->", "color": colour},
+        )  # fmt: skip
+
+
 def frame_panel(axes: Axes, title: str, budget: int, empty: str) -> None:
     """Title, step axis in millions (thousands for a short budget), and a word where nothing of ours is drawn."""
     axes.set_title(title)

@@ -124,7 +124,7 @@ _SIGNS = {  # (reward scaling, gradient clip, advantages): the signs of OTHERS
 gradient clip and advantages these columns are Plackett and Burman's design of 12 points; the second half has the same
 combinations with every sign of OTHERS turned over (a fold-over). So each of OTHERS has both its levels once in each
 combination: their main effects are clear of each other and of everything that the three do, interactions included. What
-is left aliased is told by `analysis.sections.readings`."""
+is left aliased is told by `analysis.sections.readings.model`."""
 
 CROSSED = ("reward-scaling", "gradient-clip", "advantages")
 OTHERS = tuple(detail for detail in DETAILS if detail not in CROSSED)
@@ -151,5 +151,5 @@ FIRST_UPDATE_SEEDS = tuple(range(101, 121))
 """Of Figure 2 under each reading."""
 
 BEST: dict[str, dict[str, str]] = {}
-"""The three readings that `analysis.sections.readings_choice` chooses from the study's data: empty until those are
+"""The three readings that `analysis.sections.readings.choice` chooses from the study's data: empty until those are
 there."""

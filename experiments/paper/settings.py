@@ -19,7 +19,7 @@ was designed, one detail at a time:
   minibatch.
 
 `ppo run readings` tries all of this at once, and `readings-best` what comes out of it on all seven tasks; by what rule
-one is chosen, and what the rule looks at, was written before the runs: analysis/sections/readings_choice.py.
+one is chosen, and what the rule looks at, was written before the runs: analysis/sections/readings/choice.py.
 """
 
 import math

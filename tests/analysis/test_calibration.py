@@ -11,14 +11,15 @@ from analysis.data import calibration
 from analysis.data.labels import task
 from analysis.data.load import gather, gather_interpolation
 from analysis.report import build
-from analysis.sections import comparisons, figure1_2, figure3, other_implementations, readings, table1
+from analysis.sections import figure1_2, figure3, other_implementations, table1
+from analysis.sections.readings import model
 from experiments.paper.readings import STUDY_SEEDS
 from experiments.paper.sweeps import SWEEPS, SWEPT_ENVIRONMENTS
 
 
 def test_what_is_marked_as_calibration_is_what_the_rule_looks_at() -> None:
     """By the responses that the rule is given: scores of two rows on two tasks, and Figure 2's curves."""
-    looked_at = {("ppo", own.row, own.task) for own in readings.RESPONSES.values() if not own.curve}
+    looked_at = {("ppo", own.row, own.task) for own in model.RESPONSES.values() if not own.curve}
     marked = {
         (*run, name)
         for choice in calibration.CHOICES
@@ -34,7 +35,7 @@ def test_what_is_marked_as_calibration_is_what_the_rule_looks_at() -> None:
 
 def test_figure_2_is_marked_where_the_rule_looks_and_nowhere_else(tmp_path: Path) -> None:
     data, rows = gather_interpolation(write_figure2(tmp_path))
-    table = comparisons.figure2(data, rows)
+    table = figure1_2.figure2_table(data, rows)
     marked = [column for column in table.shown if table.shown[column].str.contains("‡").any()]
     assert marked == ["x = 1, ours"]
     assert any("‡ Calibration" in note for note in table.notes)
@@ -64,14 +65,14 @@ def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
             ("Clipping, ε = 0.2", "InvertedPendulum"),
         ]
         assert sum(note.startswith("‡") for note in table.notes) == 2
-    caption = figure1_2.table1_scores(table1.table1_rows(data, parts), data, parts.runs).caption
+    caption = table1.table1_scores(table1.table1_rows(data, parts), data, parts.runs).caption
     assert caption.count("‡") == 2
-    assert "agreement there is no evidence" in figure3.table1_curves(data).caption
+    assert "agreement there is no evidence" in table1.table1_curves(data).caption
 
 
 def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
     data = gather(write_figure3(tmp_path, ("ppo", "a2c", "trpo")), "figure3")
-    shown = comparisons.figure3(data).shown.set_index(["Environment", "Algorithm"])["Ours, last 100 episodes"]
+    shown = figure3.figure3_table(data).shown.set_index(["Environment", "Algorithm"])["Ours, last 100 episodes"]
     marks = {key: cell[-1] for key, cell in shown.items() if cell[-1] in "‡§"}
     assert marks == {
         ("HalfCheetah", "A2C"): "§",

@@ -11,7 +11,8 @@ import scipy.stats
 from synthetic import write_klip_ppo
 
 from analysis.data.labels import algorithm_colour
-from analysis.data.load import gather, published
+from analysis.data.load import gather
+from analysis.data.published import published
 from analysis.sections import klip_ppo
 
 CLIP, FIXED, ADAPTIVE = "Clipping, ε = 0.2", "Fixed KL, β = 1", "Adaptive KL d_targ = 0.02"

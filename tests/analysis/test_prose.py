@@ -17,7 +17,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analysis.data.load import PUBLISHED
+from analysis.data.published import PUBLISHED
 
 RESULTS = PUBLISHED.parent
 DOCUMENTS = {"README.md": RESULTS.parent / "README.md", "results/README.md": RESULTS / "README.md"}

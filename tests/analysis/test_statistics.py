@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 
 from analysis.data import statistics
-from analysis.data.load import published
+from analysis.data.published import published
 
 
 def test_one_stratum_is_scipys_bootstrap() -> None:

@@ -13,19 +13,14 @@ from synthetic import planned, write_atari, write_figure2, write_figure3, write_
 from analysis.data.completeness import mark, missing
 from analysis.data.load import gather, gather_interpolation
 from analysis.sections import (
-    atari_curves,
-    atari_prefix,
-    atari_scores,
-    comparisons,
     figure1_2,
     figure3,
     figure3_aggregate,
-    figure6,
-    human_normalised,
     table1,
     trpo_variants,
     tuning,
 )
+from analysis.sections.atari import figure6, human_normalised, prefix, tables2_6
 from analysis.style import formats
 from analysis.style.formats import Table
 
@@ -63,11 +58,11 @@ def test_table_1_keeps_its_numbers_and_marks_them(tmp_path: Path) -> None:
         assert "98 of 154 runs are finished, 56 superseded (†), to be trained again." in notes
         assert f"† 56 runs of PPO (Clip) are superseded: {WHY}." in notes
     assert r"$\dagger$" in formats.latex(table)
-    drawing = figure3.table1_curves(data)
+    drawing = table1.table1_curves(data)
     names = [text.get_text() for legend in drawing.figure.axes[-1:] for text in legend.get_legend().get_texts()]
     assert [name for name in names if name.endswith("†")] == [f"{name}†" for name in kl]
     assert WHY in drawing.caption
-    assert WHY in figure1_2.table1_scores(table1.table1_rows(data, parts), data, parts.runs).caption
+    assert WHY in table1.table1_scores(table1.table1_rows(data, parts), data, parts.runs).caption
 
 
 def test_they_are_missing_task_by_task(tmp_path: Path) -> None:
@@ -100,12 +95,10 @@ def test_figure_3(tmp_path: Path) -> None:
     rows = figure3_aggregate.rows(data, runs)
     old = "TRPO as released in 2017"
     assert marked(figure3_aggregate.aggregate(data, runs, rows), "Mean [95 % interval]") == [old]
-    assert {old} == set(comparisons.figure3(data).shown.query("`Ours, last tenth`.str.contains('†')")["Algorithm"])
+    assert {old} == set(figure3.figure3_table(data).shown.query("`Ours, last tenth`.str.contains('†')")["Algorithm"])
     assert trpo_variants.trpo(data).shown[f"{old}: distance"].str.endswith("†").all()
     assert not trpo_variants.trpo(data).shown["TRPO: distance"].str.contains("†").any()
-    labels = [
-        label.get_text() for label in figure1_2.aggregate_figure(rows, data, runs).figure.axes[0].get_yticklabels()
-    ]
+    labels = [label.get_text() for label in figure3_aggregate.figure(rows, data, runs).figure.axes[0].get_yticklabels()]
     assert [label for label in labels if "†" in label] == [f"{old}†"]
     assert mark(data) == ""
 
@@ -117,7 +110,7 @@ def test_where_all_are_superseded_titles_say_so(tmp_path: Path) -> None:
         json.dumps({"protocol": "figure2", "profile": "paper", "runs": runs})
     )
     data, rows = gather_interpolation(tmp_path)
-    table, drawing = comparisons.figure2(data, rows), figure1_2.figure2(data, rows)
+    table, drawing = figure1_2.figure2_table(data, rows), figure1_2.figure2(data, rows)
     assert table.title == "Figure 2 in numbers (ours all superseded, to be trained again)"
     assert not [note for note in table.notes if "runs are finished" in note]  # said once
     assert drawing.figure.get_suptitle() == "ours all superseded, to be trained again"
@@ -132,7 +125,7 @@ def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
         change = where(algorithm="a2c")
         results = write_atari(tmp_path / str(fraction), ["Pong"], lambda run: 1.0, fraction=fraction, change=change)
         data = gather(results, "atari")
-        smoothed = atari_curves.smoothed(data)
+        smoothed = figure6.smoothed(data)
         for drawing in (figure6.figure6(data, smoothed), figure6.figure6_games(data, smoothed, ["Pong"])):
             names = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
             assert names[:3] == ["A2C†", "ACER", "PPO"]
@@ -140,8 +133,8 @@ def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
         profile = human_normalised.profile(data, smoothed)
         assert [text.get_text() for text in profile.figure.axes[0].get_legend().get_texts()][:3] == names[:3]
         assert WHY in profile.caption
-        assert "†" in atari_scores.table2(data, atari_scores.measured(data), smoothed).shown["Source"][0]
-    early = atari_prefix.prefix(data, atari_scores.measured(data), smoothed)
+        assert "†" in tables2_6.table2(data, tables2_6.measured(data), smoothed).shown["Source"][0]
+    early = prefix.prefix(data, tables2_6.measured(data), smoothed)
     assert set(early.shown.loc[early.shown["Ours"].str.contains("†"), "Algorithm"]) == {"A2C"}
     assert (early.shown["Ours"] != formats.NOTHING).all()
     assert f"† 3 runs of A2C are superseded: {WHY}." in early.notes
@@ -149,10 +142,10 @@ def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
 
 def test_atari_and_the_sweeps(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ["Pong"], lambda run: 1.0, change=where(algorithm="a2c")), "atari")
-    runs = atari_scores.measured(data)
-    assert marked(atari_scores.table6(data, runs), "A2C, ours") == ["Pong"]
-    assert not marked(atari_scores.table6(data, runs), "ACER, ours")
-    table = human_normalised.table(data, runs, atari_curves.smoothed(data))
+    runs = tables2_6.measured(data)
+    assert marked(tables2_6.table6(data, runs), "A2C, ours") == ["Pong"]
+    assert not marked(tables2_6.table6(data, runs), "ACER, ours")
+    table = human_normalised.table(data, runs, figure6.smoothed(data))
     marked_rows = table.shown[table.shown["Source"].str.contains("†")]
     assert marked_rows["Algorithm"].tolist() == ["A2C", "A2C"]
     assert marked_rows["Source"].str.startswith("Ours").all()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.data import smoothing, windows
-from analysis.data.load import published_figure6
-from analysis.sections.atari_curves import WINDOW, window_in_words
+from analysis.data import smoothing
+from analysis.data.published import published_figure6
+from analysis.sections.atari import windows
+from analysis.sections.atari.figure6 import WINDOW, window_in_words
 
 
 @pytest.fixture(scope="module")

@@ -9,14 +9,13 @@ import pandas as pd
 
 from analysis.data.completeness import dagger, incomplete, reached, short, titled
 from analysis.data.labels import ordered, task
-from analysis.data.load import RUN, Data, published, published_figure6
+from analysis.data.load import RUN, Data
+from analysis.data.published import paper_table6, published, published_figure6
 from analysis.data.scores import final_scores
-from analysis.sections.atari_curves import comparable_points, ours_at, paper_at
-from analysis.sections.table1 import seeds_cell
+from analysis.sections.atari.figure6 import ALGORITHMS, comparable_points, ours_at, paper_at
+from analysis.style.cells import seeds_cell
 from analysis.style.formats import NOTHING, Table, number
 
-ALGORITHMS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}
-"""The columns of Tables 2 and 6: our name and the paper's."""
 TIE = "tie"
 METRICS = {"training": "all episodes of training", "score": "last 100 episodes"}
 """The two metrics of section 6.4, as `measured` and published/atari_table2.csv name them."""
@@ -26,11 +25,6 @@ INFERRED = {"Pong": "acer"}
 Printed, A2C wins 1 game, ACER 27, PPO 19, and two tie: Pong and Venture (0.0 of all three). Table 2 has 28 for ACER and
 one tie. (Venture to ACER and Pong a tie would count the same; that zeros of all three are equal is likelier.)
 """
-
-
-def paper_table6() -> pd.DataFrame:
-    """The paper's Table 6: a row per game (alphabetical, as in the paper), columns as ALGORITHMS."""
-    return published("atari_table6").set_index("game").astype(float)
 
 
 def measured(data: Data) -> pd.DataFrame:
@@ -91,7 +85,7 @@ def count(won: pd.Series[str]) -> dict[str, int]:
 def table2(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
     """Table 2: on how many games each algorithm has the highest mean over its seeds, by both metrics.
 
-    `curves`: of the same runs, as smoothed by `atari_curves`.
+    `curves`: of the same runs, as smoothed by `figure6`.
     """
     games, paper = counted(data, runs), published("atari_table2").set_index("metric")
     ours = f"Ours, {reached(data)}" if data.fraction < 1 else "Ours"

@@ -10,8 +10,8 @@ import pytest
 import experiments
 from analysis.data.load import gather, gather_updates
 from analysis.data.scores import scored
-from analysis.sections import readings_choice, readings_report
-from analysis.sections.readings import measured as measured_readings
+from analysis.sections.readings import choice, report
+from analysis.sections.readings.model import measured as measured_readings
 from analysis.sections.tuning import judged, measured, values
 from experiments.paper.protocols import select
 from experiments.paper.readings import BEST, DETAILS, settings_of
@@ -63,14 +63,14 @@ def test_the_classes_defaults_are_the_same(algorithm):
 
 def test_the_best_readings_are_those_that_the_rule_chooses_from_the_study():
     data, (updates, _) = gather(RESULTS, "readings"), gather_updates(RESULTS, "readings")
-    study = readings_report.study(data, updates) if len(data.trained) else None
-    chosen = readings_choice.best(study.fitted, study.values, study.levels) if study else pd.DataFrame()
+    study = report.study(data, updates) if len(data.trained) else None
+    chosen = choice.best(study.fitted, study.values, study.levels) if study else pd.DataFrame()
     assert chosen.reindex(columns=list(DETAILS)).to_dict("records") == list(BEST.values())
 
 
 @pytest.mark.skipif(not BEST, reason="the study has not been run yet: the preset was chosen before it")
 def test_the_preset_is_the_best_reading_that_was_measured():
     data, (updates, _) = gather(RESULTS, "readings-best"), gather_updates(RESULTS, "readings-best")
-    frame = readings_choice.decided(measured_readings(data, updates))
+    frame = choice.decided(measured_readings(data, updates))
     (reading,) = frame.loc[frame["chosen"], "reading"]
     assert replace(MUJOCO, **settings_of(BEST[reading])) == MUJOCO

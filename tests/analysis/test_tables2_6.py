@@ -10,9 +10,10 @@ import pytest
 from synthetic import episodes_of, planned, write, write_atari
 
 from analysis.data.completeness import mark, missing
-from analysis.data.load import gather, published
-from analysis.sections import atari_prefix, atari_scores
-from analysis.sections.atari_curves import smoothed
+from analysis.data.load import gather
+from analysis.data.published import paper_table6, published
+from analysis.sections.atari import prefix, tables2_6
+from analysis.sections.atari.figure6 import smoothed
 
 # Returns of the first and of the last hundred episodes, the mean over the seeds.
 RETURNS = {
@@ -47,19 +48,17 @@ def unfinished(run: dict[str, Any]) -> dict[str, Any]:
 def tables_of(results: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     data = gather(results, "atari")
     assert data.problem is None
-    table = atari_scores.table2(data, atari_scores.measured(data), smoothed(data))
+    table = tables2_6.table2(data, tables2_6.measured(data), smoothed(data))
     return table.shown.set_index(["Metric", "Source"]), table.notes
 
 
 def test_the_papers_table6_gives_the_papers_second_row() -> None:
-    printed = atari_scores.winners(atari_scores.paper_table6())
-    assert printed[printed == atari_scores.TIE].index.tolist() == ["Pong", "Venture"]
-    assert atari_scores.count(printed) == {"a2c": 1, "acer": 27, "ppo": 19, "tie": 2}
+    printed = tables2_6.winners(paper_table6())
+    assert printed[printed == tables2_6.TIE].index.tolist() == ["Pong", "Venture"]
+    assert tables2_6.count(printed) == {"a2c": 1, "acer": 27, "ppo": 19, "tie": 2}
     row = published("atari_table2").set_index("metric").loc["score"]
-    assert (
-        atari_scores.count(atari_scores.paper_winners()) == row.to_dict() == {"a2c": 1, "acer": 28, "ppo": 19, "tie": 1}
-    )
-    assert atari_scores.paper_winners()[["Krull", "Pong", "Venture"]].tolist() == ["a2c", "acer", "tie"]
+    assert tables2_6.count(tables2_6.paper_winners()) == row.to_dict() == {"a2c": 1, "acer": 28, "ppo": 19, "tie": 1}
+    assert tables2_6.paper_winners()[["Krull", "Pong", "Venture"]].tolist() == ["a2c", "acer", "tie"]
 
 
 def test_wins_by_hand_in_both_metrics(tmp_path: Path) -> None:
@@ -81,7 +80,7 @@ def test_a_game_without_one_of_the_algorithms_is_not_counted(tmp_path: Path) -> 
         return None if (run["environment"], run["algorithm"]) == ("PongNoFrameskip-v4", "acer") else run
 
     data = gather(write_atari(tmp_path, ("Pong", "Alien"), returns, change=change), "atari")
-    assert atari_scores.counted(data, atari_scores.measured(data)) == ["Alien"]
+    assert tables2_6.counted(data, tables2_6.measured(data)) == ["Alien"]
 
 
 def test_an_episode_counts_the_same_whether_short_or_long(tmp_path: Path) -> None:
@@ -89,12 +88,12 @@ def test_an_episode_counts_the_same_whether_short_or_long(tmp_path: Path) -> Non
     rows = episodes_of(run, [0.0, 0.0, 0.0, 0.0, 60.0], length=200)
     rows["step"] = [10, 20, 30, 40, 1000]  # the mean over frames would be near 60
     write(tmp_path, "atari", [run], [rows], "paper")
-    assert atari_scores.measured(gather(tmp_path, "atari"))["training"].tolist() == [12.0]
+    assert tables2_6.measured(gather(tmp_path, "atari"))["training"].tolist() == [12.0]
 
 
 def test_table6_has_all_games_ours_beside_the_papers(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, GAMES, returns, change=unfinished), "atari")
-    table = atari_scores.table6(data, atari_scores.measured(data))
+    table = tables2_6.table6(data, tables2_6.measured(data))
     shown = table.shown.set_index("Game")
     assert shown.index.tolist() == sorted(shown.index)
     assert len(shown) == 49
@@ -117,21 +116,21 @@ def test_table6_has_all_games_ours_beside_the_papers(tmp_path: Path) -> None:
 
 def test_runs_stopped_on_purpose_are_not_in_table6(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
-    runs = atari_scores.measured(data)
-    assert atari_scores.counted(data, runs) == ["Alien", "Breakout", "Pong"]  # stopped, and finished all the same
+    runs = tables2_6.measured(data)
+    assert tables2_6.counted(data, runs) == ["Alien", "Breakout", "Pong"]  # stopped, and finished all the same
     said = "ours after 4M of 40M frames: not comparable with the paper's final numbers"
     assert (mark(data), missing(data)) == (said, [])
-    table6 = atari_scores.table6(data, runs)
+    table6 = tables2_6.table6(data, runs)
     assert set(table6.shown[["A2C, ours", "ACER, ours", "PPO, ours"]].to_numpy().flat) == {"–"}
     assert "stopped after 4M of 40M frames" in table6.notes[0]
 
 
 def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_smoothed_alike(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
-    prefix = atari_prefix.prefix(data, atari_scores.measured(data), smoothed(data))
-    assert "after 4M of 40M frames" in prefix.title
-    assert "a mean over the frames up to 2.05M (A2C, ACER) or 2.3M (PPO)" in prefix.caption
-    shown = prefix.shown.set_index(["Game", "Algorithm", "Frames"])
+    table = prefix.prefix(data, tables2_6.measured(data), smoothed(data))
+    assert "after 4M of 40M frames" in table.title
+    assert "a mean over the frames up to 2.05M (A2C, ACER) or 2.3M (PPO)" in table.caption
+    shown = table.shown.set_index(["Game", "Algorithm", "Frames"])
     assert len(shown) == 3 * 3 * 4
     # Ten bins of 20 episodes, five of them early: at 0.4M frames PPO's mean is over seven bins, A2C's and ACER's over
     # six; at 1.6M over all ten and over nine.
@@ -142,7 +141,7 @@ def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_smoothed_alike(t
     late = 4 * 20 / 9
     assert acer.loc["1.6M", "Ours"] == f"{late:.1f} ({late - 1:.1f} · {late:.1f} · {late + 1:.1f})"
     curves = published("fig6_curves").query("frames_M == 1.6").groupby(["game", "algorithm"])["return"]
-    numbers = prefix.data.set_index(["game", "algorithm", "frames"])
+    numbers = table.data.set_index(["game", "algorithm", "frames"])
     for game, name in (("Alien", "PPO"), ("Breakout", "ACER"), ("Pong", "A2C")):
         row, paper = numbers.loc[(game, name.lower(), 1_600_000)], curves.get_group((game, name))
         assert row["paper"] == pytest.approx(paper.mean())
@@ -159,7 +158,7 @@ def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_smoothed_alike(t
 
 def test_at_most_four_points_are_listed(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong",), returns, fraction=0.25), "atari")  # 10M frames: up to 7.6M
-    assert atari_prefix.prefix(data, atari_scores.measured(data), smoothed(data)).shown["Frames"].unique().tolist() == [
+    assert prefix.prefix(data, tables2_6.measured(data), smoothed(data)).shown["Frames"].unique().tolist() == [
         "2M",
         "4M",
         "6M",
@@ -169,7 +168,7 @@ def test_at_most_four_points_are_listed(tmp_path: Path) -> None:
 
 def test_games_won_by_runs_stopped_on_purpose_are_those_of_the_smoothed_curves(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
-    table = atari_scores.table2(data, atari_scores.measured(data), smoothed(data))
+    table = tables2_6.table2(data, tables2_6.measured(data), smoothed(data))
     assert "ours after 4M of 40M frames: not comparable with the paper's final numbers" in table.title
     counts = table.data.set_index(["metric", "source"])
     won = counts.loc[("curves at 1.6M frames", "Ours"), ["games", "a2c", "acer", "ppo", "tie"]]
@@ -187,8 +186,8 @@ def test_planned_and_not_begun_counts_nothing(tmp_path: Path) -> None:
         return {**run, "status": "missing", "steps_done": 0}
 
     data = gather(write_atari(tmp_path, GAMES, lambda run: 0.0, change=change), "atari")
-    assert atari_scores.counted(data, atari_scores.measured(data)) == []
-    assert "0 of 36 runs are finished." in atari_scores.table2(data, atari_scores.measured(data), smoothed(data)).notes
+    assert tables2_6.counted(data, tables2_6.measured(data)) == []
+    assert "0 of 36 runs are finished." in tables2_6.table2(data, tables2_6.measured(data), smoothed(data)).notes
 
 
 def test_without_data_the_papers_numbers_stand_alone(tmp_path: Path) -> None:
@@ -211,6 +210,6 @@ def test_without_data_the_papers_numbers_stand_alone(tmp_path: Path) -> None:
 
 def _nothing(results: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     data = gather(results, "atari")
-    table = atari_scores.table2(data, atari_scores.measured(data), smoothed(data))
-    assert len(atari_scores.table6(data, atari_scores.measured(data)).shown) == 49
+    table = tables2_6.table2(data, tables2_6.measured(data), smoothed(data))
+    assert len(tables2_6.table6(data, tables2_6.measured(data)).shown) == 49
     return table.shown.set_index(["Metric", "Source"]), table.notes

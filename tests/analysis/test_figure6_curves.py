@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from synthetic import ATARI_BUDGET, planned, write, write_atari
 
-from analysis.data.load import gather, published
-from analysis.sections import atari_curves
+from analysis.data.load import gather
+from analysis.data.published import published
+from analysis.sections.atari import figure6
 
 # Mean returns in bins of 0.4M frames of a run of PPO on BankHeist, seed 2, up to 4.4M frames.
 BANKHEIST = [15.1, 15.9, 17.0, 22.5, 25.5, 22.5, 26.0, 23.0, 26.1, 33.9, 32.8]
@@ -37,16 +38,16 @@ def atari_run(algorithm: str = "ppo", frames: float = 4.0, seed: int = 1, **chan
 
 
 def test_the_mean_over_the_window_by_hand() -> None:
-    curve = atari_curves.smooth(bins(BANKHEIST[:10]), 4_600_000)
+    curve = figure6.smooth(bins(BANKHEIST[:10]), 4_600_000)
     # 2.3M frames behind 0.4M are seven bins (the middle of the eighth is at 3.0M), cut off at 0 before it.
     assert curve[:4] == pytest.approx([144.5 / 7, 167.5 / 8, 193.6 / 9, 227.5 / 10])
-    narrower = atari_curves.smooth(bins(BANKHEIST[:10]), 4_100_000)
+    narrower = figure6.smooth(bins(BANKHEIST[:10]), 4_100_000)
     assert narrower[:4] == pytest.approx([118.5 / 6, 144.5 / 7, 167.5 / 8, 193.6 / 9])
 
 
 def test_inside_a_curve_a_line_stays_a_line_and_at_its_ends_the_window_is_cut_off() -> None:
     middles = np.arange(100) * 0.4 + 0.2
-    curve = atari_curves.smooth(middles, 4_600_000)
+    curve = figure6.smooth(middles, 4_600_000)
     points = np.arange(1, 101) * 0.4
     np.testing.assert_allclose(curve[5:94], points[5:94])
     assert curve[-1] == pytest.approx(np.mean([37.8, 38.2, 38.6, 39.0, 39.4, 39.8]))  # 40M frames: the half before
@@ -54,7 +55,7 @@ def test_inside_a_curve_a_line_stays_a_line_and_at_its_ends_the_window_is_cut_of
 
 
 def test_a_bin_in_which_no_episode_ended_does_not_count() -> None:
-    curve = atari_curves.smooth(bins([1.0, NAN, 3.0, NAN, NAN, 5.0, NAN]), 4_600_000)
+    curve = figure6.smooth(bins([1.0, NAN, 3.0, NAN, NAN, 5.0, NAN]), 4_600_000)
     assert curve[0] == 3.0
     assert np.isnan(curve[-1])
 
@@ -75,7 +76,7 @@ def test_a_bin_in_which_no_episode_ended_does_not_count() -> None:
 def test_points_count_whose_window_lies_inside_what_was_trained(
     window: float, frames: float, last: float | None
 ) -> None:
-    inside = atari_curves.covered(round(window * 1e6), round(frames * 1e6))
+    inside = figure6.covered(round(window * 1e6), round(frames * 1e6))
     points = np.arange(1, 101) * 0.4
     np.testing.assert_array_equal(inside, points < (last or 0) + 0.01)
 
@@ -87,7 +88,7 @@ def test_our_curve_is_that_of_a_plain_loop(tmp_path: Path, algorithm: str, half:
     frames = np.sort(rng.uniform(0.05, 12.0, 3000)).round(5)
     returns = rng.normal(size=3000) + frames**2
     write(tmp_path, "atari", [run], [episodes_at(run, frames, returns)], "paper", fraction=0.3)
-    curve = atari_curves.smoothed(gather(tmp_path, "atari")).set_index("step")["mean_return"]
+    curve = figure6.smoothed(gather(tmp_path, "atari")).set_index("step")["mean_return"]
     assert curve.index.max() == 9_600_000
     for point in range(1, 25):
         inside = []
@@ -108,39 +109,39 @@ def test_a_run_is_scored_where_it_can_be_compared_and_once_it_is_finished(tmp_pa
     rows = [episodes_at(run, frames, BANKHEIST[:10]) for run in runs]
     write(tmp_path, "atari", runs, rows, "paper", fraction=0.1)
     data = gather(tmp_path, "atari")
-    assert atari_curves.comparable_points(data).tolist() == [400_000, 800_000, 1_200_000, 1_600_000]
-    there = atari_curves.ours_at(atari_curves.smoothed(data), 1_600_000).set_index("seed")["score"]
+    assert figure6.comparable_points(data).tolist() == [400_000, 800_000, 1_200_000, 1_600_000]
+    there = figure6.ours_at(figure6.smoothed(data), 1_600_000).set_index("seed")["score"]
     assert there.to_dict() == pytest.approx({1: 22.75, 3: 193.6 / 9})
-    before = atari_curves.ours_at(atari_curves.smoothed(data), 1_200_000).set_index("seed")["score"]
+    before = figure6.ours_at(figure6.smoothed(data), 1_200_000).set_index("seed")["score"]
     assert before.to_dict() == pytest.approx({1: 193.6 / 9, 3: 193.6 / 9})
-    drawn = atari_curves.smoothed(data).groupby("seed")["step"].max()
+    drawn = figure6.smoothed(data).groupby("seed")["step"].max()
     assert drawn.to_dict() == {1: 1_600_000, 2: 1_600_000, 3: 1_200_000}
 
 
 def test_a_short_training_has_no_point_to_compare(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong",), lambda run: 1.0, fraction=0.01), "atari")
-    assert len(atari_curves.comparable_points(data)) == 0
-    assert atari_curves.smoothed(data).empty
-    assert atari_curves.ours_at(atari_curves.smoothed(data), 0).empty
-    assert atari_curves.paper_at(0).empty
+    assert len(figure6.comparable_points(data)) == 0
+    assert figure6.smoothed(data).empty
+    assert figure6.ours_at(figure6.smoothed(data), 0).empty
+    assert figure6.paper_at(0).empty
     nothing = gather(tmp_path / "nowhere", "atari")
-    assert atari_curves.comparable_points(nothing)[-1] == 40_000_000  # before any is planned: the paper's whole curves
-    assert atari_curves.smoothed(nothing).empty
+    assert figure6.comparable_points(nothing)[-1] == 40_000_000  # before any is planned: the paper's whole curves
+    assert figure6.smoothed(nothing).empty
 
 
 def test_every_digitised_point_of_the_paper_can_be_asked_for() -> None:
     curves = published("fig6_curves")
     for frames in (400_000, 1_600_000, 22_800_000, 40_000_000):
         there = curves[(curves["frames_M"] * 1e6 - frames).abs() < 1]
-        found = atari_curves.paper_at(frames)
+        found = figure6.paper_at(frames)
         assert len(found) == len(there) == 440  # 49 games x 3 algorithms x 3 trials, one of ACER's missing on Kangaroo
         assert sorted(found["score"]) == sorted(there["return"])
 
 
 def test_the_releases_curves_go_through_the_same_window() -> None:
     raw = published("atari_baselines").query("game == 'Breakout' and algorithm == 'ppo'")
-    curve = atari_curves.release_curve("Breakout", "ppo")
+    curve = figure6.release_curve("Breakout", "ppo")
     middles = np.arange(7) * 0.4 + 0.2
     assert curve[0] == pytest.approx(np.interp(middles, raw["frames_M"], raw["return"]).mean())
     assert raw["return"].iloc[0] < curve[0] / 3  # so it had not been averaged over such a window before
-    assert np.isnan(atari_curves.release_curve("Alien", "ppo")).all()
+    assert np.isnan(figure6.release_curve("Alien", "ppo")).all()

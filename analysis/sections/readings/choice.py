@@ -29,9 +29,18 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.labels import paper_name
-from analysis.data.load import paper_final, published, published_figure3
-from analysis.sections.comparisons import CURVES
-from analysis.sections.readings import CROSSED, DETAILS, OTHERS, RAW, RESPONSES, Floats, Model, combinations, signed_log
+from analysis.data.published import FIGURE2_CURVES, paper_final, published, published_figure3
+from analysis.sections.readings.model import (
+    CROSSED,
+    DETAILS,
+    OTHERS,
+    RAW,
+    RESPONSES,
+    Floats,
+    Model,
+    combinations,
+    signed_log,
+)
 
 WANTED = 3
 """How many readings are run on all tasks."""
@@ -40,7 +49,7 @@ WANTED = 3
 def targets() -> dict[str, tuple[float, float]]:
     """The paper's number for each response that has one, and how unsure it is (NaN: it shows a single update)."""
     paper = published("fig2_curves")
-    at_1 = {own: float(np.interp(1.0, paper["interp"], paper[theirs])) for own, theirs, _ in CURVES}
+    at_1 = {own: float(np.interp(1.0, paper["interp"], paper[theirs])) for own, theirs, _ in FIGURE2_CURVES}
     return {
         name: (at_1[response.curve], float("nan")) if response.curve else paper_final(response.task, "ppo")
         for name, response in RESPONSES.items()
@@ -74,7 +83,7 @@ def matters(fitted: Mapping[str, Model]) -> list[str]:
 
 
 def admitted(values: pd.DataFrame, levels: pd.DataFrame) -> set[tuple[str, ...]]:
-    """The levels of CROSSED with which "none" sinks; `values` as `readings.measured` gives them."""
+    """The levels of CROSSED with which "none" sinks; `values` as `model.measured` gives them."""
     raw = levels[levels["actions"] == RAW]
     none = values[values["response"] == "none"].groupby("point")["value"].mean()
     sunk = raw[none.reindex(raw.index) < float(signed_log(random_level()))]
@@ -102,7 +111,7 @@ def best(fitted: Mapping[str, Model], values: pd.DataFrame, levels: pd.DataFrame
 
 
 def decided(values: pd.DataFrame) -> pd.DataFrame:
-    """Judge readings by what was measured of them (`values` as `readings.measured` gives them): a row per reading,
+    """Judge readings by what was measured of them (`values` as `model.measured` gives them): a row per reading,
     `distance`, `sinks` and `chosen`, the least distance among those under which every seed of "none" sinks."""
     by_reading = values.groupby(["point", "response"])["value"]
     means, spread, counts = (by_reading.agg(what).unstack() for what in ("mean", "var", "size"))

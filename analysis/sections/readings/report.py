@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from analysis.data.completeness import incomplete, titled
 from analysis.data.load import Data
-from analysis.sections import readings_choice
-from analysis.sections.readings import (
+from analysis.sections.readings import choice
+from analysis.sections.readings.model import (
     CROSSED,
     DETAILS,
     RESPONSES,
@@ -88,7 +88,7 @@ def cells(own: Study) -> Table:
         here = own.values[own.values["point"].isin(inside)].groupby("response")["value"]
         means = here.mean().reindex(list(RESPONSES)).astype(float)
         none = own.values[(own.values["response"] == "none") & own.values["point"].isin(inside)]["value"]
-        sunk = int((none < float(signed_log(readings_choice.random_level()))).sum())
+        sunk = int((none < float(signed_log(choice.random_level()))).sum())
         facts.append({**dict(zip(CROSSED, cell, strict=True)), **means, "none_sinks": sunk, "none_runs": len(none)})
         shown = {RESPONSES[name].words: _value(means[name], name) for name in RESPONSES}
         shown[RESPONSES["none"].words] = number(float(signed_exp(means["none"])))
@@ -124,7 +124,7 @@ def points(own: Study) -> Table:
 
 def best(own: Study) -> Table:
     """The readings that the rule chooses to be run on all tasks."""
-    frame = readings_choice.best(own.fitted, own.values, own.levels)
+    frame = choice.best(own.fitted, own.values, own.levels)
     show = frame.rename(columns={name: detail.words for name, detail in DETAILS.items()})
     if len(frame):
         show["distance"] = [number(value, 2) for value in frame["distance"]]
@@ -138,7 +138,7 @@ def best(own: Study) -> Table:
         "of three squared distances to the paper (HalfCheetah and InvertedPendulum with clipping, Figure 2), in units "
         "of what both sides leave unsure; only readings under which the row without clipping or penalty sinks on "
         "HalfCheetah are looked at, and only raw actions. A detail that no response shows to matter stays at its usual "
-        "level. The rule was written before the runs: analysis/sections/readings_choice.py."
+        "level. The rule was written before the runs: analysis/sections/readings/choice.py."
     )
     return _table("readings_best", "The three best readings", caption, show, frame, own, len(DETAILS))
 
@@ -147,7 +147,7 @@ def decided(data: Data, updates: pd.DataFrame | None) -> Table:
     """Judge the three best readings by what was then measured of them."""
     values = measured(data, updates)
     missing = set(RESPONSES) - set(values["response"])
-    frame = pd.DataFrame(columns=["reading"]) if missing else readings_choice.decided(values)
+    frame = pd.DataFrame(columns=["reading"]) if missing else choice.decided(values)
     show = pd.DataFrame({"Reading": frame["reading"]})
     for name, response in RESPONSES.items():
         means = values[values["response"] == name].groupby("point")["value"].mean().reindex(frame["reading"])
@@ -240,7 +240,7 @@ def _cells_panel(axes: Axes, own: Study) -> None:
     ticks = [value for value in (-40_000, -10_000, -3_000, -1_000, 0, 1_000, 3_000) if len(none)]
     axes.set_xticks(signed_log(ticks), [number(value) for value in ticks], fontsize=7)
     axes.set_yticks(range(len(groups)), [" / ".join(cell) for cell in groups], fontsize=7)
-    axes.axvline(float(signed_log(readings_choice.random_level())), color="#444444", linewidth=0.9, linestyle="--")
+    axes.axvline(float(signed_log(choice.random_level())), color="#444444", linewidth=0.9, linestyle="--")
     axes.set_title("No clipping or penalty, by what is crossed")
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.data import smoothing
-from analysis.data.load import published, published_figure6
-from analysis.sections.atari_curves import BIN, WINDOW
-from analysis.sections.atari_scores import ALGORITHMS
+from analysis.data.published import published, published_figure6
+from analysis.sections.atari.figure6 import ALGORITHMS, BIN, WINDOW
 from analysis.style.formats import NOTHING, Table, number
 
 NONE = "none"

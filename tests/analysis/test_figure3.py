@@ -1,3 +1,5 @@
+"""Figure 3, drawn and in numbers."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -5,40 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from synthetic import write_figure3
 
 from analysis.data.labels import ALGORITHMS, algorithm_colour
-from analysis.data.load import gather, published
-from analysis.sections import figure1_2, figure3
-from ppo.ppo import surrogate
-
-
-@pytest.mark.parametrize(
-    ("ratio", "advantage", "expected"),
-    [
-        (0.0, 1.0, 0.0),
-        (0.5, 2.0, 1.0),  # A > 0: rises with r ...
-        (1.2, 1.0, 1.2),
-        (1.5, 1.0, 1.2),  # ... up to 1 + eps
-        (1.0, -1.0, -1.0),
-        (0.8, -1.0, -0.8),
-        (0.3, -1.0, -0.8),  # A < 0: flat below 1 - eps ...
-        (2.0, -0.5, -1.0),  # ... and falling without bound above
-    ],
-)
-def test_figure1_by_hand(ratio: float, advantage: float, expected: float) -> None:
-    value = figure1_2.clip_objective(np.array([ratio]), advantage, 0.2)
-    assert value.tolist() == pytest.approx([expected])
-
-
-def test_figure1_draws_the_formula() -> None:
-    left, right = figure1_2.figure1().figure.axes
-    for axes, advantage in ((left, 1.0), (right, -1.0)):
-        line = axes.lines[0]
-        ratio = np.asarray(line.get_xdata(), dtype=float)
-        np.testing.assert_array_equal(line.get_ydata(), figure1_2.clip_objective(ratio, advantage, 0.2))
-        assert axes.lines[-1].get_xydata().tolist() == [[1.0, advantage]]  # the red dot at r = 1
+from analysis.data.load import gather
+from analysis.data.published import published
+from analysis.sections import figure3
 
 
 def test_figure3_with_all_algorithms_has_ours_solid_and_the_papers_dashed(tmp_path: Path) -> None:
@@ -80,14 +54,13 @@ def test_one_bad_run_does_not_flatten_figure3(tmp_path: Path) -> None:
     assert [text.get_text() for text in hopper.texts] == []
 
 
-@pytest.mark.parametrize("epsilon", [0.1, 0.2, 0.3, 0.9])
-@pytest.mark.parametrize("advantage", [1.0, -1.0, 0.0, 2.5])
-def test_figure_1_draws_the_surrogate_that_is_trained(advantage: float, epsilon: float) -> None:
-    """Point by point, and in its slope, which is what training follows."""
-    ratio = torch.linspace(0, 2, 401, dtype=torch.float64, requires_grad=True)
-    trained = surrogate(ratio, torch.full_like(ratio, advantage), torch.tensor(epsilon, dtype=torch.float64))
-    (slope,) = torch.autograd.grad(trained.sum(), ratio)
-    drawn = figure1_2.clip_objective(ratio.detach().numpy(), advantage, epsilon)
-    np.testing.assert_allclose(drawn, trained.detach().numpy(), rtol=0, atol=1e-12)
-    inside = np.abs(np.abs(ratio.detach().numpy() - 1) - epsilon) > 0.006
-    np.testing.assert_allclose(np.gradient(drawn, 0.005)[inside], slope.numpy()[inside], atol=1e-9)
+def test_figure3_table(tmp_path: Path) -> None:
+    data = gather(write_figure3(tmp_path, ("ppo", "trpo-2017")), "figure3")
+    table = figure3.figure3_table(data)
+    shown = table.shown.set_index(["Environment", "Algorithm"])
+    assert len(shown) == 7 * 7  # the paper's six algorithms and the variant of ours
+    cell = shown.loc[("HalfCheetah", "PPO (Clip)")]
+    assert cell.tolist() == ["150 (100 · 200)‡", "150 (100 · 200)‡", "1810 ± 308", "−1660"]
+    assert shown.loc[("Hopper", "CEM")].tolist() == ["–", "–", "486 ± 77.2", "–"]
+    assert shown.loc[("Hopper", "TRPO as released in 2017")].tolist()[2:] == ["1981 ± 104", "−1831"]
+    assert shown.loc[("Hopper", "TRPO")].tolist() == ["–", "–", "1981 ± 104", "–"]  # the paper has one curve for both

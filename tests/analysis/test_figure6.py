@@ -8,9 +8,10 @@ import pytest
 from synthetic import write_atari
 
 from analysis.data.labels import algorithm_colour
-from analysis.data.load import gather, published
-from analysis.sections import figure6
-from analysis.sections.atari_curves import smoothed
+from analysis.data.load import gather
+from analysis.data.published import published
+from analysis.sections.atari import figure6
+from analysis.sections.atari.figure6 import smoothed
 
 LEVELS = {"a2c": 1.0, "acer": 2.0, "ppo": 3.0}
 

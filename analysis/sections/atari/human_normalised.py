@@ -13,9 +13,9 @@ from matplotlib.lines import Line2D
 from analysis.data import statistics
 from analysis.data.completeness import dagger, incomplete, reached, reasons, short, superseded, titled
 from analysis.data.labels import algorithm_colour
-from analysis.data.load import Data, published
-from analysis.sections.atari_curves import FULL, comparable_points, ours_at, paper_at, window_in_words
-from analysis.sections.atari_scores import ALGORITHMS, paper_table6
+from analysis.data.load import Data
+from analysis.data.published import paper_table6, published
+from analysis.sections.atari.figure6 import ALGORITHMS, FULL, comparable_points, ours_at, paper_at, window_in_words
 from analysis.style.drawing import DASHES, STYLE, Drawing, legend_of_lines, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, interval, number
 

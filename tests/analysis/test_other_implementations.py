@@ -5,7 +5,8 @@ from pathlib import Path
 from synthetic import write_figure3
 
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS
-from analysis.data.load import gather, published
+from analysis.data.load import gather
+from analysis.data.published import published
 from analysis.sections.other_implementations import elsewhere
 
 

@@ -10,7 +10,7 @@ import scipy.stats
 from synthetic import BUDGET, write_figure3
 
 from analysis.data.load import Data, gather
-from analysis.sections import figure1_2, figure3_aggregate
+from analysis.sections import figure3_aggregate
 from analysis.style.formats import Table
 
 RETURNS = {
@@ -192,7 +192,7 @@ def test_no_algorithm_gains_by_diverging(tmp_path: Path) -> None:
 def test_the_picture_shows_the_rows(tmp_path: Path) -> None:
     data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value), "figure3")
     made = rows(data)
-    left, right = figure1_2.aggregate_figure(made, data, figure3_aggregate.normalised(data)).figure.axes
+    left, right = figure3_aggregate.figure(made, data, figure3_aggregate.normalised(data)).figure.axes
     row = {row.algorithm: row for row in made}["a2c"]
     points = {tuple(line.get_xdata()) for line in left.lines}
     assert {(row.mean,), (row.iqm,), (row.mean_low, row.mean_high)} <= points

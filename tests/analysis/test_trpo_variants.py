@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from synthetic import write_figure3
 
-from analysis.data.load import gather, published
+from analysis.data.load import gather
+from analysis.data.published import published
 from analysis.sections import trpo_variants
 
 

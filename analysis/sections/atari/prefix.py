@@ -8,9 +8,17 @@ import pandas as pd
 from analysis.data.completeness import incomplete, reached
 from analysis.data.labels import ordered
 from analysis.data.load import Data
-from analysis.sections.atari_curves import BIN, comparable_points, ours_at, paper_at, release_curve, window_in_words
-from analysis.sections.atari_scores import ALGORITHMS, paper_table6
-from analysis.sections.table1 import seeds_cell
+from analysis.data.published import paper_table6
+from analysis.sections.atari.figure6 import (
+    ALGORITHMS,
+    BIN,
+    comparable_points,
+    ours_at,
+    paper_at,
+    release_curve,
+    window_in_words,
+)
+from analysis.style.cells import seeds_cell
 from analysis.style.formats import NOTHING, Table, number, signed
 
 ROWS = 4

@@ -11,9 +11,10 @@ import scipy.stats
 from synthetic import write_atari
 
 from analysis.data.labels import algorithm_colour
-from analysis.data.load import gather, published
-from analysis.sections import atari_scores, human_normalised
-from analysis.sections.atari_curves import smoothed
+from analysis.data.load import gather
+from analysis.data.published import published
+from analysis.sections.atari import human_normalised, tables2_6
+from analysis.sections.atari.figure6 import smoothed
 
 # Breakout: random 1.7, human 30.5. Pong: random -20.7, human 14.6.
 RETURNS = {"Breakout": {"a2c": 1.7, "acer": 16.1, "ppo": 30.5}, "Pong": {"a2c": -20.7, "acer": 14.6, "ppo": -3.05}}
@@ -45,7 +46,7 @@ def test_ours_by_hand_beside_the_papers(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level), "atari")
     rows = {
         (row.algorithm, row.source): row
-        for row in human_normalised.rows(data, atari_scores.measured(data), smoothed(data))
+        for row in human_normalised.rows(data, tables2_6.measured(data), smoothed(data))
     }
     for algorithm, values in NORMALISED.items():
         for source in ("Ours, last 100 episodes", "Ours, smoothed, at 40M frames"):  # of a constant both are the same
@@ -80,7 +81,7 @@ def test_runs_stopped_early_are_held_against_the_curves_where_both_are_means_ove
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), rising, fraction=0.1), "atari")
     rows = {
         (row.algorithm, row.source): row
-        for row in human_normalised.rows(data, atari_scores.measured(data), smoothed(data))
+        for row in human_normalised.rows(data, tables2_6.measured(data), smoothed(data))
     }
     assert rows["ppo", "Ours, smoothed, at 1.6M frames"].median == pytest.approx((9.95 - 1.7) / 28.8 / 2)
     last = rows["ppo", "Ours, last 100 episodes after 4M of 40M frames"]
@@ -91,7 +92,7 @@ def test_runs_stopped_early_are_held_against_the_curves_where_both_are_means_ove
 def test_the_papers_table6_by_hand() -> None:
     rows = {row.algorithm: row for row in _rows_without_data() if row.source == "Paper, Table 6 (40M frames)"}
     scores, levels = (published(name).set_index("game") for name in ("atari_table6", "atari_human"))
-    for algorithm in atari_scores.ALGORITHMS:
+    for algorithm in tables2_6.ALGORITHMS:
         values = (scores[algorithm] - levels["random"]) / (levels["human"] - levels["random"])
         assert rows[algorithm].iqm == pytest.approx(scipy.stats.trim_mean(values, 0.25))
         assert rows[algorithm].median == pytest.approx(sorted(values)[24])
@@ -100,7 +101,7 @@ def test_the_papers_table6_by_hand() -> None:
 
 def _rows_without_data() -> list[human_normalised.Row]:
     data = gather(Path("nowhere"), "atari")
-    return human_normalised.rows(data, atari_scores.measured(data), smoothed(data))
+    return human_normalised.rows(data, tables2_6.measured(data), smoothed(data))
 
 
 def test_without_data_and_with_runs_stopped_early(tmp_path: Path) -> None:
@@ -112,7 +113,7 @@ def test_without_data_and_with_runs_stopped_early(tmp_path: Path) -> None:
         "Paper, Table 6 (40M frames)",
     ]
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level, fraction=0.1), "atari")
-    table = human_normalised.table(data, atari_scores.measured(data), smoothed(data))
+    table = human_normalised.table(data, tables2_6.measured(data), smoothed(data))
     assert "after 4M of 40M frames" in table.title
     assert table.shown["Source"].tolist()[:4] == [
         "Ours, smoothed, at 1.6M frames",
@@ -121,7 +122,7 @@ def test_without_data_and_with_runs_stopped_early(tmp_path: Path) -> None:
         "Paper, Table 6 (40M frames)",
     ]
     short = gather(write_atari(tmp_path / "short", ("Breakout", "Pong"), level, fraction=0.05), "atari")
-    sources = human_normalised.table(short, atari_scores.measured(short), smoothed(short)).shown["Source"].tolist()[:2]
+    sources = human_normalised.table(short, tables2_6.measured(short), smoothed(short)).shown["Source"].tolist()[:2]
     assert sources == ["Ours, last 100 episodes after 2M of 40M frames", "Paper, Table 6 (40M frames)"]
     assert "No runs of ours to compare yet." in human_normalised.profile(short, smoothed(short)).caption
 
@@ -131,7 +132,7 @@ def test_an_algorithm_on_other_games_is_told(tmp_path: Path) -> None:
         return None if (run["environment"], run["algorithm"]) == ("PongNoFrameskip-v4", "a2c") else run
 
     data = gather(write_atari(tmp_path, ("Breakout", "Pong"), level, change=change), "atari")
-    table = human_normalised.table(data, atari_scores.measured(data), smoothed(data))
+    table = human_normalised.table(data, tables2_6.measured(data), smoothed(data))
     assert table.notes[0].startswith("Ours: not the same games for every algorithm")
 
 

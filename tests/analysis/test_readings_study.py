@@ -12,8 +12,8 @@ from scipy import stats
 from synthetic import write_readings
 
 from analysis.data.load import gather, gather_updates
-from analysis.sections import readings, readings_choice, readings_report
-from analysis.sections.readings import CROSSED, DETAILS, OTHERS, RESPONSES
+from analysis.sections.readings import choice, report
+from analysis.sections.readings.model import CROSSED, DETAILS, OTHERS, RESPONSES, aliases, signed_exp, signed_log
 from experiments.paper.protocols import Run
 from experiments.paper.readings import DESIGN, READINGS, settings_of
 from experiments.paper.readings import DETAILS as OPEN
@@ -46,8 +46,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def study(results: Path) -> readings_report.Study:
-    return readings_report.study(gather(results, "readings"), gather_updates(results, "readings")[0])
+def study(results: Path) -> report.Study:
+    return report.study(gather(results, "readings"), gather_updates(results, "readings")[0])
 
 
 def test_details_and_levels_are_those_that_are_run() -> None:
@@ -59,12 +59,12 @@ def test_details_and_levels_are_those_that_are_run() -> None:
     )
 
 
-def test_every_points_levels_are_read_from_the_manifest(study: readings_report.Study) -> None:
+def test_every_points_levels_are_read_from_the_manifest(study: report.Study) -> None:
     assert study.levels.to_dict("index") == DESIGN
 
 
 def test_effects_are_differences_of_means_and_their_intervals_those_of_least_squares(
-    study: readings_report.Study,
+    study: report.Study,
 ) -> None:
     """In a design whose columns are orthogonal; the residual by another parametrisation of the same model."""
     for name, model in study.fitted.items():
@@ -88,7 +88,7 @@ def test_effects_are_differences_of_means_and_their_intervals_those_of_least_squ
             assert row["high"] - row["effect"] == pytest.approx(half)
 
 
-def test_what_was_planted_is_found_and_nothing_else(study: readings_report.Study) -> None:
+def test_what_was_planted_is_found_and_nothing_else(study: report.Study) -> None:
     def told(response: str) -> set[tuple[str, str]]:
         effects = study.fitted[response].effects(0.9999)
         shown = effects[(effects["low"] > 0) | (effects["high"] < 0)]
@@ -97,10 +97,10 @@ def test_what_was_planted_is_found_and_nothing_else(study: readings_report.Study
     assert told("clip") == {("reward-scaling", "none"), ("c1", "1")}
     assert told("pendulum") == {("pendulum-force", "clamped")}
     assert told("kl") == {("reward-scaling", "reset"), ("reward-scaling", "none")}
-    assert set(readings_choice.matters(study.fitted)) >= {"c1", "pendulum-force"}
+    assert set(choice.matters(study.fitted)) >= {"c1", "pendulum-force"}
 
 
-def test_a_prediction_is_the_mean_where_the_model_is_true(study: readings_report.Study) -> None:
+def test_a_prediction_is_the_mean_where_the_model_is_true(study: report.Study) -> None:
     wanted = pd.DataFrame([{**READING, "c1": level} for level in ("0.25", "1")])
     means, errors = study.fitted["clip"].predicted(wanted)
     np.testing.assert_allclose(means, [1810, 1910], atol=4 * errors.max())
@@ -112,12 +112,12 @@ READING = {name: detail.usual for name, detail in DETAILS.items()} | {"reward-sc
 
 def test_the_signed_logarithm_tames_a_single_fall_and_can_be_undone() -> None:
     falls = np.array([-44_324.0, -3_524, -600, 0, 800])
-    np.testing.assert_allclose(readings.signed_exp(readings.signed_log(falls)), falls)
-    assert readings.signed_log(-44_324) / readings.signed_log(-3_524) < 2.5
+    np.testing.assert_allclose(signed_exp(signed_log(falls)), falls)
+    assert signed_log(-44_324) / signed_log(-3_524) < 2.5
 
 
-def test_the_best_readings_are_near_the_paper_and_sink(study: readings_report.Study) -> None:
-    best = readings_choice.best(study.fitted, study.values, study.levels)
+def test_the_best_readings_are_near_the_paper_and_sink(study: report.Study) -> None:
+    best = choice.best(study.fitted, study.values, study.levels)
     assert len(best) == 3
     assert best["distance"].is_monotonic_increasing
     assert set(best["gradient-clip"]) == {"0.5"}, "without it `none` does not sink"
@@ -129,18 +129,18 @@ def test_the_best_readings_are_near_the_paper_and_sink(study: readings_report.St
 def test_the_distance_by_hand() -> None:
     """The paper: HalfCheetah 1810 +- 308, InvertedPendulum 955 +- 21; Figure 2 0.0165, 0.0501, 0.0377, 0.0341."""
     paper = {"clip": 1810, "pendulum": 955}
-    values = {name: np.array([target]) for name, (target, _) in readings_choice.targets().items()}
+    values = {name: np.array([target]) for name, (target, _) in choice.targets().items()}
     assert values["clip"][0] == pytest.approx(paper["clip"], abs=0.5)
     assert values["pendulum"][0] == pytest.approx(paper["pendulum"], abs=0.5)
     assert [round(float(values[name][0]), 4) for name in ("surrogate_cpi", "surrogate_clip")] == [0.0501, 0.0341]
     none = {name: np.array([0.0]) for name in values}
     seeds = dict.fromkeys(values, 0.002)
-    assert readings_choice.distance(values, none, seeds)[0] == 0
-    band = readings_choice.targets()["clip"][1]
+    assert choice.distance(values, none, seeds)[0] == 0
+    band = choice.targets()["clip"][1]
     away = values | {"clip": values["clip"] + 2 * band, "kl": values["kl"] - 3 * 0.002}
-    assert readings_choice.distance(away, none, seeds)[0] == pytest.approx((2**2 + 0 + 3**2 / 4) / 3)
+    assert choice.distance(away, none, seeds)[0] == pytest.approx((2**2 + 0 + 3**2 / 4) / 3)
     unsure = none | {"clip": np.array([band])}
-    assert readings_choice.distance(away, unsure, seeds)[0] == pytest.approx((2**2 / 2 + 0 + 3**2 / 4) / 3)
+    assert choice.distance(away, unsure, seeds)[0] == pytest.approx((2**2 / 2 + 0 + 3**2 / 4) / 3)
 
 
 def test_of_the_measured_the_nearest_that_sinks_with_every_seed_is_chosen() -> None:
@@ -149,20 +149,20 @@ def test_of_the_measured_the_nearest_that_sinks_with_every_seed_is_chosen() -> N
         for seed in range(4):
             for name in RESPONSES:
                 if name == "none":
-                    value = float(readings.signed_log(-5000.0 if seed else fall))
+                    value = float(signed_log(-5000.0 if seed else fall))
                 else:
-                    target = readings_choice.targets()[name][0]
+                    target = choice.targets()[name][0]
                     value = target * (1 + 0.02 * rng.normal()) - (shift if name == "clip" else 0)
                 rows.append({"response": name, "point": reading, "seed": seed, "value": value})
-    frame = readings_choice.decided(pd.DataFrame(rows)).set_index("reading")
+    frame = choice.decided(pd.DataFrame(rows)).set_index("reading")
     assert frame["sinks"].to_dict() == {"near": False, "middle": True, "far": True}
     assert frame["distance"]["near"] < frame["distance"]["middle"] < frame["distance"]["far"]
     assert frame.index[frame["chosen"]].tolist() == ["middle"]
 
 
-def test_alias_chains_are_those_of_a_folded_plackett_burman_design(study: readings_report.Study) -> None:
+def test_alias_chains_are_those_of_a_folded_plackett_burman_design(study: report.Study) -> None:
     """Every product of two of its columns has a third of each other column."""
-    chains = readings.aliases(study.levels)
+    chains = aliases(study.levels)
     clip = chains[chains["detail"] == "gradient-clip"]
     assert len(clip) == len(OTHERS) * (len(OTHERS) - 1) / 2
     np.testing.assert_allclose(clip["correlation"].abs(), 1 / 3)
@@ -171,8 +171,8 @@ def test_alias_chains_are_those_of_a_folded_plackett_burman_design(study: readin
         assert pairs.str.contains("|".join(CROSSED)).all()
 
 
-def test_cells_are_means_over_both_points_and_all_seeds(study: readings_report.Study) -> None:
-    frame = readings_report.cells(study).data.set_index(list(CROSSED))
+def test_cells_are_means_over_both_points_and_all_seeds(study: report.Study) -> None:
+    frame = report.cells(study).data.set_index(list(CROSSED))
     assert len(frame) == 12
     assert frame["none_runs"].tolist() == [8] * 12
     for (_, clip, _), row in frame.iterrows():
@@ -180,9 +180,9 @@ def test_cells_are_means_over_both_points_and_all_seeds(study: readings_report.S
 
 
 def test_what_is_not_measured_yet_is_left_out(tmp_path: Path) -> None:
-    study = readings_report.study(gather(write_readings(tmp_path, returns, curves), "readings"), None)
+    study = report.study(gather(write_readings(tmp_path, returns, curves), "readings"), None)
     assert set(study.fitted) == {"clip", "none", "pendulum"}
-    assert readings_choice.best(study.fitted, study.values, study.levels).empty
-    shown = {table.name: table.shown for table in readings_report.tables(study)}
+    assert choice.best(study.fitted, study.values, study.levels).empty
+    shown = {table.name: table.shown for table in report.tables(study)}
     assert set(shown["readings_effects"]["Figure 2: L_CPI"]) == {"–"}
-    assert readings_report.figure(study).name == "readings"
+    assert report.figure(study).name == "readings"

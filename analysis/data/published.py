@@ -1,0 +1,69 @@
+"""The paper's numbers and curves, and those of others: what lies in results/published/ (its README has the sources)."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.data.labels import ALGORITHMS, algorithm_name, paper_name, task
+
+PUBLISHED = Path(__file__).parents[2] / "results" / "published"
+
+FIGURE2_CURVES = (
+    ("kl", "KL", "E[KL]"),
+    ("surrogate_cpi", "L_CPI", "L_CPI = E[r A]"),
+    ("surrogate_clipped", "E[clip(r)A]", "E[clip(r, 1−ε, 1+ε) A]"),
+    ("surrogate_clip", "L_CLIP", "L_CLIP"),
+)
+"""Figure 2's curves: our column, the digitised file's column, and the label of the paper's legend."""
+
+
+def published(name: str) -> pd.DataFrame:
+    """One of the tables in results/published/ (its README says where each comes from)."""
+    return pd.read_csv(PUBLISHED / f"{name}.csv")
+
+
+@functools.cache
+def published_figure3() -> pd.DataFrame:
+    """published/fig3_summary.csv by task and by the name in the figure's legend: `initial`, `mean_last_100k`, ..."""
+    summary = published("fig3_summary")
+    return summary.assign(task=summary["env"].map(task)).set_index(["task", "algorithm"]).drop(columns="env")
+
+
+@functools.cache
+def published_figure6() -> pd.DataFrame:
+    """published/fig6_curves.csv: a row per point (`frames_M`), a column per game, algorithm (by our name) and seed."""
+    curves = published("fig6_curves")
+    curves["algorithm"] = curves["algorithm"].str.lower()
+    return curves.pivot(index="frames_M", columns=["game", "algorithm", "seed"], values="return").astype(float)
+
+
+@functools.cache
+def published_baselines() -> dict[tuple[str, str], pd.Series[float]]:
+    """published/atari_baselines.csv: the curve of each game and algorithm (by our name) over `frames_M`."""
+    groups = published("atari_baselines").groupby(["game", "algorithm"])
+    return {(str(game), str(name)): curve.set_index("frames_M")["return"] for (game, name), curve in groups}
+
+
+def paper_final(name: str, algorithm: str) -> tuple[float, float]:
+    """The paper's Figure 3 at its end, digitised: mean over the last 100k steps and half width of the band there.
+
+    `name` is the task, `algorithm` ours; (NaN, NaN) where the paper has no such curve.
+    """
+    summary, key = published_figure3(), (name, paper_name(algorithm))
+    means, bands = summary["mean_last_100k"].astype(float), summary["band_halfwidth_last_100k"].astype(float)
+    return float(means.get(key, np.nan)), float(bands.get(key, np.nan))
+
+
+def drawn_in_paper() -> list[str]:
+    """The algorithms of the paper's Figure 3, by our names."""
+    drawn = set(published("fig3_summary")["algorithm"])
+    return [algorithm for algorithm in ALGORITHMS if algorithm_name(algorithm) in drawn]
+
+
+def paper_table6() -> pd.DataFrame:
+    """The paper's Table 6: a row per game (alphabetical, as in the paper), a column per algorithm (by our name)."""
+    return published("atari_table6").set_index("game").astype(float)

@@ -1,0 +1,64 @@
+"""Figures 1 and 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from synthetic import write_figure2
+
+from analysis.data.load import gather_interpolation
+from analysis.sections import figure1_2
+from ppo.ppo import surrogate
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "expected"),
+    [
+        (0.0, 1.0, 0.0),
+        (0.5, 2.0, 1.0),  # A > 0: rises with r ...
+        (1.2, 1.0, 1.2),
+        (1.5, 1.0, 1.2),  # ... up to 1 + eps
+        (1.0, -1.0, -1.0),
+        (0.8, -1.0, -0.8),
+        (0.3, -1.0, -0.8),  # A < 0: flat below 1 - eps ...
+        (2.0, -0.5, -1.0),  # ... and falling without bound above
+    ],
+)
+def test_figure1_by_hand(ratio: float, advantage: float, expected: float) -> None:
+    value = figure1_2.clip_objective(np.array([ratio]), advantage, 0.2)
+    assert value.tolist() == pytest.approx([expected])
+
+
+def test_figure1_draws_the_formula() -> None:
+    left, right = figure1_2.figure1().figure.axes
+    for axes, advantage in ((left, 1.0), (right, -1.0)):
+        line = axes.lines[0]
+        ratio = np.asarray(line.get_xdata(), dtype=float)
+        np.testing.assert_array_equal(line.get_ydata(), figure1_2.clip_objective(ratio, advantage, 0.2))
+        assert axes.lines[-1].get_xydata().tolist() == [[1.0, advantage]]  # the red dot at r = 1
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 0.2, 0.3, 0.9])
+@pytest.mark.parametrize("advantage", [1.0, -1.0, 0.0, 2.5])
+def test_figure_1_draws_the_surrogate_that_is_trained(advantage: float, epsilon: float) -> None:
+    """Point by point, and in its slope, which is what training follows."""
+    ratio = torch.linspace(0, 2, 401, dtype=torch.float64, requires_grad=True)
+    trained = surrogate(ratio, torch.full_like(ratio, advantage), torch.tensor(epsilon, dtype=torch.float64))
+    (slope,) = torch.autograd.grad(trained.sum(), ratio)
+    drawn = figure1_2.clip_objective(ratio.detach().numpy(), advantage, epsilon)
+    np.testing.assert_allclose(drawn, trained.detach().numpy(), rtol=0, atol=1e-12)
+    inside = np.abs(np.abs(ratio.detach().numpy() - 1) - epsilon) > 0.006
+    np.testing.assert_allclose(np.gradient(drawn, 0.005)[inside], slope.numpy()[inside], atol=1e-9)
+
+
+def test_figure2_table(tmp_path: Path) -> None:
+    table = figure1_2.figure2_table(*gather_interpolation(write_figure2(tmp_path)))
+    numbers = table.data.set_index("curve")
+    assert numbers.at["kl", "at_1"] == pytest.approx(0.02)
+    assert numbers.at["surrogate_cpi", "at_2"] == pytest.approx(0.15)  # mean of 2/20 and 4/20
+    assert numbers.at["surrogate_clip", "maximum_at"] == pytest.approx(1.0)
+    assert numbers.at["surrogate_clip", "paper_maximum"] == pytest.approx(0.0343, abs=1e-4)
+    assert numbers.at["surrogate_clip", "paper_maximum_at"] == pytest.approx(1.07, abs=0.01)
