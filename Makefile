@@ -10,7 +10,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test figures lint format types throughput
+.PHONY: help setup benchmark test figures lint format types throughput docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,13 @@ types: $(INSTALLED) ## check the types, strictly
 throughput: $(INSTALLED) ## measure steps per second beside Stable-Baselines3 and beside the physics alone, and what ppo plan reckons with
 	$(BIN)/python -m experiments.throughput
 	$(BIN)/python -m experiments.throughput --costs results/throughput.json --device $(DEVICE)
+
+docs: $(INSTALLED) ## build the site of docs/ with search and API pages into site/; a broken link fails
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python tools/fill_docs.py
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 0 tests/docs/test_pages.py
+	$(BIN)/zensical build --clean --strict
+	@echo "The site: $(CURDIR)/site/index.html (with search: $(BIN)/python -m http.server --directory site)"
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { \

@@ -119,15 +119,15 @@ def about_table_1() -> list[Pin]:
     counts = [str(table("table1")[column].sum()) for column in ("runs", "superseded")]
     without = cells("table1", "ours low high paper", 2, setting="none")
     return [
-        Pin("both", "the random policy ({} against {})", cheetah),
+        Pin("results/README.md", "the random policy ({} against {})", cheetah),
         Pin("results/README.md", "All {} runs were made", (counts[0],)),
         Pin("results/README.md", "a KL penalty ({} runs)", (counts[1],)),
         Pin(
-            "results/README.md",
+            "both",
             "Clipping scores {} [{}, {}], {} [{}, {}]‡ and {} [{}, {}] with ε",
             (*clipped("ours low high"),),
         ),
-        Pin("results/README.md", "the paper has {}, {} and {}.", (*clipped("paper"),)),
+        Pin("both", "the paper has {}, {} and {}.", (*clipped("paper"),)),
         Pin("results/README.md", "below them: {} [{}, {}]‡. The paper has {};", (*without,)),
         Pin("results/README.md", "its mean is below the random policy too ({} against {})", reacher),
     ]
@@ -179,7 +179,6 @@ def about_figure_3() -> list[Pin]:
             (*(ours for ours, _, _ in trpo), *(last_tenth("trpo", task)[1] for task in near)),
         ),
         here("{} and {} of the best run, a difference of {} [{}, {}]", (*means, *apart["trpo"])),
-        Pin("README.md", "({} and {}; PPO's lead {} [{}, {}])", (*means, *apart["trpo"])),
         here("with probability {}.", (*aggregate("ppo_better", 2, algorithm="trpo"),)),
         here("give p = {} alone and {} after", (*aggregate("p_equal p_equal_holm", 3, algorithm="trpo"),)),
         here("CEM's by {} [{}, {}] (p = {} after", (*apart["cem"], p_holm["cem"])),
@@ -214,7 +213,7 @@ def about_atari() -> list[Pin]:
     random = shown(float(human.loc["Breakout", "random"]), 1)
     return [
         here("about {} frames to either side of it (PPO; A2C and ACER about {})", (*halves,)),
-        Pin("both", "up to {} frames.", (ends[1],)),
+        here("up to {} frames.", (ends[1],)),
         here("on Breakout ({} at {} frames; the paper {} to {})", (breakout[0], ends[1], *breakout[1:3])),
         here("Pong ({}; {} to {}), and near openai/baselines' release ({} and {})", (*pong[:3], breakout[3], pong[3])),
         here("among them at {} frames ({}; {} to {})", (ends[0], *began[:3])),
@@ -223,8 +222,6 @@ def about_atari() -> list[Pin]:
         here("ours from {} to {}, as openai/baselines' own does ({} to {})", (ours0, ours1, release0, release1)),
         here("a random player ({})", (random,)),
         here("{} runs of 10M steps", (planned("atari"),)),
-        Pin("README.md", "on BankHeist ({} against {} to {})", (*bank[:3],)),
-        Pin("README.md", "on Breakout ({} against {})", (ours1, paper1)),
     ]
 
 

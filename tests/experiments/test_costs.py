@@ -248,10 +248,10 @@ def test_a_learner_without_its_emulator_learns_from_what_it_met(monkeypatch):
     learner.env.close()
 
 
-def test_the_table_in_the_readme_is_the_command_s(tmp_path, capsys):
-    readme = (RESULTS.parent / "README.md").read_text()
-    (command,) = re.findall(r"ppo (plan all --machines .*)", readme)
+def test_the_table_in_the_docs_is_the_command_s(tmp_path, capsys):
+    page = (RESULTS.parent / "docs" / "cluster.md").read_text()
+    (command,) = re.findall(r"ppo (plan all --machines .*)", page)
     assert cli.main([*command.split(), "--results", str(tmp_path)]) == 0
     printed = capsys.readouterr().out.partition("from nothing")[2].splitlines()[1:]
-    written = re.findall(r"^\| (?:`\w+`|together) \| \d+ cores .*$", readme, re.MULTILINE)
+    written = re.findall(r"^\| (?:`\w+`|together) \| \d+ cores .*$", page, re.MULTILINE)
     assert [re.sub(r"[|`]", "", row).split() for row in written] == [row.split() for row in printed]

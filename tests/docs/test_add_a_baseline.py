@@ -31,7 +31,7 @@ def ppo(folder, command):
 
 
 def test_the_file_is_the_repositorys():
-    (path,) = re.findall(r"\[`(baselines/\w+\.py)`\]\(\.\./\1\):", PAGE)
+    (path,) = re.findall(r"(?m)^`(baselines/\w+\.py)`:$", PAGE)
     assert (REPOSITORY / path).read_text() == FILE
 
 

@@ -1,0 +1,156 @@
+"""README.md and docs/ name what there is, and hold the numbers that were measured."""
+
+import ast
+import re
+import sys
+import tomllib
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+
+import experiments
+from baselines import ALGORITHMS
+from experiments.paper.protocols import PROTOCOLS, select
+from experiments.paper.readings import DEFAULT, DETAILS
+from experiments.paper.settings import PROFILES
+
+ROOT = Path(experiments.__file__).parents[1]
+sys.path.insert(0, str(ROOT / "tools"))
+import fill_docs  # noqa: E402
+
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+WRITTEN = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *PAGES]
+ROOMS = "ppo|baselines|experiments|analysis|tests|tools"
+
+
+def name_of(path):
+    return str(path.relative_to(ROOT))
+
+
+def without_code(text):
+    return re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+
+
+# README
+
+
+def test_readme_has_at_most_1000_words_and_trains_an_agent_within_300():
+    text = (ROOT / "README.md").read_text()
+    start = text.partition("## What came out")[0]
+    assert len(text.split()) <= 1000
+    assert len(start.split()) <= 300
+    for command in ("make benchmark", "make figures", "ppo train", "ppo evaluate"):
+        assert command in start
+
+
+# Links and names
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_links_lead_to_files_that_are_there(page):
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", without_code(page.read_text()))
+    relative = [target for target in targets if "://" not in target]
+    assert [target for target in relative if not (page.parent / target).exists()] == []
+    if page in PAGES:  # a site is made of docs/ alone
+        assert [target for target in relative if not (page.parent / target).resolve().is_relative_to(DOCS)] == []
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=name_of)
+def test_files_that_are_named_are_there(page):
+    named = re.findall(rf"`((?:{ROOMS})(?:/[\w.-]+)*)/?`", page.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_site_has_every_page_once():
+    def leaves(entries):
+        for entry in entries:
+            for target in [entry] if isinstance(entry, str) else entry.values():
+                yield from [target] if isinstance(target, str) else leaves(target)
+
+    nav = tomllib.loads((ROOT / "zensical.toml").read_text())["project"]["nav"]
+    assert sorted(leaves(nav)) == [str(page.relative_to(DOCS)) for page in PAGES]
+
+
+def test_the_picture_has_every_room_of_the_code():
+    texts = ET.parse(DOCS / "architecture.svg").getroot().iter("{http://www.w3.org/2000/svg}text")
+    drawn = {text.text for text in texts if text.get("class") == "room"}
+    inits = [
+        path
+        for layer in ("ppo", "baselines", "experiments", "analysis")
+        for path in ROOT.glob(f"{layer}/**/__init__.py")
+    ]
+    assert drawn == {name_of(path.parent) for path in inits} - {"experiments", "analysis"}
+
+
+def test_every_algorithm_is_listed():
+    assert re.findall(r"(?m)^\| `([\w-]+)` \|", (DOCS / "algorithms.md").read_text()) == list(ALGORITHMS)
+
+
+# Details of PPO
+
+DETAILS_PAGE = (DOCS / "implementation-details.md").read_text()
+
+
+def definitions(path):
+    """The names that a file defines: functions, classes and assignments, and methods as Class.method."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        elif isinstance(node, ast.ClassDef):
+            yield node.name
+            yield from (f"{node.name}.{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef))
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from (target.id for target in targets if isinstance(target, ast.Name))
+
+
+def test_every_detail_names_a_function_that_is_there():
+    places = re.findall(r"`([\w/]+\.py)`: `([\w.]+)`", DETAILS_PAGE)
+    rows = [line for line in DETAILS_PAGE.splitlines() if line.startswith("| ") and ".py`" in line]
+    assert len(places) == len(rows) > 30
+    assert [place for place in places if place[1] not in definitions(ROOT / place[0])] == []
+
+
+def test_every_detail_that_is_studied_has_its_row():
+    assert re.findall(r"(?m)^\|.*\| `([a-z0-9-]+)` \| [^|]+ \|$", DETAILS_PAGE) == list(DETAILS)
+
+
+# Numbers
+
+
+def test_pages_hold_what_is_measured():
+    written = {name: (DOCS / name).read_text() for name in fill_docs.PAGES}
+    assert written == fill_docs.pages(), "run `python tools/fill_docs.py`"
+    places = re.findall(r"fill_docs.py: (\w+) -->\n.*?<!-- end -->", "".join(written.values()), re.DOTALL)
+    assert sorted(places) == sorted(fill_docs.TABLES)
+
+
+def test_an_effect_is_the_difference_with_its_interval_and_where_else_it_shows(tmp_path):
+    (tmp_path / "effects.csv").write_text(
+        "response,detail,level,effect,low,high\n"
+        "clip,reward-scaling,reset,-120.4,-300.2,60.1\n"
+        "clip,reward-scaling,none,310,120,500\n"
+        "none,reward-scaling,reset,-1,-2,1\n"
+        "none,reward-scaling,none,-2,-3,-1\n"
+        "kl,c1,1,0.001,0.0005,0.002\n"
+        "pendulum,c1,1,3,-1,7\n"
+    )
+    told = fill_docs.effects(tmp_path / "effects.csv")
+    assert told["reward-scaling"] == "reset: −120 [−300, 60]; none: +310 [120, 500]; also no clipping or penalty"
+    assert told["c1"] == "not measured yet; also KL"
+    page = "| c1 | 0.25 | 1 | x | y | `c1` | old |\n| other | `c1` |\n"
+    assert fill_docs.filled(page, told) == page.replace("old", told["c1"])
+
+
+def test_protocols_have_the_sizes_that_are_said():
+    page = (DOCS / "protocols.md").read_text()
+    said = re.findall(r"(?m)^\| `([\w-]+)` \| .* \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", page)
+    assert [name for name, *_ in said] == list(PROTOCOLS)
+    for name, *numbers in said:
+        (protocol,) = select([name], PROFILES["paper"], DEFAULT)
+        untrained = sum(run.setting == "untrained" for run in protocol.runs)
+        million_steps = sum(run.total_timesteps for run in protocol.runs) // 1_000_000
+        sizes = [len(protocol.runs) - untrained, untrained, len(protocol.first_updates), million_steps]
+        assert list(map(int, numbers)) == sizes, name
