@@ -1,0 +1,143 @@
+"""Section 6.3: Figure 4, the humanoid tasks beside the paper's two runs, and Table 4 with what our runs had."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.data.completeness import incomplete, titled
+from analysis.data.labels import algorithm_colour
+from analysis.data.load import RUN, Data
+from analysis.data.published import published
+from analysis.data.scores import curve_grid, last_tenth, learning_curves
+from analysis.style.drawing import DASHES, STYLE, Drawing, frame_panel, note_of, sentences, warn
+from analysis.style.formats import NOTHING, Table, number
+
+TASKS = {  # as Figure 4 has them, and the steps of its axes
+    "RoboschoolHumanoid-v0": 50_000_000,
+    "RoboschoolHumanoidFlagrun-v0": 100_000_000,
+    "RoboschoolHumanoidFlagrunHarder-v0": 100_000_000,
+}
+
+TABLE4 = {  # the paper's rows: the words, the value, and the setting of ours
+    "Horizon (T)": ("512", ("num_steps",)),
+    "Adam stepsize": ("adjusted by the KL", ("learning_rate", "lr_kl_target")),
+    "Num. epochs": ("15", ("update_epochs",)),
+    "Minibatch size": ("4096", ("minibatch_size",)),
+    "Discount (γ)": ("0.99", ("gamma",)),
+    "GAE parameter (λ)": ("0.95", ("gae_lambda",)),
+    "Number of actors": ("32 (locomotion), 128 (flagrun)", ("num_envs",)),
+    "Log stdev. of action distribution": ("LinearAnneal(−0.7, −1.6)", ("log_std_start", "log_std_end")),
+}
+
+
+def paper_last_tenth(environment: str) -> list[float]:
+    """The mean of each of the paper's two digitised curves over the last tenth of its axis."""
+    curves = published("fig4_curves").query("env == @environment")
+    late = curves[curves["timesteps_M"] * 1e6 > 0.9 * TASKS[environment]]
+    return [float(mean) for mean in late.groupby("run")["return"].mean()]
+
+
+def measured(data: Data) -> pd.DataFrame:
+    """List the planned runs: RUN, `last_tenth` (of complete runs; NaN for others), `steps_done`, `total_timesteps`,
+    and the paper's two runs there (`paper_higher`, `paper_lower`)."""
+    runs = data.trained
+    scores = last_tenth(data.episodes, runs[runs["complete"]]).rename(columns={"score": "last_tenth"})
+    frame = runs[[*RUN, "total_timesteps", "steps_done"]].merge(scores, on=RUN, how="left")
+    theirs = [paper_last_tenth(environment) for environment in frame["environment"]]
+    return frame.assign(paper_higher=[max(pair) for pair in theirs], paper_lower=[min(pair) for pair in theirs])
+
+
+def figure4_table(data: Data) -> Table:
+    """Show what each task's runs reached in their last tenth beside the paper's two."""
+    numbers = measured(data) if len(data.trained) else pd.DataFrame(columns=["environment", "last_tenth"])
+    shown = pd.DataFrame(
+        {
+            "Task": environment,
+            "Paper, its two runs": ", ".join(number(value) for value in sorted(paper_last_tenth(environment))[::-1]),
+            "Ours, each seed": _seeds(numbers[numbers["environment"] == environment]),
+        }
+        for environment in TASKS
+    )
+    caption = (
+        "Mean return of the training episodes over the last tenth of the budget: 50M steps, and 100M of the flagruns. "
+        "Paper: Figure 4, digitised. Ours: the same tasks rebuilt on MuJoCo (docs/humanoid.md says how they were "
+        "checked and what differs from Bullet, in which the paper's runs were simulated)."
+    )
+    title = "Figure 4 in numbers: the humanoid tasks"
+    return Table("figure4", titled(title, data), caption, shown, numbers, incomplete(data))
+
+
+def _seeds(runs: pd.DataFrame) -> str:
+    known = [
+        number(run["last_tenth"])
+        if pd.notna(run["last_tenth"])
+        else f"({run['steps_done'] / 1e6:.1f}M of {run['total_timesteps'] / 1e6:g}M steps)"
+        for run in runs.to_dict("records")
+    ]
+    return ", ".join(known) or NOTHING
+
+
+def table4(data: Data) -> Table:
+    """Show Table 4's settings beside those that our runs were trained with."""
+    settings = [run["settings"] for run in data.manifest["runs"]] if len(data.trained) else []
+    shown = pd.DataFrame(
+        {"Hyperparameter": words, "Paper": value, "Ours": _values(settings, names)}
+        for words, (value, names) in TABLE4.items()
+    )
+    caption = (
+        "Hyperparameters of section 6.3. The paper gives neither the KL that its step size is adjusted to, nor the "
+        "rule, the clipping, the network or the normalisation: ours are said in experiments/paper/settings.py."
+    )
+    return Table("table4", "Table 4. PPO hyperparameters for the humanoid tasks", caption, shown, shown, (), 3)
+
+
+def _values(settings: list[dict[str, Any]], names: tuple[str, ...]) -> str:
+    """The distinct values that the runs have, in their order; of several settings joined by a comma."""
+    found = dict.fromkeys(", ".join(f"{own.get(name, NOTHING)}" for name in names) for own in settings)
+    return "; ".join(found) or NOTHING
+
+
+@matplotlib.rc_context(STYLE)
+def figure4(data: Data) -> Drawing:
+    """Figure 4: learning curves of the humanoid tasks, ours beside the paper's two runs, on the paper's axes."""
+    figure = Figure(figsize=(14, 4.2), layout="constrained")
+    paper = published("fig4_curves")
+    for axes, (environment, budget) in zip(figure.subplots(1, 3), TASKS.items(), strict=True):
+        for _, theirs in paper[paper["env"] == environment].groupby("run"):
+            steps = theirs["timesteps_M"] * 1e6
+            axes.plot(steps, theirs["return"], color="#333333", linewidth=1.2, linestyle=DASHES)
+        ours = _curves(data, environment)
+        for _, own in ours.groupby("seed"):
+            axes.plot(own["step"], own["mean_return"], color=algorithm_colour("ppo"), linewidth=1.6)
+        frame_panel(axes, environment.removesuffix("-v0"), budget, empty="" if len(ours) else "no runs of ours yet")
+    figure.supxlabel("Environment steps", fontsize=10)
+    figure.supylabel("Episode return", fontsize=10)
+    handles = [
+        Line2D([], [], color=algorithm_colour("ppo"), linewidth=1.6, label="ours, each seed"),
+        Line2D([], [], color="#333333", linewidth=1.2, linestyle=DASHES, label="paper, each run (digitised)"),
+    ]
+    figure.legend(handles=handles, loc="outside lower right", ncols=2, fontsize=9)
+    note = note_of(data)
+    warn(figure, note)
+    caption = (
+        "Return of training episodes against environment steps on the three humanoid tasks, rebuilt on MuJoCo. Ours: "
+        "at every step the mean return of the episodes that ended within the last twentieth of the budget. Dashed: the "
+        "paper's two runs of each task, digitised."
+    )
+    return Drawing("figure4", "Figure 4. PPO on 3D humanoid control tasks", sentences(caption, note), figure)
+
+
+def _curves(data: Data, environment: str) -> pd.DataFrame:
+    """The curves of one task's runs, on its own budget's grid."""
+    runs = data.trained
+    runs = runs[runs["environment"] == environment] if len(runs) else runs
+    if runs.empty:
+        return pd.DataFrame(columns=["seed", "step", "mean_return"])
+    grid, window = curve_grid(int(np.max(runs["total_timesteps"])))
+    return learning_curves(data.episodes.merge(runs[RUN], on=RUN), grid, window)
