@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.labels import UNTRAINED, task
-from experiments.store.files import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, read_json, read_table
+from experiments.store.files import read_json
+from experiments.store.tables import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, read_table
 
 RUN = IDENTITY
 """The four columns that name a run."""

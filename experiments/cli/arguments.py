@@ -1,19 +1,21 @@
-"""What can be said to the command `ppo`: its sub-commands and their flags."""
+"""Argument parser of the ppo command: sub-commands and flags.
+
+Only the sub-command that is asked for gets its flags, and what they are made of is imported there: help that needs no
+algorithm takes no seconds.
+"""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn, get_args
 
-from baselines import ALGORITHMS
-from experiments.cli.setting_flags import add_settings, count, fraction, seconds, shard, share
-from experiments.paper.protocols import PROTOCOLS, unknown, usual_settings
+from experiments.cli.values import count, fraction, machine, seconds, shard, share
+from experiments.messages import unknown_name_message
+from experiments.paper.about import PROTOCOLS
+from experiments.paper.profiles import Profile
 from experiments.paper.readings import DEFAULT, READINGS
-from experiments.paper.settings import PROFILES
-from experiments.planning import estimates
-from ppo.envs.atari import ATARI_ROMS, cores
-from ppo.stacked.engine import ENGINES
+from experiments.training.options import Engine, Options
 
 ONLY = {"environments": "environment", "algorithms": "algorithm", "seeds": "seed"}
 """The flags that choose among a protocol's runs, and the field of a run that each is about."""
@@ -27,53 +29,35 @@ class Parser(argparse.ArgumentParser):
         sys.exit(2)
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """What ``argv`` asks for. Raises ``ValueError`` for an algorithm or a flag that there is not."""
+def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Namespace:
+    """Read what ``argv`` asks for; ``profiles`` are those that it can name.
+
+    Raises ``ValueError`` for an unknown algorithm, profile or flag.
+    """
     parser = Parser(prog="ppo", description="The whole paper from one command, or an agent of your own.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_plan(commands)
-    _add_run(commands)
-    _add_status(commands)
-    _add_merge(commands)
-    _add_train(commands, *_trained(argv))
-    _add_evaluate(commands)
-    _add_video(commands)
-    _add_report(commands)
-    _add_compare(commands)
+    for name, (about, add_flags) in _COMMANDS.items():
+        command: Parser = commands.add_parser(name, help=about, description=about)
+        if [name] == list(argv[:1]):
+            add_flags(command, argv)
     arguments, rest = parser.parse_known_args(argv)
     if rest:
         flags = [flag for option in commands.choices[arguments.command]._actions for flag in option.option_strings]
-        raise ValueError(unknown("argument", rest[0], [flag for flag in flags if flag.startswith("--")]))
-    if getattr(arguments, "results", True) is None:
-        arguments.results = Path("benchmark" if arguments.profile == "quick" else "results")
+        raise ValueError(unknown_name_message("argument", rest[0], [flag for flag in flags if flag.startswith("--")]))
+    if "profile" in arguments:
+        if arguments.profile not in profiles:
+            raise ValueError(unknown_name_message("profile", arguments.profile, profiles))
+        arguments.profile = profiles[arguments.profile]
+        arguments.results = arguments.results or Path(arguments.profile.results)
     return arguments
 
 
-def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
-    """The environment, the algorithm and the reading that are asked for: which settings there are depends on them."""
-    if argv[:1] != ["train"]:
-        return "", "ppo", DEFAULT
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--algorithm", default="ppo")
-    first.add_argument("--reading", default=DEFAULT)
-    known = first.parse_known_args(argv)[0]
-    if known.algorithm not in ALGORITHMS:
-        raise ValueError(unknown("algorithm", known.algorithm, ALGORITHMS))
-    return next((word for word in argv if word in ATARI_ROMS), ""), known.algorithm, known.reading
-
-
-def _command(commands: Any, name: str, about: str) -> Parser:
-    parser: Parser = commands.add_parser(name, help=about, description=about)
-    return parser
-
-
-def _add_plan(commands: Any) -> None:
-    command = _command(commands, "plan", "Say which runs, stacks, steps and hours, and start nothing.")
+def _add_plan(command: Parser, argv: Sequence[str]) -> None:
     _add_choice_of_runs(command)
     command.add_argument(
         "--machines",
         nargs="+",
-        type=estimates.machine,
+        type=machine,
         metavar="MACHINE",
         help="also say how long all of it takes on each, and what it costs: cores=16,gpus=1,price=2.5",
     )
@@ -83,21 +67,17 @@ def _add_plan(commands: Any) -> None:
     _add_training_options(command)
 
 
-def _add_run(commands: Any) -> None:
-    command = _command(commands, "run", "Train what the protocols still miss, and gather their episodes.")
+def _add_run(command: Parser, argv: Sequence[str]) -> None:
     _add_choice_of_runs(command)
     _add_training_options(command)
 
 
-def _add_status(commands: Any) -> None:
-    command = _command(commands, "status", "How far the protocols in a results folder are.")
+def _add_status(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("protocols", nargs="*", metavar="PROTOCOL", help="default: all that are there")
     command.add_argument("--results", type=Path, default=Path("results"))
 
 
-def _add_merge(commands: Any) -> None:
-    about = "Join results folders, such as those of a job array's parts, into one; the sources stay as they are."
-    command = _command(commands, "merge", about)
+def _add_merge(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("destination", type=Path, metavar="DESTINATION", help="made if it is not there")
     command.add_argument("sources", type=Path, nargs="+", metavar="SOURCE")
     command.add_argument(
@@ -107,8 +87,11 @@ def _add_merge(commands: Any) -> None:
     )
 
 
-def _add_train(commands: Any, environment: str, algorithm: str, reading: str) -> None:
-    command = _command(commands, "train", "Train anything by hand.")
+def _add_train(command: Parser, argv: Sequence[str]) -> None:
+    from baselines import ALGORITHMS
+    from experiments.cli.setting_flags import add_settings
+    from experiments.paper.settings import usual_settings
+
     command.add_argument("environment", metavar="ENV", help="a Gymnasium id, such as Hopper-v4")
     command.add_argument("--algorithm", default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
     command.add_argument("--seeds", type=int, nargs="+", default=[1], help="one run for each (default: 1)")
@@ -118,32 +101,42 @@ def _add_train(commands: Any, environment: str, algorithm: str, reading: str) ->
     command.add_argument("--out", type=Path, required=True, help="folder to train into; what it holds is continued")
     _add_reading(command)
     _add_training_options(command)
-    add_settings(command, usual_settings(environment, algorithm, reading))
+    add_settings(command, usual_settings(*_trained(argv)))
 
 
-def _add_evaluate(commands: Any) -> None:
-    command = _command(commands, "evaluate", "Play episodes with every policy in PATH and print their returns.")
+def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
+    """Find the environment, the algorithm and the reading that are asked for: the settings depend on them."""
+    from baselines import ALGORITHMS
+    from ppo.envs.atari import ATARI_ROMS
+
+    first = argparse.ArgumentParser(add_help=False)
+    first.add_argument("--algorithm", default="ppo")
+    first.add_argument("--reading", default=DEFAULT)
+    known = first.parse_known_args(argv)[0]
+    if known.algorithm not in ALGORITHMS:
+        raise ValueError(unknown_name_message("algorithm", known.algorithm, ALGORITHMS))
+    return next((word for word in argv if word in ATARI_ROMS), ""), known.algorithm, known.reading
+
+
+def _add_evaluate(command: Parser, argv: Sequence[str]) -> None:
     _add_choice_of_policies(command)
     command.add_argument("--episodes", type=count, default=10, help="default: 10")
 
 
-def _add_video(commands: Any) -> None:
-    command = _command(commands, "video", "Film one episode of every policy in PATH.")
+def _add_video(command: Parser, argv: Sequence[str]) -> None:
     _add_choice_of_policies(command)
     command.add_argument("--out", type=Path, default=Path("videos"), help="folder (default: videos)")
     command.add_argument("--format", default="mp4", help="mp4 or gif (default: mp4)")
 
 
-def _add_report(commands: Any) -> None:
-    command = _command(commands, "report", "Draw the tables and figures.")
+def _add_report(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--results", type=Path, default=Path("results"))
     command.add_argument(
         "--out", type=Path, help="where tables/, figures/ and report.html go (default: the results folder)"
     )
 
 
-def _add_compare(commands: Any) -> None:
-    command = _command(commands, "compare", "Two algorithms or settings side by side, with what their seeds can show.")
+def _add_compare(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR of a folder")
     command.add_argument("--results", type=Path, default=Path("results"), help="where to look if no DIR is named")
     command.add_argument("--protocol", help="only in this protocol (default: the first that has both)")
@@ -151,7 +144,7 @@ def _add_compare(commands: Any) -> None:
 
 def _add_choice_of_runs(command: Parser) -> None:
     command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
-    command.add_argument("--profile", choices=list(PROFILES), default="paper", help="how much of it (default: paper)")
+    command.add_argument("--profile", default="paper", help="how much of it: paper or quick (default: paper)")
     command.add_argument(
         "--results", type=Path, default=None, help="default: results, or benchmark for --profile quick"
     )
@@ -183,6 +176,9 @@ def _add_reading(command: Parser) -> None:
 
 
 def _add_training_options(command: Parser) -> None:
+    """Add where and how to train: what is a field of ``Options`` has that field's name and default."""
+    from ppo.envs.atari import cores
+
     command.add_argument(
         "--workers", type=count, help=f"processes, one core each (default: {cores()}; with --cluster, all its cores)"
     )
@@ -192,13 +188,17 @@ def _add_training_options(command: Parser) -> None:
     command.add_argument(
         "--gpus-per-stack", type=share, default=0.25, help="with --cluster and --device cuda (default: 0.25)"
     )
-    command.add_argument("--device", default="cpu", help="cpu, cuda, cuda:1 ... (default: cpu)")
+    usual = Options()
+    command.add_argument("--device", default=usual.device, help="cpu, cuda, cuda:1 ... (default: cpu)")
     command.add_argument(
-        "--checkpoint-interval", type=seconds, default=60.0, help="seconds between two checkpoints (default: 60)"
+        "--checkpoint-interval",
+        type=seconds,
+        default=usual.checkpoint_interval,
+        help="seconds between two checkpoints (default: 60)",
     )
     command.add_argument(
         "--engine",
-        choices=ENGINES,
+        choices=get_args(Engine),
         help="what computes: numba, or torch (default: numba where it can be had, for networks for vectors on a CPU; "
         "what was begun with the other goes on only if this says so)",
     )
@@ -216,3 +216,20 @@ def _add_choice_of_policies(command: Parser) -> None:
     command.add_argument("--run-seed", type=int, help="only the policies of runs with this seed")
     command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
     command.add_argument("--deterministic", action="store_true", help="take the most likely action instead of sampling")
+
+
+_COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
+    "plan": ("Say which runs, stacks, steps and hours, and start nothing.", _add_plan),
+    "run": ("Train what the protocols still miss, and gather their episodes.", _add_run),
+    "status": ("How far the protocols in a results folder are.", _add_status),
+    "merge": (
+        "Join results folders, such as those of a job array's parts, into one; the sources stay as they are.",
+        _add_merge,
+    ),
+    "train": ("Train anything by hand.", _add_train),
+    "evaluate": ("Play episodes with every policy in PATH and print their returns.", _add_evaluate),
+    "video": ("Film one episode of every policy in PATH.", _add_video),
+    "report": ("Draw the tables and figures.", _add_report),
+    "compare": ("Two algorithms or settings side by side, with what their seeds can show.", _add_compare),
+}
+"""Of each sub-command what it does, and what adds its flags."""

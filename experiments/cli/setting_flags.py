@@ -5,7 +5,6 @@ import ast
 import dataclasses
 import inspect
 import itertools
-import math
 import textwrap
 from dataclasses import replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -60,53 +59,6 @@ def sweep(arguments: argparse.Namespace, defaults: Settings) -> dict[str, Settin
         settings.check()
         combinations[",".join(changed) or "default"] = settings
     return combinations
-
-
-def count(text: str) -> int:
-    """A whole number of at least 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """A time of at least 0."""
-    value = _number(text)
-    if not 0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of at least 0")
-    return value
-
-
-def fraction(text: str) -> float:
-    """A part above 0, at most 1."""
-    value = _number(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a part above 0 and at most 1")
-    return value
-
-
-def share(text: str) -> float:
-    """A part of a GPU, or several whole ones."""
-    value = _number(text)
-    if not (0 < value <= 1 or (1 < value < math.inf and value.is_integer())):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of GPUs above 0, such as 0.25 or 1")
-    return value
-
-
-def shard(text: str) -> tuple[int, int]:
-    """One part of several."""
-    index, _, of = text.partition("/")
-    if not (index.isdigit() and of.isdigit() and 1 <= int(index) <= int(of)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no shard: write i/n with 1 <= i <= n, such as 2/8")
-    return int(index), int(of)
-
-
-def _number(text: str) -> float:
-    """NaN, which no comparison holds for, if it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 def _boolean(text: str) -> bool:

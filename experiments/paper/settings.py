@@ -23,27 +23,21 @@ one is chosen, and what the rule looks at, was written before the runs: analysis
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
+from baselines import ALGORITHMS
 from baselines.a2c import A2CSettings
 from baselines.a2c_trust_region import A2CTrustRegionSettings
 from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
 from baselines.trpo import NPGSettings, TRPO2017Settings, TRPOSettings
 from baselines.vpg import VPGSettings
-from experiments.paper.readings import FIRST_UPDATE_SEEDS, READINGS, STUDY_SEEDS
+from experiments.messages import unknown_name_message
+from experiments.paper.readings import DEFAULT, READINGS
 from ppo.algorithm import Settings
+from ppo.envs.atari import ATARI_ROMS
 from ppo.ppo import PPOSettings
-
-ENVIRONMENTS = (  # sec. 6.1 ("-v1" then; -v4 keeps v1's rewards and observations nearest)
-    "HalfCheetah-v4",
-    "Hopper-v4",
-    "InvertedDoublePendulum-v4",
-    "InvertedPendulum-v4",
-    "Reacher-v4",
-    "Swimmer-v4",
-    "Walker2d-v4",
-)
 
 MUJOCO = PPOSettings(  # Table 3
     num_envs=1,  # not in Table 3; every MuJoCo script of openai/baselines
@@ -124,17 +118,6 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
 }
 """The same stand in the classes as defaults. What is called tuned was chosen by `ppo run tuning` (sweeps.py)."""
 
-# fmt: off
-GAMES = (
-    "Alien", "Amidar", "Assault", "Asterix", "Asteroids", "Atlantis", "BankHeist", "BattleZone", "BeamRider",
-    "Bowling", "Boxing", "Breakout", "Centipede", "ChopperCommand", "CrazyClimber", "DemonAttack", "DoubleDunk",
-    "Enduro", "FishingDerby", "Freeway", "Frostbite", "Gopher", "Gravitar", "IceHockey", "Jamesbond", "Kangaroo",
-    "Krull", "KungFuMaster", "MontezumaRevenge", "MsPacman", "NameThisGame", "Pitfall", "Pong", "PrivateEye",
-    "Qbert", "Riverraid", "RoadRunner", "Robotank", "Seaquest", "SpaceInvaders", "StarGunner", "Tennis",
-    "TimePilot", "Tutankham", "UpNDown", "Venture", "VideoPinball", "WizardOfWor", "Zaxxon",
-)
-# fmt: on
-"""The 49 games of Table 6, as ale-py spells them."""
 
 ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tuned", and no more
     "ppo": PPOSettings(  # Table 5; what it leaves out as in MUJOCO, which is openai/baselines' ppo2 here too
@@ -196,45 +179,28 @@ ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tune
 UNTRAINED = replace(MUJOCO, learning_rate=0.0, update_epochs=1)
 """The random policy of Table 1's normalisation: the untrained Gaussian with deviation 1 and raw actions."""
 
-
-@dataclass(frozen=True)
-class Profile:
-    """How much of the paper to run."""
-
-    name: str
-    seeds: tuple[int, ...]
-    total_timesteps: int
-    untrained_timesteps: int
-    """for the random policy's level, per seed"""
-    study_seeds: tuple[int, ...]
-    """of the study of readings; none that is reported"""
-    first_update_seeds: tuple[int, ...]
-    """of the first updates that it measures"""
-    games: tuple[str, ...]
-    """of Atari"""
-    atari_timesteps: int
-    """of each run there: agent steps, each four frames"""
-
-
-PROFILES = {
-    "paper": Profile(
-        "paper",
-        seeds=(1, 2, 3),  # sec. 6.1 and 6.4
-        total_timesteps=1_000_000,  # sec. 6.1
-        untrained_timesteps=50_000,
-        study_seeds=STUDY_SEEDS,
-        first_update_seeds=FIRST_UPDATE_SEEDS,
-        games=GAMES,
-        atari_timesteps=10_000_000,  # 40M frames, Table 6
-    ),
-    "quick": Profile(
-        "quick",
-        seeds=(1, 2),
-        total_timesteps=10_000,
-        untrained_timesteps=2_000,
-        study_seeds=STUDY_SEEDS[:1],
-        first_update_seeds=FIRST_UPDATE_SEEDS[:2],
-        games=("Pong",),
-        atari_timesteps=4_096,
-    ),
+COMPARED: dict[str, Settings] = {
+    name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items() if kind.continuous and kind.compared
 }
+"""The algorithms of Figure 3 with their settings; one that has none here has the defaults of its class."""
+
+
+def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> Settings:
+    """Return what an algorithm is trained with by default: its own settings; on Atari games those of section 6.4.
+
+    Raises ``ValueError`` for an unknown ``reading``, and for one that is not of this.
+    """
+    if reading != DEFAULT and (algorithm != "ppo" or environment in ATARI_ROMS):
+        what = environment if algorithm == "ppo" else algorithm
+        raise ValueError(f"the {reading} reading is one of PPO on MuJoCo (sections 6.1 and 6.2): {what} has none")
+    if environment in ATARI_ROMS and algorithm in ATARI:
+        return ATARI[algorithm]
+    usual = ALGORITHMS[algorithm].Settings()
+    return usual if reading == DEFAULT else replace(usual, **read(reading))
+
+
+def read(reading: str) -> dict[str, Any]:
+    """Return a named reading, as settings of PPO. Raises ``ValueError`` that names the nearest ones."""
+    if reading not in READINGS:
+        raise ValueError(unknown_name_message("reading", reading, READINGS))
+    return READINGS[reading]

@@ -16,6 +16,9 @@ from baselines.a2c_trust_region import A2CTrustRegionSettings
 from baselines.cem import CEMSettings
 from baselines.trpo import NPGSettings, TRPOSettings
 from baselines.vpg import VPGSettings
+from experiments.paper.profiles import Profile
+from experiments.paper.protocol import Protocol, untrained
+from experiments.run import Run
 from ppo.algorithm import Settings
 from ppo.on_policy import OnPolicySettings
 
@@ -103,3 +106,15 @@ SWEEPS = (
     Sweep("trpo", _combined(TRPOSettings(), norm_reward=SCALINGS), fraction=1.0, seeds=(SWEEP_SEED, 202, 203)),
     Sweep("npg", _combined(NPGSettings(), norm_reward=SCALINGS), fraction=1.0, seeds=(SWEEP_SEED, 202, 203)),
 )
+
+
+def tuning(profile: Profile) -> Protocol:
+    """Plan the sweeps."""
+    trained = tuple(
+        Run(environment, sweep.algorithm, setting, seed, round(sweep.fraction * profile.total_timesteps), settings)
+        for sweep in SWEEPS
+        for environment in SWEPT_ENVIRONMENTS
+        for setting, settings in sweep.settings.items()
+        for seed in sweep.seeds
+    )
+    return Protocol("tuning", trained, untrained(profile, SWEPT_ENVIRONMENTS, (SWEEP_SEED,)))

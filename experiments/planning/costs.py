@@ -20,9 +20,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.optimize import lsq_linear
 
-from experiments.paper.protocols import Run
+from experiments.run import Run
 
 GAME = "NoFrameskip-v4"
 """How the ids of Atari games end."""
@@ -111,8 +110,12 @@ class Measured:
 
 
 def fit(measured: Sequence[Measured]) -> Costs:
-    """The costs with the least sum of squared relative errors; what was not measured is the constants', times how this
-    machine compares with them where both are known."""
+    """Return the costs with the least sum of squared relative errors.
+
+    What was not measured is the constants', times how this machine compares with them where both are known.
+    """
+    from scipy.optimize import lsq_linear  # slow to import, and only wanted where speeds were measured
+
     games = [one for one in measured if one.environment.endswith(GAME)]
     measured = [one for one in measured if not one.environment.endswith(GAME)]
     names: list[tuple[str, str]] = []
@@ -130,7 +133,7 @@ def fit(measured: Sequence[Measured]) -> Costs:
             if (kind, name) in columns:
                 matrix[row, columns[kind, name]] = factor / one.seconds
     lowest = [-np.inf if kind == "algorithm" else 0.0 for kind, _ in columns]
-    found = lsq_linear(matrix, np.ones(len(measured)), bounds=(lowest, np.inf)).x
+    fitted = lsq_linear(matrix, np.ones(len(measured)), bounds=(lowest, np.inf)).x
     ratios = [one.seconds / CONSTANTS.per_vector_step(one.environment, one.algorithm, one.rows) for one in measured]
     level = statistics.median(ratios or [1.0])
     parts: dict[str, dict[str, float]] = {
@@ -138,7 +141,7 @@ def fit(measured: Sequence[Measured]) -> Costs:
         for kind in ("environment", "algorithm", "vector")
     }
     for (kind, name), index in columns.items():
-        parts[kind][name] = float(found[index])
+        parts[kind][name] = float(fitted[index])
     atari = {name: level * value for name, value in CONSTANTS.atari.items()}
     for name in {one.algorithm for one in games}:
         atari[name] = statistics.median(one.seconds / one.rows for one in games if one.algorithm == name)

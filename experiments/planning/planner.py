@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from experiments.paper.protocols import Run
 from experiments.planning.costs import CONSTANTS, Costs
+from experiments.run import Run
 from experiments.store.file_names import file_name
 from ppo.stacked.convolutional import ARCHITECTURES
 
@@ -16,7 +16,7 @@ MAX_STACK = 64
 Convolutions gain nothing from a stack: such runs are apart, side by side on the cores or on one GPU."""
 
 WORTH = 0.99
-"""More stacks must make a plan shorter by so much."""
+"""Split further only if the whole then takes less than this part of the time."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Stack:
         return f"{file_name(first.environment)}_{first.algorithm}_{len(self.runs)}_{digest}"
 
     def part(self, fraction: float) -> "Stack":
-        """A stack as long as the first part of this one, to reckon with."""
+        """Return a stack as long as the first part of this one, to estimate with."""
         return Stack(tuple(run.part(fraction) for run in self.runs))
 
     @property
@@ -49,7 +49,7 @@ class Stack:
         return CONSTANTS.seconds(self.runs)
 
 
-class _Group:
+class StackGroup:
     """Runs that could be one stack."""
 
     def __init__(self, runs: Sequence[Run]) -> None:
@@ -64,11 +64,11 @@ class _Group:
         """number of parts -> seconds of each"""
 
     def count(self, limit: float) -> int:
-        """The fewest parts of which none takes longer than ``limit``; as many as there are runs if there are none."""
+        """Return the fewest parts of which none takes longer than ``limit``, if need be as many as there are runs."""
         return next((count for count, loads in self.loads.items() if max(loads) <= limit), len(self.runs))
 
     def parts(self, count: int) -> list[Stack]:
-        """Even parts; which run is in which does not depend on the order that they are named in."""
+        """Split into even parts; which run is in which does not depend on the order that they are named in."""
         runs = self.runs if count == 1 else sorted(self.runs, key=lambda run: run.key)
         return [Stack(tuple(runs[start:stop])) for start, stop in self._bounds(count)]
 
@@ -90,15 +90,18 @@ def stacks(runs: Iterable[Run], workers: int = 1, begun: Sequence[Stack] = ()) -
         alike.setdefault((run.environment, run.algorithm, run.total_timesteps, run.settings.structure()), []).append(
             run
         )
-    groups = [_Group(found) for found in alike.values()]
+    groups = [StackGroup(group) for group in alike.values()]
     counts = _counts(groups, workers, [stack.seconds for stack in begun])
     planned = [stack for group, count in zip(groups, counts, strict=True) for stack in group.parts(count)]
     return sorted(planned, key=_longest_first)
 
 
-def _counts(groups: Sequence[_Group], workers: int, begun: Sequence[float]) -> list[int]:
-    """How many parts of each group make the whole shortest: first whatever takes longer than some limit is split, with
-    the best of all limits; then one more group at a time, while that helps."""
+def _counts(groups: Sequence[StackGroup], workers: int, begun: Sequence[float]) -> list[int]:
+    """Choose how many parts of each group make the whole shortest.
+
+    First whatever takes longer than some limit is split, with the best of all limits; then one more group at a time,
+    while that helps.
+    """
 
     def length(counts: Sequence[int]) -> float:
         parts = [group.loads[count] for group, count in zip(groups, counts, strict=True)]
@@ -110,8 +113,8 @@ def _counts(groups: Sequence[_Group], workers: int, begun: Sequence[float]) -> l
     for counts in dict.fromkeys(
         tuple(group.count(limit) for group in groups) for limit in sorted(limits, reverse=True)
     ):
-        if (found := length(counts)) < WORTH * best:
-            best, chosen = found, list(counts)
+        if (shorter := length(counts)) < WORTH * best:
+            best, chosen = shorter, list(counts)
     while True:
         more = [
             [*chosen[:index], count + 1, *chosen[index + 1 :]]
@@ -125,7 +128,7 @@ def _counts(groups: Sequence[_Group], workers: int, begun: Sequence[float]) -> l
 
 
 def _length(loads: Iterable[float], workers: int) -> float:
-    """When the last of ``workers`` is done, if whoever is free takes the longest that is left."""
+    """Return when the last of ``workers`` is done, if whoever is free takes the longest that is left."""
     busy = [0.0] * max(workers, 1)
     for load in sorted(loads, reverse=True):
         heapq.heapreplace(busy, busy[0] + load)
@@ -137,7 +140,7 @@ def _longest_first(stack: Stack) -> tuple[float, str]:
 
 
 def shard(planned: Iterable[Stack], index: int, count: int) -> list[Stack]:
-    """Part ``index`` (1 ... ``count``) of the stacks: the parts take about the same time."""
+    """Return part ``index`` (1 ... ``count``) of the stacks: the parts take about the same time."""
     loads = [(0.0, number) for number in range(1, count + 1)]
     part = []
     for stack in sorted(planned, key=_longest_first):
@@ -149,11 +152,11 @@ def shard(planned: Iterable[Stack], index: int, count: int) -> list[Stack]:
 
 
 def seconds(planned: Iterable[Stack], workers: int, costs: Costs = CONSTANTS) -> float:
-    """A guess at the time that ``workers`` cores need, taking the longest stack first."""
+    """Estimate the time that ``workers`` cores need, taking the longest stack first."""
     return _length([costs.seconds(stack.runs) for stack in planned], workers)
 
 
 def busy(planned: Sequence[Stack], workers: int, costs: Costs = CONSTANTS) -> float:
-    """The part of that time that the cores train, on average."""
+    """Return the part of that time that the cores train, on average."""
     length = seconds(planned, workers, costs)
     return sum(costs.seconds(stack.runs) for stack in planned) / (workers * length) if length else 1.0

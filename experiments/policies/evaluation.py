@@ -1,6 +1,5 @@
-"""Use what was trained: play episodes with a policy, or film it. The observation normaliser belongs to the policy."""
+"""Use what was trained: load policies and play episodes with them. The observation normaliser belongs to the policy."""
 
-import argparse
 import importlib
 import sys
 from collections.abc import Iterable, Iterator
@@ -12,14 +11,14 @@ import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.table import Table
 
 from baselines import ALGORITHMS
-from experiments.paper.protocols import Run
-from experiments.policies.video import Act, film
+from experiments.policies.video import Act
+from experiments.run import Run, trainable
 from experiments.store.file_names import file_name
-from experiments.store.files import StoreError, runs_from_json, stack_folders, writable
+from experiments.store.files import StoreError
+from experiments.store.records import records_from_json
+from experiments.store.stack_folder import stack_folders
 from ppo import checkpoint
 from ppo.algorithm import observation_normalizer
 from ppo.envs import make
@@ -30,7 +29,7 @@ from ppo.seeding import environment_seeds
 
 
 @dataclass(frozen=True)
-class Player:
+class TrainedPolicy:
     """One trained policy with its observation normaliser."""
 
     run: Run
@@ -40,7 +39,7 @@ class Player:
 
     @torch.no_grad()
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32] | None) -> NDArray[Any]:
-        """Actions ``[rows, ...]`` at ``observations`` ``[rows, ...]``; without noise the most likely ones."""
+        """Return actions ``[rows, ...]`` at ``observations`` ``[rows, ...]``; without noise the most likely ones."""
         rows = observations[None]
         if self.normalizer:
             inputs: NDArray[Any] = self.normalizer(rows)
@@ -53,7 +52,7 @@ class Player:
         return clipped(actions, self.action_space) if self.run.settings.clip_actions else actions
 
     def actor(self, seed: int, deterministic: bool) -> Act:
-        """How it acts in step after step; ``seed`` is its noise's."""
+        """Return how it acts in step after step; ``seed`` is its noise's."""
 
         def act(observations: NDArray[Any], step: int) -> NDArray[Any]:
             rows = len(observations)
@@ -63,20 +62,20 @@ class Player:
         return act
 
 
-def players(path: Path) -> list[Player]:
-    """The policies in a training folder, a stack's folder, a checkpoint, an exported policy or a folder of those."""
+def policies_in(path: Path) -> list[TrainedPolicy]:
+    """Load the policies in a training's folder, a stack's, a checkpoint, an exported policy or a folder of those."""
     files = [path] if path.is_file() else sorted({*path.glob("*.pt"), *path.glob("stacks/*/checkpoint.pt")})
     if not files:
         raise StoreError(
             f"{path} holds no trained policy: name a folder of `ppo train`, a stack's folder or a policy file"
         )
-    return [player for file in files for player in _load(file)]
+    return [trained for file in files for trained in _load(file)]
 
 
-def _load(path: Path) -> Iterator[Player]:
+def _load(path: Path) -> Iterator[TrainedPolicy]:
     state = checkpoint.load(path)
     try:
-        runs = runs_from_json(path, state["about"]["runs"])
+        runs = trainable(path, records_from_json(path, state["about"]["runs"]))
         statistics = state["algorithm"]["collector"]["observation_normalizer"]
         for row, run in enumerate(runs):
             module, colon, _ = run.environment.partition(":")
@@ -98,39 +97,39 @@ def _load(path: Path) -> Iterator[Player]:
             with torch.no_grad():
                 policy.parameters.copy_(state["algorithm"]["parameters"][row : row + 1])
             if normalizer:
-                own = {name: statistics[name][row : row + 1] for name in ("mean", "var")}
-                normalizer.statistics.load_state({**own, "count": statistics["count"]})
-            yield Player(run, policy, normalizer, space)
+                moments = {name: statistics[name][row : row + 1] for name in ("mean", "var")}
+                normalizer.statistics.load_state({**moments, "count": statistics["count"]})
+            yield TrainedPolicy(run, policy, normalizer, space)
     except (KeyError, TypeError, RuntimeError, IndexError, AttributeError) as error:
         raise StoreError(f"{path} holds no policy of this version: {error}") from error
 
 
-def export(player: Player, path: Path) -> None:
-    """Write one policy as a small file that ``players`` reads."""
-    statistics = player.normalizer.statistics.state() if player.normalizer else None
-    algorithm = {"parameters": player.policy.parameters, "collector": {"observation_normalizer": statistics}}
-    checkpoint.save(path, {"about": {"runs": [player.run.to_json()]}, "algorithm": algorithm})
+def export(trained: TrainedPolicy, path: Path) -> None:
+    """Write one policy as a small file that ``policies_in`` reads."""
+    statistics = trained.normalizer.statistics.state() if trained.normalizer else None
+    algorithm = {"parameters": trained.policy.parameters, "collector": {"observation_normalizer": statistics}}
+    checkpoint.save(path, {"about": {"runs": [trained.run.record.to_json()]}, "algorithm": algorithm})
 
 
 def keep_policies(results: Path, runs: Iterable[Run]) -> None:
     """Write RESULTS/policies/ENV_ALGORITHM.pt for each of ``runs`` whose finished stack is in ``results``."""
-    wanted = {run.key: run for run in runs}
+    keys = {run.key for run in runs}
     for folder in stack_folders(results):
-        own = folder.runs() if folder.finished else []
-        if not any(run.key in wanted for run in own):
+        stack = trainable(folder.stack, folder.runs()) if folder.finished else []
+        if not any(run.key in keys for run in stack):
             continue
-        for player in players(folder.checkpoint):
-            path = results / "policies" / file_name(f"{player.run.environment}_{player.run.algorithm}.pt")
-            if player.run.key in wanted and not (path.exists() and next(_load(path)).run == player.run):
+        for trained in policies_in(folder.checkpoint):
+            path = results / "policies" / file_name(f"{trained.run.environment}_{trained.run.algorithm}.pt")
+            if trained.run.key in keys and not (path.exists() and next(_load(path)).run == trained.run):
                 path.parent.mkdir(exist_ok=True)
                 path.unlink(missing_ok=True)
-                export(player, path)
+                export(trained, path)
 
 
-def play(player: Player, episodes: int, seed: int, deterministic: bool) -> NDArray[np.float64]:
-    """Raw returns of ``episodes`` episodes (Atari: whole games), all played side by side: ``[episodes]``."""
-    env = make(player.run.environment, environment_seeds([seed], episodes))
-    observations, act = env.reset(), player.actor(seed, deterministic)
+def play(trained: TrainedPolicy, episodes: int, seed: int, deterministic: bool) -> NDArray[np.float64]:
+    """Return the raw returns of ``episodes`` episodes (Atari: whole games), all played side by side: ``[episodes]``."""
+    env = make(trained.run.environment, environment_seeds([seed], episodes))
+    observations, act = env.reset(), trained.actor(seed, deterministic)
     returns, playing, step = np.zeros(episodes), np.ones(episodes, dtype=np.bool_), 0
     while playing.any():
         transition = env.step(act(observations, step))
@@ -141,52 +140,25 @@ def play(player: Player, episodes: int, seed: int, deterministic: bool) -> NDArr
     return returns
 
 
-def evaluate(console: Console, arguments: argparse.Namespace) -> int:
-    """Play episodes with every policy in PATH and print their returns."""
-    table = Table(box=None, pad_edge=False)
-    for column in ("environment", "algorithm", "setting", "seed", "episodes", "mean return", "std", "min", "max"):
-        table.add_column(column, justify="left" if column in ("environment", "algorithm", "setting") else "right")
-    for player in _chosen(arguments):
-        returns = play(player, arguments.episodes, arguments.seed, arguments.deterministic)
-        numbers = [f"{value:,.1f}" for value in (returns.mean(), returns.std(), returns.min(), returns.max())]
-        run = player.run
-        table.add_row(run.environment, run.algorithm, run.setting, str(run.seed), str(len(returns)), *numbers)
-    console.print(table)
-    return 0
+def chosen_policies(
+    path: Path, modules: Iterable[str], setting: str | None, run_seed: int | None
+) -> list[TrainedPolicy]:
+    """Load the policies in ``path`` of one setting, and of the runs with one seed; None for all.
 
-
-def video(console: Console, arguments: argparse.Namespace) -> int:
-    """Film one episode of every policy in PATH."""
-    if arguments.format not in ("mp4", "gif"):
-        raise StoreError(f"cannot film as {arguments.format!r}: choose mp4 or gif")
-    chosen = _chosen(arguments)
-    writable(arguments.out)
-    for player in chosen:
-        run = player.run
-        name = file_name(f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}")
-        path = arguments.out / f"{name}.{arguments.format}"
-        act, (seed,) = player.actor(arguments.seed, arguments.deterministic), environment_seeds([arguments.seed], 1)
-        episodic_return = film(run.environment, act, path, seed)
-        console.print(f"{path}  return {episodic_return:,.1f}")
-    return 0
-
-
-def _chosen(arguments: argparse.Namespace) -> list[Player]:
-    for module in arguments.modules:
+    ``modules`` are imported first. Raises ``StoreError`` if there are no such policies.
+    """
+    for module in modules:
         try:
             importlib.import_module(module)
         except ImportError as error:
             raise StoreError(f"cannot import {module}: {error}") from error
-    if not arguments.path.exists():
-        raise StoreError(f"there is no {arguments.path}: name a folder of `ppo train` or a policy file")
-    found = players(arguments.path)
+    if not path.exists():
+        raise StoreError(f"there is no {path}: name a folder of `ppo train` or a policy file")
+    loaded = policies_in(path)
     chosen = [
-        player
-        for player in found
-        if (arguments.run_seed is None or player.run.seed == arguments.run_seed)
-        and (arguments.setting is None or player.run.setting == arguments.setting)
+        policy for policy in loaded if run_seed in (None, policy.run.seed) and setting in (None, policy.run.setting)
     ]
     if not chosen:
-        runs = ", ".join(f"{player.run.setting}/{player.run.seed}" for player in found)
-        raise StoreError(f"{arguments.path} holds no such policy; setting/seed there: {runs}")
+        runs = ", ".join(f"{policy.run.setting}/{policy.run.seed}" for policy in loaded)
+        raise StoreError(f"{path} holds no such policy; setting/seed there: {runs}")
     return chosen

@@ -1,1 +1,1 @@
-"""What is recorded, as files: written atomically, read with suspicion, never lost."""
+"""What is recorded, as files: written atomically, read with suspicion, never lost. Imports no torch, no algorithm."""

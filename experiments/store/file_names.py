@@ -1,4 +1,4 @@
-"""Names that come from a file or a command, as names of files: what a stranger chose must not lead elsewhere."""
+"""Sanitise untrusted names into file names (no path traversal)."""
 
 import hashlib
 import re

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 FAMILIES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
 """One name for what systems call differently."""
@@ -18,7 +17,7 @@ FAMILIES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": 
 
 @cache
 def versions() -> dict[str, str]:
-    """Everything whose change can change a result."""
+    """Return the version of everything whose change can change a result."""
     packages = {}
     for package in ("torch", "numpy", "numba", "scipy", "gymnasium", "mujoco", "ale-py", "opencv-python-headless"):
         try:
@@ -30,7 +29,7 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """The code's commit, with "+changes" if files differ from it; "unknown" outside a checkout."""
+    """Return the code's commit, with "+changes" if files differ from it; "unknown" outside a checkout."""
     folder = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
@@ -47,7 +46,7 @@ def commit() -> str:
 
 @cache
 def machine() -> str:
-    """Processor, number of cores, system."""
+    """Describe processor, number of cores, system."""
     return f"{_model()}, {os.cpu_count()} cores, {platform.system()} {platform.machine()}"
 
 
@@ -58,6 +57,8 @@ def processor() -> dict[str, Any]:
     ``family``: x86-64, arm64, or the system's word for another. ``model``: its name. ``microarchitecture``: what LLVM,
     and so numba, compiles for. ``vector_extensions``: those that torch and numpy choose their code by.
     """
+    import torch  # seconds to import: only who trains asks
+
     simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
     return {
         "family": FAMILIES.get(platform.machine(), platform.machine() or "unknown"),
@@ -77,6 +78,8 @@ def _model() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     with contextlib.suppress(KeyError, RuntimeError):  # where torch's own library does not know the processor
+        import torch
+
         return str(torch.cpu.get_capabilities()["cpu_name"])
     return platform.processor() or "unknown"
 
@@ -91,5 +94,7 @@ def _microarchitecture() -> str:
 
 
 def device_name(device: str) -> str:
-    """The device in words."""
+    """Return the device in words."""
+    import torch
+
     return torch.cuda.get_device_name() if device.startswith("cuda") else device

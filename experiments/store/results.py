@@ -1,36 +1,40 @@
-"""From what was trained to one tidy table: which runs are finished, and where their episodes are."""
+"""From what was trained to one tidy table: which runs are finished, and where their episodes are.
+
+RESULTS/<protocol>/episodes.parquet   one row per finished training episode of every finished run
+RESULTS/<protocol>/manifest.json      every planned run: settings, versions, machine, status
+
+A function that takes ``known`` compares runs by all the settings of this version; without, by those that are
+recorded (``completed``).
+"""
 
 import math
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from experiments.paper.protocols import Run
-from experiments.paper.readings import DEFAULT
-from experiments.planning import planner
-from experiments.planning.planner import Stack
 from experiments.store.files import (
-    IDENTITY,
     OtherVersionError,
     StoreError,
-    empty_episodes,
+    check_inside,
     keep_aside,
     locked,
-    read_episodes,
     read_json,
     remove_unfinished,
-    runs_from_json,
     set_aside,
-    stack_folders,
-    within,
-    write_episodes,
     write_json,
 )
+from experiments.store.records import Known, RunRecord, completed, records_from_json
+from experiments.store.stack_folder import stack_folders
+from experiments.store.tables import IDENTITY, empty_episodes, read_episodes, write_episodes
 
+FIRST_UPDATES = "figure2"
+"""The folder of the curves of first updates: a protocol's own, or one in its folder, beside its episodes."""
+DEFAULT_READING = "paper"
+"""The reading of a manifest that names none."""
 KEPT = ("finished", "running")
 """The states of runs that have episodes."""
 
@@ -57,7 +61,7 @@ class Recorded:
         return not self.entry.get("superseded"), int(self.entry["steps_done"])
 
 
-def recorded_runs(results: Path, mend: bool = False) -> tuple[dict[str, Recorded], list[str]]:
+def recorded_runs(results: Path, known: Known | None, mend: bool = False) -> tuple[dict[str, Recorded], list[str]]:
     """Every recorded run in ``results`` by its key, from whichever file has most of it, and what is damaged.
 
     ``mend``: set damaged files aside, a manifest and its episodes together, so that their runs are trained again. What
@@ -71,7 +75,7 @@ def recorded_runs(results: Path, mend: bool = False) -> tuple[dict[str, Recorded
     for path in manifests:
         episodes = path.with_name("episodes.parquet")
         try:
-            entries = _recorded_entries(path, read_json(path))
+            entries = _recorded_entries(path, read_json(path), known)
             read_episodes(episodes)
         except FileNotFoundError:
             continue
@@ -89,14 +93,14 @@ def recorded_runs(results: Path, mend: bool = False) -> tuple[dict[str, Recorded
         if key not in best or best[key].worth < own.worth:
             best[key] = own
     if mend:
-        _retire_superseded_stacks(results, best)
+        _retire_superseded_stacks(results, best, known)
     return best, problems
 
 
-def _retire_superseded_stacks(results: Path, recorded: Mapping[str, Recorded]) -> None:
+def _retire_superseded_stacks(results: Path, recorded: Mapping[str, Recorded], known: Known | None) -> None:
     """Move finished stacks that are to be trained again as a whole out of the way: their checkpoints are at the end."""
     for folder in stack_folders(results):
-        runs = folder.runs() if folder.finished else []
+        runs = completed(folder.stack, folder.runs(), known) if folder.finished else []
         if runs and all(run.key in recorded and recorded[run.key].entry.get("superseded") for run in runs):
             retired = results / "stacks" / ".superseded"  # not where stacks are looked for
             retired.mkdir(exist_ok=True)
@@ -115,32 +119,48 @@ def _mended(*paths: Path) -> str:
         return ""
 
 
-def _recorded_entries(path: Path, manifest: Any) -> list[tuple[str, dict[str, Any]]]:
-    """The entries of the runs that have episodes, each with its run's key."""
+def _recorded_entries(path: Path, manifest: dict[str, Any], known: Known | None) -> list[tuple[str, dict[str, Any]]]:
+    """List the entries of the runs that have episodes, each with its run's key."""
     entries = manifest.get("runs")
     if not isinstance(entries, list):
         raise StoreError(f"{path} is not a manifest: it has no list of runs")
-    runs = runs_from_json(path, entries)
+    runs = completed(path, records_from_json(path, entries), known)
     return [(run.key, entry) for run, entry in zip(runs, entries, strict=True) if entry.get("status") in KEPT]
 
 
-def collect(results: Path, folder: Path, about: dict[str, Any], runs: Sequence[Run], keep: bool = False) -> list[str]:
+def collect(
+    results: Path,
+    folder: Path,
+    about: dict[str, Any],
+    runs: Sequence[RunRecord],
+    known: Known | None,
+    keep: bool = False,
+) -> list[str]:
     """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing; with
     ``keep`` also the runs that the manifest there lists already. Returns what is damaged in ``results``."""
-    within(results, folder).mkdir(parents=True, exist_ok=True)
+    check_inside(results, folder).mkdir(parents=True, exist_ok=True)
     with locked(folder, patience=math.inf):
         remove_unfinished(folder)
-        recorded, problems = recorded_runs(results)
-        if keep and (folder / "manifest.json").exists():
-            known = runs_from_json(folder, read_json(folder / "manifest.json")["runs"])
-            runs = list({run.key: run for run in [*known, *runs]}.values())
-        write(folder, about, runs, recorded)
+        recorded, problems = recorded_runs(results, known)
+        path = folder / "manifest.json"
+        if keep and path.exists():
+            listed = completed(path, records_from_json(path, read_json(path)["runs"]), known)
+            runs = list({run.key: run for run in [*listed, *runs]}.values())
+        write(folder, about, runs, recorded, known)
     return problems
 
 
-def write(folder: Path, about: dict[str, Any], runs: Sequence[Run], recorded: Mapping[str, Recorded]) -> None:
-    """``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, ``recorded`` or missing. One that
-    is not trained as far as the part of the budget that ``about`` names is running."""
+def write(
+    folder: Path,
+    about: dict[str, Any],
+    runs: Sequence[RunRecord],
+    recorded: Mapping[str, Recorded],
+    known: Known | None,
+) -> None:
+    """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, ``recorded`` or missing.
+
+    One that is not trained as far as the part of the budget that ``about`` names is running.
+    """
     entries = []
     for run in runs:
         own = recorded.get(run.key)
@@ -150,38 +170,13 @@ def write(folder: Path, about: dict[str, Any], runs: Sequence[Run], recorded: Ma
     frames = _frames([(run, recorded[run.key]) for run in runs if run.key in recorded])
     table = pd.concat(frames, ignore_index=True) if frames else empty_episodes()
     table = table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
-    _keep_what_would_be_lost(folder, about, {run.key for run in runs}, table)
+    _keep_what_would_be_lost(folder, about, {run.key for run in runs}, table, known)
     write_episodes(folder / "episodes.parquet", table)
     write_json(folder / "manifest.json", {**about, "runs": entries})
 
 
-def left_to_train(
-    results: Path, runs: Iterable[Run], finished: Container[str], workers: int, shard: tuple[int, int] = (1, 1)
-) -> list[Stack]:
-    """The stacks of part ``shard`` of ``runs`` that are not finished.
-
-    What was begun and is wanted goes on in the stack in which it was begun, whatever is planned beside it now; only the
-    rest is grouped anew. The parts depend on the runs alone, so that every shard sees the same ones.
-    """
-    index, count = shard
-    part = planner.shard(planner.stacks(runs, count), index, count)
-    waiting = {run.key: run for stack in part for run in stack.runs if run.key not in finished}
-    begun = []
-    for folder in stack_folders(results):
-        try:
-            stack = Stack(tuple(folder.runs()))
-        except StoreError:
-            continue
-        if stack.runs and stack.name == folder.path.name and all(run.key in waiting for run in stack.runs):
-            begun.append(stack)
-            for run in stack.runs:
-                del waiting[run.key]
-    fresh = planner.stacks(waiting.values(), workers, begun)
-    return sorted([*begun, *fresh], key=lambda stack: -stack.seconds)
-
-
 def check_profile(folder: Path, profile: str) -> None:
-    """Raises ``StoreError`` if ``folder`` holds results of another profile, which writing there would replace."""
+    """Raise ``StoreError`` if ``folder`` holds results of another profile, which writing there would replace."""
     path = folder / "manifest.json"
     held = read_json(path).get("profile") if path.exists() else profile
     if held != profile:
@@ -191,16 +186,18 @@ def check_profile(folder: Path, profile: str) -> None:
 
 
 def check_reading(results: Path, reading: str) -> None:
-    """Raises ``StoreError`` if ``results`` holds another reading of what the paper's text leaves open."""
-    for path in [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("*/figure2/manifest.json"))]:
-        held = read_json(path).get("reading", DEFAULT)
+    """Raise ``StoreError`` if ``results`` holds another reading of what the paper's text leaves open."""
+    for path in [*sorted(results.glob("*/manifest.json")), *sorted(results.glob(f"*/{FIRST_UPDATES}/manifest.json"))]:
+        held = read_json(path).get("reading", DEFAULT_READING)
         if held != reading:
             raise StoreError(
                 f"{path.parent} holds results of the {held} reading: give {reading} another --results folder"
             )
 
 
-def _keep_what_would_be_lost(folder: Path, about: dict[str, Any], planned: set[str], table: pd.DataFrame) -> None:
+def _keep_what_would_be_lost(
+    folder: Path, about: dict[str, Any], planned: set[str], table: pd.DataFrame, known: Known | None
+) -> None:
     """Keep copies of both files if the episodes there have a row that ``table``, which is to replace them, lacks:
     settings changed, say, or the manifest is damaged or gone.
 
@@ -217,7 +214,7 @@ def _keep_what_would_be_lost(folder: Path, about: dict[str, Any], planned: set[s
         pass  # what cannot be read may hold anything
     keep_aside(manifest, episodes, why="replaced")
     try:
-        entries = _recorded_entries(manifest, read_json(manifest))
+        entries = _recorded_entries(manifest, read_json(manifest), known)
     except (FileNotFoundError, StoreError):
         entries = []
     write_json(manifest, {**about, "runs": [entry for key, entry in entries if key in planned]})
@@ -229,8 +226,8 @@ def _lacks(table: pd.DataFrame, old: pd.DataFrame) -> bool:
     return bool((kept.reindex(before.index, fill_value=0) < before).any())
 
 
-def _frames(wanted: Iterable[tuple[Run, Recorded]]) -> list[pd.DataFrame]:
-    by_file: dict[Path, list[tuple[Run, Recorded]]] = {}
+def _frames(wanted: Iterable[tuple[RunRecord, Recorded]]) -> list[pd.DataFrame]:
+    by_file: dict[Path, list[tuple[RunRecord, Recorded]]] = {}
     for run, own in wanted:
         by_file.setdefault(own.episodes, []).append((run, own))
     frames = []

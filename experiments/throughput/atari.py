@@ -20,10 +20,10 @@ import numpy as np
 import torch
 
 from baselines.acer import ACERSettings
-from experiments.paper.protocols import Run
 from experiments.paper.settings import ATARI
+from experiments.run import Run
 from experiments.throughput.peers import peer, ratio
-from experiments.training.worker import build
+from experiments.training.build import build
 from ppo.algorithm import Algorithm
 from ppo.envs import make
 from ppo.envs.atari import find_rom

@@ -18,15 +18,16 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from experiments.paper.protocols import COMPARED, Run
-from experiments.paper.settings import ENVIRONMENTS
+from experiments.paper.profiles import ENVIRONMENTS
+from experiments.paper.settings import COMPARED
 from experiments.planning.costs import Measured
 from experiments.planning.estimates import write_measured
+from experiments.run import Run
 from experiments.store import provenance
 from experiments.store.files import read_json, write_json
 from experiments.throughput import atari, mujoco
 from experiments.throughput.mujoco import BUDGET, stack_of
-from experiments.training.worker import build
+from experiments.training.build import build
 from ppo.envs.atari import cores
 from ppo.training import prepare_process
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from experiments.paper.protocols import COMPARED, Run
-from experiments.paper.settings import MUJOCO, TABLE1
+from experiments.paper.settings import COMPARED, MUJOCO, TABLE1
+from experiments.run import Run
 from experiments.throughput.atari import one_core
 from experiments.throughput.peers import Block, peer, ratio, sbx
-from experiments.training.worker import build
+from experiments.training.build import build
 from ppo.algorithm import Algorithm
 from ppo.envs.mujoco import MujocoVectorEnv
 from ppo.ppo import PPO

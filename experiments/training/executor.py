@@ -4,7 +4,10 @@ import json
 from typing import Any, Protocol
 
 from experiments.planning.planner import Stack
-from experiments.store.files import StackFolder
+from experiments.store.stack_folder import StackFolder
+
+FINISHED, FAILED, STOPPED, BUSY = 0, 1, 3, 4
+"""Exit codes of a worker: done; failed, and error.txt says why; stopped, to be continued; another process trains it."""
 
 
 class Job:
@@ -17,12 +20,16 @@ class Job:
         self.refused: str | None = None
         """Why no worker could be started, if none could."""
 
+    def create(self) -> None:
+        """Write what the worker needs to train the stack."""
+        self.folder.create([run.record for run in self.stack.runs])
+
     def start(self) -> None:
         """Have a worker started, now or as soon as there is room."""
         raise NotImplementedError
 
     def poll(self) -> int | None:
-        """The worker's exit code (``experiments.training.worker``); None while it is not over."""
+        """Return the worker's exit code; None while it is not over."""
         raise NotImplementedError
 
     def terminate(self) -> None:
@@ -30,7 +37,7 @@ class Job:
         raise NotImplementedError
 
     def progress(self) -> dict[str, Any]:
-        """What the worker posted last; {} if nothing yet."""
+        """Read what the worker posted last; {} if nothing yet."""
         try:
             data = json.loads(self.folder.progress.read_text())
         except (OSError, ValueError):
@@ -42,7 +49,7 @@ class Executor(Protocol):
     """Where workers run: this machine, or a cluster."""
 
     def slots(self) -> int:
-        """How many stacks can be trained at once."""
+        """Tell how many stacks can be trained at once."""
 
     def job(self, stack: Stack, folder: StackFolder) -> Job:
-        """A job for ``stack``, not started yet."""
+        """Return a job for ``stack``, not started yet."""

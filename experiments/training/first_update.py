@@ -11,21 +11,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from experiments.paper.protocols import Protocol, Run
+from experiments.paper.protocol import Protocol
 from experiments.planning import planner
-from experiments.planning.planner import Stack
-from experiments.store import provenance
-from experiments.store.files import (
-    INTERPOLATION_COLUMNS,
-    StoreError,
-    keep_aside,
-    read_json,
-    read_table,
-    runs_from_json,
-    write_atomically,
-    write_json,
-)
-from experiments.training.worker import build
+from experiments.run import Run, trainable
+from experiments.store.files import StoreError, keep_aside, read_json, write_atomically, write_json
+from experiments.store.records import records_from_json
+from experiments.store.results import FIRST_UPDATES
+from experiments.store.tables import INTERPOLATION_COLUMNS, read_table
+from experiments.training.build import build
+from experiments.training.entries import began_with, entries
 from ppo.advantages import standardised
 from ppo.ppo import PPO, surrogate
 from ppo.rollout import Batch
@@ -46,44 +40,43 @@ class FirstUpdate(PPO):
 
 
 def folder_of(results: Path, protocol: Protocol) -> Path:
-    """Where the curves of a protocol's first updates are kept: beside its episodes, if it has any."""
-    return results / protocol.name / "figure2" if protocol.runs else results / protocol.name
+    """Return where the curves of a protocol's first updates are kept: beside its episodes, if it has any."""
+    return results / protocol.name / FIRST_UPDATES if protocol.runs else results / protocol.name
 
 
-def measured(folder: Path, runs: Sequence[Run]) -> bool:
-    """Whether ``folder`` holds the curves of ``runs`` already, whole and not superseded; the manifest is written
+def is_measured(folder: Path, runs: Sequence[Run]) -> bool:
+    """Tell whether ``folder`` holds the curves of ``runs`` already, whole and not superseded; the manifest is written
     last."""
     path = folder / "manifest.json"
     try:
         read_table(folder / "interpolation.parquet", INTERPOLATION_COLUMNS)
-        entries = read_json(path).get("runs")
-        known = {run.key for run in runs_from_json(path, entries)}
+        recorded = read_json(path).get("runs")
+        known = {run.key for run in trainable(path, records_from_json(path, recorded))}
     except (FileNotFoundError, StoreError):
         return False
-    assert isinstance(entries, list)
-    return {run.key for run in runs} == known and not any(entry.get("superseded") for entry in entries)
+    assert isinstance(recorded, list)
+    return {run.key for run in runs} == known and not any(entry.get("superseded") for entry in recorded)
 
 
 def measure(folder: Path, about: dict[str, Any], runs: Sequence[Run]) -> None:
     """Train the first update of every run and write ``folder``/interpolation.parquet and manifest.json, which begins
     with ``about``."""
     prepare_process()
-    stacks = planner.stacks(runs)
-    made = [_measured_stack(stack) for stack in stacks]
+    measured = [_measured_stack(stack.runs) for stack in planner.stacks(runs)]
     folder.mkdir(parents=True, exist_ok=True)
     keep_aside(folder / "manifest.json", folder / "interpolation.parquet", why="replaced")
-    table = pd.concat([table for table, _ in made])
+    table = pd.concat([table for table, _ in measured])
     table = table.sort_values(["setting", "seed", "interpolation"], kind="stable", ignore_index=True)
     write_atomically(
         folder / "interpolation.parquet", lambda path: table.to_parquet(path, index=False, compression="zstd")
     )
-    entries = {run: entry for _, own in made for run, entry in own.items()}
-    write_json(folder / "manifest.json", {**about, "runs": [entries[run] for run in runs]})
+    recorded = {run: entry for _, stack in measured for run, entry in stack.items()}
+    write_json(folder / "manifest.json", {**about, "runs": [recorded[run] for run in runs]})
 
 
-def _measured_stack(stack: Stack) -> tuple[pd.DataFrame, dict[Run, dict[str, Any]]]:
-    """The curves of a stack's runs, and their entries in a manifest."""
-    runs, start = stack.runs, time.perf_counter()
+def _measured_stack(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[Run, dict[str, Any]]]:
+    """Return the curves of a stack's runs, and their entries in a manifest."""
+    start = time.perf_counter()
     algorithm = build(runs, kind=FirstUpdate)
     assert isinstance(algorithm, FirstUpdate)
     before = algorithm.policy.parameters.detach().clone()
@@ -102,25 +95,19 @@ def _measured_stack(stack: Stack) -> tuple[pd.DataFrame, dict[Run, dict[str, Any
         )
         for row, run in enumerate(runs)
     ]
-    common = {
-        "status": "finished",
-        "steps_done": algorithm.steps_done,
-        "diverged_at": None,
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-        "processor": provenance.processor(),
-        "device": "cpu",
-        "threads": 1,
-        "wall_time": round(time.perf_counter() - start, 3),
-    }
-    return pd.concat(tables), {run: {**run.to_json(), **common} for run in runs}
+    seconds = time.perf_counter() - start
+    trained = entries(
+        runs, algorithm, engine=algorithm.engine, device="cpu", began_with=began_with(), wall_time=seconds
+    )
+    return pd.concat(tables), dict(zip(runs, trained, strict=True))
 
 
 @torch.no_grad()
 def interpolate(algorithm: PPO, batch: Batch, before: Tensor, after: Tensor) -> dict[str, NDArray[np.float64]]:
-    """Figure 2's four curves, each ``[factors, runs]``; the advantages are standardised over the batch, so that every
-    surrogate is 0 at theta_old."""
+    """Compute Figure 2's four curves, each ``[factors, runs]``.
+
+    The advantages are standardised over the batch, so that every surrogate is 0 at theta_old.
+    """
     advantages = standardised(batch.advantages)
     clip_coef = algorithm.clip_coef
     curves: dict[str, list[Tensor]] = {"kl": [], "surrogate_cpi": [], "surrogate_clipped": [], "surrogate_clip": []}

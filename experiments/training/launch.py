@@ -8,14 +8,15 @@ import platform
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
-def launch(folder: Path, flags: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start the worker of the stack in ``folder``, on one core."""
-    command = [sys.executable, "-m", "experiments.training.worker", str(folder), "--parent", str(os.getpid()), *flags]
+def launch(folder: Path, options: str) -> "subprocess.Popen[bytes]":
+    """Start the worker of the stack in ``folder``, on one core; ``options`` as ``Options.to_text`` writes them."""
+    command = [sys.executable, "-m", "experiments.training.worker", str(folder)]
+    command += ["--parent", str(os.getpid()), "--options", options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(  # in a session of its own, so that Ctrl-C reaches it through us, once
@@ -23,26 +24,31 @@ def launch(folder: Path, flags: Sequence[str]) -> "subprocess.Popen[bytes]":
         )
 
 
-class Keeper:
-    """Keeps one worker on a node of a cluster, for the driver to ask about and to stop. If the keeper dies, so does the
+class WorkerActor:
+    """Keeps one worker on a node of a cluster, for the driver to ask about and to stop. If the actor dies, so does the
     worker: it sees that its parent is gone, saves and ends."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self, folder: str, flags: Sequence[str], versions: Mapping[str, str]) -> None:
-        """Raises ``RuntimeError`` if this node has other versions than ``versions``, or does not see ``folder``."""
+    def start(self, folder: str, options: str, versions: Mapping[str, str]) -> None:
+        """Launch the worker.
+
+        Raises ``RuntimeError`` if this node has other versions than ``versions``, or does not see ``folder``.
+        """
         host = socket.gethostname()
-        for package, wanted in versions.items():
-            found = _version(package)
-            if found != wanted:
-                raise RuntimeError(f"{host} has {package} {found}, and the others {wanted}: results would be mixed")
+        for package, expected in versions.items():
+            installed = _version(package)
+            if installed != expected:
+                raise RuntimeError(
+                    f"{host} has {package} {installed}, and the others {expected}: results would be mixed"
+                )
         if not Path(folder).is_dir():
             raise RuntimeError(f"{host} does not see {folder}: results must be on storage that all nodes share")
-        self.process = launch(Path(folder), flags)
+        self.process = launch(Path(folder), options)
 
     def poll(self) -> int | None:
-        """The worker's exit code; None while it trains."""
+        """Return the worker's exit code; None while it trains."""
         return self.process.poll() if self.process else None
 
     def terminate(self) -> None:

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from experiments.messages import duration
 from experiments.training.executor import Job
 
 LOG_SECONDS = 30.0
@@ -24,7 +25,7 @@ class Display:
         self.jobs = jobs
         self.start = time.monotonic()
         self.live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
-        self.said: dict[str, tuple[float, str]] = {}
+        self.printed: dict[str, tuple[float, str]] = {}
 
     def __enter__(self) -> None:
         if self.live:
@@ -43,9 +44,9 @@ class Display:
         for job in self.jobs:
             if job.state == "waiting":
                 continue
-            when, state = self.said.get(job.stack.name, (-LOG_SECONDS, ""))
+            when, state = self.printed.get(job.stack.name, (-LOG_SECONDS, ""))
             if state != job.state or (job.state == "training" and now - when >= LOG_SECONDS):
-                self.said[job.stack.name] = (now, job.state)
+                self.printed[job.stack.name] = (now, job.state)
                 stamp = time.strftime("%H:%M:%S")
                 self.console.print(f"{stamp} {job.state:9} {job.stack.name}  {_line(job.progress())}", soft_wrap=True)
 
@@ -89,10 +90,3 @@ def _where(progress: dict[str, Any]) -> str:
     """On which machine, if not on this one."""
     host = progress.get("host", socket.gethostname())
     return "" if host == socket.gethostname() else f" on {host}"
-
-
-def duration(seconds: float) -> str:
-    """1:02:03, or 2:03 under an hour."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

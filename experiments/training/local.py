@@ -1,42 +1,42 @@
 """Train stacks in processes of this machine, one core each."""
 
 import subprocess
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from experiments.planning.planner import Stack
-from experiments.store.files import StackFolder
+from experiments.store.stack_folder import StackFolder
 from experiments.training.executor import Job
 from experiments.training.launch import launch
+from experiments.training.options import Options
 
 
 @dataclass(frozen=True)
-class Local:
-    """``workers`` processes side by side, each with the worker's ``flags``."""
+class LocalExecutor:
+    """``workers`` processes side by side."""
 
     workers: int
-    flags: Sequence[str] = ()
+    options: Options
 
     def slots(self) -> int:
-        """How many stacks can be trained at once."""
+        """Tell how many stacks can be trained at once."""
         return self.workers
 
     def job(self, stack: Stack, folder: StackFolder) -> Job:
-        """A process of this machine."""
-        return LocalJob(stack, folder, self.flags)
+        """Return a job that is a process of this machine."""
+        return LocalJob(stack, folder, self.options)
 
 
 class LocalJob(Job):
     """One stack and the process that trains it."""
 
-    def __init__(self, stack: Stack, folder: StackFolder, flags: Sequence[str] = ()) -> None:
+    def __init__(self, stack: Stack, folder: StackFolder, options: Options) -> None:
         super().__init__(stack, folder)
-        self.flags = flags
+        self.options = options
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        self.folder.create(self.stack)
-        self.process = launch(self.folder.path, self.flags)
+        self.create()
+        self.process = launch(self.folder.path, self.options.to_text())
         self.state = "training"
 
     def poll(self) -> int | None:

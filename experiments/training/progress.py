@@ -8,13 +8,14 @@ import time
 
 import numpy as np
 
-from experiments.store.files import StackFolder, write_json
+from experiments.store.files import write_json
+from experiments.store.stack_folder import StackFolder
 from ppo.training import Training
 
 PROGRESS_INTERVAL = 1.0
 
 
-class Board:
+class ProgressFile:
     """Writes progress.json, at most once a second."""
 
     def __init__(self, folder: StackFolder, training: Training) -> None:

@@ -1,31 +1,30 @@
 """Train stacks on the nodes of a Ray cluster: the same workers as on one machine, kept by one Ray actor each.
 
 The results folder must be on storage that all nodes share, under the same path. A stack whose node dies is given to
-another node and continues from its last checkpoint there. Should the worker on the dead node be alive (a network
-split), it holds the stack's lock: the new one is refused, and started again until it gets it.
+another node and continues from its last checkpoint there. If a lost node's worker is still alive (network partition),
+it keeps the stack's lock; the replacement retries until the lock is free.
 """
 
 import socket
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from experiments.planning.planner import Stack
 from experiments.store import provenance
-from experiments.store.files import StackFolder
-from experiments.training import worker
-from experiments.training.executor import Job
-from experiments.training.launch import Keeper
+from experiments.store.stack_folder import StackFolder
+from experiments.training.executor import BUSY, FAILED, STOPPED, Job
+from experiments.training.launch import WorkerActor
+from experiments.training.options import Options
 
 BUSY_SECONDS = 5.0
 """Between two tries to take a stack over from a worker that still holds it."""
 
 
-class Ray:
+class RayExecutor:
     """A running Ray cluster. Every stack takes a core and ``gpus_per_stack`` of a GPU."""
 
-    def __init__(self, address: str, workers: int | None, gpus_per_stack: float, flags: Sequence[str]) -> None:
+    def __init__(self, address: str, workers: int | None, gpus_per_stack: float, options: Options) -> None:
         """``workers``: stacks at once at most; None for as many as the cluster has room for.
 
         Raises ``ValueError`` if Ray is not installed, there is no cluster at ``address`` (auto: where this machine is a
@@ -38,7 +37,7 @@ class Ray:
         self.ray: Any = ray
         self.workers = workers
         self.gpus_per_stack = gpus_per_stack
-        self.flags = list(flags)
+        self.options = options
         try:
             if address != "auto":  # Ray itself would try for minutes
                 host, _, port = address.removeprefix("ray://").rpartition(":")
@@ -47,15 +46,15 @@ class Ray:
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ValueError(f"no Ray cluster at {address!r}: {reason} (`ray start --head` starts one)") from error
-        self.keepers = ray.remote(
+        self.actors = ray.remote(
             num_cpus=1, num_gpus=gpus_per_stack, max_restarts=0, max_task_retries=0, scheduling_strategy="SPREAD"
-        )(Keeper)
+        )(WorkerActor)
         if self.slots() < 1:
-            wanted = f"1 core and {gpus_per_stack:g} of a GPU" if gpus_per_stack else "1 core"
-            raise ValueError(f"the Ray cluster at {address!r} has no room for a stack, which takes {wanted}")
+            share = f"1 core and {gpus_per_stack:g} of a GPU" if gpus_per_stack else "1 core"
+            raise ValueError(f"the Ray cluster at {address!r} has no room for a stack, which takes {share}")
 
     def slots(self) -> int:
-        """How many stacks can be trained at once: nodes may come and go."""
+        """Tell how many stacks can be trained at once: nodes may come and go."""
         if self.workers is not None:
             return self.workers
         resources = self.ray.cluster_resources()
@@ -63,25 +62,25 @@ class Ray:
         return min(cores, int(resources.get("GPU", 0) / self.gpus_per_stack)) if self.gpus_per_stack else cores
 
     def job(self, stack: Stack, folder: StackFolder) -> Job:
-        """A worker on whichever node has room."""
+        """Return a job whose worker runs on whichever node has room."""
         return RayJob(stack, folder, self)
 
 
 class RayJob(Job):
     """One stack and the actor that keeps its worker."""
 
-    def __init__(self, stack: Stack, folder: StackFolder, cluster: Ray) -> None:
+    def __init__(self, stack: Stack, folder: StackFolder, cluster: RayExecutor) -> None:
         super().__init__(stack, folder)
         self.cluster = cluster
-        self.keeper: Any = None
+        self.actor: Any = None
         self.answer: Any = None
-        """What the keeper was asked last: how its worker ended, if it did."""
+        """What the actor was asked last: how its worker ended, if it did."""
         self.moved = False
         self.stopping = False
         self.again = 0.0
 
     def start(self) -> None:
-        self.folder.create(self.stack)
+        self.create()
         self._launch()
 
     def poll(self) -> int | None:
@@ -89,7 +88,7 @@ class RayJob(Job):
         if self.answer is None:  # another worker held it
             if not self.stopping and time.monotonic() >= self.again:
                 self._launch()
-            return worker.STOPPED if self.stopping else None
+            return STOPPED if self.stopping else None
         if not ray.wait([self.answer], timeout=0)[0]:
             return None
         try:
@@ -99,13 +98,13 @@ class RayJob(Job):
         except ray.exceptions.RayTaskError as error:
             self._release()
             self.refused = str(error.cause)
-            return worker.FAILED
+            return FAILED
         if code is None:
             self.state = "training"
-            self.answer = self.keeper.poll.remote()
+            self.answer = self.actor.poll.remote()
             return None
         self._release()
-        if code == worker.BUSY and self.moved:
+        if code == BUSY and self.moved:
             self.state, self.again = "moving", time.monotonic() + BUSY_SECONDS
             return None
         return code
@@ -113,25 +112,25 @@ class RayJob(Job):
     def terminate(self) -> None:
         self.stopping = True
         if self.state == "training":
-            self.keeper.terminate.remote()
-        elif self.keeper is not None:  # not known to have begun
-            self.cluster.ray.kill(self.keeper)
+            self.actor.terminate.remote()
+        elif self.actor is not None:  # not known to have begun
+            self.cluster.ray.kill(self.actor)
 
     def _launch(self) -> None:
-        self.keeper = self.cluster.keepers.remote()
+        self.actor = self.cluster.actors.remote()
         folder: Path = self.folder.path.resolve()
-        self.answer = self.keeper.start.remote(str(folder), self.cluster.flags, provenance.versions())
+        self.answer = self.actor.start.remote(str(folder), self.cluster.options.to_text(), provenance.versions())
 
     def _move(self) -> int | None:
         self._release()
         if self.stopping:
-            return worker.STOPPED
+            return STOPPED
         self.moved = True
         self.state = "moving"
         self._launch()
         return None
 
     def _release(self) -> None:
-        """Give the node's core back; the worker has ended, or ends when it sees that its keeper did."""
-        self.cluster.ray.kill(self.keeper)
-        self.keeper = self.answer = None
+        """Give the node's core back; the worker has ended, or ends when it sees that its actor did."""
+        self.cluster.ray.kill(self.actor)
+        self.actor = self.answer = None

@@ -9,9 +9,8 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.planning.planner import Stack
-from experiments.store.files import StackFolder
-from experiments.training import worker
-from experiments.training.executor import Executor, Job
+from experiments.store.stack_folder import StackFolder
+from experiments.training.executor import BUSY, FINISHED, STOPPED, Executor, Job
 from experiments.training.live_table import Display
 
 POLL_SECONDS = 0.5
@@ -46,7 +45,7 @@ def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: C
                     job.start()
                     running.append(job)
                 time.sleep(POLL_SECONDS)
-                running = [job for job in running if not _over(job, outcome)]
+                running = [job for job in running if not _is_finished(job, outcome)]
                 display.update()
     except KeyboardInterrupt:
         for number in stops:  # asked for again, it is under way already: the stacks are saving
@@ -55,7 +54,7 @@ def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: C
         console.print("stopping: each stack finishes its iteration and saves ...")
         for job in running:
             job.terminate()
-        while running := [job for job in running if not _over(job, outcome)]:
+        while running := [job for job in running if not _is_finished(job, outcome)]:
             time.sleep(POLL_SECONDS / 5)
     finally:
         for job in running:
@@ -65,27 +64,27 @@ def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: C
     return outcome
 
 
-def _over(job: Job, outcome: Outcome) -> bool:
-    """Whether the job's worker has ended; if so it is entered into the outcome."""
+def _is_finished(job: Job, outcome: Outcome) -> bool:
+    """Tell whether the job's worker has ended; if so, enter it into the outcome."""
     code = job.poll()
     if code is None:
         return False
-    if code == worker.FINISHED:
+    if code == FINISHED:
         job.state = "finished"
         outcome.finished.append(job.stack.name)
-    elif code == worker.STOPPED or (outcome.stopped and code == -signal.SIGTERM):  # or stopped before it could listen
+    elif code == STOPPED or (outcome.stopped and code == -signal.SIGTERM):  # or stopped before it could listen
         job.state = "stopped"
         outcome.stopped = True
-    elif code == worker.BUSY:
+    elif code == BUSY:
         job.state = "busy"
         outcome.busy.append(job.stack.name)
     else:
         job.state = "failed"
-        outcome.failed[job.stack.name] = _why(job, code)
+        outcome.failed[job.stack.name] = _failure_reason(job, code)
     return True
 
 
-def _why(job: Job, code: int) -> str:
+def _failure_reason(job: Job, code: int) -> str:
     if job.refused:
         return f"{job.stack.name}: {job.refused}"
     if job.folder.error.exists():

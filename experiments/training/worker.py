@@ -5,7 +5,6 @@ Exit codes: 0 finished, 3 stopped and can be continued, 4 another process trains
 
 import argparse
 import contextlib
-import dataclasses
 import math
 import os
 import shutil
@@ -15,44 +14,35 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from baselines import ALGORITHMS
-from experiments.paper.protocols import Run
+from experiments.run import Run, trainable
 from experiments.store import provenance
 from experiments.store.file_names import file_name
-from experiments.store.files import (
-    BusyError,
-    StackFolder,
-    episode_frame,
-    locked,
-    remove_unfinished,
-    set_aside,
-    write_atomically,
-    write_episodes,
-    write_json,
-)
-from experiments.training.progress import Board
+from experiments.store.files import BusyError, locked, remove_unfinished, set_aside, write_atomically, write_json
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import episode_frame, write_episodes
+from experiments.training.build import build
+from experiments.training.entries import began_with, entries
+from experiments.training.executor import BUSY, FAILED, FINISHED, STOPPED
+from experiments.training.options import Options, options_from_text
+from experiments.training.progress import ProgressFile
 from ppo.algorithm import Algorithm, Metrics
 from ppo.checkpoint import CheckpointError
-from ppo.envs import make
 from ppo.envs.base import EnvironmentDied
-from ppo.seeding import environment_seeds
-from ppo.stacked.engine import ENGINES, Engine, available
+from ppo.stacked.engine import available
 from ppo.training import Training, prepare_process
 
-FINISHED, FAILED, STOPPED, BUSY = 0, 1, 3, 4
 PATIENCE = 30.0
 """Seconds to wait for a stack that another process holds: one whose parent was killed is about to save and end."""
 MOST_DEATHS = 3
 """How often an environment may die before the training has saved anything new."""
 
 
-class Stop:
-    """Whether to stop at the end of this iteration: asked by a signal, however often, or because the parent died."""
+class StopSignal:
+    """Tells whether to stop at the end of this iteration: a signal asked for it, or the parent died."""
 
     def __init__(self, parent: int) -> None:
         self.asked = False
@@ -67,55 +57,21 @@ class Stop:
         return self.asked or os.getppid() != self.parent
 
 
-@dataclass(frozen=True)
-class Options:
-    """How a stack is trained, whatever it is. On none of it do the results depend, but for the part that is trained."""
-
-    device: str = "cpu"
-    processes: int = 1
-    """for emulators"""
-    engine: Engine | None = None
-    """what computes: the fastest one there is, or the one that the stack was begun with"""
-    fraction: float = 1.0
-    """of the budget, whose schedules stay those of the whole"""
-    checkpoint_interval: float = 60.0
-    """in seconds"""
-    tensorboard: bool = False
-
-
-def build(
-    runs: Sequence[Run],
-    device: str = "cpu",
-    processes: int = 1,
-    reports: bool = False,
-    kind: type[Algorithm] | None = None,
-    engine: Engine | None = None,
-) -> Algorithm:
-    """The algorithm of a stack (or ``kind`` in its place), with its environments. ``reports``: whether it measures what
-    only people read. ``engine``: what computes, the fastest one there is if nothing is said."""
-    seeds = [run.seed for run in runs]
-    settings = [run.settings for run in runs]
-    env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs), processes)
-    algorithm = (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device, engine)
-    algorithm.reports = reports
-    return algorithm
-
-
-def say(message: str) -> None:
-    """A line of the stack's log, with the time."""
+def log(message: str) -> None:
+    """Print a line of the stack's log, with the time."""
     with contextlib.suppress(OSError):  # a full disk; what can still be saved must not be lost to that
         print(time.strftime("%Y-%m-%d %H:%M:%S %z"), message, flush=True)
 
 
-def train(folder: StackFolder, options: Options, stop: Stop) -> int:
+def train(folder: StackFolder, options: Options, stop: StopSignal) -> int:
     """Begin or continue a stack; returns the exit code.
 
     Where a process of the environment dies, the stack goes on from its last checkpoint with a new environment, unless
     ``MOST_DEATHS`` deaths in a row have come before anything new was saved.
     """
-    runs = folder.runs()
+    runs = trainable(folder.stack, folder.runs())
     first = runs[0]
-    say(
+    log(
         f"{len(runs)} runs of {first.algorithm} on {first.environment}, process {os.getpid()} on {socket.gethostname()}"
     )
     deaths, saved_at = 0, 0
@@ -127,24 +83,24 @@ def train(folder: StackFolder, options: Options, stop: Stop) -> int:
             return _train(folder, runs, training, options, stop)
         except EnvironmentDied as error:
             if stop:  # a signal to the whole group may end the environment's processes before this one
-                say(f"{error}; stopped at the last checkpoint")
+                log(f"{error}; stopped at the last checkpoint")
                 return STOPPED
             reached = training.saved_at if training else 0
             deaths, saved_at = 1 if reached > saved_at else deaths + 1, max(reached, saved_at)
             if deaths == MOST_DEATHS:
                 raise EnvironmentDied(f"its environment died {deaths} times after step {saved_at}: {error}") from error
-            say(f"{error}; going on from the last checkpoint with a new environment")
+            log(f"{error}; going on from the last checkpoint with a new environment")
 
 
-def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: Stop) -> int:
+def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: StopSignal) -> int:
     algorithm = training.algorithm
     algorithm.files = folder.path / "files"
-    training.began_with = {**provenance.versions(), "processor": provenance.processor()}
-    about = {"runs": [run.to_json() for run in runs]}
+    training.began_with = began_with()
+    about = {"runs": [run.record.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:
         closing.callback(_close, algorithm)
         _continue(folder, training, about, change_engine=options.engine is not None)
-        board = Board(folder, training)
+        progress = ProgressFile(folder, training)
         writers = _tensorboard_writers(folder, runs, algorithm.steps_done) if options.tensorboard else []
         for writer in writers:
             closing.callback(writer.close)
@@ -152,23 +108,29 @@ def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options
         while not training.done and not stop:
             metrics = training.iterate()
             _log_scalars(writers, training, metrics)
-            board.write("training")
+            progress.write("training")
             if time.monotonic() - saved > options.checkpoint_interval:
                 training.save(folder.checkpoint, about)
                 saved = time.monotonic()
         training.save(folder.checkpoint, about)
     if not training.done:
-        board.write("stopped", force=True)
-        say(f"stopped at step {algorithm.steps_done} of {training.goal}")
+        progress.write("stopped", force=True)
+        log(f"stopped at step {algorithm.steps_done} of {training.goal}")
         return STOPPED
-    write_episodes(folder.episodes, episode_frame(list(runs), training.episodes()))
-    board.write("finished", force=True)
+    write_episodes(folder.episodes, episode_frame([run.record for run in runs], training.episodes()))
+    progress.write("finished", force=True)
     if algorithm.steps_done == algorithm.total_timesteps:
         shutil.rmtree(algorithm.files, ignore_errors=True)
-    write_json(
-        folder.manifest, {"runs": _entries(runs, training, options.device)}
-    )  # last: no worker will tidy up after this one
-    say(f"finished after {training.wall_time:,.0f} seconds of training")
+    recorded = entries(
+        runs,
+        algorithm,
+        engine=training.engine,
+        device=provenance.device_name(options.device),
+        began_with=training.began_with,
+        wall_time=training.wall_time,
+    )
+    write_json(folder.manifest, {"runs": recorded})  # last: no worker will tidy up after this one
+    log(f"finished after {training.wall_time:,.0f} seconds of training")
     return FINISHED
 
 
@@ -184,32 +146,11 @@ def _continue(folder: StackFolder, training: Training, about: dict[str, Any], ch
             continue
         try:
             training.load(path, about, change_engine)
-            say(f"continuing at step {training.algorithm.steps_done} of {training.goal}")
+            log(f"continuing at step {training.algorithm.steps_done} of {training.goal}")
             return
         except CheckpointError as error:
-            say(f"{error}; set aside as {set_aside(path)[0].name}")
-    say(f"beginning, {training.goal} steps")
-
-
-def _entries(runs: Sequence[Run], training: Training, device: str) -> list[dict[str, Any]]:
-    """A manifest entry per run."""
-    algorithm = training.algorithm
-    common = {
-        "status": "finished",
-        "steps_done": algorithm.steps_done,
-        "versions": provenance.versions(),
-        "began_with": training.began_with,
-        "commit": provenance.commit(),
-        "machine": provenance.machine(),
-        "processor": provenance.processor(),
-        "device": provenance.device_name(device),
-        "engine": training.engine,
-        "threads": 1,
-        "stack": len(runs),
-        "wall_time": round(training.wall_time, 3),
-    }
-    diverged = algorithm.diverged_at
-    return [{**run.to_json(), **common, "diverged_at": step} for run, step in zip(runs, diverged, strict=True)]
+            log(f"{error}; set aside as {set_aside(path)[0].name}")
+    log(f"beginning, {training.goal} steps")
 
 
 def _tensorboard_writers(folder: StackFolder, runs: Sequence[Run], steps_done: int) -> list[Any]:
@@ -237,37 +178,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The worker's command line, for the executors."""
     parser = argparse.ArgumentParser(prog="experiments.training.worker", description=__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--processes", type=int, default=1, help="for emulators")
-    parser.add_argument("--fraction", type=float, default=1.0, help="of the budget to train")
-    parser.add_argument("--checkpoint-interval", type=float, default=60.0, help="seconds between checkpoints")
-    parser.add_argument("--tensorboard", action="store_true")
-    parser.add_argument("--engine", choices=ENGINES)
+    parser.add_argument("--options", type=options_from_text, default=Options(), help="as JSON")
     parser.add_argument(
         "--parent", type=int, default=os.getppid(), help="stop when this process is not the parent any more"
     )
     arguments = parser.parse_args(argv)
-    options = Options(**{field.name: getattr(arguments, field.name) for field in dataclasses.fields(Options)})
+    options: Options = arguments.options
     folder = StackFolder(arguments.folder)
     prepare_process()
     if available():
         from ppo.stacked.compiling import tell_of_compiling
 
-        tell_of_compiling(lambda: say("compiling the numba engine: once on this machine"))
+        tell_of_compiling(lambda: log("compiling the numba engine: once on this machine"))
     provenance.commit()  # now: of the code that is loaded, whatever is committed while it trains
-    stop = Stop(arguments.parent)
+    stop = StopSignal(arguments.parent)
     try:
         folder.check()
         finished_before = folder.finished
         with locked(folder.path, PATIENCE, unless=stop):
             if folder.finished and not finished_before:
-                say("finished by another process")
+                log("finished by another process")
                 return FINISHED
             folder.error.unlink(missing_ok=True)
             remove_unfinished(folder.path)
             return train(folder, options, stop)
     except BusyError as error:
-        say(str(error))
+        log(str(error))
         return BUSY
     except Exception as error:  # whatever it is, the other stacks go on and the end names it
         text = f"{folder.path.name}: {_reason(error)}"
@@ -275,7 +211,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_atomically(folder.error, lambda temporary: temporary.write_text(text + "\n"))
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        say(f"failed: {text}")
+        log(f"failed: {text}")
         return FAILED
 
 

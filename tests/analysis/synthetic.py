@@ -12,9 +12,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.labels import ENVIRONMENTS, SETTINGS, UNTRAINED
-from experiments.paper.protocols import Run, readings, settings_to_json
+from experiments.paper.profiles import PROFILES
 from experiments.paper.readings import DESIGN
-from experiments.paper.settings import PROFILES
+from experiments.paper.study import readings
+from experiments.run import Run, settings_to_json
 
 EPISODE = 500
 BUDGET = 20_000

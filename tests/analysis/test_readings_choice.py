@@ -13,11 +13,14 @@ from analysis.data.scores import scored
 from analysis.sections.readings import choice, report
 from analysis.sections.readings.model import measured as measured_readings
 from analysis.sections.tuning import judged, measured, values
+from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import select
 from experiments.paper.readings import BEST, DETAILS, settings_of
-from experiments.paper.settings import FIGURE3, MUJOCO, PROFILES
+from experiments.paper.settings import FIGURE3, MUJOCO
 from experiments.paper.sweeps import SWEEPS
-from experiments.store.files import read_json, runs_from_json
+from experiments.run import known_settings
+from experiments.store.files import read_json
+from experiments.store.records import completed, records_from_json
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
 
@@ -52,7 +55,8 @@ def test_no_chosen_fraction_is_at_the_edge_of_its_sweep(algorithm):
 
 def test_what_was_recorded_of_the_sweeps_is_still_part_of_them():
     path = RESULTS / "tuning" / "manifest.json"
-    recorded = {run.key for run in runs_from_json(path, read_json(path)["runs"]) if run.algorithm in TUNED}
+    runs = completed(path, records_from_json(path, read_json(path)["runs"]), known_settings())
+    recorded = {run.key for run in runs if run.algorithm in TUNED}
     assert recorded <= {run.key for run in select(["tuning"], PROFILES["paper"])[0].runs}
 
 

@@ -14,9 +14,9 @@ from synthetic import write_readings
 from analysis.data.load import gather, gather_updates
 from analysis.sections.readings import choice, report
 from analysis.sections.readings.model import CROSSED, DETAILS, OTHERS, RESPONSES, aliases, signed_exp, signed_log
-from experiments.paper.protocols import Run
 from experiments.paper.readings import DESIGN, READINGS, settings_of
 from experiments.paper.readings import DETAILS as OPEN
+from experiments.run import Run
 
 Levels = Mapping[str, str]
 

@@ -21,8 +21,8 @@ from torch_networks import references
 
 from baselines import acer
 from baselines.acer import ACER, ACERSettings
-from experiments.paper.protocols import Run
-from experiments.training.worker import build
+from experiments.run import Run
+from experiments.training.build import build
 from ppo import replay
 from ppo.algorithm import SettingsError
 from ppo.checkpoint import CheckpointError

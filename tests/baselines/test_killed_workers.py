@@ -12,14 +12,16 @@ from contract.stacks import assert_same, finish, outcome, run_of, training_of
 
 import experiments
 from baselines import ALGORITHMS
-from experiments.planning.planner import Stack
-from experiments.store.files import StackFolder, episode_frame, read_episodes, write_episodes
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import episode_frame, read_episodes, write_episodes
+from experiments.training.options import Options
 
 REPOSITORY = Path(experiments.__file__).parents[1]
 
 
 def start_worker(folder):
-    command = [sys.executable, "-m", "experiments.training.worker", str(folder.path), "--checkpoint-interval", "0"]
+    command = [sys.executable, "-m", "experiments.training.worker", str(folder.path)]
+    command += ["--options", Options(checkpoint_interval=0.0).to_text()]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(
         command, cwd=folder.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -44,7 +46,7 @@ def test_a_worker_killed_again_and_again_ends_with_what_an_undisturbed_one_ends_
     """SIGKILL, which nothing can catch, at moments that fall anywhere: in the environment, the update, a save."""
     runs = [run_of(kind, seed=seed, total_timesteps=96 * 40 + 17, variant=seed) for seed in (1, 2, 3)]
     folder = StackFolder(tmp_path / "stack")
-    folder.create(Stack(tuple(runs)))
+    folder.create([run.record for run in runs])
     killed, resumed_at = 0, []
     for checkpoints, delay in ((1, 0.004), (8, 0.011)):
         process = start_worker(folder)
@@ -63,10 +65,10 @@ def test_a_worker_killed_again_and_again_ends_with_what_an_undisturbed_one_ends_
 
     whole = finish(training_of(kind, *runs))
     expected = tmp_path / "expected.parquet"
-    write_episodes(expected, episode_frame(runs, whole.episodes()))
+    write_episodes(expected, episode_frame([run.record for run in runs], whole.episodes()))
     assert folder.episodes.read_bytes() == expected.read_bytes()
     assert len(read_episodes(expected)) > 50
     resumed = training_of(kind, *runs)
-    resumed.load(folder.checkpoint, {"runs": [run.to_json() for run in runs]})
+    resumed.load(folder.checkpoint, {"runs": [run.record.to_json() for run in runs]})
     for run in range(len(runs)):
         assert_same(outcome(resumed, run), outcome(whole, run), f"run {run}:")

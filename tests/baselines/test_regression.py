@@ -20,8 +20,9 @@ import torch
 
 from baselines import ALGORITHMS
 from baselines.acer import ACERSettings
-from experiments.paper.protocols import COMPARED, Run
-from experiments.training.worker import build
+from experiments.paper.settings import COMPARED
+from experiments.run import Run
+from experiments.training.build import build
 from ppo.training import Training, prepare_process
 
 CURVES = Path(__file__).with_name("curves.json")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import experiments
 from baselines import ALGORITHMS
-from experiments.store.files import read_episodes
+from experiments.store.tables import read_episodes
 
 REPOSITORY = Path(experiments.__file__).parents[1]
 PAGE = (REPOSITORY / "docs" / "add-a-baseline.md").read_text()

@@ -11,9 +11,9 @@ import pytest
 
 import experiments
 from baselines import ALGORITHMS
+from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import PROTOCOLS, select
 from experiments.paper.readings import DEFAULT, DETAILS
-from experiments.paper.settings import PROFILES
 
 ROOT = Path(experiments.__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))

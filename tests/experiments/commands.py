@@ -5,15 +5,29 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from experiments.cli.commands import main
-from experiments.store.files import StackFolder, read_episodes
+from experiments.paper.profiles import PROFILES
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import read_episodes
 from experiments.training import worker
+from experiments.training.options import Options
 
 PATIENCE = 60
+
+SECONDS = replace(
+    PROFILES["quick"],
+    environments=("InvertedPendulum-v4",),
+    figure3_algorithms=("ppo", "cem"),
+    total_timesteps=260,
+    untrained_timesteps=130,
+    figure2_seeds=(1, 2),
+)
+"""A profile that is trained in seconds: one task and two algorithms, two seeds."""
 
 
 def train_flags(out, *more, workers=1):
@@ -30,7 +44,7 @@ def train(out, *more, workers=1):
 
 def train_stack(stack):
     """What the worker of ``stack`` does, without a process for it; returns its exit code."""
-    return worker.train(StackFolder(stack), worker.Options(), stop=False)
+    return worker.train(StackFolder(stack), Options(), stop=False)
 
 
 def begin(argv, log=None):

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.paper.protocols import Run, atari
-from experiments.paper.settings import ATARI, PROFILES
+from experiments.paper.profiles import PROFILES
+from experiments.paper.protocols import atari
+from experiments.paper.settings import ATARI
 from experiments.planning.planner import Stack, stacks
-from experiments.store.files import StackFolder
+from experiments.run import Run
+from experiments.store.stack_folder import StackFolder
 from experiments.training import worker
+from experiments.training.build import build
+from experiments.training.options import Options
 from ppo import checkpoint
 from ppo.training import Training
 
@@ -32,7 +36,7 @@ def runs_of(algorithm, seeds=(1,)):
 
 
 def finish(algorithm, seeds=(1,), processes=1):
-    training = Training(worker.build(runs_of(algorithm, seeds), processes=processes))
+    training = Training(build(runs_of(algorithm, seeds), processes=processes))
     while not training.done:
         training.iterate()
     training.algorithm.env.close()
@@ -54,7 +58,7 @@ def test_a_run_is_the_same_beside_another_and_with_more_processes(undisturbed):
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
 def test_what_a_batch_says_of_its_states_is_what_the_policy_says_of_them(name):
     """It was kept from acting, step by step, and is put together here; in the second iteration too."""
-    algorithm = worker.build(runs_of(name, seeds=(1, 2)))
+    algorithm = build(runs_of(name, seeds=(1, 2)))
     batches, update = [], algorithm.update
 
     def before_the_update(batch):
@@ -91,9 +95,9 @@ def test_killed_emulators_change_nothing(undisturbed, tmp_path, capsys):
     name, alone = undisturbed
     stack = Stack(tuple(runs_of(name)))
     folder = StackFolder(tmp_path / "stacks" / stack.name)
-    folder.create(stack)
+    folder.create([run.record for run in stack.runs])
     stop = KillsAnEmulator(at=(2, 6))
-    options = worker.Options(checkpoint_interval=0, processes=2)
+    options = Options(checkpoint_interval=0, processes=2)
     assert worker.train(folder, options, stop) == worker.FINISHED
     said = capsys.readouterr().out
     assert stop.killed == said.count("was killed by SIGKILL; going on from the last checkpoint") == 2
@@ -105,14 +109,14 @@ def test_killed_emulators_change_nothing(undisturbed, tmp_path, capsys):
 def test_a_part_of_the_schedule_is_a_prefix(undisturbed):
     """And what it learns with falls as it does in the whole."""
     name, alone = undisturbed
-    training = Training(worker.build(runs_of(name)), fraction=0.5)
+    training = Training(build(runs_of(name)), fraction=0.5)
     while not training.done:
         training.iterate()
     assert training.algorithm.steps_done == STEPS // 2
     assert training.algorithm.remaining() == 0.5
     state = training.algorithm.state()
     training.algorithm.env.close()
-    rest = Training(worker.build(runs_of(name)))
+    rest = Training(build(runs_of(name)))
     rest.algorithm.load_state(state)
     while not rest.done:
         rest.iterate()

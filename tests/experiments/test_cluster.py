@@ -11,8 +11,9 @@ from commands import begin, end, same_episodes, stacks_of, train, train_flags, w
 from experiments.cli import commands as cli
 from experiments.store import provenance
 from experiments.store.files import locked
-from experiments.training.launch import Keeper
-from experiments.training.ray_cluster import Ray
+from experiments.training.launch import WorkerActor
+from experiments.training.options import Options
+from experiments.training.ray_cluster import RayExecutor
 
 MISSING = "Ray is not installed: pip install -e '.[cluster]'"
 LONG = ("--total-timesteps", "10240", "--checkpoint-interval", "0")
@@ -92,7 +93,7 @@ def test_a_cluster_without_room_is_named(cluster):
     import ray
 
     with pytest.raises(ValueError, match=r"has no room for a stack, which takes 1 core and 0\.25 of a GPU"):
-        Ray(cluster.address, None, 0.25, [])
+        RayExecutor(cluster.address, None, 0.25, Options())
     ray.shutdown()
 
 
@@ -119,6 +120,6 @@ def test_an_address_where_no_cluster_is_takes_one_line(tmp_path, capsys, address
 
 def test_a_node_with_other_versions_or_other_storage_is_refused(tmp_path):
     with pytest.raises(RuntimeError, match=r"torch \d.* and the others 1\.0: results would be mixed"):
-        Keeper().start(str(tmp_path), [], {"torch": "1.0"})
+        WorkerActor().start(str(tmp_path), "{}", {"torch": "1.0"})
     with pytest.raises(RuntimeError, match="storage that all nodes share"):
-        Keeper().start(str(tmp_path / "elsewhere"), [], provenance.versions())
+        WorkerActor().start(str(tmp_path / "elsewhere"), "{}", provenance.versions())

@@ -16,14 +16,19 @@ from rich.console import Console
 
 import experiments
 from experiments.cli import commands as cli
+from experiments.cli.plan_tables import print_estimates
+from experiments.cli.values import machine
+from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import select
-from experiments.paper.settings import ATARI, MUJOCO, PROFILES
-from experiments.planning import estimates, planner
+from experiments.paper.settings import ATARI, MUJOCO
+from experiments.planning import planner
 from experiments.planning.costs import CONSTANTS, Costs, Measured, fit
-from experiments.planning.estimates import Machine, machine, read_costs, write_measured
-from experiments.store.files import StoreError, runs_from_json
+from experiments.planning.estimates import Machine, read_costs, write_measured
+from experiments.run import trainable
+from experiments.store.files import StoreError
+from experiments.store.records import records_from_json
 from experiments.throughput import atari, command
-from experiments.training import worker
+from experiments.training.build import build
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
 PAPER = PROFILES["paper"]
@@ -47,7 +52,7 @@ def finished_stacks():
             run, entry = pair
             return run.environment, run.algorithm, run.total_timesteps, entry["stack"], entry["wall_time"]
 
-        pairs = sorted(zip(runs_from_json(path, entries), entries, strict=True), key=stack)
+        pairs = sorted(zip(trainable(path, records_from_json(path, entries)), entries, strict=True), key=stack)
         for (*_, size, seconds), found in itertools.groupby(pairs, key=stack):
             runs = [run.part(manifest.get("fraction", 1.0)) for run, _ in found]
             if len(runs) == size and runs[0].setting != "untrained":  # the random policy has no updates
@@ -130,7 +135,7 @@ def test_a_machine_is_written_in_one_word():
 
 def printed(machines, costs, protocols=("table1", "figure3")):
     console = Console(width=120, record=True, file=io.StringIO())
-    estimates.print_estimates(console, select(protocols, PAPER), machines, costs, 0.25)
+    print_estimates(console, select(protocols, PAPER), machines, costs, 0.25)
     return console.export_text()
 
 
@@ -238,7 +243,7 @@ def test_a_learner_without_its_emulator_learns_from_what_it_met(monkeypatch):
     """The yardstick of throughput does all the work of a training but the emulation."""
     small = dataclasses.replace(ATARI["ppo"], num_envs=2, num_steps=4, minibatch_size=8, update_epochs=1)
     monkeypatch.setattr(atari, "ATARI", {"ppo": small})
-    learner = worker.build([atari.run_of("PongNoFrameskip-v4")])
+    learner = build([atari.run_of("PongNoFrameskip-v4")])
     atari.without_emulator(learner)
     before, frames = learner.policy.parameters.detach().clone(), learner.env.get_state()["emulators"]
     learner.iterate()

@@ -13,12 +13,13 @@ from gymnasium.spaces import Discrete
 from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
 from experiments.cli.commands import main
-from experiments.paper.protocols import Run
 from experiments.paper.settings import MUJOCO
 from experiments.planning.planner import Stack
 from experiments.policies import evaluation
 from experiments.policies.video import film
-from experiments.store.files import StackFolder, StoreError
+from experiments.run import Run
+from experiments.store.files import StoreError
+from experiments.store.stack_folder import StackFolder
 from ppo import checkpoint
 from ppo.policies import ActorCritic, make_policy
 from ppo.ppo import PPOSettings
@@ -32,7 +33,7 @@ def trained(out, environment, settings, seeds=(1, 2), algorithm="ppo"):
     """A folder as `ppo train` leaves it, with one short stack."""
     stack = Stack(tuple(Run(environment, algorithm, "short", seed, 1024, settings) for seed in seeds))
     folder = StackFolder(out / "stacks" / stack.name)
-    folder.create(stack)
+    folder.create([run.record for run in stack.runs])
     assert train_stack(folder.path) == 0
     return out
 
@@ -62,7 +63,7 @@ def by_hand(folder, row, environment, episodes, seed, deterministic, normalise=T
     """Returns of a plain Gymnasium loop: the network's layers and the normaliser taken from the checkpoint itself."""
     (path,) = folder.glob("stacks/*/checkpoint.pt")
     algorithm = checkpoint.load(path)["algorithm"]
-    player = evaluation.players(folder)[row]
+    player = evaluation.policies_in(folder)[row]
     layers = [(w[0].detach().numpy(), b[0].detach().numpy()) for w, b in player.policy.layers["actor"]]
     np.testing.assert_array_equal(player.policy.parameters[0].detach(), algorithm["parameters"][row])
     statistics = algorithm["collector"]["observation_normalizer"]
@@ -99,7 +100,7 @@ def pong():
     """A player that was never trained."""
     settings = PPOSettings(network="nature", norm_obs=False)
     policy = make_policy("nature", (84, 84, 4), gymnasium.spaces.Discrete(6), [1])
-    return evaluation.Player(Run("PongNoFrameskip-v4", "ppo", "x", 1, 1024, settings), policy, None, Discrete(6))
+    return evaluation.TrainedPolicy(Run("PongNoFrameskip-v4", "ppo", "x", 1, 1024, settings), policy, None, Discrete(6))
 
 
 def test_a_game_is_played_to_its_end_and_filmed_as_the_network_sees_it(pong, tmp_path):
@@ -115,13 +116,13 @@ def test_a_game_is_played_to_its_end_and_filmed_as_the_network_sees_it(pong, tmp
 @pytest.mark.parametrize("deterministic", [False, True])
 @pytest.mark.parametrize("row", [0, 1])
 def test_returns_are_those_of_a_plain_loop(hopper, row, deterministic):
-    player = evaluation.players(hopper)[row]
+    player = evaluation.policies_in(hopper)[row]
     returns = evaluation.play(player, 3, seed=9, deterministic=deterministic)
     np.testing.assert_allclose(returns, by_hand(hopper, row, "Hopper-v4", 3, 9, deterministic), rtol=1e-3)
 
 
 def test_a_policy_of_discrete_actions_plays_too(cartpole):
-    (player,) = evaluation.players(cartpole)
+    (player,) = evaluation.policies_in(cartpole)
     for deterministic in (False, True):
         returns = evaluation.play(player, 4, seed=3, deterministic=deterministic)
         np.testing.assert_array_equal(returns, by_hand(cartpole, 0, "CartPole-v1", 4, 3, deterministic))
@@ -129,28 +130,28 @@ def test_a_policy_of_discrete_actions_plays_too(cartpole):
 
 def test_a_policy_whose_critic_tells_actions_apart_plays_too(tmp_path):
     settings = ACERSettings(num_steps=32, norm_obs=False, replay_start=32)
-    (player,) = evaluation.players(trained(tmp_path, "CartPole-v1", settings, (1,), "acer"))
+    (player,) = evaluation.policies_in(trained(tmp_path, "CartPole-v1", settings, (1,), "acer"))
     returns = evaluation.play(player, 4, seed=3, deterministic=False)
     np.testing.assert_array_equal(returns, by_hand(tmp_path, 0, "CartPole-v1", 4, 3, deterministic=False))
     evaluation.export(player, tmp_path / "policy.pt")
-    (exported,) = evaluation.players(tmp_path / "policy.pt")
+    (exported,) = evaluation.policies_in(tmp_path / "policy.pt")
     np.testing.assert_array_equal(evaluation.play(exported, 4, 3, deterministic=False), returns)
 
 
 def test_the_same_seed_plays_the_same_and_another_does_not(hopper):
-    player = evaluation.players(hopper)[0]
+    player = evaluation.policies_in(hopper)[0]
     first, again, other = (evaluation.play(player, 3, seed, deterministic=False) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
 
 def test_the_most_likely_actions_are_not_the_sampled_ones(hopper):
-    player = evaluation.players(hopper)[0]
+    player = evaluation.policies_in(hopper)[0]
     assert not np.array_equal(evaluation.play(player, 3, 1, True), evaluation.play(player, 3, 1, False))
 
 
 def test_the_observation_normaliser_is_used(hopper):
-    player = evaluation.players(hopper)[0]
+    player = evaluation.policies_in(hopper)[0]
     without = dataclasses.replace(player, normalizer=None)
     assert not np.allclose(evaluation.play(player, 3, 1, True), evaluation.play(without, 3, 1, True))
     plain = by_hand(hopper, 0, "Hopper-v4", 3, 1, deterministic=True, normalise=False)
@@ -158,14 +159,14 @@ def test_the_observation_normaliser_is_used(hopper):
 
 
 def test_a_training_without_normaliser_plays_without(cartpole):
-    assert evaluation.players(cartpole)[0].normalizer is None
+    assert evaluation.policies_in(cartpole)[0].normalizer is None
 
 
 @pytest.mark.parametrize("which", ["hopper", "cartpole"])
 def test_an_exported_policy_plays_the_same(which, request, tmp_path):
-    player = evaluation.players(request.getfixturevalue(which))[0]
+    player = evaluation.policies_in(request.getfixturevalue(which))[0]
     evaluation.export(player, tmp_path / "policy.pt")
-    (back,) = evaluation.players(tmp_path / "policy.pt")
+    (back,) = evaluation.policies_in(tmp_path / "policy.pt")
     assert back.run == player.run
     assert torch.equal(back.policy.parameters, player.policy.parameters)
     np.testing.assert_array_equal(evaluation.play(back, 2, 5, False), evaluation.play(player, 2, 5, False))
@@ -175,14 +176,14 @@ def test_an_exported_policy_plays_the_same(which, request, tmp_path):
 def test_a_stacks_folder_and_a_checkpoint_hold_the_same_policies(hopper):
     (stack,) = hopper.glob("stacks/*")
     for path in (stack, stack / "checkpoint.pt"):
-        assert [player.run for player in evaluation.players(path)] == [
-            player.run for player in evaluation.players(hopper)
+        assert [player.run for player in evaluation.policies_in(path)] == [
+            player.run for player in evaluation.policies_in(hopper)
         ]
 
 
 def test_a_folder_without_policies_is_refused_by_name(tmp_path):
     with pytest.raises(StoreError, match="holds no trained policy") as error:
-        evaluation.players(tmp_path)
+        evaluation.policies_in(tmp_path)
     assert str(tmp_path) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -201,7 +202,7 @@ def test_evaluate_prints_a_line_for_every_policy(hopper, capsys):
     assert main(["evaluate", str(hopper), "--episodes", "2", "--seed", "9"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
-    returns = evaluation.play(evaluation.players(hopper)[0], 2, 9, deterministic=False)
+    returns = evaluation.play(evaluation.policies_in(hopper)[0], 2, 9, deterministic=False)
     assert lines[1].split()[:6] == ["Hopper-v4", "ppo", "short", "1", "2", f"{returns.mean():,.1f}"]
 
 
@@ -269,7 +270,7 @@ def test_a_policy_that_was_trained_without_noise_is_played_without(deterministic
     run = Run("Hopper-v4", "cem", "default", 1, 1000, settings)
     space = gymnasium.make("Hopper-v4").action_space
     policy = ActorCritic((11,), space, [1], (64, 64))
-    player = evaluation.Player(run, policy, None, space)
+    player = evaluation.TrainedPolicy(run, policy, None, space)
     observations, noise = np.ones((4, 11)), np.ones((4, 3), dtype=np.float32)
     assert np.array_equal(player.act(observations, noise), player.act(observations, None)) == same
 
@@ -278,7 +279,7 @@ def test_a_policy_that_was_trained_without_noise_is_played_without(deterministic
 def test_a_policy_whose_actions_were_clipped_is_played_so(clips):
     run = Run("Hopper-v4", "ppo", "default", 1, 1000, PPOSettings(clip_actions=clips))
     space = gymnasium.make("Hopper-v4").action_space
-    player = evaluation.Player(run, ActorCritic((11,), space, [1], (64, 64)), None, space)
+    player = evaluation.TrainedPolicy(run, ActorCritic((11,), space, [1], (64, 64)), None, space)
     actions = player.act(np.ones((4, 11)), np.full((4, 3), 5.0, dtype=np.float32))
     assert (actions == 1.0).all() == clips
     assert (actions >= 1.0).all()

@@ -19,19 +19,24 @@ import pytest
 from commands import same_data, same_episodes, train
 from rich.console import Console
 
-from experiments.paper.protocols import Run
 from experiments.planning.planner import Stack
+from experiments.run import Run
 from experiments.store import results
-from experiments.store.files import INTERPOLATION_COLUMNS, StackFolder, StoreError, read_json
-from experiments.training import first_update, scheduler, worker
+from experiments.store.files import StoreError, read_json
+from experiments.store.results import collect
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import INTERPOLATION_COLUMNS
+from experiments.training import build, first_update, scheduler, worker
 from experiments.training.executor import Job
-from experiments.training.progress import Board
+from experiments.training.options import Options
+from experiments.training.progress import ProgressFile
 from ppo import checkpoint
 from ppo.envs.base import EnvironmentDied
 from ppo.ppo import PPO
 
 SETTINGS = PPO.Settings(num_steps=64, update_epochs=1)
 RUNS = [Run("InvertedPendulum-v4", "ppo", "default", seed, 64 * 20, SETTINGS) for seed in (1, 2)]
+RECORDS = [run.record for run in RUNS]
 ALWAYS, NEVER = 0.0, 1e9
 """Seconds between checkpoints."""
 
@@ -50,13 +55,13 @@ def _as_it_was(tmp_path, monkeypatch):
 def stack_in(folder, runs=RUNS):
     """A stack that waits for its worker."""
     stack = StackFolder(folder / "stacks" / Stack(tuple(runs)).name)
-    stack.create(Stack(tuple(runs)))
+    stack.create([run.record for run in runs])
     return stack
 
 
 def work(stack, interval=ALWAYS):
     """All that the worker of ``stack`` does, in this process; its exit code."""
-    return worker.main([str(stack.path), "--checkpoint-interval", str(interval)])
+    return worker.main([str(stack.path), "--options", Options(checkpoint_interval=interval).to_text()])
 
 
 class AtIteration:
@@ -82,7 +87,7 @@ def killed():
 
 
 def train_until(stack, stop, interval=ALWAYS, **options):
-    return worker.train(stack, worker.Options(checkpoint_interval=interval, **options), stop=stop)
+    return worker.train(stack, Options(checkpoint_interval=interval, **options), stop=stop)
 
 
 @pytest.fixture(scope="module")
@@ -213,7 +218,7 @@ def test_a_full_disk_is_said_and_what_was_saved_goes_on(disk, undisturbed, monke
     """While checkpoints are saved, or the Parquet file is written."""
     stack = stack_in(disk)
     if moment == "in training":
-        monkeypatch.setattr(worker, "Stop", lambda parent: AtIteration(5, lambda: fill(disk)))
+        monkeypatch.setattr(worker, "StopSignal", lambda parent: AtIteration(5, lambda: fill(disk)))
     else:
         monkeypatch.setattr(worker, "episode_frame", lambda *args, make=worker.episode_frame: fill(disk) or make(*args))
     assert work(stack) == worker.FAILED
@@ -235,7 +240,7 @@ def test_a_disk_that_becomes_read_only_is_said_and_what_was_saved_goes_on(disk, 
         mount("--bind", disk, disk)  # over the disk, for the kernel protects none on which files are open for writing
         mount("-o", "remount,bind,ro", disk)
 
-    monkeypatch.setattr(worker, "Stop", lambda parent: AtIteration(5, protect))
+    monkeypatch.setattr(worker, "StopSignal", lambda parent: AtIteration(5, protect))
     assert work(stack) == worker.FAILED
     monkeypatch.undo()
     assert "Read-only file system" in capsys.readouterr().out.splitlines()[-1]
@@ -270,7 +275,7 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path, undisturbed, monkeypat
         os.utime(stack.path / "checkpoint.pt.previous", (3e9, 3e9))
     assert train_until(stack, False) == worker.FINISHED
     assert same_data(stack.path, undisturbed)
-    assert not results.collect(tmp_path, tmp_path / "gathered", {}, RUNS)
+    assert not results.collect(tmp_path, tmp_path / "gathered", {}, RECORDS, None)
     assert same_episodes(tmp_path / "gathered", undisturbed)
 
 
@@ -284,7 +289,7 @@ def dying(monkeypatch):
     def install(*lives):
         made, rest = [], list(lives)
 
-        def make(*arguments, real=worker.make):
+        def make(*arguments, real=build.make):
             env = real(*arguments)
             env.closed, step, left = False, env.step, rest.pop(0) if rest else 10**9
 
@@ -303,7 +308,7 @@ def dying(monkeypatch):
             made.append(env)
             return env
 
-        monkeypatch.setattr(worker, "make", make)
+        monkeypatch.setattr(build, "make", make)
         return made
 
     return install
@@ -423,9 +428,9 @@ def test_runs_that_are_planned_no_more_are_kept_aside_and_a_kill_then_loses_no_o
         with monkeypatch.context() as patch:
             patch.setattr(results, step, lambda *_: killed())
             with pytest.raises(Killed):
-                results.collect(tmp_path, folder, {}, [wanted, other])
-        assert wanted.key in results.recorded_runs(tmp_path)[0], f"killed before {step}"
-    results.collect(tmp_path, folder, {}, [wanted, other])
+                results.collect(tmp_path, folder, {}, [wanted.record, other.record], None)
+        assert wanted.key in results.recorded_runs(tmp_path, None)[0], f"killed before {step}"
+    results.collect(tmp_path, folder, {}, [wanted.record, other.record], None)
     statuses = [run["status"] for run in read_json(folder / "manifest.json")["runs"]]
     assert statuses == ["finished", "missing"]
     assert (folder / "episodes.parquet.replaced-1").read_bytes() == (undisturbed / "episodes.parquet").read_bytes()
@@ -441,11 +446,11 @@ def test_curves_of_figure_2_without_their_manifest_are_measured_again(tmp_path):
     folder.mkdir()
     table = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in INTERPOLATION_COLUMNS.items()})
     table.to_parquet(folder / "interpolation.parquet")
-    assert not first_update.measured(folder, [])
+    assert not first_update.is_measured(folder, [])
     (folder / "manifest.json").write_text("{}")
-    assert not first_update.measured(folder, [])
+    assert not first_update.is_measured(folder, [])
     (folder / "manifest.json").write_text('{"runs": []}')
-    assert first_update.measured(folder, [])
+    assert first_update.is_measured(folder, [])
 
 
 # --- long work is visible
@@ -475,7 +480,7 @@ def test_the_log_has_a_line_with_the_time_for_all_that_happens(tmp_path, dying, 
 def test_scalars_logged_after_the_last_checkpoint_are_not_there_twice(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    stack, options = stack_in(tmp_path, RUNS[:1]), worker.Options(checkpoint_interval=NEVER, tensorboard=True)
+    stack, options = stack_in(tmp_path, RUNS[:1]), Options(checkpoint_interval=NEVER, tensorboard=True)
     for kill_at in (3, 4):  # nothing is saved yet: both begin at the beginning
         with pytest.raises(Killed):
             worker.train(stack, options, stop=AtIteration(kill_at, killed))
@@ -505,7 +510,7 @@ def test_the_time_left_is_right_to_a_fifth_after_a_tenth(tmp_path, monkeypatch, 
     monkeypatch.setattr("experiments.training.progress.time", clock)
     algorithm = SimpleNamespace(steps_done=64 * begun_at, total_timesteps=64 * 200, runs=2, diverged_at=[None, None])
     training = SimpleNamespace(algorithm=algorithm, goal=64 * 200, scores=lambda: [float("nan")] * 2)
-    board, posted = Board(StackFolder(tmp_path), training), []
+    board, posted = ProgressFile(StackFolder(tmp_path), training), []
     for iteration in range(begun_at, 200):
         now[0] += DURATIONS[kind](iteration - begun_at)
         algorithm.steps_done += 64
@@ -529,7 +534,7 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
 
     (stack.path / "log.txt").symlink_to(elsewhere / "log.txt")
     with pytest.raises(StoreError, match=r"log\.txt leads out of .*: remove that link"):
-        stack.create(Stack(tuple(RUNS)))
+        stack.create(RECORDS)
     assert work(stack) == worker.FAILED
     (stack.path / "log.txt").unlink()
     elsewhere_too = tmp_path / "stacks elsewhere"
@@ -541,7 +546,7 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
     assert not list(elsewhere_too.iterdir())
     (results / "table1").symlink_to(elsewhere)
     with pytest.raises(StoreError, match=r"table1 leads out of .*: remove that link"):
-        results.collect(results, results / "table1", {}, RUNS)
+        collect(results, results / "table1", {}, RECORDS, None)
     assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
     assert work(stack) == worker.FINISHED
 
@@ -555,6 +560,6 @@ def test_a_stack_that_another_engine_began_goes_on_only_if_that_is_asked_for(tmp
     assert work(stack) == worker.FAILED
     assert "was trained by the torch engine: --engine torch goes on with it" in stack.error.read_text()
     assert stack.checkpoint.read_bytes() == before, "it is not damaged"
-    assert worker.main([str(stack.path), "--engine", "numba"]) == worker.FINISHED
+    assert worker.main([str(stack.path), "--options", Options(engine="numba").to_text()]) == worker.FINISHED
     (said,) = {run["engine"] for run in read_json(stack.manifest)["runs"]}
     assert re.fullmatch(r"torch to step \d+, then numba", said)

@@ -6,13 +6,17 @@ import shutil
 import pytest
 from pandas.testing import assert_frame_equal
 
-from experiments.cli.commands import _finished, main
-from experiments.paper.protocols import Run, usual_settings
-from experiments.paper.settings import ATARI
+from experiments.cli.commands import main
+from experiments.cli.execution import finished_keys
+from experiments.paper.settings import ATARI, usual_settings
 from experiments.planning.planner import Stack
-from experiments.store import results
-from experiments.store.files import StackFolder, read_episodes
+from experiments.planning.remaining import left_to_train
+from experiments.run import Run
+from experiments.store.results import collect, recorded_runs
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import read_episodes
 from experiments.training import worker
+from experiments.training.options import Options
 from ppo.ppo import PPOSettings
 
 SETTINGS = PPOSettings(num_steps=128, update_epochs=1, anneal_lr=True)
@@ -22,15 +26,15 @@ STACK = Stack(tuple(RUNS))
 
 def train(results, fraction):
     folder = StackFolder(results / "stacks" / STACK.name)
-    folder.create(STACK)
-    assert worker.train(folder, worker.Options(fraction=fraction), stop=False) == worker.FINISHED
+    folder.create([run.record for run in STACK.runs])
+    assert worker.train(folder, Options(fraction=fraction), stop=False) == worker.FINISHED
     return results
 
 
 def gather(results, fraction):
     """The protocol's folder: its manifest and episodes."""
     about = {"protocol": "x", "profile": "paper", **({"fraction": fraction} if fraction < 1 else {})}
-    assert results.collect(results, results / "x", about, RUNS) == []
+    assert collect(results, results / "x", about, [run.record for run in RUNS], None) == []
     return json.loads((results / "x" / "manifest.json").read_text()), read_episodes(results / "x" / "episodes.parquet")
 
 
@@ -66,11 +70,11 @@ def test_it_is_a_prefix_of_the_whole(part, whole):
 
 
 def test_it_is_finished_for_the_part_and_not_for_more(part):
-    recorded, problems = results.recorded_runs(part)
+    recorded, problems = recorded_runs(part, None)
     assert problems == []
-    assert _finished(recorded, 0.25) == {run.key for run in RUNS}
-    assert _finished(recorded, 0.5) == _finished(recorded, 1.0) == set()
-    (again,) = results.left_to_train(part, RUNS, _finished(recorded, 1.0), workers=1)
+    assert finished_keys(recorded, 0.25) == {run.key for run in RUNS}
+    assert finished_keys(recorded, 0.5) == finished_keys(recorded, 1.0) == set()
+    (again,) = left_to_train(part, RUNS, finished_keys(recorded, 1.0), workers=1)
     assert again == STACK, "it goes on in the stack in which it was begun"
 
 

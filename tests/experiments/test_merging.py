@@ -1,17 +1,16 @@
 """Parts of a protocol, trained apart and joined, against the same trained in one go."""
 
-import dataclasses
 import json
 import shutil
 
 import pandas as pd
 import pytest
-from commands import files_in, stacks_of
+from commands import SECONDS, files_in, stacks_of
 
 from experiments.cli import commands as cli
-from experiments.paper import protocols, settings
 from experiments.store import merging, results
-from experiments.store.files import locked, read_episodes
+from experiments.store.files import locked
+from experiments.store.tables import read_episodes
 
 PARTS = 2
 
@@ -20,16 +19,11 @@ PARTS = 2
 def trained(tmp_path_factory):
     """Figures 2 and 3 with a profile of seconds, one task and two algorithms: in one go, and in parts."""
     folder = tmp_path_factory.mktemp("trained")
-    quick = dataclasses.replace(settings.PROFILES["quick"], seeds=(1, 2), total_timesteps=260, untrained_timesteps=130)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(settings.PROFILES, "quick", quick)
-        patch.setattr(protocols, "ENVIRONMENTS", ("InvertedPendulum-v4",))
-        patch.setattr(protocols, "FIGURE2_SEEDS", (1, 2))
-        patch.setattr(protocols, "COMPARED", {name: protocols.COMPARED[name] for name in ("ppo", "cem")})
-        run = ["run", "figure3", "figure2", "--profile", "quick", "--workers", "1", "--results"]
-        assert cli.main([*run, str(folder / "whole")]) == 0
-        for index in range(1, PARTS + 1):
-            assert cli.main([*run, str(folder / f"part{index}"), "--shard", f"{index}/{PARTS}"]) == 0
+    profiles = {"quick": SECONDS}
+    run = ["run", "figure3", "figure2", "--profile", "quick", "--workers", "1", "--results"]
+    assert cli.main([*run, str(folder / "whole")], profiles) == 0
+    for index in range(1, PARTS + 1):
+        assert cli.main([*run, str(folder / f"part{index}"), "--shard", f"{index}/{PARTS}"], profiles) == 0
     return folder
 
 

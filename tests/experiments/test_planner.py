@@ -5,9 +5,11 @@ import itertools
 
 import pytest
 
-from experiments.paper.protocols import Run, select, table1
-from experiments.paper.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
+from experiments.paper.profiles import ENVIRONMENTS, PROFILES
+from experiments.paper.protocols import select, table1
+from experiments.paper.settings import MUJOCO, TABLE1
 from experiments.planning.planner import MAX_STACK, Stack, busy, seconds, shard, stacks
+from experiments.run import Run
 
 PAPER = PROFILES["paper"]
 TABLE1_RUNS = table1(PAPER).runs

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -10,8 +11,10 @@ from collections import Counter
 import pytest
 
 from baselines import ALGORITHMS
-from experiments.paper.protocols import PROTOCOLS, Run, select, settings_from_json, settings_to_json, table1
-from experiments.paper.settings import ENVIRONMENTS, MUJOCO, PROFILES, TABLE1
+from experiments.paper.profiles import ENVIRONMENTS, PROFILES
+from experiments.paper.protocols import PROTOCOLS, select, table1
+from experiments.paper.settings import MUJOCO, TABLE1
+from experiments.run import Run, settings_from_json, settings_to_json
 from ppo.algorithm import check_budget
 from ppo.ppo import PPOSettings
 
@@ -199,22 +202,24 @@ def test_a_key_tells_every_difference_in_what_is_trained():
 def test_a_setting_that_runs_were_recorded_without_leaves_their_keys_as_they_are():
     """Table 4's schedules came after runs that never heard of them: off, nothing of a run tells that they exist."""
     run = Run("Hopper-v4", "ppo", "x", 1, 2048, PPOSettings())
-    off = json.dumps(run.to_json())
+    off = json.dumps(run.record.to_json())
     assert not [name for name in ("anneal_log_std", "log_std_start", "log_std_end", "lr_kl_target") if name in off]
     on = dataclasses.replace(run, settings=PPOSettings(anneal_log_std=True, lr_kl_target=0.01))
-    assert {"anneal_log_std": True, "lr_kl_target": 0.01}.items() <= on.to_json()["settings"].items()
+    assert {"anneal_log_std": True, "lr_kl_target": 0.01}.items() <= on.record.to_json()["settings"].items()
     assert on.key != run.key
     for own in (run, on):
-        assert settings_from_json(PPOSettings, own.to_json()["settings"]) == own.settings
+        assert settings_from_json(PPOSettings, own.record.to_json()["settings"]) == own.settings
 
 
 def test_keys_are_the_same_in_another_process():
     code = (
-        "from experiments.paper.protocols import table1; from experiments.paper.settings import PROFILES;"
+        "from experiments.paper.protocols import table1; from experiments.paper.profiles import PROFILES;"
         "print('\\n'.join(run.key for run in table1(PROFILES['quick']).runs))"
     )
     command = [sys.executable, "-c", code]
-    elsewhere = subprocess.run(command, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "7"})
+    elsewhere = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "7"}
+    )
     assert elsewhere.stdout.split() == [run.key for run in table1(PROFILES["quick"]).runs]
 
 

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from experiments.cli.commands import main
-from experiments.paper.protocols import PROTOCOLS, select, usual_settings
+from experiments.paper.profiles import PROFILES
+from experiments.paper.protocols import PROTOCOLS, select
 from experiments.paper.readings import BEST, CROSSED, DESIGN, DETAILS, OTHERS, READINGS
-from experiments.paper.settings import MUJOCO, PROFILES, TABLE1
+from experiments.paper.settings import MUJOCO, TABLE1, usual_settings
 from experiments.store.files import read_json
 from ppo.ppo import PPOSettings
 

@@ -9,20 +9,16 @@ import pandas as pd
 import pytest
 
 from experiments.cli import commands as cli
+from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import select
-from experiments.paper.settings import PROFILES
 from experiments.planning.planner import Stack
+from experiments.run import known_settings
 from experiments.store import provenance
-from experiments.store.files import (
-    INTERPOLATION_COLUMNS,
-    StackFolder,
-    read_episodes,
-    read_json,
-    runs_from_json,
-    write_episodes,
-    write_json,
-)
+from experiments.store.files import read_json, write_json
+from experiments.store.records import completed, records_from_json
 from experiments.store.results import recorded_runs
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import INTERPOLATION_COLUMNS, read_episodes, write_episodes
 from experiments.training import first_update, scheduler
 
 QUICK = ["--profile", "quick", "--environments", "InvertedPendulum-v4", "--algorithms", "ppo", "cem", "--seeds", "1"]
@@ -45,7 +41,7 @@ def episodes_of(run, count=7):
 
 def entry_of(run, **changes):
     done = {"status": "finished", "steps_done": run.total_timesteps, "diverged_at": None}
-    return {**run.to_json(), **done, "commit": "abc", "wall_time": 1.5, "versions": {}, **changes}
+    return {**run.record.to_json(), **done, "commit": "abc", "wall_time": 1.5, "versions": {}, **changes}
 
 
 @pytest.fixture
@@ -71,7 +67,8 @@ def run_stopped_at_once(results, monkeypatch):
 def entries_of(results):
     path = results / "figure3" / "manifest.json"
     entries = read_json(path)["runs"]
-    return {run.key: entry for run, entry in zip(runs_from_json(path, entries), entries, strict=True)}
+    runs = completed(path, records_from_json(path, entries), known_settings())
+    return {run.key: entry for run, entry in zip(runs, entries, strict=True)}
 
 
 def rows_of(path):
@@ -175,7 +172,7 @@ def supersede(manifest, algorithm="ppo"):
 def finished_stack(results, runs, **changes):
     """A stack's folder with the same trainings, as on the machine that trained them."""
     folder = StackFolder(results / "stacks" / Stack(tuple(runs)).name)
-    folder.create(Stack(tuple(runs)))
+    folder.create([run.record for run in runs])
     write_episodes(folder.episodes, pd.concat([episodes_of(run) for run in runs], ignore_index=True))
     write_json(folder.manifest, {"runs": [entry_of(run, **changes) for run in runs]})
     return folder
@@ -215,7 +212,7 @@ def test_the_stack_of_what_is_superseded_is_not_taken_for_a_new_training(results
     runs = [run for run in planned() if run.algorithm == "ppo" and run.setting != "untrained"]
     old = finished_stack(results, runs)
     edited(supersede)(results / "figure3" / "manifest.json")
-    recorded, _ = recorded_runs(results)
+    recorded, _ = recorded_runs(results, known_settings())
     assert all(recorded[run.key].entry["superseded"] == WHY for run in runs)
     run_stopped_at_once(results, monkeypatch)
     assert not old.path.exists()
@@ -250,10 +247,10 @@ def test_superseded_curves_of_figure_2_are_measured_again_and_kept(tmp_path):
     protocol = select(["figure2"], PROFILES["quick"])[0]
     runs = protocol.first_updates
     write_json(folder / "manifest.json", {"runs": [entry_of(run, superseded=WHY) for run in runs]})
-    assert not first_update.measured(folder, runs)
+    assert not first_update.is_measured(folder, runs)
     first_update.measure(folder, {}, runs)
-    assert first_update.measured(folder, runs)
-    assert not first_update.measured(folder, runs[1:]), "what is there is of other runs"
+    assert first_update.is_measured(folder, runs)
+    assert not first_update.is_measured(folder, runs[1:]), "what is there is of other runs"
     assert read_json(folder / "manifest.json")["runs"][0]["processor"] == provenance.processor()
     assert (folder / "interpolation.parquet.replaced-1").read_bytes() == content
     assert read_json(folder / "manifest.json.replaced-1")["runs"][0]["superseded"] == WHY

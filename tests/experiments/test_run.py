@@ -17,6 +17,7 @@ import pandas as pd
 import pytest
 import torch
 from commands import (
+    SECONDS,
     begin,
     children,
     end,
@@ -33,11 +34,12 @@ from commands import (
 from rich.console import Console
 
 from experiments.cli import commands as cli
-from experiments.paper import protocols, settings
 from experiments.planning.planner import Stack
 from experiments.policies import evaluation
+from experiments.run import trainable
 from experiments.store import provenance
-from experiments.store.files import StackFolder, read_episodes
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import read_episodes
 from experiments.training.executor import Job
 from experiments.training.live_table import Display
 
@@ -185,7 +187,7 @@ def test_after_ctrl_c_the_same_command_finishes_to_the_same_bytes(half_done, und
 def test_the_same_runs_named_in_another_order_continue(half_done, undisturbed, capsys):
     (stack,) = stacks_of(half_done)
     folder = StackFolder(stack)
-    folder.create(Stack(tuple(folder.runs()[::-1])))
+    folder.create(folder.runs()[::-1])
     assert train_stack(stack) == 0
     assert "continuing at step" in capsys.readouterr().out
     assert same_episodes(stack, stacks_of(undisturbed)[0])
@@ -247,7 +249,7 @@ def test_two_commands_on_the_same_folder_at_once_do_no_harm(tmp_path, undisturbe
 
 HOLD = """
 import sys, time, pathlib
-from experiments.store import locked
+from experiments.store.files import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(1.5)
@@ -342,7 +344,7 @@ def test_a_foreign_manifest_is_named_and_set_aside(finished, undisturbed, capsys
 def test_a_posted_progress_that_is_foreign_does_no_harm(half_done, content, capsys):
     (stack,) = stacks_of(half_done)
     (stack / "progress.json").write_text(content)
-    job = Job(Stack(tuple(StackFolder(stack).runs())), StackFolder(stack))
+    job = Job(Stack(tuple(trainable(stack, StackFolder(stack).runs()))), StackFolder(stack))
     job.state = "training"
     Display(Console(force_terminal=False), [job]).update()
     assert stack.name in capsys.readouterr().out
@@ -376,12 +378,12 @@ def test_a_full_disk_is_said_and_loses_nothing(finished, undisturbed, disk_of, s
 # --- protocols
 
 
-def call_each(*commands):
+def call_each(*commands, profiles):
     """What each command prints, run one after the other; all must succeed."""
     said = []
     for argv in commands:
         with contextlib.redirect_stdout(io.StringIO()) as out:
-            assert cli.main(list(map(str, argv))) == 0, out.getvalue()
+            assert cli.main(list(map(str, argv)), profiles) == 0, out.getvalue()
         said.append(out.getvalue())
     return said
 
@@ -391,16 +393,10 @@ def benchmark(tmp_path_factory):
     """``ppo run all``, again, ``status`` and ``report``, with a profile of seconds and one task: the folder, and what
     each printed."""
     results = tmp_path_factory.mktemp("benchmark") / "results"
-    quick = dataclasses.replace(settings.PROFILES["quick"], seeds=(1, 2), total_timesteps=260, untrained_timesteps=130)
-    quick = dataclasses.replace(quick, games=("Pong",), atari_timesteps=160)
+    quick = dataclasses.replace(SECONDS, atari_algorithms=("a2c",), games=("Pong",), atari_timesteps=160)
     run = ["run", "all", "--profile", "quick", "--workers", "1", "--results", results]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(settings.PROFILES, "quick", quick)
-        patch.setattr(protocols, "ENVIRONMENTS", ("InvertedPendulum-v4",))
-        patch.setattr(protocols, "FIGURE2_SEEDS", (1, 2))
-        patch.setattr(protocols, "COMPARED", {name: protocols.COMPARED[name] for name in ("ppo", "cem")})
-        patch.setattr(protocols, "ATARI", {"a2c": protocols.ATARI["a2c"]})
-        said = call_each(run, run, ["status", "--results", results], ["report", "--results", results])
+    commands = (run, run, ["status", "--results", results], ["report", "--results", results])
+    said = call_each(*commands, profiles={"quick": quick})
     return results, dict(zip(("run", "again", "status", "report"), said, strict=True))
 
 
@@ -459,13 +455,13 @@ def test_the_policies_of_one_seed_are_kept_and_play_without_the_stacks(benchmark
     results, _ = benchmark
     kept = sorted(path.name for path in (results / "policies").iterdir())
     assert kept == ["InvertedPendulum-v4_cem.pt", "InvertedPendulum-v4_ppo.pt"]
-    players = evaluation.players(shutil.copytree(results / "policies", tmp_path / "policies"))
+    players = evaluation.policies_in(shutil.copytree(results / "policies", tmp_path / "policies"))
     assert [(player.run.algorithm, player.run.setting, player.run.seed) for player in players] == [
         ("cem", "default", 1),
         ("ppo", "clip-0.2", 1),
     ]
     for player in players:
-        (own,) = [other for other in evaluation.players(results) if other.run == player.run]
+        (own,) = [other for other in evaluation.policies_in(results) if other.run == player.run]
         assert torch.equal(own.policy.parameters, player.policy.parameters)
         assert evaluation.play(player, 2, 7, False).tolist() == evaluation.play(own, 2, 7, False).tolist()
 

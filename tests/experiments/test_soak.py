@@ -15,8 +15,8 @@ from collections import Counter
 import pytest
 from commands import PATIENCE, begin, children, same_data, stacks_of, train, train_flags, wait_for
 
-from experiments.store.files import StackFolder
 from experiments.store.results import recorded_runs
+from experiments.store.stack_folder import StackFolder
 
 pytestmark = [
     pytest.mark.soak,
@@ -77,7 +77,7 @@ def disturbed(out, rng, kills, wanted):
                 kills[kind] += 1
                 print(f"{sum(kills.values()):3} {kind:10} at {list(steps_posted(out).values())}", flush=True)
         process.wait(timeout=20 * PATIENCE)
-        now = set(recorded_runs(out)[0])
+        now = set(recorded_runs(out, None)[0])
         assert finished <= now, "what was finished is lost"
         finished = now
         if process.returncode == 0 and len(finished) == 4:

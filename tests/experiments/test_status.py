@@ -10,9 +10,10 @@ import time
 import pytest
 
 from experiments.cli import commands as cli
-from experiments.paper.protocols import Run
 from experiments.planning.planner import Stack
-from experiments.store.files import StackFolder, locked
+from experiments.run import Run
+from experiments.store.files import locked
+from experiments.store.stack_folder import StackFolder
 from ppo.ppo import PPO
 
 RUN = Run("Hopper-v4", "ppo", "default", 1, 1000, PPO.Settings())
@@ -22,7 +23,7 @@ ELSEWHERE = "another-machine"
 @pytest.fixture
 def stack(tmp_path):
     stack = StackFolder(tmp_path / "stacks" / Stack((RUN,)).name)
-    stack.create(Stack((RUN,)))
+    stack.create([RUN.record])
     return stack
 
 

@@ -7,15 +7,17 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from experiments.paper.protocols import Run
 from experiments.paper.settings import MUJOCO
-from experiments.store import files
+from experiments.run import Run, known_settings, trainable
+from experiments.store import files, tables
 from experiments.store.files import BusyError, OtherVersionError, StoreError
+from experiments.store.records import completed, records_from_json
 
 RUNS = [Run("Hopper-v4", "ppo", name, seed, 2048, MUJOCO) for name in ("b", "a") for seed in (2, 1)]
 
@@ -28,7 +30,7 @@ def episodes_of(runs=RUNS, count=200):
         "episodic_return": rng.normal(size=count),
         "episodic_length": rng.integers(1, 99, count, dtype=np.int32),
     }
-    return files.episode_frame(list(runs), columns)
+    return tables.episode_frame([run.record for run in runs], columns)
 
 
 def one_line_naming(error, path):
@@ -77,7 +79,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
 
 def test_the_same_episodes_give_the_same_bytes(tmp_path):
     for name in ("one", "two"):
-        files.write_episodes(tmp_path / name, episodes_of())
+        tables.write_episodes(tmp_path / name, episodes_of())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -86,14 +88,14 @@ def test_the_same_episodes_give_the_same_bytes(tmp_path):
 
 def test_episodes_come_back_as_they_were_sorted_by_run_and_step(tmp_path):
     frame = episodes_of()
-    files.write_episodes(tmp_path / "e.parquet", frame)
-    back = files.read_episodes(tmp_path / "e.parquet")
+    tables.write_episodes(tmp_path / "e.parquet", frame)
+    back = tables.read_episodes(tmp_path / "e.parquet")
     pd.testing.assert_frame_equal(back, frame, check_exact=True)
     pd.testing.assert_frame_equal(
         back,
         back.sort_values(["environment", "algorithm", "setting", "seed", "step"], kind="stable", ignore_index=True),
     )
-    assert {name: str(kind) for name, kind in back.dtypes.items()} == files.EPISODE_COLUMNS
+    assert {name: str(kind) for name, kind in back.dtypes.items()} == tables.EPISODE_COLUMNS
 
 
 def test_each_episode_keeps_its_own_run():
@@ -103,25 +105,29 @@ def test_each_episode_keeps_its_own_run():
         "episodic_return": np.array([1.5, -2.5]),
         "episodic_length": np.array([5, 6], dtype=np.int32),
     }
-    rows = files.episode_frame(RUNS, columns)[["setting", "seed", "step", "episodic_return"]].to_numpy().tolist()
+    rows = (
+        tables.episode_frame([run.record for run in RUNS], columns)[["setting", "seed", "step", "episodic_return"]]
+        .to_numpy()
+        .tolist()
+    )
     assert rows == [["a", 1, 5, 1.5], ["b", 2, 6, -2.5]]
 
 
 def test_no_episodes_are_a_table_too(tmp_path):
-    files.write_episodes(tmp_path / "e.parquet", files.empty_episodes())
-    back = files.read_episodes(tmp_path / "e.parquet")
+    tables.write_episodes(tmp_path / "e.parquet", tables.empty_episodes())
+    back = tables.read_episodes(tmp_path / "e.parquet")
     assert len(back) == 0
-    assert list(back) == list(files.EPISODE_COLUMNS)
+    assert list(back) == list(tables.EPISODE_COLUMNS)
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.01, 0.5, 0.99])
 def test_a_truncated_parquet_file_is_refused_by_name(tmp_path, keep):
     path = tmp_path / "episodes.parquet"
-    files.write_episodes(path, episodes_of())
+    tables.write_episodes(path, episodes_of())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])
     with pytest.raises(StoreError) as error:
-        files.read_episodes(path)
+        tables.read_episodes(path)
     assert one_line_naming(error, path)
 
 
@@ -129,16 +135,16 @@ def test_a_foreign_file_is_refused_by_name(tmp_path):
     path = tmp_path / "episodes.parquet"
     path.write_text("environment,algorithm\nHopper-v4,ppo\n")
     with pytest.raises(StoreError) as error:
-        files.read_episodes(path)
+        tables.read_episodes(path)
     assert one_line_naming(error, path)
 
 
-@pytest.mark.parametrize("column", files.EPISODE_COLUMNS)
+@pytest.mark.parametrize("column", tables.EPISODE_COLUMNS)
 def test_a_table_without_a_column_is_refused_by_name(tmp_path, column):
     path = tmp_path / "episodes.parquet"
     episodes_of().drop(columns=column).to_parquet(path)
     with pytest.raises(StoreError, match=column) as error:
-        files.read_episodes(path)
+        tables.read_episodes(path)
     assert one_line_naming(error, path)
 
 
@@ -147,7 +153,7 @@ def test_a_table_of_other_things_is_refused_by_name(tmp_path, column, value):
     path = tmp_path / "episodes.parquet"
     episodes_of().assign(**{column: [value] * 200}).to_parquet(path)
     with pytest.raises(StoreError, match=column) as error:
-        files.read_episodes(path)
+        tables.read_episodes(path)
     assert one_line_naming(error, path)
 
 
@@ -164,35 +170,58 @@ def test_json_that_is_no_object_is_refused_by_name(tmp_path, content):
 
 
 def test_runs_come_back_as_they_were():
-    data = json.loads(json.dumps([run.to_json() for run in RUNS], allow_nan=False))
-    assert files.runs_from_json("stack.json", data) == RUNS
+    data = json.loads(json.dumps([run.record.to_json() for run in RUNS], allow_nan=False))
+    records = records_from_json("stack.json", data)
+    assert records == [run.record for run in RUNS]
+    assert [record.key for record in records] == [run.key for run in RUNS]
+    assert trainable("stack.json", records) == RUNS
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"algorithm": "pop"},
-        {"settings": {**RUNS[0].to_json()["settings"], "clip_coff": 0.2}},
-        {"settings": {**RUNS[0].to_json()["settings"], "norm_reward": True}},
-    ],
-)
-def test_runs_of_another_version_are_refused_by_name(change):
+OTHER_VERSIONS = [
+    {"algorithm": "pop"},
+    {"settings": {**RUNS[0].record.settings, "clip_coff": 0.2}},
+    {"settings": {**RUNS[0].record.settings, "norm_reward": True}},
+]
+
+
+@pytest.mark.parametrize("change", OTHER_VERSIONS)
+@pytest.mark.parametrize("read", [trainable, lambda path, records: completed(path, records, known_settings())])
+def test_runs_of_another_version_are_refused_by_name(change, read):
+    """Whether they are to be trained or only to be compared."""
+    records = records_from_json("stack.json", [{**RUNS[0].record.to_json(), **change}])
     with pytest.raises(OtherVersionError, match="is of another version of this project") as error:
-        files.runs_from_json("stack.json", [{**RUNS[0].to_json(), **change}])
+        read("stack.json", records)
     assert one_line_naming(error, "stack.json")
 
 
-@pytest.mark.parametrize("change", [{"settings": 3}, {"seed": "first"}, {"seed": None}])
+def test_a_record_that_is_older_than_a_setting_is_of_the_run_with_its_default():
+    records = [run.record for run in RUNS]
+    older = [replace(record, settings=without(record.settings, "clip_actions")) for record in records]
+    assert completed("manifest.json", older, known_settings()) == records
+    other = replace(RUNS[0], settings=replace(MUJOCO, clip_actions=True))
+    assert completed("manifest.json", [other.record], known_settings())[0].key == other.key != RUNS[0].key
+
+
+def test_without_defaults_records_stay_as_they_are():
+    older = [replace(RUNS[0].record, settings=without(RUNS[0].record.settings, "clip_actions"))]
+    assert completed("manifest.json", older, None) == older
+
+
+def without(settings, name):
+    return {key: value for key, value in settings.items() if key != name}
+
+
+@pytest.mark.parametrize("change", [{"settings": 3}, {"seed": "first"}, {"seed": None}, {"settings": {"gamma": [1]}}])
 def test_runs_of_wrong_types_are_refused_by_name(change):
     with pytest.raises(StoreError, match="does not describe runs") as error:
-        files.runs_from_json("stack.json", [{**RUNS[0].to_json(), **change}])
+        records_from_json("stack.json", [{**RUNS[0].record.to_json(), **change}])
     assert one_line_naming(error, "stack.json")
 
 
 @pytest.mark.parametrize("data", [None, 3, [{}], [3], "text"])
 def test_what_describes_no_runs_is_refused_by_name(data):
     with pytest.raises(StoreError) as error:
-        files.runs_from_json("stack.json", data)
+        records_from_json("stack.json", data)
     assert one_line_naming(error, "stack.json")
 
 
@@ -213,7 +242,7 @@ def test_a_file_set_aside_never_replaces_another(tmp_path):
 
 
 def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path):
-    files.writable(tmp_path / "a" / "b")
+    files.ensure_writable(tmp_path / "a" / "b")
     assert os.listdir(tmp_path / "a" / "b") == []
 
 
@@ -221,14 +250,14 @@ def test_a_folder_that_cannot_be_written_is_refused_by_name(tmp_path):
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" / "results"
     with pytest.raises(StoreError, match=f"cannot write results to {re.escape(str(folder))}: Not a directory"):
-        files.writable(folder)
+        files.ensure_writable(folder)
 
 
 # --- one process at a time
 
 HOLD = """
 import sys, time, pathlib
-from experiments.store import locked
+from experiments.store.files import locked
 with locked(pathlib.Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

@@ -10,12 +10,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from experiments.cli import commands as cli
-from experiments.paper.protocols import Run
 from experiments.planning.planner import Stack
+from experiments.run import Run
 from experiments.store import files
 from experiments.store.file_names import file_name
-from experiments.store.files import EPISODE_COLUMNS, StackFolder, StoreError
+from experiments.store.files import StoreError
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import EPISODE_COLUMNS, read_episodes
 from experiments.training import worker
+from experiments.training.options import Options
 from ppo import checkpoint
 from ppo.ppo import PPO
 
@@ -91,8 +94,8 @@ def test_a_setting_of_any_name_has_its_scalars_in_its_stack(tmp_path, kind):
     """As a list of runs from elsewhere may name it."""
     run = Run("InvertedPendulum-v4", "ppo", EVIL[kind], 1, 64, SETTINGS)
     stack = StackFolder(tmp_path / "results" / "stacks" / "one")
-    stack.create(Stack((run,)))
-    assert worker.train(stack, worker.Options(tensorboard=True), stop=False) == worker.FINISHED
+    stack.create([run.record])
+    assert worker.train(stack, Options(tensorboard=True), stop=False) == worker.FINISHED
     assert len([path for path in (stack.path / "tensorboard").iterdir() if list(path.glob("events*"))]) == 1
     assert not files_outside(tmp_path, stack.path)
 
@@ -131,7 +134,7 @@ def test_a_link_in_the_place_of_a_half_written_file_is_not_followed(tmp_path, wr
 def policy_of(environment, path):
     run = Run(environment, "ppo", "default", 1, 64, SETTINGS)
     algorithm = {"parameters": None, "collector": {"observation_normalizer": None}}
-    checkpoint.save(path, {"about": {"runs": [run.to_json()]}, "algorithm": algorithm})
+    checkpoint.save(path, {"about": {"runs": [run.record.to_json()]}, "algorithm": algorithm})
     return path
 
 
@@ -202,7 +205,7 @@ def test_pickles_in_a_parquet_file_do_not_run(tmp_path, where):
     pq.write_table(
         table_with(extension if where == "extension" else None, {"pandas": json.dumps(about), "pickle": attack}), path
     )
-    frame = files.read_episodes(path)
+    frame = read_episodes(path)
     assert list(frame) == list(EPISODE_COLUMNS)
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == EPISODE_COLUMNS
     assert not trace.exists()
@@ -217,4 +220,4 @@ def test_a_table_that_is_larger_than_any_memory_is_refused_by_name(tmp_path, mon
 
     monkeypatch.setattr(pq, "ParquetFile", read)
     with pytest.raises(StoreError, match=r"episodes\.parquet is unreadable: malloc of size"):
-        files.read_episodes(path)
+        read_episodes(path)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch_networks import references
 
-from experiments.paper.protocols import Run
-from experiments.training.worker import build
+from experiments.run import Run
+from experiments.training.build import build
 from ppo.ppo import PPOSettings
 
 

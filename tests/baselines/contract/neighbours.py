@@ -19,7 +19,7 @@ from contract.stacks import (
     unvaried,
 )
 
-from experiments.paper.protocols import Run
+from experiments.run import Run
 
 
 def check_alone_and_in_any_stack(kind, environment=None, num_envs=1, **changes):

@@ -19,8 +19,8 @@ from contract.stacks import (
     training_of,
 )
 
-from experiments.paper.protocols import Run
-from experiments.training.worker import build
+from experiments.run import Run
+from experiments.training.build import build
 from ppo.algorithm import SettingsError
 
 

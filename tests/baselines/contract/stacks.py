@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from baselines import ALGORITHMS
-from experiments.paper.protocols import Run
-from experiments.training.worker import build
+from experiments.run import Run
+from experiments.training.build import build
 from ppo.algorithm import SettingsError
 from ppo.training import Training
 

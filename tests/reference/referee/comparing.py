@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from experiments.paper.protocols import Run
-from experiments.training.worker import build
+from experiments.run import Run
+from experiments.training.build import build
 
 TOLERANCE = 1e-4
 """Largest distance allowed between a run's final parameters and the referee's, in units of the distance moved."""

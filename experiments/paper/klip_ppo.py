@@ -18,6 +18,9 @@ What still differs there:
 import math
 from dataclasses import replace
 
+from experiments.paper.profiles import Profile
+from experiments.paper.protocol import Protocol
+from experiments.run import Run
 from ppo.ppo import PPOSettings
 
 ENVIRONMENTS = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4")
@@ -67,3 +70,16 @@ OBJECTIVES: dict[str, PPOSettings] = {
 PER_SAMPLE_ENVIRONMENT = "HalfCheetah-v4"
 PER_SAMPLE_SEEDS = SEEDS[:3]
 """Where, and with which seeds, its own objective (`per-sample-kl`) is drawn beside the clipped one."""
+
+
+def klip_ppo(profile: Profile) -> Protocol:
+    """Plan three objectives of KLip-PPO's table on three tasks, and on one its own beside the clipped."""
+    runs = [
+        Run(environment, "ppo", f"{objective}+klip-ppo", seed, profile.total_timesteps, settings)
+        for environment in ENVIRONMENTS
+        for objective, settings in OBJECTIVES.items()
+        for seed in SEEDS
+    ]
+    clipped, steps = "clip-0.2+klip-ppo", profile.total_timesteps
+    runs += [Run(PER_SAMPLE_ENVIRONMENT, "per-sample-kl", clipped, seed, steps, CLIPPED) for seed in PER_SAMPLE_SEEDS]
+    return Protocol("klip-ppo", tuple(runs))

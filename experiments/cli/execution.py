@@ -1,0 +1,64 @@
+"""What `ppo run` and `ppo train` share: where stacks are trained, and how it went."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+import torch
+from rich.console import Console
+
+from experiments.store.results import Recorded
+from experiments.training.executor import Executor
+from experiments.training.local import LocalExecutor
+from experiments.training.options import Options
+from experiments.training.ray_cluster import RayExecutor
+from experiments.training.scheduler import Outcome
+from ppo.envs.atari import cores
+from ppo.stacked.engine import available
+
+
+def make_executor(arguments: argparse.Namespace, console: Console, fraction: float = 1.0) -> Executor:
+    """Return this machine, or a cluster. Raises ``ValueError`` if it cannot be used."""
+    if arguments.device == "cpu" and not arguments.engine and not available():
+        console.print("numba is not installed: the torch engine trains, which is slower")
+    workers: int = arguments.workers or cores()
+    options = Options(
+        device=arguments.device,
+        processes=1 if arguments.cluster else max(cores() // workers, 1),
+        engine=arguments.engine,
+        fraction=fraction,
+        checkpoint_interval=arguments.checkpoint_interval,
+        tensorboard=arguments.tensorboard,
+    )
+    if arguments.cluster is None:
+        _check_device(arguments.device)
+        return LocalExecutor(workers, options)
+    if arguments.device not in ("cpu", "cuda"):
+        raise ValueError(f"--cluster chooses the GPU itself: write --device cuda, not {arguments.device}")
+    share = arguments.gpus_per_stack if arguments.device == "cuda" else 0.0
+    return RayExecutor(arguments.cluster, arguments.workers, share, options)
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(f"cannot use device {device!r}: {str(error).splitlines()[0]}") from error
+
+
+def finished_keys(recorded: Mapping[str, Recorded], fraction: float) -> set[str]:
+    """Return the keys of the runs of which that part is trained."""
+    return {key for key, run in recorded.items() if run.reaches(fraction)}
+
+
+def report_outcome(console: Console, outcome: Outcome, problems: Sequence[str]) -> int:
+    """Print what went wrong; returns the exit code."""
+    for problem in problems:
+        console.print(problem)
+    for name in outcome.busy:
+        console.print(f"{name}: another process is training it; left to that")
+    for reason in outcome.failed.values():
+        console.print(f"failed: {reason}")
+    if outcome.stopped:
+        console.print("stopped; the same command continues where it stopped")
+        return 130
+    return 1 if outcome.failed else 0

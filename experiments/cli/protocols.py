@@ -1,0 +1,117 @@
+"""`ppo plan` and `ppo run`: the paper's protocols."""
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+
+from experiments.cli.arguments import ONLY
+from experiments.cli.execution import finished_keys, make_executor, report_outcome
+from experiments.cli.plan_tables import print_estimates, print_plan
+from experiments.messages import unknown_name_message
+from experiments.paper.protocol import Protocol
+from experiments.paper.protocols import runs_with_saved_policy, select
+from experiments.paper.readings import DEFAULT
+from experiments.planning import estimates, planner
+from experiments.planning.remaining import left_to_train
+from experiments.policies import evaluation
+from experiments.run import Run, known_settings
+from experiments.store import results
+from experiments.store.files import ensure_writable
+from experiments.store.records import Known
+from experiments.training import first_update, scheduler
+from ppo.envs.atari import cores
+
+
+def plan(arguments: argparse.Namespace, console: Console) -> int:
+    """Print which runs, stacks, steps and hours, and start nothing."""
+    protocols = _selected(arguments)
+    workers = arguments.workers or cores()
+    stacks, _ = _remaining(arguments, protocols, known_settings(), workers)
+    costs = estimates.read_costs(arguments.throughput or arguments.results / "throughput.json")
+    parts = [stack.part(arguments.fraction) for stack in stacks]
+    print_plan(console, protocols, parts, workers, costs["cpu"])
+    if arguments.machines:
+        asked = [_part(arguments, protocol) for protocol in protocols]
+        print_estimates(console, asked, arguments.machines, costs, arguments.gpus_per_stack)
+    return 0
+
+
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Train what the protocols still miss, and gather their episodes."""
+    protocols = _selected(arguments)  # before any folder is made
+    executor = make_executor(arguments, console, arguments.fraction)
+    ensure_writable(arguments.results)
+    known = known_settings()
+    stacks, problems = _remaining(arguments, protocols, known, executor.slots(), mend=True)
+    for problem in problems:
+        console.print(problem)
+    for protocol in protocols:
+        results.check_profile(arguments.results / protocol.name, arguments.profile.name)
+    results.check_reading(arguments.results, arguments.reading)
+    print_plan(console, protocols, [stack.part(arguments.fraction) for stack in stacks], executor.slots())
+    outcome = scheduler.train(arguments.results, stacks, executor, console)
+    damaged: list[str] = []
+    for protocol in protocols:
+        about: dict[str, Any] = {"protocol": protocol.name, "profile": arguments.profile.name}
+        about |= {"reading": arguments.reading} if arguments.reading != DEFAULT else {}
+        if not outcome.stopped:
+            _measure_first_updates(arguments, protocol, about)
+        if protocol.runs:
+            about |= {"fraction": arguments.fraction} if arguments.fraction < 1 else {}
+            folder, records = arguments.results / protocol.name, [run.record for run in protocol.runs]
+            damaged = results.collect(arguments.results, folder, about, records, known)
+    evaluation.keep_policies(arguments.results, runs_with_saved_policy(arguments.profile))
+    return report_outcome(console, outcome, damaged)
+
+
+def _measure_first_updates(arguments: argparse.Namespace, protocol: Protocol, about: dict[str, Any]) -> None:
+    folder = first_update.folder_of(arguments.results, protocol)
+    asked = _asked(arguments, protocol.first_updates)
+    if asked and not first_update.is_measured(folder, protocol.first_updates):
+        first_update.measure(folder, about, protocol.first_updates)
+
+
+def _selected(arguments: argparse.Namespace) -> list[Protocol]:
+    """Plan the protocols that were asked for. Raises ``ValueError`` if what is asked for of them is in none."""
+    protocols = select(arguments.protocols, arguments.profile, arguments.reading)
+    for flag, field in ONLY.items():
+        runs = [run for protocol in protocols for run in (*protocol.runs, *protocol.first_updates)]
+        planned = {getattr(run, field) for run in runs}
+        for value in getattr(arguments, flag) or ():
+            if value not in planned:
+                valid = map(str, sorted(planned))
+                raise ValueError(unknown_name_message(f"{field} of these protocols", str(value), valid))
+    return protocols
+
+
+def _remaining(
+    arguments: argparse.Namespace,
+    protocols: Sequence[Protocol],
+    known: Known,
+    workers: int,
+    mend: bool = False,
+) -> tuple[list[planner.Stack], list[str]]:
+    """Return the stacks of this shard that are not finished, and what was found damaged."""
+    runs = {run.key: run for protocol in protocols for run in protocol.runs}
+    recorded, problems = results.recorded_runs(arguments.results, known, mend)
+    finished = finished_keys(recorded, arguments.fraction)
+    asked = _asked(arguments, runs.values())
+    return left_to_train(arguments.results, asked, finished, workers, arguments.shard), problems
+
+
+def _asked(arguments: argparse.Namespace, runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Return those of ``runs`` with the environments, algorithms and seeds that were asked for."""
+    only = {field: getattr(arguments, flag) for flag, field in ONLY.items()}
+    return tuple(run for run in runs if all(not of or getattr(run, field) in of for field, of in only.items()))
+
+
+def _part(arguments: argparse.Namespace, protocol: Protocol) -> Protocol:
+    """Return what was asked for of a protocol, each run as long as the part of it that is."""
+    trained, untrained = (
+        tuple(run.part(arguments.fraction) for run in _asked(arguments, runs))
+        for runs in (protocol.trained, protocol.untrained)
+    )
+    return replace(protocol, trained=trained, untrained=untrained)

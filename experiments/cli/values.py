@@ -1,0 +1,70 @@
+"""What flags of the command can be given, checked."""
+
+import argparse
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from experiments.planning.estimates import Machine
+
+
+def count(text: str) -> int:
+    """Read a whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """Read a time of at least 0."""
+    value = _number(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds of at least 0")
+    return value
+
+
+def fraction(text: str) -> float:
+    """Read a part above 0, at most 1."""
+    value = _number(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a part above 0 and at most 1")
+    return value
+
+
+def share(text: str) -> float:
+    """Read a part of a GPU, or several whole ones."""
+    value = _number(text)
+    if not (0 < value <= 1 or (1 < value < math.inf and value.is_integer())):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of GPUs above 0, such as 0.25 or 1")
+    return value
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Read one part of several."""
+    index, _, of = text.partition("/")
+    if not (index.isdigit() and of.isdigit() and 1 <= int(index) <= int(of)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard: write i/n with 1 <= i <= n, such as 2/8")
+    return int(index), int(of)
+
+
+def machine(text: str) -> "Machine":
+    """Read ``cores=16,gpus=1,price=2.5``; all but the cores may be left out."""
+    from experiments.planning.estimates import Machine  # seconds to import: only a plan is asked for machines
+
+    kinds = {"cores": int, "gpus": int, "price": float}
+    try:
+        given = [part.split("=") for part in text.split(",")]
+        asked = Machine(**{name: kinds[name](value) for name, value in given})
+    except (KeyError, TypeError, ValueError):
+        raise argparse.ArgumentTypeError(f"{text!r} is no machine: write cores=16,gpus=1,price=2.5") from None
+    if asked.cores < 1 or asked.gpus < 0 or not 0 <= (asked.price or 0.0) < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no machine: at least one core, no GPUs or price below 0")
+    return asked
+
+
+def _number(text: str) -> float:
+    """Return NaN, which no comparison holds for, if it is no number."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan

@@ -1,0 +1,18 @@
+"""Text for people."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def unknown_name_message(kind: str, name: str, valid: Iterable[str]) -> str:
+    """Return one line for a name that is not one of ``valid``: the nearest ones, or all of them if none is near."""
+    valid = list(valid)
+    near = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
+    return f"unknown {kind} {name!r}; " + (f"did you mean {', '.join(near)}?" if near else f"valid: {', '.join(valid)}")
+
+
+def duration(seconds: float) -> str:
+    """Write a time as 1:02:03, or 2:03 under an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

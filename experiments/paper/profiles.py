@@ -1,0 +1,110 @@
+"""How much of the paper to run: environments, algorithms, seeds and budgets."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from experiments.paper.readings import FIRST_UPDATE_SEEDS, STUDY_SEEDS
+
+ENVIRONMENTS = (  # sec. 6.1 ("-v1" then; -v4 keeps v1's rewards and observations nearest)
+    "HalfCheetah-v4",
+    "Hopper-v4",
+    "InvertedDoublePendulum-v4",
+    "InvertedPendulum-v4",
+    "Reacher-v4",
+    "Swimmer-v4",
+    "Walker2d-v4",
+)
+
+# fmt: off
+GAMES = (
+    "Alien", "Amidar", "Assault", "Asterix", "Asteroids", "Atlantis", "BankHeist", "BattleZone", "BeamRider",
+    "Bowling", "Boxing", "Breakout", "Centipede", "ChopperCommand", "CrazyClimber", "DemonAttack", "DoubleDunk",
+    "Enduro", "FishingDerby", "Freeway", "Frostbite", "Gopher", "Gravitar", "IceHockey", "Jamesbond", "Kangaroo",
+    "Krull", "KungFuMaster", "MontezumaRevenge", "MsPacman", "NameThisGame", "Pitfall", "Pong", "PrivateEye",
+    "Qbert", "Riverraid", "RoadRunner", "Robotank", "Seaquest", "SpaceInvaders", "StarGunner", "Tennis",
+    "TimePilot", "Tutankham", "UpNDown", "Venture", "VideoPinball", "WizardOfWor", "Zaxxon",
+)
+# fmt: on
+"""The 49 games of Table 6, as ale-py spells them."""
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """The seeds of the rows of a table, or of the algorithms of a figure."""
+
+    usual: tuple[int, ...]
+    more: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """of the rows or algorithms that have others, by name"""
+
+    def of(self, name: str) -> tuple[int, ...]:
+        """Return the seeds of one row or algorithm."""
+        return self.more.get(name, self.usual)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much of the paper to run."""
+
+    name: str
+    results: str
+    """the folder that they are kept in if no other is named"""
+    total_timesteps: int
+    """of each MuJoCo run"""
+    table1_seeds: Seeds
+    """by row"""
+    figure3_seeds: Seeds
+    """by algorithm"""
+    untrained_seeds: tuple[int, ...]
+    untrained_timesteps: int
+    """for the random policy's level, per seed"""
+    figure2_seeds: tuple[int, ...]
+    """The paper shows one update of one run; more cost seconds each and show how much they differ."""
+    study_seeds: tuple[int, ...]
+    """of the study of readings; none that is reported"""
+    first_update_seeds: tuple[int, ...]
+    """of the first updates that it measures"""
+    games: tuple[str, ...]
+    """of Atari"""
+    atari_seeds: tuple[int, ...]
+    atari_timesteps: int
+    """of each run there: agent steps, each four frames"""
+    environments: tuple[str, ...] = ENVIRONMENTS
+    """of Table 1 and Figure 3"""
+    figure3_algorithms: tuple[str, ...] | None = None
+    """None for all that it compares"""
+    atari_algorithms: tuple[str, ...] | None = None
+    """None for all that are compared there"""
+
+
+PROFILES = {
+    "paper": Profile(
+        "paper",
+        "results",
+        total_timesteps=1_000_000,  # sec. 6.1
+        table1_seeds=Seeds((1, 2, 3)),  # sec. 6.1
+        figure3_seeds=Seeds((1, 2, 3)),
+        untrained_seeds=(1, 2, 3),
+        untrained_timesteps=50_000,
+        figure2_seeds=tuple(range(1, 11)),
+        study_seeds=STUDY_SEEDS,
+        first_update_seeds=FIRST_UPDATE_SEEDS,
+        games=GAMES,
+        atari_seeds=(1, 2, 3),  # sec. 6.4
+        atari_timesteps=10_000_000,  # 40M frames, Table 6
+    ),
+    "quick": Profile(
+        "quick",
+        "benchmark",
+        total_timesteps=10_000,
+        table1_seeds=Seeds((1, 2)),
+        figure3_seeds=Seeds((1, 2)),
+        untrained_seeds=(1, 2),
+        untrained_timesteps=2_000,
+        figure2_seeds=tuple(range(1, 11)),
+        study_seeds=STUDY_SEEDS[:1],
+        first_update_seeds=FIRST_UPDATE_SEEDS[:2],
+        games=("Pong",),
+        atari_seeds=(1, 2),
+        atari_timesteps=4_096,
+    ),
+}

@@ -1,0 +1,61 @@
+"""The study of what the text leaves open: the designed experiment, and the readings that it chooses."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from experiments.paper.profiles import Profile
+from experiments.paper.protocol import Protocol, first_updates
+from experiments.paper.readings import BEST, DESIGN, PENDULUMS, Levels, settings_of
+from experiments.paper.settings import TABLE1
+from experiments.run import Run
+
+
+def readings(profile: Profile) -> Protocol:
+    """Plan the designed experiment over what the text leaves open.
+
+    HalfCheetah clipped and not, where the row of -0.39 is made, InvertedPendulum, and Figure 2's update on Hopper.
+    """
+    runs = [
+        run
+        for point, levels in DESIGN.items()
+        for environment, row in (
+            ("HalfCheetah-v4", "clip-0.2"),
+            ("HalfCheetah-v4", "none"),
+            (PENDULUMS[levels["pendulum-force"]], "clip-0.2"),
+        )
+        for run in _read_runs(profile, environment, row, point, levels)
+    ]
+    return Protocol("readings", tuple(runs), first_updates=_updates(profile, DESIGN))
+
+
+def readings_best(profile: Profile) -> Protocol:
+    """Plan the readings that it chose, on all seven tasks; and "none" where the text says how that ends."""
+    runs = [
+        run
+        for reading, levels in BEST.items()
+        for environment, row in (*((name, "clip-0.2") for name in profile.environments), ("HalfCheetah-v4", "none"))
+        for run in _read_runs(
+            profile,
+            PENDULUMS[levels["pendulum-force"]] if environment == PENDULUMS["clamped"] else environment,
+            row,
+            reading,
+            levels,
+        )
+    ]
+    return Protocol("readings-best", tuple(runs), first_updates=_updates(profile, BEST))
+
+
+def _read_runs(profile: Profile, environment: str, row: str, reading: str, levels: Levels) -> list[Run]:
+    """Plan a row of Table 1 in one reading, with every seed of the study."""
+    settings = replace(TABLE1[row], **settings_of(levels))
+    setting, steps = f"{row}+{reading}", profile.total_timesteps
+    return [Run(environment, "ppo", setting, seed, steps, settings) for seed in profile.study_seeds]
+
+
+def _updates(profile: Profile, designed: Mapping[str, Levels]) -> tuple[Run, ...]:
+    """Plan Figure 2's runs in each of the readings."""
+    return tuple(
+        replace(run, setting=f"{run.setting}+{reading}", settings=replace(run.settings, **settings_of(levels)))
+        for reading, levels in designed.items()
+        for run in first_updates(profile.first_update_seeds)
+    )

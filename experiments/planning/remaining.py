@@ -1,0 +1,35 @@
+"""What is left to train of a set of runs."""
+
+from collections.abc import Container, Iterable
+from pathlib import Path
+
+from experiments.planning import planner
+from experiments.planning.planner import Stack
+from experiments.run import Run, trainable
+from experiments.store.files import StoreError
+from experiments.store.stack_folder import stack_folders
+
+
+def left_to_train(
+    results: Path, runs: Iterable[Run], finished: Container[str], workers: int, shard: tuple[int, int] = (1, 1)
+) -> list[Stack]:
+    """Plan the stacks of part ``shard`` of ``runs`` that are not finished.
+
+    What was begun and is wanted goes on in the stack in which it was begun, whatever is planned beside it now; only the
+    rest is grouped anew. The parts depend on the runs alone, so that every shard sees the same ones.
+    """
+    index, count = shard
+    part = planner.shard(planner.stacks(runs, count), index, count)
+    waiting = {run.key: run for stack in part for run in stack.runs if run.key not in finished}
+    begun = []
+    for folder in stack_folders(results):
+        try:
+            stack = Stack(tuple(trainable(folder.stack, folder.runs())))
+        except StoreError:
+            continue
+        if stack.runs and stack.name == folder.path.name and all(run.key in waiting for run in stack.runs):
+            begun.append(stack)
+            for run in stack.runs:
+                del waiting[run.key]
+    fresh = planner.stacks(waiting.values(), workers, begun)
+    return sorted([*begun, *fresh], key=lambda stack: -stack.seconds)

@@ -1,0 +1,106 @@
+"""A run as manifests and stacks record it: data, without the classes that train it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from experiments.store.files import OtherVersionError, StoreError, one_line
+
+Setting = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class KnownSettings:
+    """The settings that an algorithm has in this version, with their defaults."""
+
+    recorded: Mapping[str, Setting]
+    """of which records tell the value, whatever it is"""
+    added: Mapping[str, Setting]
+    """of which records tell the value only where it is not the default"""
+
+
+Known = Mapping[str, KnownSettings]
+"""By algorithm."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One training: one algorithm with its settings, one environment, one seed, one budget."""
+
+    environment: str
+    algorithm: str
+    setting: str
+    """A short name of the settings, for people and plots."""
+    seed: int
+    total_timesteps: int
+    settings: Mapping[str, Setting]
+    """As in strict JSON: infinity is "inf"."""
+
+    @property
+    def key(self) -> str:
+        """The same for two runs exactly if they train the same thing under the same name."""
+        about = [self.environment, self.algorithm, self.seed, self.total_timesteps, dict(self.settings)]
+        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
+        return f"{self.environment}_{self.algorithm}_{self.setting}_{self.seed}_{digest}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain data, for manifests and stacks."""
+        return {**vars(self), "settings": dict(self.settings)}
+
+
+def records_from_json(path: Path, data: Any) -> list[RunRecord]:
+    """Read runs as a manifest or a stack holds them; ``path`` is for the message of the ``StoreError``."""
+    try:
+        return [_record_from_json(item) for item in data]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} does not describe runs: {one_line(error)}") from error
+
+
+def _record_from_json(item: Any) -> RunRecord:
+    settings = dict(item["settings"])
+    for name, value in settings.items():
+        if not isinstance(value, Setting):
+            raise TypeError(f"setting {name!r} is a JSON {type(value).__name__}")
+    return RunRecord(
+        str(item["environment"]),
+        str(item["algorithm"]),
+        str(item["setting"]),
+        int(item["seed"]),
+        int(item["total_timesteps"]),
+        settings,
+    )
+
+
+def completed(path: Path, records: list[RunRecord], known: Known | None) -> list[RunRecord]:
+    """Give every record the settings of this version: one that is younger than the record had its default then.
+
+    Without ``known`` they stay as they are. Raises ``OtherVersionError`` for an algorithm, a setting or a kind of value
+    that is not ``known``: the file at ``path`` may be whole, and another version of this project wrote it.
+    """
+    if known is None:
+        return records
+    return [_completed(path, record, known) for record in records]
+
+
+def _completed(path: Path, record: RunRecord, known: Known) -> RunRecord:
+    other = f"{path} is of another version of this project"
+    if record.algorithm not in known:
+        raise OtherVersionError(f"{other}: there is no algorithm {record.algorithm!r}")
+    recorded, added = known[record.algorithm].recorded, known[record.algorithm].added
+    defaults = {**recorded, **added}
+    for name, value in record.settings.items():
+        if name not in defaults:
+            raise OtherVersionError(f"{other}: {record.algorithm} has no setting {name!r}")
+        if not _alike(value, defaults[name]):
+            raise OtherVersionError(f"{other}: {record.algorithm} cannot have {name} = {value!r}")
+    told = {name: value for name, value in record.settings.items() if name not in added or value != added[name]}
+    return replace(record, settings={**recorded, **told})
+
+
+def _alike(value: Setting, default: Setting) -> bool:
+    """Tell whether both are numbers, infinity included, or both of one other kind."""
+    number = [type(one) in (int, float) or one in ("inf", "-inf") for one in (value, default)]
+    return all(number) or (not any(number) and type(value) is type(default))

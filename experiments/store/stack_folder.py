@@ -1,0 +1,56 @@
+"""``RESULTS/stacks/<stack>/``: a training in progress or done.
+
+It holds stack.json (its runs), checkpoint.pt, progress.json and log.txt; once finished also episodes.parquet and
+manifest.json.
+"""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from experiments.store.files import StoreError, check_inside, read_json, write_json
+from experiments.store.records import RunRecord, records_from_json
+
+
+class StackFolder:
+    """``RESULTS/stacks/<stack>``: one stack's files."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.stack = path / "stack.json"
+        self.checkpoint = path / "checkpoint.pt"
+        self.progress = path / "progress.json"
+        self.log = path / "log.txt"
+        self.episodes = path / "episodes.parquet"
+        self.manifest = path / "manifest.json"
+        self.error = path / "error.txt"
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is trained: the manifest is written last."""
+        return self.manifest.exists() and self.episodes.exists()
+
+    def create(self, runs: Sequence[RunRecord]) -> None:
+        """Write what a worker needs to train ``runs``. A list of the same runs stays: their order is the
+        checkpoint's."""
+        self.check()
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            if {run.key for run in self.runs()} == {run.key for run in runs}:
+                return
+        except (FileNotFoundError, StoreError):
+            pass
+        write_json(self.stack, {"runs": [run.to_json() for run in runs]})
+
+    def check(self) -> None:
+        """Raise ``StoreError`` if what is written here would land elsewhere."""
+        check_inside(Path(os.path.abspath(self.path)).parents[1], self.path)
+
+    def runs(self) -> list[RunRecord]:
+        """Read the stack's runs, in its order. Raises ``StoreError`` for a file that is damaged."""
+        return records_from_json(self.stack, read_json(self.stack).get("runs"))
+
+
+def stack_folders(results: Path) -> list[StackFolder]:
+    """List all stacks that were ever begun in ``results``."""
+    return [StackFolder(path.parent) for path in sorted((results / "stacks").glob("*/stack.json"))]

@@ -1,0 +1,30 @@
+"""A stack as an algorithm with its environments."""
+
+from collections.abc import Sequence
+
+from baselines import ALGORITHMS
+from experiments.run import Run
+from ppo.algorithm import Algorithm
+from ppo.envs import make
+from ppo.seeding import environment_seeds
+from ppo.stacked.engine import Engine
+
+
+def build(
+    runs: Sequence[Run],
+    device: str = "cpu",
+    processes: int = 1,
+    reports: bool = False,
+    kind: type[Algorithm] | None = None,
+    engine: Engine | None = None,
+) -> Algorithm:
+    """Return the algorithm of a stack (or ``kind`` in its place), with its environments.
+
+    ``reports``: whether it computes diagnostics. ``engine``: what computes; None for the fastest one there is.
+    """
+    seeds = [run.seed for run in runs]
+    settings = [run.settings for run in runs]
+    env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs), processes)
+    algorithm = (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device, engine)
+    algorithm.reports = reports
+    return algorithm

@@ -1,0 +1,42 @@
+"""What a manifest says of a run that was trained."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.run import Run
+from experiments.store import provenance
+from ppo.algorithm import Algorithm
+
+
+def began_with() -> dict[str, Any]:
+    """Return the versions and the processor that a training begins with."""
+    return {**provenance.versions(), "processor": provenance.processor()}
+
+
+def entries(
+    runs: Sequence[Run],
+    algorithm: Algorithm,
+    *,
+    engine: str,
+    device: str,
+    began_with: Mapping[str, Any],
+    wall_time: float,
+) -> list[dict[str, Any]]:
+    """Return the manifest's entry of each of a stack's runs. ``engine`` and ``device`` in words; ``wall_time`` in
+    seconds."""
+    common = {
+        "status": "finished",
+        "steps_done": algorithm.steps_done,
+        "versions": provenance.versions(),
+        "began_with": dict(began_with),
+        "commit": provenance.commit(),
+        "machine": provenance.machine(),
+        "processor": provenance.processor(),
+        "device": device,
+        "engine": engine,
+        "threads": 1,
+        "stack": len(runs),
+        "wall_time": round(wall_time, 3),
+    }
+    diverged = algorithm.diverged_at
+    return [{**run.record.to_json(), **common, "diverged_at": step} for run, step in zip(runs, diverged, strict=True)]
