@@ -96,8 +96,8 @@ def table(data: Data) -> Table:
         "clipped to their bounds. Ours has the same settings (experiments/paper/klip_ppo.py); nothing was tuned to it. "
         "Mean return of the training episodes over the last tenth of 1M steps, ± the deviation over the seeds (over n, "
         "as published). Seeds: theirs, ours. Difference: ours less theirs, with Welch's 95 % t interval, each by "
-        "itself: where nothing differs, one of nine or more misses 0 in 37 % of cases. The per-sample KL has the clipped "
-        "surrogate's gradient, and the same numbers in their table."
+        "itself: where nothing differs, one of nine or more misses 0 in 37 % of cases. The per-sample KL has the "
+        "clipped surrogate's gradient, and the same numbers in their table."
     )
     counted = (f"0 lies within {inside} of the {len(known)} intervals of clipping and of the KL penalties.",)
     notes = (*(counted if len(known) else ()), *incomplete(data))
