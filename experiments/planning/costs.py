@@ -10,7 +10,7 @@ however few its runs, which depends on the algorithm: PyTorch's cost per operati
 The constants: 41 stacks (PPO with 3 and 33 runs on all tasks and with 1, 9 and 18 on some; each other algorithm with
 3 and 12 runs on HalfCheetah, and some on Hopper) were timed in CPU seconds and fitted by least squares of the
 relative errors: the fit is within 18 % of each (tests/experiments/stack_seconds.csv holds them). So they are what one
-core of an AMD EPYC takes that does nothing else. By the clock, 118 finished stacks in results/, trained by two workers
+core of an AMD EPYC takes that does nothing else. By the clock, 110 finished stacks in results/, trained by two workers
 on two cores, took 0.8 times as long as the model says in the median, nine of ten from half to twice as long; where
 their machine did much other work, up to 3.6 times as long.
 """

@@ -76,7 +76,7 @@ def test_the_constants_are_that_fit():
 
 def test_the_error_on_the_measured_runs_is_what_the_docs_say():
     ratios = [seconds / CONSTANTS.seconds(runs) for runs, seconds in finished_stacks()]
-    assert len(ratios) >= 118
+    assert len(ratios) >= 110
     assert 0.8 < statistics.median(ratios) < 1
     assert 0.85 < statistics.fmean(0.5 < ratio < 2 for ratio in ratios) < 0.95
     assert min(ratios) > 0.5  # nothing is much faster than foretold: only other work slows a machine
