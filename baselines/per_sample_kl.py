@@ -21,8 +21,6 @@ from ppo.rollout import Batch
 class PerSampleKL(PPO):
     """PPO with the plain surrogate and a penalty of each sample in place of the clipped surrogate."""
 
-    compared = False
-
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
         """The loss without clipping (equation 6) + E[b k] on one minibatch: ``[runs]``."""
         k = batch.log_probs - self.policy.distribution(batch.observations).log_prob(batch.actions)

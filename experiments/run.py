@@ -86,7 +86,7 @@ def _trainable(path: Path, record: RunRecord) -> Run:
     try:
         if record.algorithm not in ALGORITHMS:
             raise ValueError(f"there is no algorithm {record.algorithm!r}")
-        settings = settings_from_json(ALGORITHMS[record.algorithm].Settings, record.settings)
+        settings = settings_from_json(ALGORITHMS[record.algorithm].load().Settings, record.settings)
         settings.check()
     except (TypeError, ValueError) as error:
         raise OtherVersionError(f"{path} is of another version of this project: {one_line(error)}") from error
@@ -95,7 +95,7 @@ def _trainable(path: Path, record: RunRecord) -> Run:
 
 def known_settings() -> Known:
     """Return what settings every algorithm has, with their defaults, as data: records are compared by them."""
-    usual = {name: kind.Settings() for name, kind in ALGORITHMS.items()}
+    usual = {name: record.load().Settings() for name, record in ALGORITHMS.items()}
     return {
         name: KnownSettings(
             settings_to_json(settings), {added: _to_json(value) for added, value in _added(settings).items()}

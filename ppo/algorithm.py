@@ -148,8 +148,6 @@ class Algorithm(ABC):
     Settings: ClassVar[type[Settings]]
     continuous: ClassVar[bool] = True
     """Whether it can be trained where actions are continuous."""
-    compared: ClassVar[bool] = True
-    """Whether it is one of the algorithms that Figure 3 compares."""
     picture_gain: ClassVar[float] = 0.01
     """Gain of the policy's head at first where it sees pictures."""
     policy: Policy

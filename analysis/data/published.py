@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.data.labels import ALGORITHMS, algorithm_name, paper_name, task
+from analysis.data.labels import ALGORITHMS, paper_curve, task
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 
@@ -53,15 +53,16 @@ def paper_final(name: str, algorithm: str) -> tuple[float, float]:
 
     `name` is the task, `algorithm` ours; (NaN, NaN) where the paper has no such curve.
     """
-    summary, key = published_figure3(), (name, paper_name(algorithm))
+    summary, key = published_figure3(), (name, paper_curve(algorithm))
     means, bands = summary["mean_last_100k"].astype(float), summary["band_halfwidth_last_100k"].astype(float)
     return float(means.get(key, np.nan)), float(bands.get(key, np.nan))
 
 
 def drawn_in_paper() -> list[str]:
-    """The algorithms of the paper's Figure 3, by our names."""
-    drawn = set(published("fig3_summary")["algorithm"])
-    return [algorithm for algorithm in ALGORITHMS if algorithm_name(algorithm) in drawn]
+    """The algorithms of the paper's Figure 3, by our names; where several are compared with a curve, the first."""
+    curves = [(paper_curve(algorithm), algorithm) for algorithm in reversed(ALGORITHMS)]
+    first = {curve: algorithm for curve, algorithm in curves if curve}
+    return [algorithm for algorithm in ALGORITHMS if algorithm in first.values()]
 
 
 def paper_table6() -> pd.DataFrame:

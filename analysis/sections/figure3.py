@@ -13,15 +13,16 @@ from analysis.data.completeness import dagger, incomplete, reasons, titled
 from analysis.data.labels import (
     ALGORITHMS,
     ENVIRONMENTS,
-    algorithm_colour,
     algorithm_name,
     ordered,
+    paper_curve,
     task,
 )
 from analysis.data.load import Data
 from analysis.data.published import drawn_in_paper, paper_final, published
 from analysis.data.scores import run_curves, scored
 from analysis.style.cells import paper_cell, seeds_cell
+from analysis.style.colours import Line, algorithm_lines
 from analysis.style.drawing import (
     DASHES,
     STYLE,
@@ -45,21 +46,26 @@ def figure3(data: Data) -> Drawing:
     budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
     paper = published("fig3_curves").query("timestep <= @budget").assign(task=lambda frame: frame["env"].map(task))
     curves, window = run_curves(data)
+    drawn = ordered([*curves["algorithm"], *drawn_in_paper()], ALGORITHMS)
+    lines = algorithm_lines(drawn)
     for axes, name in zip(panels, ENVIRONMENTS, strict=False):
-        _comparison_panel(axes, curves[curves["task"] == name], paper[paper["task"] == name])
+        _comparison_panel(axes, curves[curves["task"] == name], paper[paper["task"] == name], lines)
         frame_panel(axes, name, budget, empty="" if (curves["task"] == name).any() else "no runs of ours yet")
     figure.supxlabel("Environment steps", fontsize=10)
     figure.supylabel("Episode return", fontsize=10)
-    drawn = ordered([*curves["algorithm"], *drawn_in_paper()], ALGORITHMS)
     names = {a: algorithm_name(a) + dagger(data.trained[data.trained["algorithm"] == a]) for a in drawn}
-    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=names[a]) for a in drawn]
+    handles = [
+        Line2D([], [], color=line.colour, linestyle=line.style, linewidth=2.2, label=names[a])
+        for a, line in lines.items()
+    ]
     panels[-1].axis("off")
     panels[-1].legend(handles=[*handles, *legend_of_lines(len(curves) > 0, band=True)], loc="center left", fontsize=10)
     note = note_of(data)
     warn(figure, note)
     ours = (
-        "Ours, solid: the mean over seeds, where every seed has a value; the shaded band reaches from the lowest to "
-        f"the highest seed; at every step the mean return of the episodes that ended within the last {window:,} steps. "
+        "Ours, thick: the mean over seeds, where every seed has a value, dash-dotted of algorithms that the paper's "
+        "figure does not have; the shaded band reaches from the lowest to the highest seed; at every step the mean "
+        f"return of the episodes that ended within the last {window:,} steps. "
         "A cross marks where a run diverged; where curves leave the panel at the bottom, the panel says how far the "
         "lowest falls."
         if len(curves)
@@ -74,15 +80,15 @@ def figure3(data: Data) -> Drawing:
     return Drawing("figure3", "Figure 3. Algorithms compared on continuous control", sentences(caption, note), figure)
 
 
-def _comparison_panel(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame) -> None:
-    """One task: ours solid with bands, the paper's dashed above them, PPO's over the others'."""
+def _comparison_panel(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, lines: dict[str, Line]) -> None:
+    """One task: ours thick with bands, the paper's dashed above them, PPO's over the others'."""
     values = {"paper": paper["mean"]}
     for algorithm in sorted(ordered(curves["algorithm"], ALGORITHMS), key="ppo".__eq__):
         mine = curves[curves["algorithm"] == algorithm]
         values[algorithm_name(algorithm)] = mine["mean_return"]
-        draw_runs(axes, mine, algorithm_colour(algorithm), width=2.0, band=True)
+        draw_runs(axes, mine, lines[algorithm].colour, width=2.0, band=True, style=lines[algorithm].style)
     for algorithm in drawn_in_paper():
-        theirs, colour = paper[paper["algorithm"] == algorithm_name(algorithm)], algorithm_colour(algorithm)
+        theirs, colour = paper[paper["algorithm"] == paper_curve(algorithm)], lines[algorithm].colour
         axes.plot(theirs["timestep"], theirs["mean"], color=colour, linewidth=1.2, linestyle=DASHES)
     bound_below(axes, values, float(paper["mean"].min()))
 

@@ -13,11 +13,12 @@ from matplotlib.lines import Line2D
 
 from analysis.data import calibration, intervals, scores, statistics
 from analysis.data.completeness import incomplete, reasons, superseded, titled
-from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_colour, algorithm_name, ordered, paper_name
+from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, paper_curve
 from analysis.data.load import Data
 from analysis.data.published import drawn_in_paper, published_figure3
 from analysis.data.scores import by_task
 from analysis.style.cells import INTERVAL, left_out
+from analysis.style.colours import algorithm_lines
 from analysis.style.drawing import STYLE, Drawing, draw_interval, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, interval, number, p_values
 
@@ -90,7 +91,7 @@ def rows(data: Data, runs: pd.DataFrame) -> list[Row]:
     """One row per algorithm that is planned, or that the paper's figure has; `runs` as from `normalised`."""
     paper = paper_aggregate()
     algorithms = ordered([*data.trained["algorithm"], *drawn_in_paper()], ALGORITHMS)
-    made = [_row(algorithm, data, runs, float(paper.get(paper_name(algorithm), NAN))) for algorithm in algorithms]
+    made = [_row(algorithm, data, runs, float(paper.get(paper_curve(algorithm), NAN))) for algorithm in algorithms]
     p_values, equal = intervals.holm([row.p for row in made]), intervals.holm([row.p_equal for row in made])
     return [replace(row, p_holm=p, p_equal_holm=q) for row, p, q in zip(made, p_values, equal, strict=True)]
 
@@ -209,8 +210,9 @@ def figure(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
     drawn = Figure(figsize=(10, 0.42 * len(rows) + 1.9), layout="constrained")
     left, right = drawn.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     edge = max(-1.0, min([-0.1, *(row.mean_low for row in rows if np.isfinite(row.mean_low))]) - 0.05)
+    lines = algorithm_lines(row.algorithm for row in rows)
     for height, row in enumerate(reversed(rows)):
-        colour = algorithm_colour(row.algorithm)
+        colour = lines[row.algorithm].colour
         draw_interval(left, height + 0.14, (row.mean, row.mean_low, row.mean_high), colour, "o", edge)
         draw_interval(left, height - 0.14, (row.iqm, row.iqm_low, row.iqm_high), colour, "s", edge)
         draw_interval(right, height, (row.difference, row.difference_low, row.difference_high), colour, "o", -1.0)

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.data.completeness import incomplete, titled
-from analysis.data.labels import algorithm_colour
 from analysis.data.load import RUN, Data
 from analysis.data.published import published
 from analysis.data.scores import curve_grid, last_tenth, learning_curves
+from analysis.style.colours import algorithm_lines
 from analysis.style.drawing import DASHES, STYLE, Drawing, frame_panel, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, number
 
@@ -114,12 +114,12 @@ def figure4(data: Data) -> Drawing:
             axes.plot(steps, theirs["return"], color="#333333", linewidth=1.2, linestyle=DASHES)
         ours = _curves(data, environment)
         for _, own in ours.groupby("seed"):
-            axes.plot(own["step"], own["mean_return"], color=algorithm_colour("ppo"), linewidth=1.6)
+            axes.plot(own["step"], own["mean_return"], color=algorithm_lines(["ppo"])["ppo"].colour, linewidth=1.6)
         frame_panel(axes, environment.removesuffix("-v0"), budget, empty="" if len(ours) else "no runs of ours yet")
     figure.supxlabel("Environment steps", fontsize=10)
     figure.supylabel("Episode return", fontsize=10)
     handles = [
-        Line2D([], [], color=algorithm_colour("ppo"), linewidth=1.6, label="ours, each seed"),
+        Line2D([], [], color=algorithm_lines(["ppo"])["ppo"].colour, linewidth=1.6, label="ours, each seed"),
         Line2D([], [], color="#333333", linewidth=1.2, linestyle=DASHES, label="paper, each run (digitised)"),
     ]
     figure.legend(handles=handles, loc="outside lower right", ncols=2, fontsize=9)

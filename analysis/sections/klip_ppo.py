@@ -13,10 +13,11 @@ from matplotlib.lines import Line2D
 
 from analysis.data.completeness import incomplete, titled
 from analysis.data.intervals import published_difference
-from analysis.data.labels import algorithm_colour, algorithm_name, task
+from analysis.data.labels import algorithm_name, task
 from analysis.data.load import Data
 from analysis.data.published import published
 from analysis.data.scores import run_curves, scored
+from analysis.style.colours import algorithm_lines
 from analysis.style.drawing import DASHES, STYLE, Drawing, frame_panel, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, interval, number
 
@@ -123,9 +124,9 @@ def figure(data: Data) -> Drawing:
     drawn = curves[(curves["task"] == name) & curves["setting"].str.startswith("clip-") & curves["seed"].isin(seeds)]
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.subplots()
-    handles = []
+    handles, lines = [], algorithm_lines((CLIPPED, PENALISED))
     for algorithm, width, alpha in ((CLIPPED, 3.5, 0.4), (PENALISED, 1.0, 1.0)):
-        style: dict[str, Any] = {"color": algorithm_colour(algorithm), "linewidth": width, "alpha": alpha}
+        style: dict[str, Any] = {"color": lines[algorithm].colour, "linewidth": width, "alpha": alpha}
         for _, run in drawn[drawn["algorithm"] == algorithm].groupby("seed"):
             axes.plot(run["step"], run["mean_return"], **style)
         handles.append(Line2D([], [], label=algorithm_name(algorithm), **style))

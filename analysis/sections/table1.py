@@ -13,10 +13,11 @@ from matplotlib.lines import Line2D
 
 from analysis.data import calibration, intervals, scores, statistics
 from analysis.data.completeness import dagger, incomplete, reasons, superseded, titled
-from analysis.data.labels import ENVIRONMENTS, SETTINGS, ordered, setting_colour, setting_name, task
+from analysis.data.labels import ENVIRONMENTS, SETTINGS, ordered, setting_name, task
 from analysis.data.load import Data
 from analysis.data.published import published
 from analysis.style.cells import INTERVAL, left_out, marks, seeds_cell
+from analysis.style.colours import setting_colour
 from analysis.style.drawing import (
     STYLE,
     Drawing,

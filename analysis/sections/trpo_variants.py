@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.completeness import dagger, incomplete, titled
-from analysis.data.labels import ENVIRONMENTS, algorithm_name, task
+from analysis.data.labels import ENVIRONMENTS, algorithm_name, paper_curve, task
 from analysis.data.load import Data
 from analysis.data.published import published
 from analysis.data.scores import by_seed, mean_curve, run_curves
@@ -31,7 +31,7 @@ def distances(data: Data) -> pd.DataFrame:
 
 
 def _distances(name: str, paper: pd.DataFrame, curves: pd.DataFrame) -> dict[str, object]:
-    theirs = paper[paper["algorithm"] == algorithm_name("trpo")]
+    theirs = paper[paper["algorithm"] == paper_curve("trpo")]
     ours = {variant: _mean(curves, name, variant) for variant in VARIANTS}
     drawn = pd.DataFrame({variant: curve for variant, curve in ours.items() if curve.notna().any()})
     steps = drawn.index.to_numpy(dtype=float)

@@ -24,6 +24,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from analysis.data.completeness import mark, partial
 from analysis.data.load import Data
 from analysis.data.scores import by_seed, mean_curve
+from analysis.style.colours import LineStyle
 from analysis.style.formats import number
 
 STYLE: dict[Any, Any] = {
@@ -75,7 +76,14 @@ def pictures(drawing: Drawing) -> dict[str, bytes]:
     return {"png": png.getvalue(), "svg": svg.getvalue()}
 
 
-def draw_runs(axes: Axes, curves: pd.DataFrame, colour: str, width: float, band: bool = False) -> None:
+def draw_runs(
+    axes: Axes,
+    curves: pd.DataFrame,
+    colour: str,
+    width: float,
+    band: bool = False,
+    style: LineStyle = "-",
+) -> None:
     """The runs of one line: their mean thick, a cross where one diverged, and the seeds as thin lines, or (`band`) the
     range from the lowest to the highest of those that have a value."""
     seeds = by_seed(curves)
@@ -87,7 +95,7 @@ def draw_runs(axes: Axes, curves: pd.DataFrame, colour: str, width: float, band:
     for seed in sorted(set(curves.loc[curves["diverged_at"].notna(), "seed"])):
         drawn = seeds[seed].dropna()
         axes.plot(drawn.index[-1:], drawn.iloc[-1:], "x", color=colour, markersize=6, markeredgewidth=1.6)
-    axes.plot(steps, mean_curve(seeds).to_numpy(), color=colour, linewidth=width)
+    axes.plot(steps, mean_curve(seeds).to_numpy(), color=colour, linewidth=width, linestyle=style)
 
 
 Values = Mapping[str, "pd.Series[float]"]

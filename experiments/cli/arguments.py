@@ -88,12 +88,12 @@ def _add_merge(command: Parser, argv: Sequence[str]) -> None:
 
 
 def _add_train(command: Parser, argv: Sequence[str]) -> None:
-    from baselines import ALGORITHMS
+    from baselines import ALGORITHMS, REFERENCE
     from experiments.cli.setting_flags import add_settings
     from experiments.paper.settings import usual_settings
 
     command.add_argument("environment", metavar="ENV", help="a Gymnasium id, such as Hopper-v4")
-    command.add_argument("--algorithm", default="ppo", help=f"{', '.join(ALGORITHMS)} (default: ppo)")
+    command.add_argument("--algorithm", default=REFERENCE, help=f"{', '.join(ALGORITHMS)} (default: {REFERENCE})")
     command.add_argument("--seeds", type=int, nargs="+", default=[1], help="one run for each (default: 1)")
     command.add_argument(
         "--total-timesteps", type=int, default=1_000_000, help="environment steps of each run (default: 1000000)"
@@ -106,11 +106,11 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
 
 def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
     """Find the environment, the algorithm and the reading that are asked for: the settings depend on them."""
-    from baselines import ALGORITHMS
+    from baselines import ALGORITHMS, REFERENCE
     from ppo.envs.atari import ATARI_ROMS
 
     first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--algorithm", default="ppo")
+    first.add_argument("--algorithm", default=REFERENCE)
     first.add_argument("--reading", default=DEFAULT)
     known = first.parse_known_args(argv)[0]
     if known.algorithm not in ALGORITHMS:

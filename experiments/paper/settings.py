@@ -180,9 +180,14 @@ UNTRAINED = replace(MUJOCO, learning_rate=0.0, update_epochs=1)
 """The random policy of Table 1's normalisation: the untrained Gaussian with deviation 1 and raw actions."""
 
 COMPARED: dict[str, Settings] = {
-    name: FIGURE3.get(name, kind.Settings()) for name, kind in ALGORITHMS.items() if kind.continuous and kind.compared
+    **FIGURE3,
+    **{
+        name: record.load().Settings()
+        for name, record in ALGORITHMS.items()
+        if record.compared and name not in FIGURE3 and record.load().continuous
+    },
 }
-"""The algorithms of Figure 3 with their settings; one that has none here has the defaults of its class."""
+"""The algorithms of Figure 3 with their settings; one that has none in FIGURE3 has the defaults of its class."""
 
 
 def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> Settings:
@@ -195,7 +200,7 @@ def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> 
         raise ValueError(f"the {reading} reading is one of PPO on MuJoCo (sections 6.1 and 6.2): {what} has none")
     if environment in ATARI_ROMS and algorithm in ATARI:
         return ATARI[algorithm]
-    usual = ALGORITHMS[algorithm].Settings()
+    usual = ALGORITHMS[algorithm].load().Settings()
     return usual if reading == DEFAULT else replace(usual, **read(reading))
 
 

@@ -5,7 +5,8 @@ A vector step of a stack (every run takes a step in each of its ``num_envs`` env
     runs x num_envs x (environment + algorithm)  +  vector
 
 seconds: a part for each environment step, which depends on the task and the algorithm, and a part for each vector step
-however few its runs, which depends on the algorithm: PyTorch's cost per operation. Updates are in both.
+however few its runs, which depends on the algorithm (its `seconds` in `baselines.ALGORITHMS`): PyTorch's cost per
+operation. Updates are in both.
 
 The constants: 41 stacks (PPO with 3 and 33 runs on all tasks and with 1, 9 and 18 on some; each other algorithm with
 3 and 12 runs on HalfCheetah, and some on Hopper) were timed in CPU seconds and fitted by least squares of the
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from baselines import ALGORITHMS, REFERENCE
 from experiments.run import Run
 
 GAME = "NoFrameskip-v4"
@@ -35,7 +37,7 @@ class Costs:
     """Seconds, on one core or one share of a GPU."""
 
     environment: Mapping[str, float]
-    """per environment step of PPO; "" for all the rest"""
+    """per environment step of PPO (`REFERENCE`); "" for all the rest"""
     algorithm: Mapping[str, float]
     """what another algorithm takes beyond that (below zero: less)"""
     vector: Mapping[str, float]
@@ -72,29 +74,16 @@ CONSTANTS = Costs(
         "Walker2d-v4": 157e-6,
         "": 330e-6,  # a guess
     },
-    algorithm={
-        "a2c": -27e-6,
-        "a2c-trust-region": -25e-6,
-        "cem": -28e-6,
-        "npg": -13e-6,
-        "trpo": -16e-6,
-        "trpo-2017": -11e-6,
-        "vpg": -20e-6,
-    },
+    algorithm={name: record.seconds.step for name, record in ALGORITHMS.items() if record.seconds.step is not None},
     vector={
-        "a2c": 822e-6,
-        "a2c-trust-region": 941e-6,
-        "cem": 307e-6,
-        "npg": 110e-6,
-        "per-sample-kl": 500e-6,  # not in that file: 708 us of CPU for three runs on HalfCheetah, of which 70 each
-        "ppo": 222e-6,
-        "trpo": 116e-6,
-        "trpo-2017": 109e-6,
-        "vpg": 203e-6,
-        "": 222e-6,
+        "": 222e-6,  # PPO's
+        **{name: record.seconds.vector for name, record in ALGORITHMS.items() if record.seconds.vector is not None},
     },
-    atari={"ppo": 4.1e-3, "a2c": 2.4e-3, "acer": 6.1e-3},  # on Breakout
+    atari={  # on Breakout
+        name: record.seconds.game for name, record in ALGORITHMS.items() if record.seconds.game is not None
+    },
 )
+"""Of an algorithm whose record has none: as PPO."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +110,7 @@ def fit(measured: Sequence[Measured]) -> Costs:
     names: list[tuple[str, str]] = []
     for one in measured:
         names += [("environment", one.environment), ("vector", one.algorithm)]
-        names += [("algorithm", one.algorithm)] if one.algorithm != "ppo" else []
+        names += [("algorithm", one.algorithm)] if one.algorithm != REFERENCE else []
     columns = {name: index for index, name in enumerate(dict.fromkeys(names))}
     matrix = np.zeros((len(measured), len(columns)))
     for row, one in enumerate(measured):

@@ -85,7 +85,7 @@ def _load(path: Path) -> Iterator[TrainedPolicy]:
                 )
             env = make(run.environment, [0])
             shape, space = env.observation_shape, env.action_space
-            critic_outputs = ALGORITHMS[run.algorithm].critic_outputs(space)
+            critic_outputs = ALGORITHMS[run.algorithm].load().critic_outputs(space)
             settings = run.settings
             policy = make_policy(
                 *(settings.network, shape, space, [run.seed]),

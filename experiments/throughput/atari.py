@@ -22,7 +22,7 @@ import torch
 from baselines.acer import ACERSettings
 from experiments.paper.settings import ATARI
 from experiments.run import Run
-from experiments.throughput.peers import peer, ratio
+from experiments.throughput.peers import ratio, sb3_ppo
 from experiments.training.build import build
 from ppo.algorithm import Algorithm
 from ppo.envs import make
@@ -105,7 +105,7 @@ def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]
         for algorithm in (whole, lower):
             if algorithm:
                 algorithm.iterate()  # which starts the emulators
-        _, sb3 = peer("ppo", settings, environment)
+        sb3 = sb3_ppo(settings, environment)
     spread, spread_name = build([run_of(environment)], processes=cores), f"ppo, emulators on {cores} cores"
     contestants: dict[str, Callable[[], float]] = {
         "bare emulators": lambda: seconds(lambda: bare(EMULATED), EMULATED * envs),
@@ -139,7 +139,7 @@ def loop(environment: str, who: str, threads: int) -> None:
         whole, batch = build([run_of(environment)]), settings.num_envs * settings.num_steps
         block = lambda: seconds(whole.iterate, batch)  # noqa: E731
     else:
-        _, block = peer("ppo", settings, environment)
+        block = sb3_ppo(settings, environment)
     block()
     start, blocks = time.perf_counter(), 0
     while time.perf_counter() - start < LOOP_SECONDS:

@@ -18,6 +18,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from baselines import REFERENCE
 from experiments.paper.profiles import ENVIRONMENTS
 from experiments.paper.settings import COMPARED
 from experiments.planning.costs import Measured
@@ -40,8 +41,8 @@ def measure_costs(environments: Sequence[str], games: Sequence[str], device: str
     """What a vector step takes: of PPO in stacks of 3 and 33 in each of ``environments``, of each other algorithm in
     stacks of 3 and 12, and of one run of each algorithm in each of ``games``. Each is trained for ``COST_SECONDS`` at
     least, after an iteration that warms up."""
-    cases = [(environment, "ppo", count) for environment in environments for count in (3, 33)]
-    cases += [(BASELINE_ENVIRONMENT, name, count) for name in COMPARED if name != "ppo" for count in (3, 12)]
+    cases = [(environment, REFERENCE, count) for environment in environments for count in (3, 33)]
+    cases += [(BASELINE_ENVIRONMENT, name, count) for name in COMPARED if name != REFERENCE for count in (3, 12)]
     stacks = [
         [Run(environment, name, "", seed, BUDGET, COMPARED[name]) for seed in range(count)]
         for environment, name, count in cases
@@ -84,9 +85,9 @@ def workers(environment: str, count: int, seconds: float) -> tuple[float, float]
 def sample(environments: Sequence[str], games: Sequence[str], blocks: int, warmup: int) -> dict[str, Any]:
     """All that is measured: seconds of an environment step, block by block, and steps per second of workers."""
     sampled: dict[str, Any] = {
-        "ppo": {environment: mujoco.measure(environment, blocks, warmup) for environment in environments},
+        REFERENCE: {environment: mujoco.measure(environment, blocks, warmup) for environment in environments},
         "baselines": {
-            name: mujoco.measure_baseline(name, BASELINE_ENVIRONMENT, blocks) for name in COMPARED if name != "ppo"
+            name: mujoco.measure_baseline(name, BASELINE_ENVIRONMENT, blocks) for name in COMPARED if name != REFERENCE
         },
         "games": {game: atari.sample(game, blocks, cores()) for game in games},
     }
@@ -96,7 +97,7 @@ def sample(environments: Sequence[str], games: Sequence[str], blocks: int, warmu
 
 def rows(sampled: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """What the table says of it: medians, and medians of the blocks' ratios."""
-    for environment, seconds in sampled["ppo"].items():
+    for environment, seconds in sampled[REFERENCE].items():
         yield from mujoco.rows(environment, seconds)
     for name, seconds in sampled["baselines"].items():
         yield from mujoco.baseline_rows(BASELINE_ENVIRONMENT, name, seconds)

@@ -9,7 +9,7 @@ from typing import Any
 from experiments.paper.settings import COMPARED, MUJOCO, TABLE1
 from experiments.run import Run
 from experiments.throughput.atari import one_core
-from experiments.throughput.peers import Block, peer, ratio, sbx
+from experiments.throughput.peers import Block, peer, ratio, sb3_ppo, sbx
 from experiments.training.build import build
 from ppo.algorithm import Algorithm
 from ppo.envs.mujoco import MujocoVectorEnv
@@ -112,7 +112,7 @@ def contestants(environment: str) -> dict[str, Callable[[], dict[str, float]]]:
         return lambda: {name: block()}
 
     single, stack = stack_of(environment, 1), stack_of(environment, 33)
-    found = {SB3: named(SB3, peer("ppo", MUJOCO, environment)[1])}
+    found = {SB3: named(SB3, sb3_ppo(MUJOCO, environment))}
     found["stack of 1"], found["stack of 33"] = trained(single, "stack of 1"), trained(stack, "stack of 33")
     for runs in (1, 33):
         for engine in ("numba", "torch"):
@@ -145,20 +145,20 @@ def measure(environment: str, blocks: int, warmup: int) -> Seconds:
 
 
 def measure_baseline(name: str, environment: str, blocks: int) -> Seconds:
-    """Of an algorithm in a stack of 9, and of the nearest peer."""
+    """Measure an algorithm in a stack of 9, and the nearest peer if there is one, in turn."""
     settings = COMPARED[name]
-    theirs, block = peer(name, settings, environment)
+    nearest = peer(name, settings, environment)
     stack: Algorithm = build([Run(environment, name, "default", seed, BUDGET, settings) for seed in range(1, 10)])
-    seconds: Seconds = {name: [], theirs: []}
+    seconds: Seconds = {name: []} if nearest is None else {name: [], nearest[0]: []}
     for number in range(blocks + 1):
-        per_step = block()
+        theirs = {} if nearest is None else {nearest[0]: nearest[1]()}
         start, before = time.perf_counter(), stack.steps_done
         while stack.steps_done - before < 1000 * settings.num_envs:
             stack.iterate()
-        own = (time.perf_counter() - start) / ((stack.steps_done - before) * stack.runs)
+        ours = (time.perf_counter() - start) / ((stack.steps_done - before) * stack.runs)
         if number > 0:  # the first warms up
-            seconds[theirs].append(per_step)
-            seconds[name].append(own)
+            for which, per_step in {name: ours, **theirs}.items():
+                seconds[which].append(per_step)
     return seconds
 
 
@@ -183,9 +183,10 @@ def rows(environment: str, seconds: Seconds) -> list[tuple[str, str, str]]:
 
 def baseline_rows(environment: str, name: str, seconds: Seconds) -> list[tuple[str, str, str]]:
     """What the table says of another algorithm."""
-    (peers, theirs), own = next(other for other in seconds.items() if other[0] != name), seconds[name]
-    gain = f"{ratio(theirs, own):.2f}x {peers}"
+    ours = seconds[name]
+    others = {other: theirs for other, theirs in seconds.items() if other != name}
+    gain = ", ".join(f"{ratio(theirs, ours):.2f}x {other}" for other, theirs in others.items())
     return [
-        (f"{environment}, {peers}", f"{1 / statistics.median(theirs):,.0f}", ""),
-        (f"{environment}, {name}, stack of 9", f"{1 / statistics.median(own):,.0f}", gain),
+        *((f"{environment}, {other}", f"{1 / statistics.median(theirs):,.0f}", "") for other, theirs in others.items()),
+        (f"{environment}, {name}, stack of 9", f"{1 / statistics.median(ours):,.0f}", gain),
     ]

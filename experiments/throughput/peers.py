@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from baselines import ALGORITHMS
 from ppo.algorithm import Settings
 from ppo.envs.atari import ATARI_ROMS, AtariVectorEnv
 from ppo.policies import hidden_units
@@ -16,20 +17,13 @@ Block = Callable[[], float]
 """Trains for a while; returns the seconds per environment step."""
 
 
-def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block]:
-    """The peer's name and a block of its training, one run in this process, on one thread."""
+def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block] | None:
+    """Find the peer's name and a block of its training, one run in this process, on one thread; None without a peer."""
+    name = ALGORITHMS[algorithm].peer
+    if not name:
+        return None
     warnings.filterwarnings("ignore")
-    if algorithm == "ppo":
-        return "Stable-Baselines3 PPO", _ppo(settings, environment)
-    if algorithm.startswith("a2c"):
-        own = {"max_grad_norm": settings.max_grad_norm, "vf_coef": settings.vf_coef, "rms_prop_eps": settings.rms_eps}
-        return "Stable-Baselines3 A2C", _a2c(settings, environment, 100, **own)
-    if algorithm == "vpg":
-        own = {"use_rms_prop": False, "normalize_advantage": True}
-        return "Stable-Baselines3 A2C, as VPG", _a2c(settings, environment, 1, **own)
-    if algorithm == "cem":
-        return "sb3-contrib ARS", _ars(settings, environment)
-    return "sb3-contrib TRPO", _trpo(settings, environment)
+    return name, PEERS[name](settings, environment)
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
@@ -61,7 +55,7 @@ COMMON: dict[str, Any] = {"policy": "MlpPolicy", "policy_kwargs": {"net_arch": [
 PICTURES: dict[str, Any] = {"policy": "CnnPolicy", "seed": 1, "device": "cpu"}  # the Nature network
 
 
-def _ppo_settings(settings: PPOSettings, environment: str) -> dict[str, Any]:
+def _ppo_settings(settings: Any, environment: str) -> dict[str, Any]:
     """The environments and our settings by the names that Stable-Baselines3 and SBX have for them."""
     return {
         "env": _environments(settings, environment, settings.gamma, settings.norm_reward),
@@ -75,7 +69,7 @@ def _ppo_settings(settings: PPOSettings, environment: str) -> dict[str, Any]:
     }
 
 
-def _ppo(settings: PPOSettings, environment: str) -> Block:
+def sb3_ppo(settings: Any, environment: str) -> Block:
     from stable_baselines3 import PPO
 
     kind = PICTURES if environment in ATARI_ROMS else COMMON
@@ -93,7 +87,23 @@ def sbx(settings: PPOSettings, environment: str) -> Block:
     return _block(model, settings.num_steps * settings.num_envs)
 
 
-def _a2c(settings: Any, environment: str, iterations: int, **own: Any) -> Block:
+def _a2c(settings: Any, environment: str) -> Block:
+    return _a2c_block(
+        settings,
+        environment,
+        iterations=100,
+        max_grad_norm=settings.max_grad_norm,
+        vf_coef=settings.vf_coef,
+        rms_prop_eps=settings.rms_eps,
+    )
+
+
+def _vpg(settings: Any, environment: str) -> Block:
+    """A step of Adam on a whole batch."""
+    return _a2c_block(settings, environment, iterations=1, use_rms_prop=False, normalize_advantage=True)
+
+
+def _a2c_block(settings: Any, environment: str, iterations: int, **more: Any) -> Block:
     from stable_baselines3 import A2C
 
     model = A2C(
@@ -101,7 +111,7 @@ def _a2c(settings: Any, environment: str, iterations: int, **own: Any) -> Block:
         learning_rate=settings.learning_rate,
         n_steps=settings.num_steps,
         gae_lambda=settings.gae_lambda,
-        **own,
+        **more,
         **COMMON,
     )
     return _block(model, iterations * settings.num_steps * settings.num_envs)
@@ -146,3 +156,13 @@ def _ars(settings: Any, environment: str) -> Block:
         return (time.perf_counter() - start) / (model.num_timesteps - before)
 
     return block
+
+
+PEERS: dict[str, Callable[[Any, str], Block]] = {
+    "Stable-Baselines3 PPO": sb3_ppo,
+    "Stable-Baselines3 A2C": _a2c,
+    "Stable-Baselines3 A2C, as VPG": _vpg,
+    "sb3-contrib TRPO": _trpo,
+    "sb3-contrib ARS": _ars,
+}
+"""How each is built, from our settings and the environment's id. Which algorithm has which: `baselines.ALGORITHMS`."""

@@ -25,6 +25,8 @@ def build(
     seeds = [run.seed for run in runs]
     settings = [run.settings for run in runs]
     env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs), processes)
-    algorithm = (kind or ALGORITHMS[runs[0].algorithm])(env, settings, seeds, runs[0].total_timesteps, device, engine)
+    algorithm = (kind or ALGORITHMS[runs[0].algorithm].load())(
+        env, settings, seeds, runs[0].total_timesteps, device, engine
+    )
     algorithm.reports = reports
     return algorithm

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from synthetic import write_atari
 
-from analysis.data.labels import algorithm_colour
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections.atari import figure6
 from analysis.sections.atari.figure6 import smoothed
+from analysis.style.colours import algorithm_lines
 
 LEVELS = {"a2c": 1.0, "acer": 2.0, "ppo": 3.0}
 
@@ -36,7 +36,7 @@ def test_ours_are_drawn_over_frames_in_the_colours_of_the_algorithms(tmp_path: P
     panels = {axes.get_title(): axes for axes in figure6.figure6(data, smoothed(data)).figure.axes}
     solid = [line for line in panels["Pong"].lines if line.get_linestyle() == "-"]
     for algorithm, value in LEVELS.items():
-        mine = [line for line in solid if line.get_color() == algorithm_colour(algorithm)]
+        mine = [line for line in solid if line.get_color() == algorithm_lines([algorithm])[algorithm].colour]
         assert sorted(line.get_ydata()[-1] for line in mine) == pytest.approx([value + s for s in (0.1, 0.2, 0.2, 0.3)])
         assert all(line.get_xdata()[-1] == 40_000_000 for line in mine)
     assert not [line for line in panels["Breakout"].lines if line.get_linestyle() == "-"]
@@ -59,11 +59,11 @@ def test_the_first_tenth_is_drawn_in_large_over_what_can_be_compared(tmp_path: P
     solid = [line for line in pong.lines if line.get_linestyle() == "-"]
     assert {tuple(line.get_xdata()) for line in solid} == {(400_000, 800_000, 1_200_000, 1_600_000)}
     dotted = {line.get_color(): line for line in pong.lines if line.get_linestyle() == ":"}
-    assert set(dotted) == {algorithm_colour(algorithm) for algorithm in LEVELS}
+    assert set(dotted) == {algorithm_lines([algorithm])[algorithm].colour for algorithm in LEVELS}
     release = published("atari_baselines").query("game == 'Pong' and algorithm == 'ppo'")
     middles = np.arange(10) * 0.4 + 0.2  # those up to 2.3M frames behind 1.6M
     averaged = np.interp(middles, release["frames_M"], release["return"]).mean()
-    assert dotted[algorithm_colour("ppo")].get_ydata()[-1] == pytest.approx(averaged)
+    assert dotted[algorithm_lines(["ppo"])["ppo"].colour].get_ydata()[-1] == pytest.approx(averaged)
     assert not [line for line in alien.lines if line.get_linestyle() == ":"]
     whole = figure6.figure6(data, smoothed(data))
     assert whole.figure.axes[0].get_xlim() == (0, 40_000_000)

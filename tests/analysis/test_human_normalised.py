@@ -10,11 +10,11 @@ import pytest
 import scipy.stats
 from synthetic import write_atari
 
-from analysis.data.labels import algorithm_colour
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections.atari import human_normalised, tables2_6
 from analysis.sections.atari.figure6 import smoothed
+from analysis.style.colours import algorithm_lines
 
 # Breakout: random 1.7, human 30.5. Pong: random -20.7, human 14.6.
 RETURNS = {"Breakout": {"a2c": 1.7, "acer": 16.1, "ppo": 30.5}, "Pong": {"a2c": -20.7, "acer": 14.6, "ppo": -3.05}}
@@ -141,7 +141,8 @@ def test_the_profile_is_the_share_of_runs_above(tmp_path: Path) -> None:
     axes = human_normalised.profile(data, smoothed(data)).figure.axes[0]
     assert not axes.collections  # three seeds are too few for a band
     solid = {line.get_color(): line for line in axes.lines if line.get_linestyle() == "-"}
-    shares = pd.Series(solid[algorithm_colour("acer")].get_ydata(), index=solid[algorithm_colour("acer")].get_xdata())
+    acer = solid[algorithm_lines(["acer"])["acer"].colour]
+    shares = pd.Series(acer.get_ydata(), index=acer.get_xdata())
     assert shares[shares.index < 0.5].eq(1.0).all()  # Breakout's 0.5 and Pong's 1.0
     assert shares[(shares.index >= 0.501) & (shares.index < 0.999)].eq(0.5).all()
     assert shares[shares.index > 1.001].eq(0.0).all()

@@ -10,10 +10,10 @@ import pytest
 import scipy.stats
 from synthetic import write_klip_ppo
 
-from analysis.data.labels import algorithm_colour
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections import klip_ppo
+from analysis.style.colours import algorithm_lines
 
 CLIP, FIXED, ADAPTIVE = "Clipping, ε = 0.2", "Fixed KL, β = 1", "Adaptive KL d_targ = 0.02"
 
@@ -93,7 +93,7 @@ def test_the_picture_has_the_seeds_that_both_objectives_have_and_says_whose_it_i
     assert drawing.title.startswith("Not the paper's")
     (axes,) = drawing.figure.axes
     for algorithm in ("ppo", "per-sample-kl"):
-        lines = [line for line in axes.lines if line.get_color() == algorithm_colour(algorithm)]
+        lines = [line for line in axes.lines if line.get_color() == algorithm_lines([algorithm])[algorithm].colour]
         assert sorted(set(np.concatenate([line.get_ydata() for line in lines]))) == [1900, 1950, 2000]
     (theirs,) = (line for line in axes.lines if line.get_linestyle() != "-")
     assert theirs.get_xydata().tolist() == [[18_000, 1955], [20_000, 1955]]

@@ -62,7 +62,7 @@ CASES = [
 
 @pytest.mark.parametrize(("name", "how", "environment"), dict.fromkeys(CASES))
 def test_a_run_whose_simulator_breaks_is_recorded_and_leaves_the_others_as_they_are(name, how, environment):
-    kind = ALGORITHMS[name]
+    kind = ALGORITHMS[name].load()
     runs, whole = whole_of(kind, environment)
     sick = broken(training_of(kind, *runs), how)
     with warnings.catch_warnings():
@@ -80,7 +80,7 @@ def test_a_run_whose_simulator_breaks_is_recorded_and_leaves_the_others_as_they_
     assert np.isfinite(episodes["episodic_return"]).all()
 
 
-@pytest.mark.parametrize("kind", ALGORITHMS.values(), ids=ALGORITHMS)
+@pytest.mark.parametrize("kind", [record.load() for record in ALGORITHMS.values()], ids=ALGORITHMS)
 def test_that_a_simulator_broke_is_remembered_over_a_stop(kind, tmp_path):
     runs = [run_of(kind, SEVERAL_ACTIONS, seed, 300) for seed in (1, 2)]
     sick = broken(training_of(kind, *runs), "one observation")

@@ -18,7 +18,7 @@ from ppo.ppo import PPO
 
 def listed(predicate=lambda kind: True):
     """Parametrises a test with the algorithms of the list that are so."""
-    kinds = {name: kind for name, kind in ALGORITHMS.items() if predicate(kind)}
+    kinds = {name: kind for name, record in ALGORITHMS.items() if predicate(kind := record.load())}
     return pytest.mark.parametrize("kind", kinds.values(), ids=kinds)
 
 

@@ -51,8 +51,8 @@ def versions():
 
 def curve(name):
     """Every episode of two runs on Hopper (or on CartPole), as [run, step, return, length]."""
-    environment = "Hopper-v4" if ALGORITHMS[name].continuous else "CartPole-v1"
-    settings = {**COMPARED, **DISCRETE}.get(name, ALGORITHMS[name].Settings())
+    environment = "Hopper-v4" if ALGORITHMS[name].load().continuous else "CartPole-v1"
+    settings = {**COMPARED, **DISCRETE}.get(name, ALGORITHMS[name].load().Settings())
     training = Training(build([Run(environment, name, "default", seed, STEPS, settings) for seed in (1, 2)]))
     while not training.done:
         training.iterate()

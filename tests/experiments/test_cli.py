@@ -160,8 +160,8 @@ def test_help_names_every_command(capsys):
 def test_help_of_train_has_every_setting_with_its_docstring(capsys, algorithm):
     assert call("train", "--help", "--algorithm", algorithm) == 0
     text = " ".join(capsys.readouterr().out.split())
-    docs = field_docs(ALGORITHMS[algorithm].Settings)
-    for field in dataclasses.fields(ALGORITHMS[algorithm].Settings):
+    docs = field_docs(ALGORITHMS[algorithm].load().Settings)
+    for field in dataclasses.fields(ALGORITHMS[algorithm].load().Settings):
         assert f"--{field.name.replace('_', '-')} " in text
         assert " ".join(docs[field.name].split()) in text
 

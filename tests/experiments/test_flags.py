@@ -10,7 +10,9 @@ from baselines import ALGORITHMS
 from experiments.cli.setting_flags import add_settings, field_docs, sweep
 from ppo.algorithm import SettingsError
 
-KINDS = pytest.mark.parametrize("kind", [kind.Settings for kind in ALGORITHMS.values()], ids=list(ALGORITHMS))
+KINDS = pytest.mark.parametrize(
+    "kind", [record.load().Settings for record in ALGORITHMS.values()], ids=list(ALGORITHMS)
+)
 
 
 def swept(kind, *argv):
@@ -50,7 +52,7 @@ def test_without_flags_there_is_the_default(kind):
 
 
 def test_a_sweep_is_every_combination_named_by_its_difference_from_the_defaults():
-    kind = ALGORITHMS["ppo"].Settings
+    kind = ALGORITHMS["ppo"].load().Settings
     own = swept(kind, "--clip-coef", "0.1", "0.2", "inf", "--norm-obs", "true", "false")
     assert {name: (settings.clip_coef, settings.norm_obs) for name, settings in own.items()} == {
         "clip_coef=0.1": (0.1, True),
@@ -63,16 +65,16 @@ def test_a_sweep_is_every_combination_named_by_its_difference_from_the_defaults(
 
 
 def test_the_same_value_twice_is_one_setting():
-    assert len(swept(ALGORITHMS["ppo"].Settings, "--clip-coef", "0.1", "0.10")) == 1
+    assert len(swept(ALGORITHMS["ppo"].load().Settings, "--clip-coef", "0.1", "0.10")) == 1
 
 
 def test_one_impossible_value_of_a_sweep_refuses_it():
     with pytest.raises(SettingsError, match=r"clip_coef = -0\.1 cannot be trained"):
-        swept(ALGORITHMS["ppo"].Settings, "--clip-coef", "0.1", "-0.1")
+        swept(ALGORITHMS["ppo"].load().Settings, "--clip-coef", "0.1", "-0.1")
 
 
 @pytest.mark.parametrize("word", ["maybe", "2", ""])
 def test_a_switch_takes_nothing_but_true_and_false(word, capsys):
     with pytest.raises(SystemExit):
-        swept(ALGORITHMS["ppo"].Settings, "--norm-obs", word)
+        swept(ALGORITHMS["ppo"].load().Settings, "--norm-obs", word)
     assert "is neither true nor false" in capsys.readouterr().err

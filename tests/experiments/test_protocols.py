@@ -115,7 +115,7 @@ def test_keys_are_unique_within_a_protocol(profile):
 def test_every_planned_run_can_be_trained_to_its_budget(profile):
     for protocol in select(PROTOCOLS, PROFILES[profile]):
         for run in (*protocol.runs, *protocol.first_updates):
-            assert isinstance(run.settings, ALGORITHMS[run.algorithm].Settings)
+            assert isinstance(run.settings, ALGORITHMS[run.algorithm].load().Settings)
             run.settings.check()
             check_budget(run.total_timesteps, run.settings.num_envs)
 
@@ -172,7 +172,7 @@ def test_what_has_no_sweep_tries_reward_scaling_alone_with_three_seeds_over_the_
     runs = [run for run in tuning.runs if run.algorithm == algorithm]
     assert {run.total_timesteps for run in runs} == {PAPER.total_timesteps}
     tried = {(dataclasses.replace(run.settings, norm_reward="none"), run.settings.norm_reward) for run in runs}
-    assert tried == {(ALGORITHMS[algorithm].Settings(), scaling) for scaling in ("none", "reset", "never-reset")}
+    assert tried == {(ALGORITHMS[algorithm].load().Settings(), scaling) for scaling in ("none", "reset", "never-reset")}
     assert len({run.seed for run in runs}) == 3
 
 

@@ -20,9 +20,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from analysis.data.completeness import budget, dagger, reached, reasons, short
-from analysis.data.labels import algorithm_colour, frames_per_step, ordered, task
+from analysis.data.labels import frames_per_step, ordered, task
 from analysis.data.load import RUN, Data
 from analysis.data.published import paper_table6, published_baselines, published_figure6
+from analysis.style.colours import algorithm_lines
 from analysis.style.drawing import (
     DASHES,
     STYLE,
@@ -230,8 +231,8 @@ def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawi
 def _panel(axes: Axes, ours: pd.DataFrame, game: str, frames: int, width: float) -> None:
     paper = published_figure6()
     shown = paper[paper.index * 1e6 <= frames]
-    for algorithm in ALGORITHMS:
-        colour, mine = algorithm_colour(algorithm), ours[ours["algorithm"] == algorithm]
+    for algorithm, line in algorithm_lines(ALGORITHMS).items():
+        colour, mine = line.colour, ours[ours["algorithm"] == algorithm]
         theirs = shown[game][algorithm]
         axes.plot(theirs.index * 1e6, theirs, color=colour, linewidth=0.55 * width, linestyle=DASHES, alpha=0.75)
         if len(mine):
@@ -245,16 +246,16 @@ def _panel(axes: Axes, ours: pd.DataFrame, game: str, frames: int, width: float)
 def _release(axes: Axes, game: str, frames: int) -> None:
     """openai/baselines' own curves of the game, where there are any."""
     shown = frames >= POINTS
-    for algorithm in ALGORITHMS:
+    for algorithm, line in algorithm_lines(ALGORITHMS).items():
         returns = release_curve(game, algorithm)[shown]
         if np.isfinite(returns).any():
-            colour = algorithm_colour(algorithm)
-            axes.plot(POINTS[shown], returns, color=colour, linestyle=":", linewidth=1.6)
+            axes.plot(POINTS[shown], returns, color=line.colour, linestyle=":", linewidth=1.6)
 
 
 def _legend(data: Data, ours: bool) -> list[Line2D]:
     names = {a: name + dagger(data.trained[data.trained["algorithm"] == a]) for a, name in ALGORITHMS.items()}
-    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=names[a]) for a in names]
+    lines = algorithm_lines(names)
+    handles = [Line2D([], [], color=lines[a].colour, linewidth=2.2, label=names[a]) for a in names]
     return [*handles, *legend_of_lines(ours)]
 
 

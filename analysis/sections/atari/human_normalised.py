@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 
 from analysis.data import statistics
 from analysis.data.completeness import dagger, incomplete, reached, reasons, short, superseded, titled
-from analysis.data.labels import algorithm_colour
 from analysis.data.load import Data
 from analysis.data.published import paper_table6, published
 from analysis.sections.atari.figure6 import ALGORITHMS, FULL, comparable_points, ours_at, paper_at, window_in_words
+from analysis.style.colours import algorithm_lines
 from analysis.style.drawing import DASHES, STYLE, Drawing, legend_of_lines, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, interval, number
 
@@ -147,8 +147,9 @@ def profile(data: Data, curves: pd.DataFrame) -> Drawing:
     found = {algorithm: compared(data, curves, algorithm) for algorithm in ALGORITHMS}
     highest = max((frame["human"].max() for pair in found.values() for frame in pair if len(frame)), default=1.0)
     thresholds = np.linspace(0.0, float(np.clip(highest, 0.1, HIGHEST)), 201)
+    lines = algorithm_lines(ALGORITHMS)
     for algorithm, (ours, theirs) in found.items():
-        colour = algorithm_colour(algorithm)
+        colour = lines[algorithm].colour
         if len(theirs):
             shares = statistics.performance_profile(theirs["human"].to_numpy(dtype=float), thresholds)
             axes.plot(thresholds, shares, color=colour, linewidth=1.2, linestyle=DASHES)
@@ -161,7 +162,7 @@ def profile(data: Data, curves: pd.DataFrame) -> Drawing:
     axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1.02), xlabel="Human-normalised score")
     axes.set_ylabel("Share of the runs above it")
     names = {a: name + dagger(found[a][0]) for a, name in ALGORITHMS.items()}
-    handles = [Line2D([], [], color=algorithm_colour(a), linewidth=2.2, label=names[a]) for a in names]
+    handles = [Line2D([], [], color=lines[a].colour, linewidth=2.2, label=names[a]) for a in names]
     any_ours = any(len(ours) for ours, _ in found.values())
     handles += [Line2D([], [], color="#333333", linewidth=2, label="ours")] if any_ours else []
     axes.legend(handles=[*handles, *legend_of_lines(ours=False)])

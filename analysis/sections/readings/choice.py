@@ -28,7 +28,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from analysis.data.labels import paper_name
+from analysis.data.labels import paper_curve
 from analysis.data.published import FIGURE2_CURVES, paper_final, published, published_figure3
 from analysis.sections.readings.model import (
     CROSSED,
@@ -59,7 +59,7 @@ def targets() -> dict[str, tuple[float, float]]:
 
 def random_level() -> float:
     """The paper's random policy on HalfCheetah: Figure 3's PPO at its start, digitised."""
-    return float(published_figure3()["initial"][("HalfCheetah", paper_name("ppo"))])
+    return float(published_figure3()["initial"][("HalfCheetah", paper_curve("ppo"))])
 
 
 def distance(values: Mapping[str, Floats], errors: Mapping[str, Floats], seeds: Mapping[str, float]) -> Floats:

@@ -48,7 +48,7 @@ def home(kind, environment=CONTINUOUS):
 
 def name_of(kind):
     """The algorithm's name in the list, or that of its class."""
-    return next((name for name, listed in ALGORITHMS.items() if listed is kind), kind.__name__)
+    return next((name for name, record in ALGORITHMS.items() if record.load() is kind), kind.__name__)
 
 
 def settings_of(kind, variant=0, **changes):
