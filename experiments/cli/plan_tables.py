@@ -24,6 +24,8 @@ def print_plan(
     for protocol in protocols:
         updates = f" and {len(protocol.first_updates)} first updates" if protocol.first_updates else ""
         console.print(f"{protocol.name}: {len(protocol.runs)} runs{updates}, {about.PROTOCOLS[protocol.name]}")
+        for line in _seeds(protocol):
+            console.print(f"  {line}")
     table = Table(box=None, pad_edge=False)
     for column in ("stack", "runs", "settings", "seeds", "steps each", "about"):
         table.add_column(column, justify="left" if column in ("stack", "settings", "seeds") else "right")
@@ -50,6 +52,20 @@ def print_plan(
         f"({total / 3600:.1f} h) with {workers} worker{'s' if workers > 1 else ''}"
         + (f", busy {busy(stacks, workers, costs):.0%} of it" if stacks else "")
     )
+
+
+def _seeds(protocol: Protocol) -> list[str]:
+    """Say which rows or algorithms have which seeds, a line for each set of seeds; nothing if all have the same."""
+    rows: dict[tuple[str, str], dict[int, None]] = {}
+    for run in protocol.trained:
+        rows.setdefault((run.algorithm, run.setting), {})[run.seed] = None
+    one_algorithm = len({algorithm for algorithm, _ in rows}) == 1
+    alike: dict[tuple[int, ...], list[str]] = {}
+    for (algorithm, setting), seeds in rows.items():
+        alike.setdefault(tuple(seeds), []).append(setting if one_algorithm else algorithm)
+    if len(alike) < 2:
+        return []
+    return [f"seeds {','.join(map(str, seeds))}: {', '.join(dict.fromkeys(names))}" for seeds, names in alike.items()]
 
 
 def print_estimates(

@@ -47,7 +47,7 @@ def refused(capsys, *argv):
         ([*TRAIN, "--algorithm=zzz"], "unknown algorithm 'zzz'; valid: ppo"),
         (["plan", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
         (["run", "table1", "--algorithms", "pppo"], "unknown algorithm of these protocols 'pppo'; did you mean ppo"),
-        (["run", "table1", "--seeds", "1", "4"], "unknown seed of these protocols '4'; valid: 1, 2, 3"),
+        (["run", "table1", "--seeds", "1", "88888"], "unknown seed of these protocols '88888'; valid: 1, 2, 3"),
         (["run", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
         (["run", "table1", "figrue3", "--results", "out"], "unknown protocol 'figrue3'; did you mean figure3"),
         (["status", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
@@ -175,9 +175,11 @@ def test_every_command_has_help_of_its_own(capsys, command):
 def test_plan_tells_runs_stacks_steps_and_hours_and_starts_nothing(capsys):
     assert call("plan", "table1", "--profile", "paper", "--workers", "2") == 0
     text = capsys.readouterr().out
-    assert "table1: 252 runs" in text  # 11 settings x 7 tasks x 3 seeds, and the untrained policy's 7 x 3
+    assert "table1: 595 runs" in text  # (4 settings x 10 seeds + 7 x 5 + the untrained policy's 10) x 7 tasks
+    assert "seeds 1,2,3,4,5,6,7,8,9,10: none, clip-0.1, clip-0.2, clip-0.3\n" in text
+    assert "seeds 1,2,3,4,5: adaptive-kl-0.003, " in text
     assert "HalfCheetah-v4 ppo" in text
-    assert "to train: 252 runs in 15 stacks, 232,050,000 steps" in text  # 231 x 1M + 21 x 50k + nothing else
+    assert "to train: 595 runs in 21 stacks, 528,500,000 steps" in text  # 525 x 1M + 70 x 50k
     assert " h) with 2 workers" in text
     assert os.listdir() == []
 

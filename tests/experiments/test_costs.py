@@ -149,10 +149,10 @@ def test_hours_and_price_are_those_of_the_plan():
         "table1",
         "1",
         "cores",
-        "14",
+        "21",
         f"{hours:.2f}",
         "100%",
-        "9166.67",
+        "10555.56",
         "h",
         f"{2 * hours:.2f}",
     ]
@@ -162,7 +162,12 @@ def test_only_the_environments_asked_for_are_estimated(tmp_path, capsys):
     plan = ["plan", "table1", "--workers", "1", "--results", str(tmp_path), "--machines", "cores=1", "--environments"]
     assert cli.main([*plan, "Hopper-v4"]) == 0
     said = capsys.readouterr().out
-    assert said.splitlines()[-1].split()[:4] == ["table1", "1", "cores", "2"]  # a stack of 33, and the random policy
+    assert said.splitlines()[-1].split()[:4] == [
+        "table1",
+        "1",
+        "cores",
+        "3",
+    ]  # 75 runs in two, and the random policy
 
 
 def test_only_the_algorithms_and_seeds_asked_for_are_planned(tmp_path, capsys):
@@ -192,6 +197,7 @@ def test_measured_speeds_are_kept_by_device_and_read_by_the_plan(tmp_path, capsy
     assert costs["cpu"].per_vector_step("Hopper-v4", "ppo", 5) == pytest.approx(5e-3, rel=1e-4)
     assert costs["cuda"].per_vector_step("Hopper-v4", "ppo", 5) == pytest.approx(1e-3, rel=1e-4)
     plan = ["plan", "table1", "--environments", "Hopper-v4", "--workers", "1", "--results", str(tmp_path)]
+    plan += ["--seeds", "1", "2", "3"]
     assert cli.main([*plan, "--machines", "cores=4,price=1"]) == 0
     assert "about 9:12:" in capsys.readouterr().out  # 33 runs of a million steps at 1 ms, and the random policy
     path.write_text('{"cpu": 3}')
