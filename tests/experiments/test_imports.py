@@ -1,6 +1,5 @@
-"""What the rooms of experiments/ import: downwards alone; and what a command does: no torch that it has no use for."""
+"""A command imports no torch that it has no use for. (Which room may import which: tests/test_architecture.py.)"""
 
-import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +12,6 @@ from experiments.cli.commands import main
 
 REPOSITORY = Path(experiments.__file__).parents[1]
 
-FLOORS = ("store", "messages", "run", "paper", "planning", "training", "policies", "throughput", "cli")
-"""Each imports of experiments/ what stands before it, and nothing after it."""
 TRAINS = {"torch", "baselines.trpo", "ppo.ppo"}
 
 SAY = """
@@ -27,39 +24,6 @@ except SystemExit as ending:
     code = ending.code
 print(code, *sorted(sys.modules), file=sys.stderr)
 """
-
-
-def imports_of(room):
-    """What the files of a room import of this project, wherever in them."""
-    path = REPOSITORY / "experiments" / room
-    for file in path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                # "from experiments import messages" names a room too
-                yield from [f"{node.module}.{alias.name}" for alias in node.names]
-            elif isinstance(node, ast.Import):
-                yield from [alias.name for alias in node.names]
-
-
-def test_every_room_has_its_floor():
-    names = {path.stem for path in (REPOSITORY / "experiments").iterdir() if path.suffix == ".py" or path.is_dir()}
-    assert names - {"__init__", "__main__", "__pycache__"} == set(FLOORS)
-
-
-@pytest.mark.parametrize("room", FLOORS)
-def test_a_room_imports_downwards(room):
-    rooms = {name.split(".")[1] for name in imports_of(room) if name.startswith("experiments.")}
-    assert rooms <= set(FLOORS[: FLOORS.index(room) + 1])
-
-
-def test_the_store_imports_nothing_that_trains():
-    packages = {name.split(".")[0] for name in imports_of("store")}
-    assert not packages & {"ppo", "baselines", "analysis"}
-
-
-@pytest.mark.parametrize("room", FLOORS[:-1])
-def test_analysis_is_above_all_but_the_command_line(room):
-    assert "analysis" not in {name.split(".")[0] for name in imports_of(room)}
 
 
 def imported(folder, *argv):
