@@ -83,7 +83,8 @@ def test_the_picture_has_every_room_of_the_code():
 
 
 def test_every_algorithm_is_listed():
-    assert re.findall(r"(?m)^\| `([\w-]+)` \|", (DOCS / "algorithms.md").read_text()) == list(ALGORITHMS)
+    rows = re.findall(r"(?m)^\| `([\w-]+)` \|", (DOCS / "algorithms.md").read_text())
+    assert sorted(rows) == sorted(ALGORITHMS)  # each once; the page begins with the paper's own
 
 
 # Details of PPO
