@@ -236,3 +236,24 @@ def test_a_stack_goes_on_where_it_was_trained_furthest(parts, tmp_path, capsys):
         (tmp_path / name).rename(stack / name)
     assert merge(out, parts[0]) == 0
     assert contents(out / "stacks" / stack.name) == whole
+
+
+def test_records_that_are_older_than_a_setting_are_of_the_runs_with_its_default(trained, parts, tmp_path):
+    """As in a results folder that was trained before the setting was there, and now gets the runs of another."""
+
+    def forget(run):
+        run["settings"].pop("clip_actions", None)
+
+    change_manifest(parts[0], forget, finished=False)
+    for path in parts[0].glob("stacks/*/stack.json"):
+        stack = json.loads(path.read_text())
+        for run in stack["runs"]:
+            forget(run)
+        path.write_text(json.dumps(stack))
+    assert not merging.same_settings(parts)
+    assert merging.same_settings(parts[1:])
+    assert merge(tmp_path / "out", *parts) == 0
+    for name in ("figure3/episodes.parquet", "figure2/interpolation.parquet"):
+        assert (tmp_path / "out" / name).read_bytes() == (trained / "whole" / name).read_bytes()
+    joined = json.loads((tmp_path / "out" / "figure3" / "manifest.json").read_text())
+    assert {run["status"] for run in joined["runs"]} == {"finished"}
