@@ -44,7 +44,7 @@ def refused(capsys, *argv):
     [
         (["train", "Hoper-v4", "--out", "out"], "unknown environment 'Hoper-v4'; did you mean Hopper-v4"),
         ([*TRAIN, "--algorithm", "pop"], "unknown algorithm 'pop'; did you mean ppo"),
-        ([*TRAIN, "--algorithm=zzz"], "unknown algorithm 'zzz'; valid: ppo"),
+        ([*TRAIN, "--algorithm=zzz"], "unknown algorithm 'zzz'; valid: a2c"),
         (["plan", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
         (["run", "table1", "--algorithms", "pppo"], "unknown algorithm of these protocols 'pppo'; did you mean ppo"),
         (["run", "table1", "--seeds", "1", "88888"], "unknown seed of these protocols '88888'; valid: 1, 2, 3"),
