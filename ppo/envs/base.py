@@ -117,3 +117,32 @@ def check_state(env_id: str, state: State, texts: Sequence[str], arrays: Mapping
         if not isinstance(value, np.ndarray) or (value.shape, value.dtype) != (array.shape, array.dtype):
             found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
             raise ValueError(f"state for {env_id}: {name!r} is {found}, needed is {array.dtype} {array.shape}")
+
+
+def state_of_rows(env_id: str, generators: Sequence[np.random.Generator], arrays: Mapping[str, NDArray[Any]]) -> State:
+    """Copy what an engine that steps all rows at once keeps of them: a generator each, and ``arrays`` by their names in
+    the state."""
+    if not generators:
+        raise ValueError(f"{env_id}: get_state() was called before reset()")
+    return {
+        "environment": [env_id] * len(generators),
+        "generators": [generator_state(generator) for generator in generators],
+        **{name: array.copy() for name, array in arrays.items()},
+    }
+
+
+def restore_rows(
+    env_id: str, state: State, arrays: Mapping[str, NDArray[Any]], max_episode_steps: int
+) -> list[np.random.Generator]:
+    """Write a state of :func:`state_of_rows` into ``arrays``, of which ``elapsed`` ``[rows]`` counts the steps of each
+    row's episode; return its generators. A state that does not fit: ``ValueError``, and nothing is written."""
+    rows = len(arrays["elapsed"])
+    check_state(env_id, state, ["generators"], arrays, rows)
+    if not ((state["elapsed"] >= 0) & (state["elapsed"] < max_episode_steps)).all():
+        raise ValueError(f"state for {env_id}: 'elapsed' must lie between 0 and {max_episode_steps - 1}")
+    generators = [np.random.Generator(np.random.PCG64(0)) for _ in range(rows)]
+    for generator, text in zip(generators, state["generators"], strict=True):
+        set_generator_state(generator, text)
+    for name, array in arrays.items():
+        array[...] = state[name]
+    return generators

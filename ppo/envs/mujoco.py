@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from ppo.envs.base import Seeds, State, Transition, VectorEnv, check_state, generator_state, set_generator_state
+from ppo.envs.base import Seeds, State, Transition, VectorEnv, restore_rows, state_of_rows
 from ppo.envs.mujoco_tasks import TASKS, Simulation
 
 MUJOCO_IDS: tuple[str, ...] = tuple(TASKS)
@@ -83,33 +83,19 @@ class MujocoVectorEnv(VectorEnv):
         self._task.observe(sim)  # of all rows: the others' fields, and so their observations, are as they were
         self._elapsed[ids] = 0
 
-    def get_state(self) -> State:
-        if not self._generators:
-            raise ValueError(f"{self._env_id}: get_state() was called before reset()")
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything that the continuation depends on but the generators, by its name in a state."""
         return {
-            "environment": [self._env_id] * self.rows,
-            "generators": [generator_state(generator) for generator in self._generators],
-            "simulation": self.sim.state.copy(),
-            "elapsed": self._elapsed.copy(),
-            "observations": self.sim.observations.copy(),
-        }
-
-    def set_state(self, state: State) -> NDArray[np.float64]:
-        arrays = {
             # mjSTATE_INTEGRATION: without the solver's warm start, part of it, a continuation is not exact
             "simulation": self.sim.state,
             "elapsed": self._elapsed,
             # not a function of the simulation alone: derived fields lag by one physics step
             "observations": self.sim.observations,
         }
-        check_state(self._env_id, state, ["generators"], arrays, self.rows)
-        limit = self._task.max_episode_steps
-        if not ((state["elapsed"] >= 0) & (state["elapsed"] < limit)).all():
-            raise ValueError(f"state for {self._env_id}: 'elapsed' must lie between 0 and {limit - 1}")
-        generators = [np.random.Generator(np.random.PCG64(0)) for _ in range(self.rows)]
-        for generator, text in zip(generators, state["generators"], strict=True):
-            set_generator_state(generator, text)
-        self._generators = generators
-        for name, array in arrays.items():
-            array[...] = state[name]
+
+    def get_state(self) -> State:
+        return state_of_rows(self._env_id, self._generators, self._arrays())
+
+    def set_state(self, state: State) -> NDArray[np.float64]:
+        self._generators = restore_rows(self._env_id, state, self._arrays(), self._task.max_episode_steps)
         return self.sim.observations.copy()

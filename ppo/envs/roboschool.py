@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from ppo.envs.base import Seeds, State, Transition, VectorEnv, check_state, generator_state, set_generator_state
+from ppo.envs.base import Seeds, State, Transition, VectorEnv, restore_rows, state_of_rows
 from ppo.envs.mujoco_tasks import Bools, Floats
 from ppo.envs.roboschool_model import CONTROL_STEP, POWERS
 from ppo.envs.roboschool_physics import ALL, Rows, Simulation, Torso
@@ -258,23 +258,8 @@ class RoboschoolVectorEnv(VectorEnv):
         }
 
     def get_state(self) -> State:
-        if not self._generators:
-            raise ValueError(f"{self._env_id}: get_state() was called before reset()")
-        return {
-            "environment": [self._env_id] * self.rows,
-            "generators": [generator_state(generator) for generator in self._generators],
-            **{name: array.copy() for name, array in self._arrays().items()},
-        }
+        return state_of_rows(self._env_id, self._generators, self._arrays())
 
     def set_state(self, state: State) -> NDArray[np.float64]:
-        arrays = self._arrays()
-        check_state(self._env_id, state, ["generators"], arrays, self.rows)
-        if not ((state["elapsed"] >= 0) & (state["elapsed"] < EPISODE_STEPS)).all():
-            raise ValueError(f"state for {self._env_id}: 'elapsed' must lie between 0 and {EPISODE_STEPS - 1}")
-        generators = [np.random.Generator(np.random.PCG64(0)) for _ in range(self.rows)]
-        for generator, text in zip(generators, state["generators"], strict=True):
-            set_generator_state(generator, text)
-        self._generators = generators
-        for name, array in arrays.items():
-            array[...] = state[name]
+        self._generators = restore_rows(self._env_id, state, self._arrays(), EPISODE_STEPS)
         return self._observations.copy()
