@@ -1,75 +1,74 @@
 """Advantage actor-critic: the synchronous A3C [Mnih et al. 2016], one step on every few steps of several actors."""
 
-import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from ppo.algorithm import Metrics, require
+from ppo.algorithm import Metrics
 from ppo.distributions import Distribution
-from ppo.on_policy import OnPolicy, OnPolicySettings
+from ppo.on_policy import OnPolicy
 from ppo.rollout import Batch
 from ppo.schedules import annealed
+from ppo.settings import Settings, setting
 from ppo.stacked.optimizers import RMSProp
 
 
 @dataclass(frozen=True)
-class A2CSettings(OnPolicySettings):
+class A2CSettings(Settings):
     """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from the actors' number and
     the learning rate, which was tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
-    num_envs: int = 4
+    num_envs: int = setting(4, at_least=1)
     """environments that each run steps in parallel (the paper's actors)"""
-    num_steps: int = 5
+    num_steps: int = setting(5, at_least=1)
     """steps of each environment between two updates"""
-    gae_lambda: float = 1.0
+    gamma: float = setting(0.99, at_least=0, at_most=1)
+    """discount"""
+    gae_lambda: float = setting(1.0, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return, as A3C does"""
-    learning_rate: float = 1.85e-3
+    norm_reward: Literal["none", "reset", "never-reset"] = "reset"
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
+    return starts afresh after each episode (reset), or never"""
+    bootstrap_truncation: bool = False
+    """whether the value of the last state is added where a time limit, not the task, ended the episode"""
+    learning_rate: float = setting(1.85e-3, at_least=0)
     """step size of RMSProp"""
     anneal_lr: bool = True
     """whether the learning rate falls linearly to 0 over total_timesteps"""
-    rms_decay: float = 0.99
+    rms_decay: float = setting(0.99, at_least=0, below=1)
     """decay of RMSProp's mean square"""
-    rms_eps: float = 1e-5
+    rms_eps: float = setting(1e-5, above=0)
     """epsilon of RMSProp, under the root"""
-    max_grad_norm: float = 0.5
+    max_grad_norm: float = setting(0.5, above=0, inf="no clipping")
     """norm to which each run's gradient is clipped; inf for no clipping"""
-    vf_coef: float = 0.25
+    vf_coef: float = setting(0.25, at_least=0)
     """the value loss's coefficient"""
-    ent_coef: float = 0.0
+    ent_coef: float = setting(0.0, at_least=0)
     """the entropy bonus's coefficient"""
-
-    def check(self) -> None:
-        super().check()
-        for name in ("learning_rate", "vf_coef", "ent_coef"):
-            require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
-        require(self, "rms_decay", 0 <= self.rms_decay < 1, "at least 0 and less than 1")
-        require(self, "rms_eps", 0 < self.rms_eps < math.inf, "greater than 0 and finite")
-        require(self, "max_grad_norm", self.max_grad_norm > 0, "greater than 0")
 
 
 class A2C(OnPolicy):
     """One step of RMSProp per batch on E[log pi(a|s) A] - vf_coef (V - R)^2 + ent_coef S."""
 
-    Settings = A2CSettings
+    Settings: ClassVar[type[Settings]] = A2CSettings
     picture_gain = 1.0  # openai/baselines a2c/policies.py (2017-08-18)
 
     def setup(self) -> None:
         super().setup()
-        self.learning_rate = self.per_run("learning_rate")
-        self.vf_coef = self.per_run("vf_coef").squeeze(1)
-        self.ent_coef = self.per_run("ent_coef").squeeze(1)
+        self.learning_rate = self.per_run.learning_rate
+        self.vf_coef = self.per_run.vf_coef.squeeze(1)
+        self.ent_coef = self.per_run.ent_coef.squeeze(1)
         self.optimizer = RMSProp(
             self.policy.parameters,
             self.learning_rate,
-            self.per_run("max_grad_norm"),
-            decay=self.per_run("rms_decay"),
-            eps=self.per_run("rms_eps"),
+            self.per_run.max_grad_norm,
+            decay=self.per_run.rms_decay,
+            eps=self.per_run.rms_eps,
         )
 
     def anneal(self, remaining: float) -> None:
-        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if self.common.anneal_lr else 1.0)
+        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if self.shared.anneal_lr else 1.0)
 
     def update(self, batch: Batch) -> Metrics:
         distribution, values = self.policy(batch.observations)

@@ -2,37 +2,56 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor
 
-from baselines.a2c import A2C, A2CSettings
-from ppo.algorithm import Metrics, require
+from baselines.a2c import A2C
+from ppo.algorithm import Metrics
 from ppo.distributions import Distribution
 from ppo.rollout import Batch
+from ppo.settings import Settings, setting
 
 D = TypeVar("D", bound=Distribution)
 
 
 @dataclass(frozen=True)
-class A2CTrustRegionSettings(A2CSettings):
+class A2CTrustRegionSettings(Settings):
     """A2C's settings and those of the trust region; the average's decay is ACER's for continuous control, learning rate
     and trust_region_delta were tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
-    learning_rate: float = 2.68e-3
+    num_envs: int = setting(4, at_least=1)
+    """environments that each run steps in parallel (the paper's actors)"""
+    num_steps: int = setting(5, at_least=1)
+    """steps of each environment between two updates"""
+    gamma: float = setting(0.99, at_least=0, at_most=1)
+    """discount"""
+    gae_lambda: float = setting(1.0, at_least=0, at_most=1)
+    """lambda of generalised advantage estimation; 1 sums the whole return, as A3C does"""
+    norm_reward: Literal["none", "reset", "never-reset"] = "reset"
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
+    return starts afresh after each episode (reset), or never"""
+    bootstrap_truncation: bool = False
+    """whether the value of the last state is added where a time limit, not the task, ended the episode"""
+    learning_rate: float = setting(2.68e-3, at_least=0)
     """step size of RMSProp"""
     anneal_lr: bool = False
     """whether the learning rate falls linearly to 0 over total_timesteps"""
-    trust_region_delta: float = 0.5
+    rms_decay: float = setting(0.99, at_least=0, below=1)
+    """decay of RMSProp's mean square"""
+    rms_eps: float = setting(1e-5, above=0)
+    """epsilon of RMSProp, under the root"""
+    max_grad_norm: float = setting(0.5, above=0, inf="no clipping")
+    """norm to which each run's gradient is clipped; inf for no clipping"""
+    vf_coef: float = setting(0.25, at_least=0)
+    """the value loss's coefficient"""
+    ent_coef: float = setting(0.0, at_least=0)
+    """the entropy bonus's coefficient"""
+    trust_region_delta: float = setting(0.5, above=0, inf="no trust region")
     """delta, how much a step in a state may move the policy away from the average one, to first order in KL"""
-    ema_decay: float = 0.995
+    ema_decay: float = setting(0.995, at_least=0, below=1)
     """alpha, the decay of the exponential moving average of the policy's parameters"""
-
-    def check(self) -> None:
-        super().check()
-        require(self, "trust_region_delta", self.trust_region_delta > 0, "greater than 0")
-        require(self, "ema_decay", 0 <= self.ema_decay < 1, "at least 0 and less than 1")
 
 
 def projected(gradient: Tensor, kl_gradient: Tensor, delta: Tensor) -> Tensor:
@@ -68,8 +87,8 @@ class A2CTrustRegion(A2C):
 
     def setup(self) -> None:
         super().setup()
-        self.trust_region_delta = self.per_run("trust_region_delta")
-        self.ema_decay = self.per_run("ema_decay")
+        self.trust_region_delta = self.per_run.trust_region_delta
+        self.ema_decay = self.per_run.ema_decay
         self.average = self.policy.parameters.detach().clone()
 
     def update(self, batch: Batch) -> Metrics:

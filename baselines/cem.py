@@ -9,10 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ppo.algorithm import Algorithm, Metrics, Settings, require
+from ppo.algorithm import Algorithm, Metrics
 from ppo.policies import ActorCritic, hidden_units
 from ppo.rollout import Episode
 from ppo.seeding import generator
+from ppo.settings import Settings, setting
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,17 @@ class CEMSettings(Settings):
     """The defaults are those of joschu/modular_rl's MuJoCo battery ("cem10-5"), apart from the population and the first
     deviation (200 and 1 there), which were tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
-    num_envs: int = 10
+    num_envs: int = setting(10, at_least=1)
     """environments that each run steps in parallel: candidates that are tried at once"""
-    num_steps: int = 200
+    num_steps: int = setting(200, at_least=1)
     """steps of each environment in an iteration, after which the training may be stopped"""
-    population: int = 20
+    population: int = setting(20, at_least=2)
     """candidates of a generation, one episode each"""
-    elite_frac: float = 0.2
+    elite_frac: float = setting(0.2, above=0, at_most=1)
     """fraction of the candidates to which the next generation's distribution is fitted"""
-    initial_std: float = 0.1
+    initial_std: float = setting(0.1, above=0)
     """standard deviation of the parameters at first"""
-    extra_std: float = 0.01
+    extra_std: float = setting(0.01, at_least=0)
     """deviation added to the elite's, falling linearly to 0 over the first half of total_timesteps"""
     network: str = "10-5"
     """units of the hidden layers"""
@@ -47,13 +48,6 @@ class CEMSettings(Settings):
     def elite(self) -> int:
         """Candidates that the next generation is fitted to."""
         return max(round(self.elite_frac * self.population), 1)
-
-    def check(self) -> None:
-        super().check()
-        require(self, "population", self.population >= 2, "at least 2")
-        require(self, "elite_frac", 0 < self.elite_frac <= 1, "greater than 0 and at most 1")
-        require(self, "initial_std", 0 < self.initial_std < math.inf, "greater than 0 and finite")
-        require(self, "extra_std", 0 <= self.extra_std < math.inf, "at least 0 and finite")
 
 
 def refit(candidates: Tensor, returns: NDArray[np.float64], elite: int, extra_std: float) -> tuple[Tensor, Tensor]:
@@ -75,18 +69,18 @@ class CEM(Algorithm):
     policy: ActorCritic
 
     def setup(self) -> None:
-        shape, space, envs = self.env.observation_shape, self.env.action_space, self.common.num_envs
-        hidden = hidden_units(self.common.network)
-        kind = {"initialisation": self.common.initialisation, "activation": self.common.activation}
+        shape, space, envs = self.env.observation_shape, self.env.action_space, self.shared.num_envs
+        hidden = hidden_units(self.shared.network)
+        kind = {"initialisation": self.shared.initialisation, "activation": self.shared.activation}
         self.policy = ActorCritic(shape, space, self.seeds, hidden, self.device, **kind)
         rows = [seed for seed in self.seeds for _ in range(envs)]
         self.members = ActorCritic(shape, space, rows, hidden, self.device, **kind, engine=self.engine)
         actor = self.policy.networks["actor"]
-        self.columns = slice(0, actor.size) if self.common.deterministic else self.policy.actor_columns
+        self.columns = slice(0, actor.size) if self.shared.deterministic else self.policy.actor_columns
         self.mean = self.policy.parameters.detach()[:, self.columns]
-        self.std = self.per_run("initial_std") * torch.ones_like(self.mean)
-        self.tried = self.mean.new_zeros(self.runs, self.common.population, self.columns.stop)
-        self.returns = np.zeros((self.runs, self.common.population))
+        self.std = self.per_run.initial_std * torch.ones_like(self.mean)
+        self.tried = self.mean.new_zeros(self.runs, self.shared.population, self.columns.stop)
+        self.returns = np.zeros((self.runs, self.shared.population))
         self.drawn, self.finished, self.generation = (np.zeros(self.runs, dtype=np.int64) for _ in range(3))
         for run in range(self.runs):
             for env in range(envs):
@@ -109,17 +103,17 @@ class CEM(Algorithm):
 
     def member(self, run: int, env: int) -> Tensor:
         """The parameters that an environment is trying: ``[P]``, a view."""
-        return self.members.parameters.detach()[run * self.common.num_envs + env, self.columns]
+        return self.members.parameters.detach()[run * self.shared.num_envs + env, self.columns]
 
     def iterate(self) -> tuple[list[Episode], Metrics]:
         steps = self.next_steps()
-        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
-        if not self.common.samples_actions:
+        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.shared.num_envs)
+        if self.shared.deterministic:
             noise[:] = 0
         episodes = []
         for step in range(steps):
             experience = self.collector.collect(noise[step : step + 1], self.steps_done, keep_next=False)
-            self.steps_done += self.common.num_envs
+            self.steps_done += self.shared.num_envs
             if experience.episodes:
                 ended = np.argwhere(experience.ended[0] & ~self.collector.diverged[:, None]).tolist()
                 for (run, env), episode in zip(ended, experience.episodes, strict=True):
@@ -135,7 +129,7 @@ class CEM(Algorithm):
         self.tried[run, self.finished[run]] = self.member(run, env)
         self.returns[run, self.finished[run]] = episodic_return
         self.finished[run] += 1
-        if self.finished[run] == self.common.population:
+        if self.finished[run] == self.shared.population:
             self.finished[run] = 0
             self.generation[run] += 1
             if torch.isfinite(self.mean[run]).all():  # what has diverged stays so

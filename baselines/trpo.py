@@ -1,6 +1,5 @@
 """Trust region policy optimisation [Schulman et al. 2015], and two relatives that differ in a setting."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -8,55 +7,61 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from baselines.critic import Critic, CriticSettings
+from baselines.critic import Critic
 from ppo.advantages import standardised
-from ppo.algorithm import Metrics, require
+from ppo.algorithm import Metrics
 from ppo.distributions import Distribution
 from ppo.on_policy import OnPolicy
 from ppo.policies import ActorCritic
 from ppo.rollout import Batch
+from ppo.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class TRPOSettings(CriticSettings):
+class TRPOSettings(Settings):
     """TRPO's settings; the defaults are the numbers of openai/baselines' trpo_mpi/run_mujoco.py of 2017-07-20. Network,
     initialisation and filter are PPO's; those of that file are in `TRPO2017Settings`."""
 
-    num_steps: int = 1024
+    num_steps: int = setting(1024, at_least=1)
     """steps of each environment between two updates"""
-    gae_lambda: float = 0.98
+    gamma: float = setting(0.99, at_least=0, at_most=1)
+    """discount"""
+    gae_lambda: float = setting(0.98, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: Literal["none", "reset", "never-reset"] = "none"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
     return starts afresh after each episode (reset), or never"""
-    max_kl: float = 0.01
+    bootstrap_truncation: bool = False
+    """whether the value of the last state is added where a time limit, not the task, ended the episode"""
+    vf_learning_rate: float = setting(1e-3, at_least=0)
+    """step size of the value function's Adam"""
+    vf_epochs: int = setting(5, at_least=0)
+    """passes of the value function over each batch"""
+    vf_minibatch_size: int = setting(64, at_least=1)
+    """samples in each of its gradient steps"""
+    vf_adam_eps: float = setting(1e-5, above=0, shared=True)
+    """epsilon of that Adam (the same for every run of a stack)"""
+    max_kl: float = setting(0.01, above=0)
     """delta, the mean KL[pi_old, pi] that a step may cause"""
-    cg_iters: int = 10
+    cg_iters: int = setting(10, at_least=1)
     """iterations of the conjugate gradient"""
-    cg_damping: float = 0.1
+    cg_damping: float = setting(0.1, at_least=0)
     """what is added to the Fisher matrix's diagonal"""
-    sub_sampling_factor: int = 5
-    """the Fisher matrix is estimated on every so many-th state"""
+    sub_sampling_factor: int = setting(5, at_least=1)
+    """n: the Fisher matrix is estimated on every n-th state"""
     line_search: bool = True
     """whether the step is halved until it holds the constraint and improves the surrogate; if not, it is taken whole"""
-    line_search_iters: int = 10
+    line_search_iters: int = setting(10, at_least=1)
     """steps that the search tries before it gives up and leaves the policy as it was"""
     accept_zero: bool = False
     """whether the search also takes a step that leaves the surrogate exactly as it was"""
-    kl_margin: float = 1.5
+    kl_margin: float = setting(1.5, above=0)
     """the search accepts a KL up to kl_margin x max_kl"""
     fixed_log_std: bool = False
     """whether the policy's standard deviation stays 1"""
     norm_adv: Literal["batch", "none"] = "batch"
     """over what the advantages are standardised"""
-
-    def check(self) -> None:
-        super().check()
-        for name in ("max_kl", "kl_margin"):
-            require(self, name, 0 < getattr(self, name) < math.inf, "greater than 0 and finite")
-        require(self, "cg_damping", 0 <= self.cg_damping < math.inf, "at least 0 and finite")
-        for name in ("cg_iters", "sub_sampling_factor", "line_search_iters"):
-            require(self, name, getattr(self, name) >= 1, "at least 1")
+    sees_pictures = False  # policy and value apart
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int) -> Tensor:
@@ -85,13 +90,13 @@ class TRPO(OnPolicy):
 
     def setup(self) -> None:
         super().setup()
-        self.max_kl = self.per_run("max_kl")
-        self.kl_margin = self.per_run("kl_margin")
-        self.cg_damping = self.per_run("cg_damping")
+        self.max_kl = self.per_run.max_kl
+        self.kl_margin = self.per_run.kl_margin
+        self.cg_damping = self.per_run.cg_damping
         self.critic = Critic(self)
 
     def update(self, batch: Batch) -> Metrics:
-        if self.common.norm_adv == "batch":
+        if self.shared.norm_adv == "batch":
             batch = replace(batch, advantages=standardised(batch.advantages))
         metrics = self.improve(batch)
         metrics["losses/value_loss"] = self.critic.fit(batch)
@@ -101,19 +106,19 @@ class TRPO(OnPolicy):
         """The natural-gradient step to the edge of the trust region: x = F^-1 g, scaled to KL = delta."""
         gradient = self.gradient(batch)
         with torch.no_grad():
-            product = self.fisher_vector_product(batch.observations[:, :: self.common.sub_sampling_factor])
-            direction = conjugate_gradient(product, gradient, self.common.cg_iters)
+            product = self.fisher_vector_product(batch.observations[:, :: self.shared.sub_sampling_factor])
+            direction = conjugate_gradient(product, gradient, self.shared.cg_iters)
             curvature = (direction * product(direction)).sum(1, keepdim=True)  # KL = x F x / 2
             moves = curvature > 0
             step = torch.where(moves, (2 * self.max_kl / curvature).sqrt() * direction, 0 * direction)
-            return self.search(batch, step) if self.common.line_search else self.take(batch, step)
+            return self.search(batch, step) if self.shared.line_search else self.take(batch, step)
 
     def gradient(self, batch: Batch) -> Tensor:
         """That of E[r A], where r = 1 still: ``[runs, P]``, nothing where the policy does not depend on it."""
         log_probs = self.policy.distribution(batch.observations).log_prob(batch.actions)
         surrogate = ((log_probs - batch.log_probs).exp() * batch.advantages).mean(dim=1)
         (gradient,) = torch.autograd.grad(surrogate, self.policy.parameters, torch.ones_like(surrogate))
-        if self.common.fixed_log_std:
+        if self.shared.fixed_log_std:
             gradient[:, self.policy.log_std_columns] = 0
         return gradient
 
@@ -142,11 +147,11 @@ class TRPO(OnPolicy):
         accepted = torch.zeros_like(self.max_kl, dtype=torch.bool)
         taken = {name: torch.zeros_like(self.max_kl) for name in ("size", "improvement", "kl")}
         before = batch.advantages.mean(dim=1, keepdim=True)
-        for attempt in range(self.common.line_search_iters):
+        for attempt in range(self.shared.line_search_iters):
             size = 0.5**attempt
             distribution = self.policy.distribution_of(old + size * step, batch.observations)
             surrogate, kl = _surrogate_and_kl(batch, distribution)
-            improves = surrogate >= before if self.common.accept_zero else surrogate > before
+            improves = surrogate >= before if self.shared.accept_zero else surrogate > before
             now = ~accepted & improves & (kl <= self.kl_margin * self.max_kl)
             for name, value in (("size", size), ("improvement", surrogate - before), ("kl", kl)):
                 taken[name] = torch.where(now, value, taken[name])

@@ -1,45 +1,51 @@
 """Vanilla policy gradient with an adaptive step size, as footnote 3 of the paper describes it."""
 
-import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 
-from baselines.critic import Critic, CriticSettings
+from baselines.critic import Critic
 from ppo.advantages import standardised
-from ppo.algorithm import Metrics, require
+from ppo.algorithm import Metrics
 from ppo.on_policy import OnPolicy
 from ppo.policies import ActorCritic
 from ppo.rollout import Batch
 from ppo.schedules import adapted_learning_rate
+from ppo.settings import Settings, setting
 from ppo.stacked.optimizers import Adam
 
 
 @dataclass(frozen=True)
-class VPGSettings(CriticSettings):
+class VPGSettings(Settings):
     """The defaults are those of homework 4 of Berkeley's course, to which the footnote points (2017-03-18), with the
     batch of the authors' other continuous policy gradient (openai/baselines' acktr_cont), and with lambda and the KL
     tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
-    num_steps: int = 2500
+    num_steps: int = setting(2500, at_least=1)
     """steps of each environment between two updates"""
-    gae_lambda: float = 0.9
+    gamma: float = setting(0.99, at_least=0, at_most=1)
+    """discount"""
+    gae_lambda: float = setting(0.9, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: Literal["none", "reset", "never-reset"] = "none"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
     return starts afresh after each episode (reset), or never"""
-    learning_rate: float = 1e-3
+    bootstrap_truncation: bool = False
+    """whether the value of the last state is added where a time limit, not the task, ended the episode"""
+    learning_rate: float = setting(1e-3, at_least=0)
     """first step size of the policy's Adam"""
-    desired_kl: float = 0.032
+    desired_kl: float = setting(0.032, above=0)
     """KL[pi_old, pi] towards which the step size is adapted after every update"""
-    vf_epochs: int = 10
+    vf_learning_rate: float = setting(1e-3, at_least=0)
+    """step size of the value function's Adam"""
+    vf_epochs: int = setting(10, at_least=0)
     """passes of the value function over each batch"""
-
-    def check(self) -> None:
-        super().check()
-        require(self, "learning_rate", 0 <= self.learning_rate < math.inf, "at least 0 and finite")
-        require(self, "desired_kl", 0 < self.desired_kl < math.inf, "greater than 0 and finite")
+    vf_minibatch_size: int = setting(64, at_least=1)
+    """samples in each of its gradient steps"""
+    vf_adam_eps: float = setting(1e-5, above=0, shared=True)
+    """epsilon of that Adam (the same for every run of a stack)"""
+    sees_pictures = False  # policy and value apart
 
 
 class VPG(OnPolicy):
@@ -50,9 +56,9 @@ class VPG(OnPolicy):
 
     def setup(self) -> None:
         super().setup()
-        self.desired_kl = self.per_run("desired_kl")
+        self.desired_kl = self.per_run.desired_kl
         columns = self.policy.actor_columns
-        self.optimizer = Adam(self.policy.parameters, self.per_run("learning_rate"), columns=columns, eps=1e-8)
+        self.optimizer = Adam(self.policy.parameters, self.per_run.learning_rate, columns=columns, eps=1e-8)
         self.critic = Critic(self)
 
     def update(self, batch: Batch) -> Metrics:

@@ -1,6 +1,5 @@
 """A run: what is trained, with which settings, and its key; to and from the data that are recorded of it."""
 
-import dataclasses
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -10,7 +9,7 @@ from typing import Any
 from baselines import ALGORITHMS
 from experiments.store.files import OtherVersionError, one_line
 from experiments.store.records import Known, KnownSettings, RunRecord, Setting
-from ppo.algorithm import Settings
+from ppo.settings import Settings, declared
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,13 @@ def settings_to_json(settings: Settings) -> dict[str, Setting]:
     Those that were added after runs were recorded are left out at their defaults, so that these runs keep their keys.
     """
     added = _added(settings)
-    return {
-        name: _to_json(value)
-        for name, value in dataclasses.asdict(settings).items()
-        if name not in added or value != added[name]
-    }
+    values = {name: getattr(settings, name) for name in declared(type(settings))}
+    return {name: _to_json(value) for name, value in values.items() if name not in added or value != added[name]}
 
 
 def _added(settings: Settings) -> dict[str, Any]:
     """Return the defaults of the settings that runs were recorded without."""
-    return {field.name: field.default for field in dataclasses.fields(settings) if "added" in field.metadata}
+    return {name: own.default for name, own in declared(type(settings)).items() if own.added}
 
 
 def _to_json(value: Any) -> Setting:
@@ -67,8 +63,7 @@ def _to_json(value: Any) -> Setting:
 
 def settings_from_json(kind: type[Settings], data: Mapping[str, Setting]) -> Settings:
     """Invert ``settings_to_json``. Raises ``ValueError`` for names that ``kind`` does not have."""
-    known = {field.name for field in dataclasses.fields(kind)}
-    if unknown := sorted(set(data) - known):
+    if unknown := sorted(set(data) - set(declared(kind))):
         raise ValueError(f"{kind.__name__} has no setting {unknown[0]!r}")
     values: dict[str, Any] = {name: float(value) if value in ("inf", "-inf") else value for name, value in data.items()}
     return kind(**values)

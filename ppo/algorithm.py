@@ -1,12 +1,9 @@
 """What an algorithm is: settings, a stack of runs, and ``iterate``."""
 
-import dataclasses
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -17,106 +14,11 @@ from ppo.envs.base import VectorEnv
 from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer, RewardNormalizer
 from ppo.policies import Policy, make_policy
 from ppo.rollout import Act, Collector, Episode
-from ppo.stacked.convolutional import ARCHITECTURES
+from ppo.settings import PerRun, Settings, SettingsError, Shared
 from ppo.stacked.engine import Engine, choose
 
 Metrics = dict[str, Tensor]
 """What an update reports, by TensorBoard name: ``[runs]`` each."""
-
-T = TypeVar("T")
-
-
-class SettingsError(ValueError):
-    """Settings that cannot be trained; the message names the setting, its value and what would be right."""
-
-
-def added(default: T) -> T:
-    """Declare a setting that runs were recorded without: where it is at its ``default`` it is left out of what is
-    stored, so that these runs keep their keys, and trainings that were begun go on."""
-    return field(default=default, metadata={"added": True})
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What every algorithm can be told.
-
-    The fields that are floats may differ between the runs of a stack (they become ``[runs, 1]`` tensors); all others
-    decide shapes or the order of things, and are the same for all runs of a stack.
-    """
-
-    num_envs: int = 1
-    """environments that each run steps in parallel (the paper's actors)"""
-    num_steps: int = 2048
-    """steps of each environment in an iteration, after which the training may be stopped"""
-    norm_obs: bool = True
-    """whether observations are normalised by their running mean and standard deviation, and clipped to +-clip_obs"""
-    clip_obs: float = 10.0
-    """bound of the normalised observations"""
-    obs_filter: Literal["step", "batch"] = "step"
-    """when their mean and deviation are renewed: at every step (openai/baselines' ppo2), or once per batch, after which
-    the old policy is evaluated anew (its ppo1 and trpo_mpi)"""
-
-    clip_actions: bool = False
-    """whether continuous actions are clipped to the environment's bounds on their way to it, as openai/baselines does
-    only from 9b68103 (2019-05-08) on; learning sees the actions as they were drawn"""
-
-    network: str = "64-64"
-    """64-64: units of the hidden layers of policy and value, each with its own (sec. 6.1), as many layers as there are
-    numbers; linear: none; nature or a3c: the convolutional network that they share (sec. 6.4)"""
-    activation: Literal["tanh", "relu"] = "tanh"
-    """of the hidden units; convolutional networks have relu"""
-
-    initialisation: Literal["orthogonal", "column-norm"] = "orthogonal"
-    """weights at first: orthogonal, of gain sqrt 2 (openai/baselines' ppo2), or each unit's incoming weights normal and
-    of norm 1 (its ppo1 and trpo_mpi); the policy's head is a hundredth of that"""
-
-    backward_dtype: Literal["float32", "bfloat16"] = "float32"
-    """in which the gradients of convolutional networks are computed; what goes forward is float32"""
-
-    sees_pictures: ClassVar[bool] = True
-    """Whether ``network`` may be one for pictures."""
-    obs_filters: ClassVar[tuple[str, ...]] = ("step", "batch")
-    """What the algorithm can be told as ``obs_filter``."""
-
-    @property
-    def samples_actions(self) -> bool:
-        """Whether the policy is trained to draw its actions; if not, to take the most likely one."""
-        return True
-
-    def check(self) -> None:
-        """Raises ``SettingsError`` for settings that cannot be trained."""
-        for name in ("num_envs", "num_steps"):
-            require(self, name, getattr(self, name) >= 1, "at least 1")
-        pictures = tuple(ARCHITECTURES) if self.sees_pictures else ()
-        known = self.network in ("linear", *pictures) or re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})*", self.network)
-        require(
-            self, "network", bool(known), " or ".join(("units of hidden layers such as 64-64", "linear", *pictures))
-        )
-        require(self, "clip_obs", self.clip_obs > 0, "greater than 0")
-        require(self, "obs_filter", self.obs_filter in self.obs_filters, " or ".join(self.obs_filters))
-        for name, hint in _hints(self).items():
-            if get_origin(hint) is Literal:
-                require(self, name, getattr(self, name) in get_args(hint), " or ".join(get_args(hint)))
-
-    def structure(self) -> tuple[tuple[str, Any], ...]:
-        """The settings that all runs of a stack share."""
-        return tuple(
-            (name, getattr(self, name))
-            for name, hint in _hints(self).items()
-            if hint is not float or name.endswith("adam_eps")
-        )
-
-
-def _hints(settings: Settings) -> dict[str, Any]:
-    """The type of each field; a module with postponed annotations has them as text."""
-    hints = get_type_hints(type(settings))
-    return {own.name: hints[own.name] for own in dataclasses.fields(settings)}
-
-
-def require(settings: Settings, name: str, holds: bool, right: str) -> None:
-    """Raise ``SettingsError`` unless ``holds``: one line with the setting, its value and what would be right."""
-    if not holds:  # also for NaN, which no comparison holds for
-        raise SettingsError(f"{name} = {getattr(settings, name)} cannot be trained: it must be {right}")
 
 
 def observation_normalizer(settings: Sequence[Settings], shape: tuple[int, ...]) -> ObservationNormalizer | None:
@@ -168,8 +70,11 @@ class Algorithm(ABC):
             own.check()
         if len({own.structure() for own in settings}) != 1:
             raise SettingsError("the runs of a stack may differ in settings that are floats alone")
-        self.common = settings[0]
-        check_budget(total_timesteps, self.common.num_envs)
+        self.shared = Shared(settings[0])
+        """The settings that all runs have in common."""
+        self.per_run = PerRun(settings, torch.device(device))
+        """The others, each ``[runs, 1]``."""
+        check_budget(total_timesteps, self.shared.num_envs)
         self.env = env
         self.settings = list(settings)
         self.seeds = list(seeds)
@@ -177,7 +82,7 @@ class Algorithm(ABC):
         self.total_timesteps = total_timesteps
         self.device = torch.device(device)
         try:
-            self.engine = choose(self.common.network, self.device, engine)
+            self.engine = choose(self.shared.network, self.device, engine)
         except ValueError as error:
             raise SettingsError(str(error)) from error
         self.steps_done = 0
@@ -214,7 +119,7 @@ class Algorithm(ABC):
         """What the setting ``network`` asks for, in this environment."""
         shape, space = self.env.observation_shape, self.env.action_space
         critic_outputs = self.critic_outputs(space)
-        own, gain = self.common, self.picture_gain
+        own, gain = self.shared, self.picture_gain
         try:
             return make_policy(
                 *(own.network, shape, space, self.seeds, self.device, critic_outputs),
@@ -225,23 +130,23 @@ class Algorithm(ABC):
                 engine=self.engine,
             )
         except ValueError as error:
-            raise SettingsError(f"network = {self.common.network} cannot be trained here: {error}") from error
+            raise SettingsError(f"network = {self.shared.network} cannot be trained here: {error}") from error
 
     def make_collector(self, act: Act, reward_normalizer: RewardNormalizer | None = None) -> Collector:
         """What steps the environments, with actions that ``act`` gives."""
         normalizer = observation_normalizer(self.settings, self.env.observation_shape)
-        if self.common.clip_actions and isinstance(self.env.action_space, Discrete):
+        if self.shared.clip_actions and isinstance(self.env.action_space, Discrete):
             raise SettingsError("clip_actions = True cannot be trained here: the environment's actions are discrete")
         kind = Collector
         if self.engine == "numba":
             from ppo.stacked.collecting import CompiledCollector as kind  # the same, compiled
         return kind(
-            self.env, act, self.runs, normalizer, reward_normalizer, self.device, clips_actions=self.common.clip_actions
+            self.env, act, self.runs, normalizer, reward_normalizer, self.device, clips_actions=self.shared.clip_actions
         )
 
     def next_steps(self) -> int:
         """Steps of each environment in the next iteration: num_steps, or what is left of the budget."""
-        steps: int = min(self.common.num_steps, (self.total_timesteps - self.steps_done) // self.common.num_envs)
+        steps: int = min(self.shared.num_steps, (self.total_timesteps - self.steps_done) // self.shared.num_envs)
         return steps
 
     def state(self) -> dict[str, Any]:
@@ -262,10 +167,6 @@ class Algorithm(ABC):
         with torch.no_grad():
             self.policy.parameters.copy_(state["parameters"])
         self.collector.load_state(state["collector"])
-
-    def per_run(self, name: str) -> Tensor:
-        """The setting ``name`` of every run: ``[runs, 1]``."""
-        return torch.tensor([[float(getattr(own, name))] for own in self.settings], device=self.device)
 
     def remaining(self) -> float:
         """The fraction of the budget that is left: 1 at the start, towards 0 at the end (the alpha of Table 5)."""

@@ -2,8 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,43 +10,25 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.advantages import gae
-from ppo.algorithm import Algorithm, Metrics, Settings, require
+from ppo.algorithm import Algorithm, Metrics
 from ppo.distributions import Distribution
 from ppo.normalizers import RewardNormalizer
 from ppo.rollout import Batch, Episode, Experience
 from ppo.seeding import generator
 
 
-@dataclass(frozen=True)
-class OnPolicySettings(Settings):
-    """What every on-policy algorithm can be told."""
-
-    num_steps: int = 2048
-    """steps of each environment between two updates (the paper's horizon T)"""
-    gamma: float = 0.99
-    """discount"""
-    gae_lambda: float = 0.95
-    """lambda of generalised advantage estimation; 1 sums the whole return"""
-    norm_reward: Literal["none", "reset", "never-reset"] = "reset"
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset), or never"""
-    bootstrap_truncation: bool = False
-    """whether the value of the last state is added where a time limit, not the task, ended the episode"""
-
-    def check(self) -> None:
-        super().check()
-        for name in ("gamma", "gae_lambda"):
-            require(self, name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
-
-
 class OnPolicy(Algorithm):
-    """Collect ``num_steps`` steps from every environment, then ``update`` the policy with them (Algorithm 1)."""
+    """Collect ``num_steps`` steps from every environment, then ``update`` the policy with them (Algorithm 1).
+
+    Beside what every algorithm has, its settings have ``gamma``, ``gae_lambda``, ``norm_reward`` and
+    ``bootstrap_truncation``.
+    """
 
     def setup(self) -> None:
         self.policy = self.make_policy()
         self.gamma = self._column("gamma")
         self.gae_lambda = self._column("gae_lambda")
-        scaling, envs = self.common.norm_reward, self.common.num_envs
+        scaling, envs = self.shared.norm_reward, self.shared.num_envs
         scales = RewardNormalizer(self.gamma, envs, scaling == "reset") if scaling != "none" else None
         self.collector = self.make_collector(self.act, scales)
         self._shuffles: tuple[int, list[np.random.Generator]] = (-1, [])
@@ -62,13 +43,13 @@ class OnPolicy(Algorithm):
     def iterate(self) -> tuple[list[Episode], Metrics]:
         self.anneal(self.remaining())
         steps = self.next_steps()
-        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.common.num_envs)
+        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.shared.num_envs)
         self._outputs.clear()
-        experience = self.collector.collect(noise, self.steps_done, self.common.bootstrap_truncation)
+        experience = self.collector.collect(noise, self.steps_done, self.shared.bootstrap_truncation)
         batch = self.prepare(experience)
         metrics = self.update(batch)
         metrics["losses/explained_variance"] = _explained_variance(batch)
-        self.steps_done += steps * self.common.num_envs
+        self.steps_done += steps * self.shared.num_envs
         self.iteration += 1
         self.note_divergence()
         return experience.episodes, metrics

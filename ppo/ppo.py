@@ -8,77 +8,79 @@ import torch
 from torch import Tensor
 
 from ppo.advantages import standardised
-from ppo.algorithm import Metrics, SettingsError, added, require
+from ppo.algorithm import Metrics
 from ppo.distributions import Distribution
-from ppo.on_policy import OnPolicy, OnPolicySettings
+from ppo.on_policy import OnPolicy
 from ppo.rollout import Batch
 from ppo.schedules import STEP_SIZE_BOUNDS, adapted_learning_rate, annealed
+from ppo.settings import Settings, SettingsError, require, setting
 from ppo.stacked.optimizers import Adam
 
 
 @dataclass(frozen=True)
-class PPOSettings(OnPolicySettings):
+class PPOSettings(Settings):
     """PPO's settings; the defaults are Table 3 with clipping 0.2 (experiments/paper/settings.py has every source)."""
 
-    learning_rate: float = 3e-4
+    num_steps: int = setting(2048, at_least=1)
+    """steps of each environment between two updates (the paper's horizon T)"""
+    gamma: float = setting(0.99, at_least=0, at_most=1)
+    """discount"""
+    gae_lambda: float = setting(0.95, at_least=0, at_most=1)
+    """lambda of generalised advantage estimation; 1 sums the whole return"""
+    norm_reward: Literal["none", "reset", "never-reset"] = "reset"
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
+    return starts afresh after each episode (reset), or never"""
+    bootstrap_truncation: bool = False
+    """whether the value of the last state is added where a time limit, not the task, ended the episode"""
+    learning_rate: float = setting(3e-4, at_least=0)
     """step size of the optimiser"""
     anneal_lr: bool = False
     """whether the learning rate falls linearly to 0 over total_timesteps"""
-    max_grad_norm: float = 0.5
+    max_grad_norm: float = setting(0.5, above=0, inf="no clipping")
     """norm to which each run's gradient is clipped; inf for no clipping"""
-    adam_eps: float = 1e-5
+    adam_eps: float = setting(1e-5, above=0, shared=True)
     """epsilon of Adam (the same for every run of a stack)"""
-    clip_coef: float = 0.2
+    clip_coef: float = setting(0.2, above=0, inf="no clipping")
     """epsilon of the clipped surrogate (equation 7); inf for no clipping"""
-    kl_coef: float = 0.0
+    kl_coef: float = setting(0.0, at_least=0)
     """beta, the KL penalty's coefficient (equation 8); its first value if kl_target is set"""
-    kl_target: float = 0.0
+    kl_target: float = setting(0.0, at_least=0)
     """d_targ: beta is adapted towards this KL after every policy update (section 4); 0 for a fixed beta"""
-    vf_coef: float = 0.25
+    vf_coef: float = setting(0.25, at_least=0)
     """c1, the value loss's coefficient (equation 9)"""
-    ent_coef: float = 0.0
+    ent_coef: float = setting(0.0, at_least=0)
     """c2, the entropy bonus's coefficient (equation 9)"""
-    update_epochs: int = 10
+    update_epochs: int = setting(10, at_least=1)
     """passes over each batch"""
-    minibatch_size: int = 64
+    minibatch_size: int = setting(64, at_least=1)
     """samples in each gradient step"""
     norm_adv: Literal["minibatch", "batch", "none"] = "batch"
     """over what the advantages are standardised"""
-    vf_clip_range: float = math.inf
+    vf_clip_range: float = setting(math.inf, above=0, inf="no clipping")
     """how far the value may move from its old one before its loss is clipped; inf for no clipping, as in the text"""
     anneal_clip: bool = False
     """whether clip_coef falls linearly to 0 over total_timesteps (Table 5)"""
-    lr_kl_target: float = added(0.0)
+    lr_kl_target: float = setting(0.0, at_least=0, added=True)
     """the learning rate is adapted towards this KL after every policy update (Table 4), and learning_rate is its first
     value; 0 for one that is not adapted"""
-    anneal_log_std: bool = added(False)
+    anneal_log_std: bool = setting(False, added=True)
     """whether the log-std of continuous actions is not learned and changes linearly from log_std_start to log_std_end
     over total_timesteps (Table 4)"""
-    log_std_start: float = added(-0.7)
+    log_std_start: float = setting(-0.7, added=True)
     """the log-std at the start, if it is annealed"""
-    log_std_end: float = added(-1.6)
+    log_std_end: float = setting(-1.6, added=True)
     """the log-std at the end, if it is annealed"""
 
     def check(self) -> None:
         super().check()
-        require(self, "learning_rate", 0 <= self.learning_rate < math.inf, "at least 0 and finite")
-        require(self, "adam_eps", self.adam_eps < math.inf, "finite")
-        for name in ("max_grad_norm", "adam_eps"):
-            require(self, name, getattr(self, name) > 0, "greater than 0")
-        require(self, "clip_coef", self.clip_coef > 0, "greater than 0 (inf for no clipping)")
-        require(self, "vf_clip_range", self.vf_clip_range > 0, "greater than 0 (inf for no clipping)")
-        for name in ("kl_coef", "kl_target", "vf_coef", "ent_coef", "lr_kl_target"):
-            require(self, name, 0 <= getattr(self, name) < math.inf, "at least 0 and finite")
-        adapts = self.kl_target > 0
-        require(self, "kl_coef", self.kl_coef > 0 or not adapts, "greater than 0 to be adapted towards kl_target")
-        follows = self.lr_kl_target > 0
+        fixed_beta, fixed_rate = self.kl_target == 0, self.lr_kl_target == 0
+        require(self, "kl_coef", self.kl_coef > 0 or fixed_beta, "greater than 0 to be adapted towards kl_target")
         require(
-            self, "learning_rate", self.learning_rate > 0 or not follows, "greater than 0 to be adapted to lr_kl_target"
+            self,
+            "learning_rate",
+            self.learning_rate > 0 or fixed_rate,
+            "greater than 0 to be adapted towards lr_kl_target",
         )
-        for name in ("log_std_start", "log_std_end"):
-            require(self, name, math.isfinite(getattr(self, name)), "finite")
-        for name in ("update_epochs", "minibatch_size"):
-            require(self, name, getattr(self, name) >= 1, "at least 1")
         batch = self.num_steps * self.num_envs
         require(self, "minibatch_size", self.minibatch_size <= batch, f"at most num_steps x num_envs = {batch}")
 
@@ -120,37 +122,37 @@ class PPO(OnPolicy):
 
     def setup(self) -> None:
         super().setup()
-        self.learning_rate = self.per_run("learning_rate")
+        self.learning_rate = self.per_run.learning_rate
         clips_values = any(own.vf_clip_range < math.inf for own in self.settings)
-        self.vf_clip_range = self.per_run("vf_clip_range") if clips_values else None
-        self.kl_coef = self.per_run("kl_coef")
-        self.kl_target = self.per_run("kl_target")
-        self.lr_kl_target = self.per_run("lr_kl_target")
-        if self.common.anneal_log_std and self.policy.discrete:
+        self.vf_clip_range = self.per_run.vf_clip_range if clips_values else None
+        self.kl_coef = self.per_run.kl_coef
+        self.kl_target = self.per_run.kl_target
+        self.lr_kl_target = self.per_run.lr_kl_target
+        if self.shared.anneal_log_std and self.policy.discrete:
             raise SettingsError("anneal_log_std = True cannot be trained here: the environment's actions are discrete")
-        self.policy.learns_log_std = not self.common.anneal_log_std
+        self.policy.learns_log_std = not self.shared.anneal_log_std
         self._adapts = any(own.kl_target > 0 or own.lr_kl_target > 0 for own in self.settings)
         self._penalised = any(own.kl_coef > 0 for own in self.settings)
         self._entropy_bonus = any(own.ent_coef > 0 for own in self.settings)
         self._has_penalty = self.kl_coef > 0
-        self.vf_coef = self.per_run("vf_coef").squeeze(1)
-        self.ent_coef = self.per_run("ent_coef").squeeze(1)
+        self.vf_coef = self.per_run.vf_coef.squeeze(1)
+        self.ent_coef = self.per_run.ent_coef.squeeze(1)
         self.optimizer = Adam(
-            self.policy.parameters, self.learning_rate, self.per_run("max_grad_norm"), eps=self.common.adam_eps
+            self.policy.parameters, self.learning_rate, self.per_run.max_grad_norm, eps=self.shared.adam_eps
         )
         self.anneal(1.0)
 
     def anneal(self, remaining: float) -> None:
         """Set the learning rate and clip range of Table 5, and the log-std of Table 4."""
-        common = self.common
-        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if common.anneal_lr else 1.0)
-        self.clip_coef = annealed(self.per_run("clip_coef"), remaining if common.anneal_clip else 1.0)
-        if common.anneal_log_std:
-            first, last = self.per_run("log_std_start"), self.per_run("log_std_end")
-            self.policy.log_std.copy_(annealed(first, remaining, last).unsqueeze(2))
+        shared, per_run = self.shared, self.per_run
+        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if shared.anneal_lr else 1.0)
+        self.clip_coef = annealed(per_run.clip_coef, remaining if shared.anneal_clip else 1.0)
+        if shared.anneal_log_std:
+            log_std = annealed(per_run.log_std_start, remaining, per_run.log_std_end)
+            self.policy.log_std.copy_(log_std.unsqueeze(2))
 
     def update(self, batch: Batch) -> Metrics:
-        if self.common.norm_adv == "batch":
+        if self.shared.norm_adv == "batch":
             batch = replace(batch, advantages=standardised(batch.advantages))
         metrics = {"losses/grad_norm": self.descend(batch, self.clip_coef)}
         if self.reports or self._adapts:
@@ -167,7 +169,7 @@ class PPO(OnPolicy):
 
             return descend(self, batch, clip_coef)
         grad_norm = torch.zeros(self.runs, device=self.device)
-        for minibatch in self.minibatches(batch, self.common.update_epochs, self.common.minibatch_size):
+        for minibatch in self.minibatches(batch, self.shared.update_epochs, self.shared.minibatch_size):
             grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef))
         return grad_norm
 
@@ -188,7 +190,7 @@ class PPO(OnPolicy):
 
     def minibatch_advantages(self, batch: Batch) -> Tensor:
         """A minibatch's advantages as the objective takes them: ``[runs, samples]``."""
-        return standardised(batch.advantages) if self.common.norm_adv == "minibatch" else batch.advantages
+        return standardised(batch.advantages) if self.shared.norm_adv == "minibatch" else batch.advantages
 
     @torch.no_grad()
     def measure(self, batch: Batch, clip_coef: Tensor) -> Metrics:

@@ -7,9 +7,9 @@ import inspect
 import itertools
 import textwrap
 from dataclasses import replace
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
-from ppo.algorithm import Settings
+from ppo.settings import Settings, declared
 
 
 def field_docs(kind: type[Settings]) -> dict[str, str]:
@@ -32,18 +32,16 @@ def add_settings(parser: argparse.ArgumentParser, defaults: Settings) -> None:
     """One flag per setting; several values of a flag make a sweep."""
     kind = type(defaults)
     group = parser.add_argument_group(f"settings ({kind.__name__}; several values of one make a sweep)")
-    hints, docs = get_type_hints(kind), field_docs(kind)
-    for field in dataclasses.fields(kind):
-        hint = hints[field.name]
-        choices = get_args(hint) if get_origin(hint) is Literal else None
+    docs = field_docs(kind)
+    for name, own in declared(kind).items():
         group.add_argument(
-            "--" + field.name.replace("_", "-"),
-            dest=f"setting_{field.name}",
+            "--" + name.replace("_", "-"),
+            dest=f"setting_{name}",
             nargs="+",
-            type=_boolean if hint is bool else (str if choices else hint),
-            choices=choices,
-            metavar=None if choices else hint.__name__.upper(),
-            help=f"{docs[field.name]} (default: {getattr(defaults, field.name)})".replace("%", "%%"),
+            type=_boolean if own.kind is bool else own.kind,
+            choices=own.choices or None,
+            metavar=None if own.choices else own.kind.__name__.upper(),
+            help=f"{docs[name]} (default: {getattr(defaults, name)})".replace("%", "%%"),
         )
 
 

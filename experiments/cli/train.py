@@ -15,8 +15,9 @@ from experiments.run import Run, known_settings
 from experiments.store import results
 from experiments.store.files import ensure_writable
 from experiments.training import scheduler
-from ppo.algorithm import SettingsError, check_budget
+from ppo.algorithm import check_budget
 from ppo.envs import make
+from ppo.settings import SettingsError
 
 
 def train(arguments: argparse.Namespace, console: Console) -> int:

@@ -13,7 +13,7 @@ from experiments.paper.settings import ATARI, COMPARED, TABLE1, read
 from experiments.paper.study import readings, readings_best
 from experiments.paper.sweeps import tuning
 from experiments.run import Run
-from ppo.algorithm import Settings
+from ppo.settings import Settings
 
 
 def table1(profile: Profile) -> Protocol:

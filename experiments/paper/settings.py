@@ -35,9 +35,9 @@ from baselines.trpo import NPGSettings, TRPO2017Settings, TRPOSettings
 from baselines.vpg import VPGSettings
 from experiments.messages import unknown_name_message
 from experiments.paper.readings import DEFAULT, READINGS
-from ppo.algorithm import Settings
 from ppo.envs.atari import ATARI_ROMS
 from ppo.ppo import PPOSettings
+from ppo.settings import Settings
 
 MUJOCO = PPOSettings(  # Table 3
     num_envs=1,  # not in Table 3; every MuJoCo script of openai/baselines

@@ -19,8 +19,7 @@ from baselines.vpg import VPGSettings
 from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, untrained
 from experiments.run import Run
-from ppo.algorithm import Settings
-from ppo.on_policy import OnPolicySettings
+from ppo.settings import Settings
 
 SWEPT_ENVIRONMENTS = ("HalfCheetah-v4", "Hopper-v4")
 SWEEP_SEED = 201  # none of those that are reported
@@ -53,7 +52,9 @@ def _combined(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settin
     }
 
 
-def _scaled(settings: OnPolicySettings, first: Scaling, **values: tuple[Any, ...]) -> dict[str, Settings]:
+def _scaled(
+    settings: A2CTrustRegionSettings | VPGSettings, first: Scaling, **values: tuple[Any, ...]
+) -> dict[str, Settings]:
     """Change ``settings`` to every combination of ``values`` under each reward scaling. The sweep at ``first`` was
     trained before there were others, so its names do not say it."""
     others = tuple(scaling for scaling in SCALINGS if scaling != first)

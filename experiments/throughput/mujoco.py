@@ -72,7 +72,7 @@ class Recorder:
 
 def trained(stack: PPO, name: str) -> Callable[[], dict[str, float]]:
     """A block that trains an iteration of ``stack`` and then steps its physics again on the same states."""
-    steps = stack.common.num_steps * stack.runs
+    steps = stack.shared.num_steps * stack.runs
     assert isinstance(stack.env, MujocoVectorEnv)
     env = stack.env
 
@@ -93,7 +93,7 @@ def learned(environment: str, runs: int, engine: Engine) -> Block:
     stack.update = lambda batch: batches.append(batch) or {}  # type: ignore[method-assign, func-returns-value]
     stack.iterate()
     parameters, moments = stack.policy.parameters.detach(), copy.deepcopy(stack.optimizer.state())
-    first, samples = parameters.clone(), int(stack.common.num_steps) * runs
+    first, samples = parameters.clone(), int(stack.shared.num_steps) * runs
 
     def block() -> float:
         parameters.copy_(first)

@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import Any
 
 from baselines import ALGORITHMS
-from ppo.algorithm import Settings
 from ppo.envs.atari import ATARI_ROMS, AtariVectorEnv
 from ppo.policies import hidden_units
 from ppo.ppo import PPOSettings
+from ppo.settings import Settings
 
 Block = Callable[[], float]
 """Trains for a while; returns the seconds per environment step."""

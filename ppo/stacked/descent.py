@@ -191,7 +191,7 @@ def regression_epochs(
 @one_thread()
 def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
     """Do what ``PPO.descend`` does, the loss's gradient written out; returns the last gradient norms ``[runs]``."""
-    policy, optimizer, common = ppo.policy, ppo.optimizer, ppo.common
+    policy, optimizer, shared = ppo.policy, ppo.optimizer, ppo.shared
     assert isinstance(policy, ActorCritic)
     actor, critic = (np.array(policy.networks[name].sizes) for name in ("actor", "critic"))
     log_std, value, stop = policy.log_std_columns.start, policy.critic_columns.start, policy.critic_columns.stop
@@ -210,10 +210,10 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
         _moments(optimizer),
         _samples(batch, policy.action_size),
         _numpy(old.log_std).squeeze(1) if isinstance(old, DiagonalGaussian) else np.empty((ppo.runs, 0), np.float32),
-        ppo.orders(batch, common.update_epochs),
-        common.minibatch_size,
+        ppo.orders(batch, shared.update_epochs),
+        shared.minibatch_size,
         Coefficients(*map(_flat, coefficients)),
-        common.norm_adv == "minibatch",
+        shared.norm_adv == "minibatch",
         Shape(actor, critic, log_std, value, stop, policy.relu, policy.discrete, not policy.learns_log_std),
     )
     return torch.from_numpy(norms)

@@ -15,8 +15,8 @@ from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, perturbed
 from torch_networks import references
 
 from baselines.a2c import A2C, A2CSettings
-from ppo.algorithm import SettingsError
 from ppo.rollout import Experience
+from ppo.settings import SettingsError
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF, NAN = math.inf, math.nan

@@ -12,7 +12,7 @@ from torch_networks import references
 
 from baselines.a2c import A2C, A2CSettings
 from baselines.a2c_trust_region import A2CTrustRegion, A2CTrustRegionSettings, projected
-from ppo.algorithm import SettingsError
+from ppo.settings import SettingsError
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF, NAN = math.inf, math.nan

@@ -24,10 +24,10 @@ from baselines.acer import ACER, ACERSettings
 from experiments.run import Run
 from experiments.training.build import build
 from ppo import replay
-from ppo.algorithm import SettingsError
 from ppo.checkpoint import CheckpointError
 from ppo.replay import Segment
 from ppo.seeding import generator
+from ppo.settings import SettingsError
 from ppo.training import Training, prepare_process
 
 INF, NAN = math.inf, math.nan

@@ -12,10 +12,10 @@ from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv
 
 import baselines.cem
 from baselines.cem import CEM, CEMSettings, refit
-from ppo.algorithm import SettingsError
 from ppo.envs.base import Transition, VectorEnv
 from ppo.policies import ActorCritic
 from ppo.seeding import generator
+from ppo.settings import SettingsError
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 NAN, INF = math.nan, math.inf
@@ -249,7 +249,7 @@ def by_hand(own, seed, start, first_row, total_timesteps=BUDGET, lengths=LENGTHS
 def hands(cem):
     """Every run of the stack, by hand from where it starts."""
     starts = cem.policy.parameters.detach().numpy()[:, cem.columns].copy()
-    envs = cem.common.num_envs
+    envs = cem.shared.num_envs
     return [
         by_hand(own, seed, start, run * envs)
         for run, (own, seed, start) in enumerate(zip(cem.settings, cem.seeds, starts, strict=True))

@@ -16,7 +16,7 @@ from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_b
 from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
 from baselines.trpo import NPG, TRPO, TRPO2017, TRPO2017Settings, TRPOSettings, conjugate_gradient
-from ppo.algorithm import SettingsError
+from ppo.settings import SettingsError
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 NAN, INF = math.nan, math.inf

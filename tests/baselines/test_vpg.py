@@ -10,7 +10,7 @@ from torch_networks import references
 
 from baselines.critic import Critic
 from baselines.vpg import VPG, VPGSettings
-from ppo.algorithm import SettingsError
+from ppo.settings import SettingsError
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF, NAN = math.inf, math.nan

@@ -8,7 +8,7 @@ import pytest
 
 from baselines import ALGORITHMS
 from experiments.cli.setting_flags import add_settings, field_docs, sweep
-from ppo.algorithm import SettingsError
+from ppo.settings import SettingsError
 
 KINDS = pytest.mark.parametrize(
     "kind", [record.load().Settings for record in ALGORITHMS.values()], ids=list(ALGORITHMS)

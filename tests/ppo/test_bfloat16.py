@@ -5,9 +5,9 @@ import torch
 from gymnasium.spaces import Discrete
 
 from ppo import policies
-from ppo.algorithm import SettingsError
 from ppo.policies import make_policy
 from ppo.ppo import PPOSettings
+from ppo.settings import SettingsError
 from ppo.stacked.convolutional import computes_bfloat16
 
 pytestmark = pytest.mark.skipif(not computes_bfloat16(), reason="this processor has no bfloat16")

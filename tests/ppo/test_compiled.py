@@ -14,11 +14,11 @@ import pytest
 import torch
 from stubs import CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch, perturbed
 
-from ppo.algorithm import SettingsError
 from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer, RewardNormalizer
 from ppo.policies import ActorCritic
 from ppo.ppo import PPO, PPOSettings
 from ppo.rollout import Collector
+from ppo.settings import SettingsError
 from ppo.stacked import collecting, descent, kernels
 from ppo.stacked.ppo_gradient import ACTION, BLOCK, loss_gradient
 

@@ -13,8 +13,8 @@ from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_b
 from torch_networks import references
 
 from ppo.advantages import standardised
-from ppo.algorithm import SettingsError
 from ppo.ppo import PPO, PPOSettings, adapted_kl_coef, surrogate, value_loss
+from ppo.settings import SettingsError
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF = math.inf

@@ -7,9 +7,9 @@ import pytest
 import torch
 from stubs import CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch
 
-from ppo.algorithm import SettingsError
 from ppo.ppo import PPO, PPOSettings
 from ppo.schedules import adapted_learning_rate, annealed
+from ppo.settings import SettingsError
 from ppo.training import Training
 
 INF = math.inf

@@ -7,7 +7,7 @@ class Overruns(PPO):
     """Wrong: every iteration is a whole one, whatever is left of the budget."""
 
     def next_steps(self):
-        return self.common.num_steps
+        return self.shared.num_steps
 
 
 class AdaptsWhenWatched(PPO):

@@ -21,7 +21,7 @@ from contract.stacks import (
 
 from experiments.run import Run
 from experiments.training.build import build
-from ppo.algorithm import SettingsError
+from ppo.settings import SettingsError
 
 
 def check_budget_is_spent_exactly(kind, num_envs=1, total_timesteps=203):

@@ -10,7 +10,7 @@ import torch
 from baselines import ALGORITHMS
 from experiments.run import Run
 from experiments.training.build import build
-from ppo.algorithm import SettingsError
+from ppo.settings import SettingsError
 from ppo.training import Training
 
 CONTINUOUS, SEVERAL_ACTIONS, DISCRETE = "InvertedPendulum-v4", "Hopper-v4", "CartPole-v1"

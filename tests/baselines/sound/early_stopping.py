@@ -31,12 +31,12 @@ class EarlyStopping(PPO):
 
     def setup(self) -> None:
         super().setup()
-        self.kl_limit = self.per_run("kl_limit").squeeze(1)
+        self.kl_limit = self.per_run.kl_limit.squeeze(1)
 
     def update(self, batch: Batch) -> Metrics:
         going = torch.ones(self.runs, dtype=torch.bool)
         taken = torch.zeros(self.runs)
-        for minibatch in self.minibatches(batch, self.common.update_epochs, self.common.minibatch_size):
+        for minibatch in self.minibatches(batch, self.shared.update_epochs, self.shared.minibatch_size):
             going = self.still_going(going, minibatch)
             if not going.any():
                 break

@@ -23,4 +23,4 @@ class Postponed(PPO):
     def setup(self) -> None:
         super().setup()
         self._entropy_bonus = True
-        self.ent_coef = self.ent_coef + self.per_run("extra_entropy").squeeze(1)
+        self.ent_coef = self.ent_coef + self.per_run.extra_entropy.squeeze(1)
