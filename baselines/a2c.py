@@ -1,7 +1,7 @@
 """Advantage actor-critic: the synchronous A3C [Mnih et al. 2016], one step on every few steps of several actors."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor
 
@@ -54,27 +54,23 @@ class A2C(OnPolicy):
     Settings: ClassVar[type[Settings]] = A2CSettings
     picture_gain = 1.0  # openai/baselines a2c/policies.py (2017-08-18)
 
+    keeps: ClassVar[tuple[str, ...]] = ("optimizer",)
+
     def setup(self) -> None:
         super().setup()
-        self.learning_rate = self.per_run.learning_rate
-        self.vf_coef = self.per_run.vf_coef.squeeze(1)
-        self.ent_coef = self.per_run.ent_coef.squeeze(1)
+        own = self.per_run
         self.optimizer = RMSProp(
-            self.policy.parameters,
-            self.learning_rate,
-            self.per_run.max_grad_norm,
-            decay=self.per_run.rms_decay,
-            eps=self.per_run.rms_eps,
+            self.policy.parameters, own.learning_rate, own.max_grad_norm, decay=own.rms_decay, eps=own.rms_eps
         )
 
     def anneal(self, remaining: float) -> None:
-        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if self.shared.anneal_lr else 1.0)
+        self.optimizer.learning_rate = annealed(self.per_run.learning_rate, remaining if self.shared.anneal_lr else 1.0)
 
     def update(self, batch: Batch) -> Metrics:
         distribution, values = self.policy(batch.observations)
         policy_loss = self.policy_loss(batch, distribution)
         value_loss = (values - batch.returns).square().mean(dim=1)
-        grad_norm = self.optimizer.step(policy_loss + self.vf_coef * value_loss)
+        grad_norm = self.optimizer.step(policy_loss + self.per_run.vf_coef.squeeze(1) * value_loss)
         return {
             "losses/policy_loss": policy_loss.detach(),
             "losses/value_loss": value_loss.detach(),
@@ -86,11 +82,4 @@ class A2C(OnPolicy):
     def policy_loss(self, batch: Batch, distribution: Distribution) -> Tensor:
         """-(E[log pi(a|s) A] + ent_coef S): ``[runs]``."""
         gain = distribution.log_prob(batch.actions) * batch.advantages
-        return -(gain.mean(dim=1) + self.ent_coef * distribution.entropy().mean(dim=1))
-
-    def state(self) -> dict[str, Any]:
-        return {**super().state(), "optimizer": self.optimizer.state()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
-        self.optimizer.load_state(state["optimizer"])
+        return -(gain.mean(dim=1) + self.per_run.ent_coef.squeeze(1) * distribution.entropy().mean(dim=1))

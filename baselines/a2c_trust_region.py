@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from ppo.algorithm import Metrics
 from ppo.distributions import Distribution
 from ppo.rollout import Batch
 from ppo.settings import Settings, setting
+from ppo.stacked.optimizers import follow
 
 D = TypeVar("D", bound=Distribution)
 
@@ -84,28 +85,20 @@ class A2CTrustRegion(A2C):
     """A2C whose gradient with respect to the policy's statistics is kept from running away from an average policy."""
 
     Settings = A2CTrustRegionSettings
+    keeps = ("optimizer", "average")
 
     def setup(self) -> None:
         super().setup()
-        self.trust_region_delta = self.per_run.trust_region_delta
-        self.ema_decay = self.per_run.ema_decay
         self.average = self.policy.parameters.detach().clone()
 
     def update(self, batch: Batch) -> Metrics:
         metrics = super().update(batch)
-        self.average.lerp_(self.policy.parameters.detach(), 1 - self.ema_decay)
+        follow(self.average, self.policy.parameters, self.per_run.ema_decay)
         return metrics
 
     def policy_loss(self, batch: Batch, distribution: Distribution) -> Tensor:
         def gain(current: Distribution) -> Tensor:
-            return current.log_prob(batch.actions) * batch.advantages + self.ent_coef.unsqueeze(1) * current.entropy()
+            return current.log_prob(batch.actions) * batch.advantages + self.per_run.ent_coef * current.entropy()
 
-        average = self.policy.distribution_of(self.average, batch.observations)
-        return trust_region_loss(distribution, average, gain, self.trust_region_delta)
-
-    def state(self) -> dict[str, Any]:
-        return {**super().state(), "average": self.average}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
-        self.average.copy_(state["average"])
+        average = self.policy.distribution(batch.observations, self.average)
+        return trust_region_loss(distribution, average, gain, self.per_run.trust_region_delta)

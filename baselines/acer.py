@@ -13,13 +13,12 @@ from baselines.a2c_trust_region import trust_region_loss
 from ppo.advantages import retrace
 from ppo.algorithm import Algorithm, Metrics
 from ppo.distributions import Categorical
-from ppo.on_policy import runs_first
-from ppo.replay import ReplayMemory, Segment, available_memory, bytes_needed
-from ppo.rollout import Episode
+from ppo.replay import Segment, make_memory
+from ppo.rollout import Episode, runs_first, steps_first
 from ppo.schedules import annealed
 from ppo.seeding import generator
-from ppo.settings import Settings, SettingsError, require, setting
-from ppo.stacked.optimizers import RMSProp
+from ppo.settings import Settings, require, setting
+from ppo.stacked.optimizers import RMSProp, follow
 
 
 @dataclass(frozen=True)
@@ -74,6 +73,7 @@ class ACER(Algorithm):
 
     Settings = ACERSettings
     continuous = False
+    keeps = ("optimizer", "average")
 
     @classmethod
     def critic_outputs(cls, action_space: Box | Discrete) -> int:
@@ -81,60 +81,32 @@ class ACER(Algorithm):
         return int(action_space.n)
 
     def setup(self) -> None:
-        if not isinstance(self.env.action_space, Discrete):
-            raise SettingsError("acer is for discrete actions: this environment's are continuous")
-        self.memory = self.make_memory()
+        own = self.per_run
+        self.memory = make_memory(self.env, self.runs, self.shared, self.total_timesteps, self.device)
         self.policy = self.make_policy()
         self.average = self.policy.parameters.detach().clone()
         self.collector = self.make_collector(self.policy.act)
-        self.learning_rate = self.per_run.learning_rate
         self.optimizer = RMSProp(
-            self.policy.parameters,
-            self.learning_rate,
-            self.per_run.max_grad_norm,
-            decay=self.per_run.rms_decay,
-            eps=self.per_run.rms_eps,
+            self.policy.parameters, own.learning_rate, own.max_grad_norm, decay=own.rms_decay, eps=own.rms_eps
         )
 
-    def make_memory(self) -> ReplayMemory:
-        """A memory for what the settings ask for, or for all that the budget can fill it with."""
-        steps, normalised = self.shared.num_steps, self.shared.norm_obs
-        capacity = max(steps, min(self.shared.replay_capacity, self.total_timesteps // self.shared.num_envs))
-        need, available = bytes_needed(self.env, steps, capacity, normalised), available_memory()
-        try:
-            if available is not None and need > available:
-                raise MemoryError
-            return ReplayMemory(self.env, self.runs, steps, capacity, normalised, self.device)
-        except MemoryError:
-            found = "an unknown amount" if available is None else f"{available / 2**30:.1f} GiB"
-            raise SettingsError(
-                f"replay_capacity = {self.shared.replay_capacity} cannot be held: {self.runs} runs of "
-                f"{self.shared.num_envs} environments need {need / 2**30:.1f} GiB of memory, {found} is available; "
-                "lower replay_capacity, or train fewer runs at a time"
-            ) from None
-
     def anneal(self, remaining: float) -> None:
-        self.optimizer.learning_rate = annealed(self.learning_rate, remaining if self.shared.anneal_lr else 1.0)
+        self.optimizer.learning_rate = annealed(self.per_run.learning_rate, remaining if self.shared.anneal_lr else 1.0)
 
-    def iterate(self) -> tuple[list[Episode], Metrics]:
-        self.anneal(self.remaining())
-        steps = self.next_steps()
-        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.shared.num_envs)
+    def advance(self, noise: NDArray[np.float32]) -> tuple[list[Episode], Metrics]:
         experience = self.collector.collect(noise, self.steps_done, keep_next=False)
         with torch.no_grad():
             mu = self.policy.distribution(runs_first(experience.observations)).statistics()
-        self.memory.add(experience, mu.view(self.runs, steps, -1, mu.shape[2]).transpose(0, 1))
-        metrics = self.update(self.memory.newest(steps))
+        self.memory.add(experience, steps_first(mu, len(noise)))
+        metrics = self.update(self.memory.newest(len(noise)))
         metrics["charts/replay_updates"] = torch.from_numpy(self.replay()).to(self.device)
-        self.steps_done += steps * self.shared.num_envs
-        self.iteration += 1
-        self.note_divergence()
         return experience.episodes, metrics
 
     def replay(self) -> NDArray[np.int64]:
-        """Poisson many updates of each run, every environment's segment drawn by itself; returns how many ``[runs]``.
+        """Update from the memory, Poisson many times for each run; returns how often ``[runs]``.
 
-        Runs that are through with theirs keep what they have while the others go on.
+        Every environment's segment is drawn by itself. A run that has done its updates keeps what it has while others
+        go on.
         """
         updates = np.zeros(self.runs, np.int64)
         if not self.memory.segments or self.memory.steps < self.shared.replay_start:
@@ -155,8 +127,7 @@ class ACER(Algorithm):
         distribution, q = self.policy(segment.observations)
         policy_loss, q_loss = self.losses(segment, cast(Categorical, distribution), q)
         grad_norm = self.optimizer.step(policy_loss + self.per_run.q_coef.squeeze(1) * q_loss, where)
-        average = torch.lerp(self.average, self.policy.parameters.detach(), 1 - self.per_run.ema_decay)
-        self.average.copy_(average if where is None else torch.where(where.unsqueeze(1), average, self.average))
+        follow(self.average, self.policy.parameters, self.per_run.ema_decay, where)
         return {
             "losses/policy_loss": policy_loss.detach(),
             "losses/value_loss": q_loss.detach(),
@@ -185,7 +156,7 @@ class ACER(Algorithm):
             c = self.per_run.importance_clip
             weights = torch.minimum(ratios, c) * (targets - values)
             corrections = (pi - c.unsqueeze(-1) * mu).clamp(min=0) * (q - values.unsqueeze(-1))
-            average = cast(Categorical, self.policy.distribution_of(self.average, segment.observations))
+            average = cast(Categorical, self.policy.distribution(segment.observations, self.average))
 
         def gain(current: Categorical) -> Tensor:
             truncated = weights * current.log_prob(segment.actions)
@@ -196,30 +167,20 @@ class ACER(Algorithm):
         return policy_loss, 0.5 * (targets - q_taken).square().mean(dim=1)
 
     def targets(self, segment: Segment, values: Tensor, q_taken: Tensor, ratios: Tensor) -> Tensor:
-        """Q^ret ``[runs, batch]``; beyond the segment's end counts what the critic expects there."""
+        """Return Q^ret ``[runs, batch]``; beyond the segment's end counts what the critic expects there."""
         distribution, q = self.policy(segment.last_observations)
         last_values = (distribution.statistics() * q).sum(-1)
-
-        def by_step(batch: Tensor) -> Tensor:  # [steps, runs, envs]
-            return batch.view(self.runs, -1, last_values.shape[1]).transpose(0, 1)
-
+        steps = values.shape[1] // last_values.shape[1]
         series = segment.rewards, segment.ended, values, q_taken, ratios
-        rewards, ended, values, q_taken, ratios = map(by_step, series)
+        rewards, ended, values, q_taken, ratios = (steps_first(each, steps) for each in series)
         targets = retrace(rewards, ended, values, q_taken, ratios, last_values, self.per_run.gamma)
         return targets.transpose(0, 1).flatten(1)
 
     def state(self) -> dict[str, Any]:
         done = self.steps_done >= self.total_timesteps  # nothing depends on the memory any more
-        return {
-            **super().state(),
-            "optimizer": self.optimizer.state(),
-            "average": self.average,
-            "memory": None if done else self.memory.state(self.files),
-        }
+        return {**super().state(), "memory": None if done else self.memory.state(self.storage_dir)}
 
     def load_state(self, state: dict[str, Any]) -> None:
         super().load_state(state)
-        self.optimizer.load_state(state["optimizer"])
-        self.average.copy_(state["average"])
         if state["memory"] is not None:
-            self.memory.load_state(state["memory"], self.files)
+            self.memory.load_state(state["memory"], self.storage_dir)

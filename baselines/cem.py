@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.algorithm import Algorithm, Metrics
-from ppo.policies import ActorCritic, hidden_units
+from ppo.policies import Policy
 from ppo.rollout import Episode
 from ppo.seeding import generator
 from ppo.settings import Settings, setting
@@ -66,29 +66,32 @@ class CEM(Algorithm):
     """
 
     Settings = CEMSettings
-    policy: ActorCritic
+    keeps = ("std", "tried", "returns", "drawn", "finished", "generation", "members")
 
     def setup(self) -> None:
-        shape, space, envs = self.env.observation_shape, self.env.action_space, self.shared.num_envs
-        hidden = hidden_units(self.shared.network)
-        kind = {"initialisation": self.shared.initialisation, "activation": self.shared.activation}
-        self.policy = ActorCritic(shape, space, self.seeds, hidden, self.device, **kind)
-        rows = [seed for seed in self.seeds for _ in range(envs)]
-        self.members = ActorCritic(shape, space, rows, hidden, self.device, **kind, engine=self.engine)
-        actor = self.policy.networks["actor"]
-        self.columns = slice(0, actor.size) if self.shared.deterministic else self.policy.actor_columns
-        self.mean = self.policy.parameters.detach()[:, self.columns]
+        envs, population = self.shared.num_envs, self.shared.population
+        self.policy = self.make_policy()
+        self.members = self.make_policy([seed for seed in self.seeds for _ in range(envs)])
+        self.mean = self.searched(self.policy)
+        """Of the distribution of candidates, ``[runs, P]``: the policy itself."""
         self.std = self.per_run.initial_std * torch.ones_like(self.mean)
-        self.tried = self.mean.new_zeros(self.runs, self.shared.population, self.columns.stop)
-        self.returns = np.zeros((self.runs, self.shared.population))
+        self.trying = self.searched(self.members).view(self.runs, envs, -1)
+        """The candidate that each environment tries, ``[runs, envs, P]``: the members themselves."""
+        self.tried = self.mean.new_zeros(self.runs, population, self.mean.shape[1])
+        """Those whose episodes are over, of this generation, and their ``returns``."""
+        self.returns = np.zeros((self.runs, population))
         self.drawn, self.finished, self.generation = (np.zeros(self.runs, dtype=np.int64) for _ in range(3))
         for run in range(self.runs):
             for env in range(envs):
                 self.draw(run, env)
         self.collector = self.make_collector(self.act)
 
+    def searched(self, policy: Policy) -> Tensor:
+        """Return the parameters of ``policy`` that are searched for: a view."""
+        return (policy.actor_network if self.shared.deterministic else policy.actor).values
+
     def act(self, observations: NDArray[np.float32], noise: NDArray[np.float32]) -> NDArray[Any]:
-        """Each environment's own candidate's actions: ``[runs, envs, ...]``."""
+        """Return each environment's own candidate's actions: ``[runs, envs, ...]``."""
         runs, envs = observations.shape[:2]
         rows = observations.reshape(runs * envs, 1, *observations.shape[2:])
         actions = self.members.act(rows, noise.reshape(runs * envs, 1, -1))
@@ -97,36 +100,26 @@ class CEM(Algorithm):
     def draw(self, run: int, env: int) -> None:
         """Give an environment the run's next candidate."""
         stream = generator(self.seeds[run], "algorithm", int(self.drawn[run]))
-        noise = torch.from_numpy(stream.standard_normal(self.columns.stop, dtype=np.float32)).to(self.device)
-        self.member(run, env).copy_(self.mean[run] + self.std[run] * noise)
+        noise = torch.from_numpy(stream.standard_normal(self.mean.shape[1], dtype=np.float32)).to(self.device)
+        self.trying[run, env] = self.mean[run] + self.std[run] * noise
         self.drawn[run] += 1
 
-    def member(self, run: int, env: int) -> Tensor:
-        """The parameters that an environment is trying: ``[P]``, a view."""
-        return self.members.parameters.detach()[run * self.shared.num_envs + env, self.columns]
-
-    def iterate(self) -> tuple[list[Episode], Metrics]:
-        steps = self.next_steps()
-        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.shared.num_envs)
-        if self.shared.deterministic:
-            noise[:] = 0
+    def advance(self, noise: NDArray[np.float32]) -> tuple[list[Episode], Metrics]:
         episodes = []
-        for step in range(steps):
-            experience = self.collector.collect(noise[step : step + 1], self.steps_done, keep_next=False)
-            self.steps_done += self.shared.num_envs
+        for step in range(len(noise)):
+            steps_done = self.steps_done + step * self.shared.num_envs
+            experience = self.collector.collect(noise[step : step + 1], steps_done, keep_next=False)
+            ended = np.argwhere(experience.ended[0] & ~self.collector.diverged[:, None]).tolist()
             if experience.episodes:
-                ended = np.argwhere(experience.ended[0] & ~self.collector.diverged[:, None]).tolist()
                 for (run, env), episode in zip(ended, experience.episodes, strict=True):
-                    self.finish(run, env, episode.episodic_return)
+                    self.finish(run, env, episode.episodic_return, self.remaining(step + 1))
                 episodes += experience.episodes
-        self.iteration += 1
-        self.note_divergence()
         deviation = self.std.mean(dim=1)
         return episodes, {"charts/generation": torch.from_numpy(self.generation.copy()), "losses/std": deviation}
 
-    def finish(self, run: int, env: int, episodic_return: float) -> None:
+    def finish(self, run: int, env: int, episodic_return: float, remaining: float) -> None:
         """Note what a candidate achieved, refit the distribution after a generation's last one, and draw the next."""
-        self.tried[run, self.finished[run]] = self.member(run, env)
+        self.tried[run, self.finished[run]] = self.trying[run, env]
         self.returns[run, self.finished[run]] = episodic_return
         self.finished[run] += 1
         if self.finished[run] == self.shared.population:
@@ -134,19 +127,6 @@ class CEM(Algorithm):
             self.generation[run] += 1
             if torch.isfinite(self.mean[run]).all():  # what has diverged stays so
                 own = self.settings[run]
-                extra_std = own.extra_std * math.sqrt(max(2 * self.remaining() - 1, 0))  # its square falls linearly
+                extra_std = own.extra_std * math.sqrt(max(2 * remaining - 1, 0))  # its square falls linearly
                 self.mean[run], self.std[run] = refit(self.tried[run], self.returns[run], own.elite, extra_std)
         self.draw(run, env)
-
-    def state(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("std", "tried", "returns", "drawn", "finished", "generation")}
-        return {**super().state(), **own, "members": self.members.parameters}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
-        with torch.no_grad():
-            self.members.parameters.copy_(state["members"])
-            for own, saved in ((self.std, state["std"]), (self.tried, state["tried"])):
-                own.copy_(saved)
-        for name in ("returns", "drawn", "finished", "generation"):
-            getattr(self, name)[:] = state[name]

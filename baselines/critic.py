@@ -3,28 +3,27 @@
 Their settings have ``vf_learning_rate``, ``vf_epochs``, ``vf_minibatch_size`` and ``vf_adam_eps``.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from ppo.on_policy import OnPolicy
-from ppo.policies import ActorCritic
 from ppo.rollout import Batch
 from ppo.stacked.optimizers import Adam
 
 
 class Critic:
-    """Regression of the values on the returns, by Adam on the critic's columns."""
+    """Regression of the values on the returns, by Adam."""
 
     def __init__(self, algorithm: OnPolicy) -> None:
         self.algorithm = algorithm
-        policy = algorithm.policy
-        assert isinstance(policy, ActorCritic)
-        self.policy = policy
-        rates, columns = algorithm.per_run.vf_learning_rate, policy.critic_columns
-        self.optimizer = Adam(policy.parameters, rates, columns=columns, eps=algorithm.shared.vf_adam_eps)
+        self.policy = algorithm.policy
+        rates, eps = algorithm.per_run.vf_learning_rate, algorithm.shared.vf_adam_eps
+        self.optimizer = Adam(self.policy.critic, rates, eps=eps)
 
     def fit(self, batch: Batch) -> Tensor:
-        """Several epochs of minibatches; returns the mean squared error after them, ``[runs]``."""
+        """Take several epochs of minibatches; returns the mean squared error after them, ``[runs]``."""
         shared = self.algorithm.shared
         if self.algorithm.engine == "numba" and getattr(self.loss, "__func__", None) is Critic.loss:
             from ppo.stacked.descent import regress  # the same, compiled
@@ -38,5 +37,13 @@ class Critic:
             return self.loss(batch)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean squared error: ``[runs]``."""
+        """Return the mean squared error: ``[runs]``."""
         return (self.policy.values(batch.observations) - batch.returns).square().mean(dim=1)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return self.optimizer.state()
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Continue from ``state``."""
+        self.optimizer.load_state(state)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -86,14 +86,14 @@ class TRPO(OnPolicy):
     """Maximise E[r A] subject to E[KL[pi_old, pi]] <= delta (equations 3 and 4)."""
 
     Settings = TRPOSettings
+    keeps = ("optimizer",)
     policy: ActorCritic
 
     def setup(self) -> None:
         super().setup()
-        self.max_kl = self.per_run.max_kl
-        self.kl_margin = self.per_run.kl_margin
-        self.cg_damping = self.per_run.cg_damping
+        self.policy.learns_log_std = not self.shared.fixed_log_std
         self.critic = Critic(self)
+        self.optimizer = self.critic.optimizer
 
     def update(self, batch: Batch) -> Metrics:
         if self.shared.norm_adv == "batch":
@@ -103,56 +103,41 @@ class TRPO(OnPolicy):
         return metrics
 
     def improve(self, batch: Batch) -> Metrics:
-        """The natural-gradient step to the edge of the trust region: x = F^-1 g, scaled to KL = delta."""
+        """Take the natural-gradient step to the edge of the trust region: x = F^-1 g, scaled to KL = delta."""
         gradient = self.gradient(batch)
         with torch.no_grad():
-            product = self.fisher_vector_product(batch.observations[:, :: self.shared.sub_sampling_factor])
+            product = self.damped_fisher_product(batch.observations[:, :: self.shared.sub_sampling_factor])
             direction = conjugate_gradient(product, gradient, self.shared.cg_iters)
             curvature = (direction * product(direction)).sum(1, keepdim=True)  # KL = x F x / 2
             moves = curvature > 0
-            step = torch.where(moves, (2 * self.max_kl / curvature).sqrt() * direction, 0 * direction)
+            step = torch.where(moves, (2 * self.per_run.max_kl / curvature).sqrt() * direction, 0 * direction)
             return self.search(batch, step) if self.shared.line_search else self.take(batch, step)
 
     def gradient(self, batch: Batch) -> Tensor:
-        """That of E[r A], where r = 1 still: ``[runs, P]``, nothing where the policy does not depend on it."""
-        log_probs = self.policy.distribution(batch.observations).log_prob(batch.actions)
-        surrogate = ((log_probs - batch.log_probs).exp() * batch.advantages).mean(dim=1)
+        """Return that of E[r A], where r = 1 still: ``[runs, P]``."""
+        ratio = batch.ratio(self.policy.distribution(batch.observations))
+        surrogate = (ratio * batch.advantages).mean(dim=1)
         (gradient,) = torch.autograd.grad(surrogate, self.policy.parameters, torch.ones_like(surrogate))
-        if self.shared.fixed_log_std:
-            gradient[:, self.policy.log_std_columns] = 0
         return gradient
 
-    def fisher_vector_product(self, observations: Tensor) -> Callable[[Tensor], Tensor]:
-        """v -> (F + damping) v, F the Fisher matrix of the policy at ``observations``: J^T M J, averaged, with the
-        network's Jacobian J and the distribution's own Fisher matrix M. That of the log-std is 2 in every state."""
-        policy, actor = self.policy, self.policy.networks["actor"]
-        layers = policy.layers["actor"]
-        activations = actor.forward(layers, observations)
-        distribution = policy.distribution(observations)
-        states = observations.shape[1]
-        rest = torch.zeros_like(policy.parameters[:, policy.actor_columns.stop :])
-
-        def product(vector: Tensor) -> Tensor:
-            change = distribution.fisher_product(actor.jvp(layers, activations, vector)) / states
-            pieces = actor.backward(layers, activations, change)
-            image = torch.cat([*pieces, 2 * vector[:, policy.log_std_columns], rest], dim=1)
-            return image + self.cg_damping * vector
-
-        return product
+    def damped_fisher_product(self, observations: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return v -> (F + damping) v, F the Fisher matrix of the policy at ``observations``."""
+        product = self.policy.fisher_vector_product(observations)
+        return lambda vector: product(vector) + self.per_run.cg_damping * vector
 
     def search(self, batch: Batch, step: Tensor) -> Metrics:
         """Halve each run's step until the surrogate is better and the KL within bounds; where that never comes, the
         parameters are what they were."""
         old = self.policy.parameters.detach().clone()
-        accepted = torch.zeros_like(self.max_kl, dtype=torch.bool)
-        taken = {name: torch.zeros_like(self.max_kl) for name in ("size", "improvement", "kl")}
+        accepted = torch.zeros_like(self.per_run.max_kl, dtype=torch.bool)
+        taken = {name: torch.zeros_like(self.per_run.max_kl) for name in ("size", "improvement", "kl")}
         before = batch.advantages.mean(dim=1, keepdim=True)
         for attempt in range(self.shared.line_search_iters):
             size = 0.5**attempt
-            distribution = self.policy.distribution_of(old + size * step, batch.observations)
+            distribution = self.policy.distribution(batch.observations, old + size * step)
             surrogate, kl = _surrogate_and_kl(batch, distribution)
             improves = surrogate >= before if self.shared.accept_zero else surrogate > before
-            now = ~accepted & improves & (kl <= self.kl_margin * self.max_kl)
+            now = ~accepted & improves & (kl <= self.per_run.kl_margin * self.per_run.max_kl)
             for name, value in (("size", size), ("improvement", surrogate - before), ("kl", kl)):
                 taken[name] = torch.where(now, value, taken[name])
             accepted |= now
@@ -162,7 +147,7 @@ class TRPO(OnPolicy):
         return self.metrics(batch, taken)
 
     def take(self, batch: Batch, step: Tensor) -> Metrics:
-        """The whole step, come what may."""
+        """Apply the full step without a line search."""
         self.policy.parameters.add_(step)
         surrogate, kl = _surrogate_and_kl(batch, self.policy.distribution(batch.observations))
         improvement = surrogate - batch.advantages.mean(dim=1, keepdim=True)
@@ -178,19 +163,11 @@ class TRPO(OnPolicy):
             "losses/entropy": entropy,
         }
 
-    def state(self) -> dict[str, Any]:
-        return {**super().state(), "optimizer": self.critic.optimizer.state()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
-        self.critic.optimizer.load_state(state["optimizer"])
-
 
 def _surrogate_and_kl(batch: Batch, distribution: Distribution) -> tuple[Tensor, Tensor]:
     """E[r A] and E[KL[pi_old, pi]]: ``[runs, 1]`` each."""
-    ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-    surrogate = (ratio * batch.advantages).mean(dim=1, keepdim=True)
-    return surrogate, batch.distribution.kl(distribution).mean(dim=1, keepdim=True)
+    surrogate = (batch.ratio(distribution) * batch.advantages).mean(dim=1, keepdim=True)
+    return surrogate, batch.kl(distribution).mean(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Vanilla policy gradient with an adaptive step size, as footnote 3 of the paper describes it."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 
@@ -9,7 +9,6 @@ from baselines.critic import Critic
 from ppo.advantages import standardised
 from ppo.algorithm import Metrics
 from ppo.on_policy import OnPolicy
-from ppo.policies import ActorCritic
 from ppo.rollout import Batch
 from ppo.schedules import adapted_learning_rate
 from ppo.settings import Settings, setting
@@ -52,42 +51,29 @@ class VPG(OnPolicy):
     """One step of Adam per batch on E[log pi(a|s) A] (equation 1), over the whole batch."""
 
     Settings = VPGSettings
-    policy: ActorCritic
+    keeps = ("optimizer", "critic", "learning_rate")
 
     def setup(self) -> None:
         super().setup()
-        self.desired_kl = self.per_run.desired_kl
-        columns = self.policy.actor_columns
-        self.optimizer = Adam(self.policy.parameters, self.per_run.learning_rate, columns=columns, eps=1e-8)
+        self.learning_rate = self.per_run.learning_rate.clone()
+        self.optimizer = Adam(self.policy.actor, self.learning_rate, eps=1e-8)
         self.critic = Critic(self)
 
     def update(self, batch: Batch) -> Metrics:
+        self.optimizer.learning_rate = self.learning_rate
         advantages = standardised(batch.advantages)
         distribution = self.policy.distribution(batch.observations)
         loss = -(distribution.log_prob(batch.actions) * advantages).mean(dim=1)
         grad_norm = self.optimizer.step(loss)
         with torch.no_grad():
             distribution = self.policy.distribution(batch.observations)
-            kl = batch.distribution.kl(distribution).mean(dim=1)
-        metrics = {
+            kl = batch.kl(distribution).mean(dim=1)
+        self.learning_rate = adapted_learning_rate(self.learning_rate, kl.unsqueeze(1), self.per_run.desired_kl)
+        return {
             "losses/policy_loss": loss.detach(),
-            "losses/value_loss": self.critic.fit(batch),  # after its use, or it would know the returns it is to predict
+            "losses/value_loss": self.critic.fit(batch),  # after its use, or it would know the returns it must predict
             "losses/entropy": distribution.entropy().mean(dim=1),
             "losses/approx_kl": kl,
             "losses/grad_norm": grad_norm,
             "charts/learning_rate": self.optimizer.learning_rate.squeeze(1),
         }
-        self.optimizer.learning_rate = adapted_learning_rate(
-            self.optimizer.learning_rate, kl.unsqueeze(1), self.desired_kl
-        )
-        return metrics
-
-    def state(self) -> dict[str, Any]:
-        optimizer = {**self.optimizer.state(), "learning_rate": self.optimizer.learning_rate}
-        return {**super().state(), "optimizer": optimizer, "critic": self.critic.optimizer.state()}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
-        self.optimizer.load_state(state["optimizer"])
-        self.optimizer.learning_rate = state["optimizer"]["learning_rate"].to(self.device)
-        self.critic.optimizer.load_state(state["critic"])

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from gymnasium.spaces import Box, Discrete
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.envs.base import VectorEnv
-from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer, RewardNormalizer
+from ppo.normalizers import RewardNormalizer, observation_normalizer
 from ppo.policies import Policy, make_policy
 from ppo.rollout import Act, Collector, Episode
 from ppo.settings import PerRun, Settings, SettingsError, Shared
@@ -19,15 +20,6 @@ from ppo.stacked.engine import Engine, choose
 
 Metrics = dict[str, Tensor]
 """What an update reports, by TensorBoard name: ``[runs]`` each."""
-
-
-def observation_normalizer(settings: Sequence[Settings], shape: tuple[int, ...]) -> ObservationNormalizer | None:
-    """What the settings of a stack's runs ask for, for observations of ``shape``; None if they are taken as they
-    are."""
-    if not settings[0].norm_obs:
-        return None
-    kind = ObservationNormalizer if settings[0].obs_filter == "step" else BatchObservationNormalizer
-    return kind(len(settings), shape, np.array([own.clip_obs for own in settings]))
 
 
 def check_budget(total_timesteps: int, num_envs: int) -> None:
@@ -52,6 +44,9 @@ class Algorithm(ABC):
     """Whether it can be trained where actions are continuous."""
     picture_gain: ClassVar[float] = 0.01
     """Gain of the policy's head at first where it sees pictures."""
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """The attributes that a continuation depends on, beside policy and collector: tensors, arrays, and what has a
+    ``state`` of its own."""
     policy: Policy
     collector: Collector
 
@@ -63,9 +58,13 @@ class Algorithm(ABC):
         total_timesteps: int,
         device: torch.device | str = "cpu",
         engine: Engine | None = None,
+        log_metrics: bool = True,
+        storage_dir: Path | None = None,
     ) -> None:
         """``env``: num_envs rows per run. ``settings``, ``seeds``: one per run. ``total_timesteps``: of each run.
-        ``engine``: what computes, the fastest one there is if nothing is said."""
+        ``engine``: what computes, the fastest one there is if nothing is said. ``log_metrics``: whether ``iterate``
+        computes what only people read; the training is the same bits. ``storage_dir``: for state that is too large to
+        repeat in every checkpoint; it must travel with the checkpoints. None: all of it is in ``state()``."""
         for own in settings:
             own.check()
         if len({own.structure() for own in settings}) != 1:
@@ -90,11 +89,11 @@ class Algorithm(ABC):
         self.iteration = 0
         self.diverged_at: list[int | None] = [None] * self.runs
         """Where a run's parameters or its environment's numbers stopped being numbers: its steps done by then."""
-        self.files: Path | None = None
-        """The folder for state that is too large for every checkpoint and is written once, as it grows; it must come
-        with the checkpoints wherever they go. None: all of it is in ``state()``."""
-        self.reports = True
-        """Whether ``iterate`` measures what only people read, at a price in time. The training is the same bits."""
+        self.log_metrics = log_metrics
+        self.storage_dir = storage_dir
+        if not self.continuous and isinstance(env.action_space, Box):
+            name = type(self).__name__
+            raise SettingsError(f"{name} is for discrete actions: this environment's are continuous")
         self.setup()
 
     @abstractmethod
@@ -106,23 +105,37 @@ class Algorithm(ABC):
         the end: the alpha of Table 5); called before every iteration."""
 
     @abstractmethod
+    def advance(self, noise: NDArray[np.float32]) -> tuple[list[Episode], Metrics]:
+        """Collect a step for each of ``noise`` ``[steps, runs, envs, size]``, which the action distribution samples
+        with, and learn; returns the episodes that ended, and what was measured, each ``[runs]``."""
+
     def iterate(self) -> tuple[list[Episode], Metrics]:
-        """Do the next piece of the training, never past the budget; returns the episodes that ended in it, and what was
-        measured, each ``[runs]``."""
+        """Run one iteration, truncated to the remaining budget."""
+        self.anneal(self.remaining())
+        steps = self.next_steps()
+        noise = self.policy.draw_noise(self.seeds, self.iteration, steps, self.shared.num_envs)
+        if not self.settings[0].samples_actions:
+            noise[:] = 0  # the most likely action
+        episodes, metrics = self.advance(noise)
+        self.steps_done += steps * self.shared.num_envs
+        self.iteration += 1
+        self.note_divergence()
+        return episodes, metrics
 
     @classmethod
     def critic_outputs(cls, action_space: Box | Discrete) -> int:
         """How many numbers its critic has for a state: the state's value, or one for each action."""
         return 1
 
-    def make_policy(self) -> Policy:
-        """What the setting ``network`` asks for, in this environment."""
+    def make_policy(self, seeds: Sequence[int] | None = None) -> Policy:
+        """Make what the setting ``network`` asks for, in this environment; for the runs' own seeds if not for
+        ``seeds``."""
         shape, space = self.env.observation_shape, self.env.action_space
         critic_outputs = self.critic_outputs(space)
         own, gain = self.shared, self.picture_gain
         try:
             return make_policy(
-                *(own.network, shape, space, self.seeds, self.device, critic_outputs),
+                *(own.network, shape, space, seeds or self.seeds, self.device, critic_outputs),
                 initialisation=own.initialisation,
                 activation=own.activation,
                 picture_gain=gain,
@@ -149,34 +162,57 @@ class Algorithm(ABC):
         steps: int = min(self.shared.num_steps, (self.total_timesteps - self.steps_done) // self.shared.num_envs)
         return steps
 
+    def has_own(self, kind: type, *names: str) -> bool:
+        """Return whether the methods called ``names`` are those of ``kind``, and overridden by none: what is compiled
+        is compiled for these."""
+        return all(getattr(getattr(self, name), "__func__", None) is vars(kind)[name] for name in names)
+
     def state(self) -> dict[str, Any]:
-        """Everything that the continuation depends on, as tensors, arrays, numbers and text; or what says where in
-        ``files`` it lies, once it has been written there."""
+        """Return everything that the continuation depends on, as tensors, arrays, numbers and text; or what says where
+        in ``storage_dir`` it lies, once it has been written there."""
         return {
             "iteration": self.iteration,
             "steps_done": self.steps_done,
             "diverged_at": list(self.diverged_at),
-            "parameters": self.policy.parameters,
+            "parameters": self.policy.state(),
             "collector": self.collector.state(),
+            **{name: _state(getattr(self, name)) for name in self.keeps},
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from ``state`` as if nothing had happened."""
         self.iteration, self.steps_done = state["iteration"], state["steps_done"]
         self.diverged_at = list(state["diverged_at"])
-        with torch.no_grad():
-            self.policy.parameters.copy_(state["parameters"])
+        self.policy.load_state(state["parameters"])
         self.collector.load_state(state["collector"])
+        for name in self.keeps:
+            _load(getattr(self, name), state[name])
 
-    def remaining(self) -> float:
-        """The fraction of the budget that is left: 1 at the start, towards 0 at the end (the alpha of Table 5)."""
-        return 1.0 - self.steps_done / self.total_timesteps
+    def remaining(self, steps: int = 0) -> float:
+        """Return the fraction of the budget that is left after ``steps`` more steps of each environment: 1 at the
+        start, towards 0 at the end."""
+        done: int = self.steps_done + steps * self.shared.num_envs
+        return 1.0 - done / self.total_timesteps
 
     def note_divergence(self) -> None:
-        """Record the runs whose parameters, observations or rewards are no numbers any more; to be called at the end of
-        every iteration."""
+        """Record the runs whose parameters, observations or rewards are no numbers any more."""
         finite = torch.isfinite(self.policy.parameters).all(dim=1).cpu().numpy()
         self.collector.diverged |= ~finite
         for run in self.collector.diverged.nonzero()[0].tolist():
             if self.diverged_at[run] is None:
                 self.diverged_at[run] = self.steps_done
+
+
+def _state(value: Any) -> Any:
+    """Return what a checkpoint holds of an attribute."""
+    return value.state() if hasattr(value, "state") else value
+
+
+def _load(value: Any, state: Any) -> None:
+    """Put ``state`` into the attribute ``value``, in place."""
+    if hasattr(value, "load_state"):
+        value.load_state(state)
+    elif isinstance(value, Tensor):
+        value.copy_(state)
+    else:
+        value[...] = state

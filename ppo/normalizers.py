@@ -4,10 +4,13 @@ After openai/baselines' VecNormalize, with its constants, and the filter of its 
 wrappers compute other things (they drop the return on a terminal step and run on over time limits), so these are ours.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from ppo.settings import Settings
 
 
 class RunningMeanStd:
@@ -83,6 +86,15 @@ class BatchObservationNormalizer(ObservationNormalizer):
     every_step = False
     first_count = 1e-2
     epsilon, least_variance = 0.0, 1e-2
+
+
+def observation_normalizer(settings: Sequence[Settings], shape: tuple[int, ...]) -> ObservationNormalizer | None:
+    """Return what the settings of a stack's runs ask for, for observations of ``shape``; None if they are taken as
+    they are."""
+    if not settings[0].norm_obs:
+        return None
+    kind = ObservationNormalizer if settings[0].obs_filter == "step" else BatchObservationNormalizer
+    return kind(len(settings), shape, np.array([own.clip_obs for own in settings]))
 
 
 class RewardNormalizer:

@@ -6,7 +6,7 @@ a checkpoint or CEM's sampling works on rows.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import gymnasium
@@ -20,7 +20,8 @@ from ppo.distributions import Categorical, DiagonalGaussian, Distribution
 from ppo.seeding import generator, sequence
 from ppo.stacked.convolutional import ARCHITECTURES, ConvTrunk, computes_bfloat16, orthogonal
 from ppo.stacked.engine import Engine
-from ppo.stacked.mlp import MLP, aligned, column_norm_
+from ppo.stacked.mlp import MLP, column_norm_
+from ppo.stacked.parameters import Group, aligned
 
 
 class Policy(ABC):
@@ -36,8 +37,14 @@ class Policy(ABC):
     """``[runs, 1, size]``, a view of the parameters; of discrete actions nothing."""
     learns_log_std = True
     """Whether a gradient flows to the log-std."""
-    cheaper_at_once: ClassVar[bool] = True
-    """Whether states that are met one after the other are evaluated in less time once all of them are there."""
+    actor: Group
+    """What the action distribution depends on; this and the next two where policy and value share nothing."""
+    actor_network: Group
+    """The same without the log-std."""
+    critic: Group
+    """What the values depend on."""
+    batch_evaluation: ClassVar[bool] = True
+    """True if evaluating a whole rollout at once is faster than keeping the outputs of each step."""
 
     def __init__(self, action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete, runs: int) -> None:
         self.runs = runs
@@ -52,22 +59,27 @@ class Policy(ABC):
         critic) at ``observations`` ``[runs, batch, ...]``."""
 
     @abstractmethod
-    def distribution_of(self, parameters: Tensor, observations: Tensor) -> Distribution:
-        """The action distribution with other ``parameters`` ``[runs, P]`` in place of these; no gradient flows."""
+    def outputs_with(self, parameters: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
+        """The log-std and the actor's outputs, as ``outputs`` gives them, with other ``parameters`` ``[runs, P]``."""
 
     def __call__(self, observations: Tensor) -> tuple[Distribution, Tensor]:
         """Action distribution and values ``[runs, batch]`` at ``observations`` ``[runs, batch, ...]``; where the critic
         has several outputs, all of them: ``[runs, batch, n]``."""
-        return self.evaluated(self.outputs(observations, ("actor", "critic")))
+        return self.from_outputs(self.outputs(observations, ("actor", "critic")))
 
-    def evaluated(self, outputs: tuple[Tensor, ...]) -> tuple[Distribution, Tensor]:
+    def from_outputs(self, outputs: tuple[Tensor, ...]) -> tuple[Distribution, Tensor]:
         """Action distribution and values from the ``outputs`` of actor and critic."""
         log_std, actor, critic = outputs
         return self._distribution(actor, log_std), critic.squeeze(-1)
 
-    def distribution(self, observations: Tensor) -> Distribution:
-        """The action distribution alone."""
-        log_std, outputs = self.outputs(observations, ("actor",))
+    def distribution(self, observations: Tensor, parameters: Tensor | None = None) -> Distribution:
+        """The action distribution alone; with other ``parameters`` ``[runs, P]`` in place of its own no gradient
+        flows."""
+        if parameters is None:
+            log_std, outputs = self.outputs(observations, ("actor",))
+        else:
+            with torch.no_grad():
+                log_std, outputs = self.outputs_with(parameters, observations)
         return self._distribution(outputs, log_std)
 
     def values(self, observations: Tensor) -> Tensor:
@@ -93,6 +105,15 @@ class Policy(ABC):
         kind = Categorical if self.discrete else DiagonalGaussian
         streams = [generator(seed, "actions", iteration) for seed in seeds]
         return np.stack([kind.draw_noise(stream, (steps, envs), self.action_size) for stream in streams], axis=1)
+
+    def state(self) -> Tensor:
+        """What a checkpoint holds."""
+        return self.parameters
+
+    @torch.no_grad()
+    def load_state(self, state: Tensor) -> None:
+        """Continue from ``state``."""
+        self.parameters.copy_(state)
 
     def _distribution(self, outputs: Tensor, log_std: Tensor) -> Distribution:
         return Categorical(outputs) if self.discrete else DiagonalGaussian(outputs, log_std)
@@ -152,7 +173,7 @@ class _Evaluate(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.policy, ctx.names = policy, names
         activations = [policy.networks[name].forward(policy.layers[name], inputs) for name in names]
-        outputs = [own.pop() for own in activations]  # kept in ctx they would hold each other, and the memory, for ever
+        outputs = [own.pop() for own in activations]  # storing outputs in ctx would make a reference cycle
         ctx.activations = activations
         return (policy.log_std.clone(), *outputs)
 
@@ -213,6 +234,9 @@ class ActorCritic(Policy):
         detached = self.parameters.detach()
         self.layers = {name: network.layers(detached) for name, network in self.networks.items()}
         self.log_std = detached[:, self.log_std_columns].unsqueeze(1)
+        self.actor = Group(self.parameters, self.actor_columns)
+        self.critic = Group(self.parameters, self.critic_columns)
+        self.actor_network = Group(self.parameters, slice(0, actor.size))
         self.padding = torch.zeros_like(detached[:, self.critic_columns.stop :])
         self.compiled_act = None
         if engine == "numba":
@@ -229,11 +253,28 @@ class ActorCritic(Policy):
         outputs = [self.networks[name].forward(self.layers[name], observations)[-1] for name in names]
         return (self.log_std, *outputs)
 
-    @torch.no_grad()
-    def distribution_of(self, parameters: Tensor, observations: Tensor) -> Distribution:
+    def outputs_with(self, parameters: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
         actor = self.networks["actor"]
         outputs = actor.forward(actor.layers(parameters), observations)[-1]
-        return self._distribution(outputs, parameters[:, self.log_std_columns].unsqueeze(1))
+        return parameters[:, self.log_std_columns].unsqueeze(1), outputs
+
+    @torch.no_grad()
+    def fisher_vector_product(self, observations: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return v -> F v, for v ``[runs, P]`` and F the Fisher matrix of the policy at ``observations``
+        ``[runs, batch, ...]``: J^T M J, averaged, with the network's Jacobian J and the distribution's own Fisher
+        matrix M. That of the log-std is 2 in every state."""
+        actor, layers = self.networks["actor"], self.layers["actor"]
+        activations = actor.forward(layers, observations)
+        distribution, states = self.distribution(observations), observations.shape[1]
+        rest = torch.zeros_like(self.parameters[:, self.actor_columns.stop :])
+
+        @torch.no_grad()
+        def product(vector: Tensor) -> Tensor:
+            change = distribution.fisher_product(actor.jvp(layers, activations, vector)) / states
+            pieces = actor.backward(layers, activations, change)
+            return torch.cat([*pieces, 2 * vector[:, self.log_std_columns], rest], dim=1)
+
+        return product
 
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
         """On a CPU in numpy, which for a handful of states takes a quarter of PyTorch's time: there is next to nothing
@@ -258,7 +299,7 @@ class ActorCritic(Policy):
 class ConvActorCritic(Policy):
     """A convolutional network whose features policy and value share (sec. 6.4), for every run."""
 
-    cheaper_at_once = False  # arithmetic is the price, and it is the same
+    batch_evaluation = False  # arithmetic is the price, and it is the same
 
     def __init__(
         self,
@@ -297,10 +338,9 @@ class ConvActorCritic(Policy):
     def outputs(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
         return self._outputs(self.parameters, observations, names)
 
-    @torch.no_grad()
-    def distribution_of(self, parameters: Tensor, observations: Tensor) -> Distribution:
+    def outputs_with(self, parameters: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
         log_std, outputs = self._outputs(parameters, observations, ("actor",))
-        return self._distribution(outputs, log_std)
+        return log_std, outputs
 
     def _outputs(self, parameters: Tensor, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
         *pieces, log_std, _ = parameters.split(self.sizes, dim=1)  # type: ignore[no-untyped-call]

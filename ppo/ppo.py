@@ -2,14 +2,13 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from ppo.advantages import standardised
 from ppo.algorithm import Metrics
-from ppo.distributions import Distribution
 from ppo.on_policy import OnPolicy
 from ppo.rollout import Batch
 from ppo.schedules import STEP_SIZE_BOUNDS, adapted_learning_rate, annealed
@@ -109,9 +108,8 @@ def value_loss(values: Tensor, batch: Batch, vf_clip_range: Tensor | None) -> Te
     if vf_clip_range is not None:
         clipped = batch.values + (values - batch.values).clamp(-vf_clip_range, vf_clip_range)
         pessimistic = torch.max(error, (clipped - batch.returns).square())
-        error = torch.where(
-            torch.isfinite(vf_clip_range), pessimistic, error
-        )  # old + (new - old) is not new to the bit
+        # Keep the unclipped value exactly: old + (new - old) != new in float32.
+        error = torch.where(torch.isfinite(vf_clip_range), pessimistic, error)
     return error.mean(dim=1)
 
 
@@ -119,106 +117,103 @@ class PPO(OnPolicy):
     """Several epochs of minibatch ascent on L = L^surrogate - beta KL - c1 L^VF + c2 S (equations 7, 8 and 9)."""
 
     Settings = PPOSettings
+    keeps: ClassVar[tuple[str, ...]] = ("optimizer", "kl_coef", "learning_rate")
 
     def setup(self) -> None:
         super().setup()
-        self.learning_rate = self.per_run.learning_rate
-        clips_values = any(own.vf_clip_range < math.inf for own in self.settings)
-        self.vf_clip_range = self.per_run.vf_clip_range if clips_values else None
-        self.kl_coef = self.per_run.kl_coef
-        self.kl_target = self.per_run.kl_target
-        self.lr_kl_target = self.per_run.lr_kl_target
         if self.shared.anneal_log_std and self.policy.discrete:
             raise SettingsError("anneal_log_std = True cannot be trained here: the environment's actions are discrete")
         self.policy.learns_log_std = not self.shared.anneal_log_std
-        self._adapts = any(own.kl_target > 0 or own.lr_kl_target > 0 for own in self.settings)
-        self._penalised = any(own.kl_coef > 0 for own in self.settings)
-        self._entropy_bonus = any(own.ent_coef > 0 for own in self.settings)
-        self._has_penalty = self.kl_coef > 0
-        self.vf_coef = self.per_run.vf_coef.squeeze(1)
-        self.ent_coef = self.per_run.ent_coef.squeeze(1)
-        self.optimizer = Adam(
-            self.policy.parameters, self.learning_rate, self.per_run.max_grad_norm, eps=self.shared.adam_eps
-        )
+        own = self.per_run
+        self.kl_coef, self.learning_rate = own.kl_coef.clone(), own.learning_rate.clone()
+        self.optimizer = Adam(self.policy.parameters, own.learning_rate, own.max_grad_norm, eps=self.shared.adam_eps)
+        # What no run of the stack asks for is not computed.
+        self._adapts = bool(((own.kl_target > 0) | (own.lr_kl_target > 0)).any())
+        self._penalised = bool((own.kl_coef > 0).any())
+        self._explores = bool((own.ent_coef > 0).any())
+        self._clips_values = bool((own.vf_clip_range < math.inf).any())
         self.anneal(1.0)
 
     def anneal(self, remaining: float) -> None:
         """Set the learning rate and clip range of Table 5, and the log-std of Table 4."""
-        shared, per_run = self.shared, self.per_run
+        shared, own = self.shared, self.per_run
         self.optimizer.learning_rate = annealed(self.learning_rate, remaining if shared.anneal_lr else 1.0)
-        self.clip_coef = annealed(per_run.clip_coef, remaining if shared.anneal_clip else 1.0)
+        self.clip_coef = annealed(own.clip_coef, remaining if shared.anneal_clip else 1.0)
         if shared.anneal_log_std:
-            log_std = annealed(per_run.log_std_start, remaining, per_run.log_std_end)
+            log_std = annealed(own.log_std_start, remaining, own.log_std_end)
             self.policy.log_std.copy_(log_std.unsqueeze(2))
 
     def update(self, batch: Batch) -> Metrics:
         if self.shared.norm_adv == "batch":
             batch = replace(batch, advantages=standardised(batch.advantages))
         metrics = {"losses/grad_norm": self.descend(batch, self.clip_coef)}
-        if self.reports or self._adapts:
+        if self.log_metrics:
             metrics |= self.measure(batch, self.clip_coef)
-            kl = metrics["losses/approx_kl"].unsqueeze(1)
-            self.kl_coef = adapted_kl_coef(self.kl_coef, kl, self.kl_target)  # once per policy update (section 4)
-            self.learning_rate = adapted_learning_rate(self.learning_rate, kl, self.lr_kl_target, STEP_SIZE_BOUNDS)
+        if self._adapts:
+            self.adapt(batch)
         return metrics
 
     def descend(self, batch: Batch, clip_coef: Tensor) -> Tensor:
-        """Several epochs of minibatch descent on ``loss``; returns the last gradient norms ``[runs]``."""
-        if self.engine == "numba" and getattr(self.loss, "__func__", None) is PPO.loss:
+        """Take several epochs of minibatch steps down ``loss``; returns the last gradient norms ``[runs]``."""
+        if self.engine == "numba" and self.has_own(PPO, "loss", "going_on"):
             from ppo.stacked.descent import descend  # the same, compiled for this very loss
 
             return descend(self, batch, clip_coef)
-        grad_norm = torch.zeros(self.runs, device=self.device)
+        grad_norm, going = torch.zeros(self.runs, device=self.device), None
         for minibatch in self.minibatches(batch, self.shared.update_epochs, self.shared.minibatch_size):
-            grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef))
+            going = self.going_on(minibatch, going)
+            grad_norm = self.optimizer.step(self.loss(minibatch, clip_coef), going)
         return grad_norm
 
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
         """-L of equation 9 on one minibatch: ``[runs]``."""
         distribution, values = self.policy(batch.observations)
         advantages = self.minibatch_advantages(batch)
-        ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-        loss = self.vf_coef * value_loss(values, batch, self.vf_clip_range)
-        loss = loss - surrogate(ratio, advantages, clip_coef).mean(dim=1)
+        loss = self.per_run.vf_coef.squeeze(1) * self.value_loss(batch, values)
+        loss = loss - surrogate(batch.ratio(distribution), advantages, clip_coef).mean(dim=1)
         if self._penalised:
-            # A run without a penalty must not hear of its KL even where that overflows: 0 x inf would be NaN.
-            own = distribution.where(self._has_penalty, batch.distribution)
-            loss = loss + self.kl_coef.squeeze(1) * _kl(batch, own).mean(dim=1)
-        if self._entropy_bonus:
-            loss = loss - self.ent_coef * distribution.entropy().mean(dim=1)
+            # Mask the KL of unpenalised runs: 0 x inf would be NaN.
+            new = distribution.where(self.per_run.kl_coef > 0, batch.distribution)
+            loss = loss + self.kl_coef.squeeze(1) * batch.kl(new).mean(dim=1)
+        if self._explores:
+            loss = loss - self.per_run.ent_coef.squeeze(1) * distribution.entropy().mean(dim=1)
         return loss
 
     def minibatch_advantages(self, batch: Batch) -> Tensor:
-        """A minibatch's advantages as the objective takes them: ``[runs, samples]``."""
+        """Return a minibatch's advantages as the objective takes them: ``[runs, samples]``."""
         return standardised(batch.advantages) if self.shared.norm_adv == "minibatch" else batch.advantages
+
+    def value_loss(self, batch: Batch, values: Tensor) -> Tensor:
+        """Return L^VF at the new ``values`` ``[runs, batch]``: ``[runs]``."""
+        return value_loss(values, batch, self.per_run.vf_clip_range if self._clips_values else None)
+
+    def going_on(self, minibatch: Batch, going: Tensor | None) -> Tensor | None:
+        """Return the runs that take this ``minibatch``, ``[runs]``, bool, given those that took the last one; None for
+        all. Here to be overridden, by what ends an update early."""
+        return going
+
+    @torch.no_grad()
+    def adapt(self, batch: Batch) -> None:
+        """Adapt beta (section 4) and the learning rate (Table 4) to the KL that this update caused."""
+        kl = batch.kl(self.policy.distribution(batch.observations)).mean(dim=1, keepdim=True)
+        self.kl_coef = adapted_kl_coef(self.kl_coef, kl, self.per_run.kl_target)
+        self.learning_rate = adapted_learning_rate(self.learning_rate, kl, self.per_run.lr_kl_target, STEP_SIZE_BOUNDS)
 
     @torch.no_grad()
     def measure(self, batch: Batch, clip_coef: Tensor) -> Metrics:
         """Measure on the whole batch what the update did, each ``[runs]``."""
         distribution, values = self.policy(batch.observations)
-        ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
+        ratio = batch.ratio(distribution)
         return {
             "losses/policy_loss": -surrogate(ratio, standardised(batch.advantages), clip_coef).mean(dim=1),
-            "losses/value_loss": value_loss(values, batch, self.vf_clip_range),
+            "losses/value_loss": self.value_loss(batch, values),
             "losses/entropy": distribution.entropy().mean(dim=1),
-            "losses/approx_kl": _kl(batch, distribution).mean(dim=1),
+            "losses/approx_kl": batch.kl(distribution).mean(dim=1),
             "losses/clipfrac": ((ratio - 1).abs() > clip_coef).float().mean(dim=1),
             "losses/kl_coef": self.kl_coef.squeeze(1),
             "charts/learning_rate": self.optimizer.learning_rate.squeeze(1),
         }
 
-    def state(self) -> dict[str, Any]:
-        adapted = {"kl_coef": self.kl_coef, "learning_rate": self.learning_rate}
-        return {**super().state(), "optimizer": self.optimizer.state(), **adapted}
-
     def load_state(self, state: dict[str, Any]) -> None:
-        super().load_state(state)
-        self.optimizer.load_state(state["optimizer"])
-        self.kl_coef = state["kl_coef"].to(self.device)
-        if "learning_rate" in state:  # not in checkpoints from before it could be adapted
-            self.learning_rate = state["learning_rate"].to(self.device)
-
-
-def _kl(batch: Batch, distribution: Distribution) -> Tensor:
-    """KL[pi_old, pi] of each sample: ``[runs, batch]``."""
-    return batch.distribution.kl(distribution)
+        """Continue from ``state``, also of a time before the learning rate could be adapted."""
+        super().load_state({"learning_rate": self.per_run.learning_rate, **state})

@@ -17,7 +17,9 @@ from torch import Tensor
 
 from ppo.checkpoint import to_disk
 from ppo.envs.base import VectorEnv
+from ppo.process import available_memory
 from ppo.rollout import Experience
+from ppo.settings import SettingsError, Shared
 
 CHUNK = 256
 """Steps of each environment in a file."""
@@ -203,19 +205,30 @@ class ReplayMemory:
         return torch.from_numpy(values.reshape(runs, steps * envs, *shape)).to(self.device)
 
 
+def make_memory(
+    env: VectorEnv, runs: int, shared: Shared, total_timesteps: int, device: torch.device | str
+) -> ReplayMemory:
+    """Make a memory for what the settings ask for, or for all that the budget can fill it with. ``SettingsError`` where
+    the machine has not enough for it."""
+    steps, normalised = shared.num_steps, shared.norm_obs
+    capacity = max(steps, min(shared.replay_capacity, total_timesteps // shared.num_envs))
+    need, available = bytes_needed(env, steps, capacity, normalised), available_memory()
+    try:
+        if available is not None and need > available:
+            raise MemoryError
+        return ReplayMemory(env, runs, steps, capacity, normalised, device)
+    except MemoryError:
+        found = "an unknown amount" if available is None else f"{available / 2**30:.1f} GiB"
+        raise SettingsError(
+            f"replay_capacity = {shared.replay_capacity} cannot be held: {runs} runs of {shared.num_envs} environments "
+            f"need {need / 2**30:.1f} GiB of memory, {found} is available; lower replay_capacity, or train fewer runs "
+            "at a time"
+        ) from None
+
+
 def bytes_needed(env: VectorEnv, num_steps: int, capacity: int, normalised: bool) -> int:
     """What a memory for all of the environment's rows takes once it is full."""
     return _records(env, num_steps, capacity, normalised) * env.rows * _record(env, normalised).itemsize
-
-
-def available_memory() -> int | None:
-    """The bytes that programs can still be given here, by Linux's own estimate; elsewhere None."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    kibibytes = [line.split()[1] for line in lines if line.startswith("MemAvailable:")]
-    return int(kibibytes[0]) * 1024 if kibibytes else None
 
 
 def _frames(env: VectorEnv, normalised: bool) -> int:

@@ -72,6 +72,14 @@ class Batch:
     distribution: Distribution
     """pi_old(.|s), as data."""
 
+    def ratio(self, distribution: Distribution) -> Tensor:
+        """Return r = pi(a|s) / pi_old(a|s) of a new ``distribution`` at the same states: ``[runs, batch]``."""
+        return (distribution.log_prob(self.actions) - self.log_probs).exp()
+
+    def kl(self, distribution: Distribution) -> Tensor:
+        """Return KL[pi_old, pi] to a new ``distribution`` at the same states: ``[runs, batch]``."""
+        return self.distribution.kl(distribution)
+
     def select(self, indices: Tensor) -> "Batch":
         """The samples at ``indices`` ``[runs, n]``, each run's own."""
         return Batch(
@@ -89,6 +97,17 @@ class Batch:
         tensors = (self.observations, self.actions, self.log_probs, self.values, self.advantages, self.returns)
         pieces = [tensor.split(size, dim=1) for tensor in tensors]  # type: ignore[no-untyped-call]
         return (Batch(*own) for own in zip(*pieces, self.distribution.split(size), strict=True))
+
+
+def runs_first(values: Tensor) -> Tensor:
+    """``[steps, runs, envs, ...]`` to ``[runs, steps x envs, ...]``."""
+    steps, runs, envs = values.shape[:3]
+    return values.transpose(0, 1).contiguous().view(runs, steps * envs, *values.shape[3:])
+
+
+def steps_first(values: Tensor, steps: int) -> Tensor:
+    """``[runs, steps x envs, ...]`` to ``[steps, runs, envs, ...]``."""
+    return values.view(len(values), steps, -1, *values.shape[2:]).transpose(0, 1)
 
 
 def clipped(actions: NDArray[Any], space: Box | Discrete) -> NDArray[Any]:

@@ -1,9 +1,7 @@
 """The loop around an algorithm: iterate, record episodes, save, continue."""
 
 import copy
-import ctypes
 import math
-import os
 import time
 from collections import deque
 from itertools import pairwise
@@ -11,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ppo import checkpoint
@@ -25,23 +22,6 @@ EpisodeColumns = dict[str, NDArray[Any]]
 """Columns ``run`` (index in the stack), ``step``, ``episodic_return``, ``episodic_length``; a row per episode."""
 
 _COLUMN_TYPES = {"run": np.int32, "step": np.int64, "episodic_return": np.float64, "episodic_length": np.int32}
-
-
-def prepare_process() -> None:
-    """One torch thread, no denormals, and memory that is kept: measured to double the speed of a stack.
-
-    A 64-unit network gains nothing from a second thread, and cores are better used by a second stack. Gradients of a
-    clipped loss are full of denormal numbers, which an x86 core computes a hundred times slower than zeros. And glibc
-    gives the megabyte-sized tensors of a minibatch back to the system after each use, to be faulted in again.
-    """
-    torch.set_num_threads(1)
-    torch.set_flush_denormal(True)
-    if os.uname().sysname == "Linux":
-        trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-        libc = ctypes.CDLL(None)
-        if hasattr(libc, "mallopt"):
-            libc.mallopt(mmap_threshold, 32 * 2**20)
-            libc.mallopt(trim_threshold, 512 * 2**20)
 
 
 class OtherEngineError(ValueError):

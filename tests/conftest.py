@@ -2,7 +2,7 @@
 
 import pytest
 
-from ppo.training import prepare_process
+from ppo.process import prepare_process
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -177,7 +177,7 @@ def _add_reading(command: Parser) -> None:
 
 def _add_training_options(command: Parser) -> None:
     """Add where and how to train: what is a field of ``Options`` has that field's name and default."""
-    from ppo.envs.atari import cores
+    from ppo.process import cores
 
     command.add_argument(
         "--workers", type=count, help=f"processes, one core each (default: {cores()}; with --cluster, all its cores)"

@@ -12,7 +12,7 @@ from experiments.training.local import LocalExecutor
 from experiments.training.options import Options
 from experiments.training.ray_cluster import RayExecutor
 from experiments.training.scheduler import Outcome
-from ppo.envs.atari import cores
+from ppo.process import cores
 from ppo.stacked.engine import available
 
 

@@ -22,7 +22,7 @@ from experiments.store import results
 from experiments.store.files import ensure_writable
 from experiments.store.records import Known
 from experiments.training import first_update, scheduler
-from ppo.envs.atari import cores
+from ppo.process import cores
 
 
 def plan(arguments: argparse.Namespace, console: Console) -> int:

@@ -20,9 +20,8 @@ from experiments.store.files import StoreError
 from experiments.store.records import records_from_json
 from experiments.store.stack_folder import stack_folders
 from ppo import checkpoint
-from ppo.algorithm import observation_normalizer
 from ppo.envs import make
-from ppo.normalizers import ObservationNormalizer
+from ppo.normalizers import ObservationNormalizer, observation_normalizer
 from ppo.policies import Policy, make_policy
 from ppo.rollout import clipped
 from ppo.seeding import environment_seeds

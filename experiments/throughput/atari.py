@@ -28,9 +28,9 @@ from ppo.algorithm import Algorithm
 from ppo.envs import make
 from ppo.envs.atari import find_rom
 from ppo.envs.emulator import bare_loop
+from ppo.process import prepare_process
 from ppo.replay import bytes_needed
 from ppo.stacked.convolutional import computes_bfloat16
-from ppo.training import prepare_process
 
 Row = tuple[str, str, str]
 BUDGET = 10**9  # never reached

@@ -29,8 +29,7 @@ from experiments.store.files import read_json, write_json
 from experiments.throughput import atari, mujoco
 from experiments.throughput.mujoco import BUDGET, stack_of
 from experiments.training.build import build
-from ppo.envs.atari import cores
-from ppo.training import prepare_process
+from ppo.process import cores, prepare_process
 
 BASELINE_ENVIRONMENT = "HalfCheetah-v4"
 COST_SECONDS = 2.0

@@ -1,6 +1,7 @@
 """A stack as an algorithm with its environments."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from baselines import ALGORITHMS
 from experiments.run import Run
@@ -17,16 +18,15 @@ def build(
     reports: bool = False,
     kind: type[Algorithm] | None = None,
     engine: Engine | None = None,
+    storage_dir: Path | None = None,
 ) -> Algorithm:
     """Return the algorithm of a stack (or ``kind`` in its place), with its environments.
 
     ``reports``: whether it computes diagnostics. ``engine``: what computes; None for the fastest one there is.
+    ``storage_dir``: for state that is too large to repeat in every checkpoint.
     """
     seeds = [run.seed for run in runs]
     settings = [run.settings for run in runs]
     env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs), processes)
-    algorithm = (kind or ALGORITHMS[runs[0].algorithm].load())(
-        env, settings, seeds, runs[0].total_timesteps, device, engine
-    )
-    algorithm.reports = reports
-    return algorithm
+    made = kind or ALGORITHMS[runs[0].algorithm].load()
+    return made(env, settings, seeds, runs[0].total_timesteps, device, engine, reports, storage_dir)

@@ -22,8 +22,8 @@ from experiments.training.build import build
 from experiments.training.entries import began_with, entries
 from ppo.advantages import standardised
 from ppo.ppo import PPO, surrogate
+from ppo.process import prepare_process
 from ppo.rollout import Batch
-from ppo.training import prepare_process
 
 FACTORS: NDArray[np.float64] = np.round(np.linspace(-0.5, 2.0, 101), 4)
 """x of Figure 2: 0 is theta_old, 1 the updated theta."""
@@ -114,8 +114,8 @@ def interpolate(algorithm: PPO, batch: Batch, before: Tensor, after: Tensor) -> 
     for factor in FACTORS.tolist():
         algorithm.policy.parameters.copy_(torch.lerp(before, after, factor))
         distribution = algorithm.policy.distribution(batch.observations)
-        ratio = (distribution.log_prob(batch.actions) - batch.log_probs).exp()
-        curves["kl"].append(batch.distribution.kl(distribution).mean(dim=1))
+        ratio = batch.ratio(distribution)
+        curves["kl"].append(batch.kl(distribution).mean(dim=1))
         curves["surrogate_cpi"].append((ratio * advantages).mean(dim=1))
         curves["surrogate_clipped"].append((ratio.clamp(1 - clip_coef, 1 + clip_coef) * advantages).mean(dim=1))
         curves["surrogate_clip"].append(surrogate(ratio, advantages, clip_coef).mean(dim=1))

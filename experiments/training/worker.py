@@ -32,8 +32,9 @@ from experiments.training.progress import ProgressFile
 from ppo.algorithm import Algorithm, Metrics
 from ppo.checkpoint import CheckpointError
 from ppo.envs.base import EnvironmentDied
+from ppo.process import prepare_process
 from ppo.stacked.engine import available
-from ppo.training import Training, prepare_process
+from ppo.training import Training
 
 PATIENCE = 30.0
 """Seconds to wait for a stack that another process holds: one whose parent was killed is about to save and end."""
@@ -78,7 +79,14 @@ def train(folder: StackFolder, options: Options, stop: StopSignal) -> int:
     while True:
         training = None
         try:
-            algorithm = build(runs, options.device, options.processes, options.tensorboard, engine=options.engine)
+            algorithm = build(
+                runs,
+                options.device,
+                options.processes,
+                options.tensorboard,
+                engine=options.engine,
+                storage_dir=_storage_dir(folder),
+            )
             training = Training(algorithm, options.fraction)
             return _train(folder, runs, training, options, stop)
         except EnvironmentDied as error:
@@ -94,7 +102,6 @@ def train(folder: StackFolder, options: Options, stop: StopSignal) -> int:
 
 def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: StopSignal) -> int:
     algorithm = training.algorithm
-    algorithm.files = folder.path / "files"
     training.began_with = began_with()
     about = {"runs": [run.record.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:
@@ -120,7 +127,7 @@ def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options
     write_episodes(folder.episodes, episode_frame([run.record for run in runs], training.episodes()))
     progress.write("finished", force=True)
     if algorithm.steps_done == algorithm.total_timesteps:
-        shutil.rmtree(algorithm.files, ignore_errors=True)
+        shutil.rmtree(_storage_dir(folder), ignore_errors=True)
     recorded = entries(
         runs,
         algorithm,
@@ -132,6 +139,11 @@ def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options
     write_json(folder.manifest, {"runs": recorded})  # last: no worker will tidy up after this one
     log(f"finished after {training.wall_time:,.0f} seconds of training")
     return FINISHED
+
+
+def _storage_dir(folder: StackFolder) -> Path:
+    """Return where state lies that is too large to repeat in every checkpoint."""
+    return folder.path / "files"
 
 
 def _close(algorithm: Algorithm) -> None:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from ppo.envs.atari_worker import DONE, NUM_STACK, OUTCOME, RESET, RESTORE, SAVE, STEP, Memory
 from ppo.envs.base import EnvironmentDied, Seeds, State, Transition, VectorEnv, check_state, set_generator_state
 from ppo.envs.emulator import SIZE, open_rom, unpack
+from ppo.process import cores
 
 ATARI_ROMS: dict[str, str] = {
     name: spec.kwargs["game"]
@@ -253,8 +254,3 @@ def shared_memory(size: int) -> BinaryIO:
         memory = tempfile.TemporaryFile()  # noqa: SIM115
     memory.truncate(size)
     return memory
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

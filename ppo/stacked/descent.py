@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.distributions import Categorical, DiagonalGaussian
-from ppo.policies import ActorCritic
+from ppo.policies import ActorCritic, Policy
 from ppo.rollout import Batch
 from ppo.stacked.compiling import compiled, one_thread
 from ppo.stacked.kernels import (
@@ -195,14 +195,14 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
     assert isinstance(policy, ActorCritic)
     actor, critic = (np.array(policy.networks[name].sizes) for name in ("actor", "critic"))
     log_std, value, stop = policy.log_std_columns.start, policy.critic_columns.start, policy.critic_columns.stop
-    unclipped = torch.full_like(ppo.learning_rate, math.inf)
-    coefficients = (
-        *(clip_coef, ppo.kl_coef, ppo.vf_coef, ppo.ent_coef),
-        *(
-            unclipped if ppo.vf_clip_range is None else ppo.vf_clip_range,
-            optimizer.learning_rate,
-            optimizer.max_grad_norm,
-        ),
+    coefficients = Coefficients(
+        clip_coef=_flat(clip_coef),
+        kl_coef=_flat(ppo.kl_coef),
+        vf_coef=_flat(ppo.per_run.vf_coef),
+        ent_coef=_flat(ppo.per_run.ent_coef),
+        vf_clip_range=_flat(ppo.per_run.vf_clip_range),
+        learning_rate=_flat(optimizer.learning_rate),
+        max_grad_norm=_flat(optimizer.max_grad_norm),
     )
     old = batch.distribution
     norms = ppo_epochs(
@@ -212,7 +212,7 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
         _numpy(old.log_std).squeeze(1) if isinstance(old, DiagonalGaussian) else np.empty((ppo.runs, 0), np.float32),
         ppo.orders(batch, shared.update_epochs),
         shared.minibatch_size,
-        Coefficients(*map(_flat, coefficients)),
+        coefficients,
         shared.norm_adv == "minibatch",
         Shape(actor, critic, log_std, value, stop, policy.relu, policy.discrete, not policy.learns_log_std),
     )
@@ -220,9 +220,10 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
 
 
 @one_thread()
-def regress(policy: ActorCritic, optimizer: Adam, batch: Batch, orders: NDArray[np.int64], minibatch_size: int) -> None:
+def regress(policy: Policy, optimizer: Adam, batch: Batch, orders: NDArray[np.int64], minibatch_size: int) -> None:
     """Descend on the mean squared error of the values as predictions of the returns, in minibatches of each of the
     ``orders`` ``[runs, epochs, batch]``, with an ``optimizer`` of the critic's columns."""
+    assert isinstance(policy, ActorCritic)
     network = policy.networks["critic"]
     regression_epochs(
         _numpy(policy.parameters),

@@ -86,16 +86,6 @@ def column_norm_(weights: Tensor, gain: float, generator: torch.Generator) -> Te
     return weights.mul_(gain / weights.square().sum(0).sqrt())
 
 
-ALIGNMENT = 16
-"""The parameter matrix has a multiple of so many columns, the last ones unused: where a row ends within a vector
-register, kernels compute its end otherwise than its middle, and a run's bits would depend on its place in the stack."""
-
-
-def aligned(width: int) -> int:
-    """The next multiple of ``ALIGNMENT``."""
-    return -(-width // ALIGNMENT) * ALIGNMENT
-
-
 NARROW = 16
 """Outputs below which MKL's batched product is three times slower than the transposed one."""
 

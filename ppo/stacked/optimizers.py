@@ -1,4 +1,5 @@
-"""Adam and RMSProp over the rows of a parameter matrix: one learning rate and one gradient norm per run."""
+"""Adam and RMSProp over the rows of a parameter matrix: one learning rate and one gradient norm per run; and the moving
+average that follows one."""
 
 import math
 from abc import ABC, abstractmethod
@@ -7,31 +8,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ppo.stacked.mlp import aligned
+from ppo.stacked.parameters import Group, aligned
 
 
 class Optimizer(ABC):
     """Descent by rows: each run with its own learning rate, its gradient first clipped to its own norm.
 
-    ``parameters``: ``[runs, P]``, a leaf that is updated in place. ``columns``: the part of it to optimise.
+    ``parameters``: ``[runs, P]``, a leaf that is updated in place, or a part of one.
     """
 
-    def __init__(
-        self,
-        parameters: Tensor,
-        learning_rate: Tensor,
-        max_grad_norm: Tensor | None = None,
-        columns: slice = slice(None),
-    ) -> None:
+    def __init__(self, parameters: Tensor | Group, learning_rate: Tensor, max_grad_norm: Tensor | None = None) -> None:
         """``learning_rate``, ``max_grad_norm``: ``[runs, 1]``; without a norm, or where it is inf, the gradient is left
         as it is."""
-        self.parameters = parameters
-        self.columns = columns
+        group = parameters if isinstance(parameters, Group) else Group(parameters, slice(None))
+        self.parameters, self.columns = group.matrix, group.columns
         self.learning_rate = learning_rate
         self.max_grad_norm = torch.full_like(learning_rate, math.inf) if max_grad_norm is None else max_grad_norm
-        self._rows = parameters.detach()[:, columns]
+        self._rows = group.values
         runs, width = self._rows.shape
-        self._gradient = torch.zeros(runs, aligned(width), device=parameters.device)
+        self._gradient = torch.zeros(runs, aligned(width), device=self._rows.device)
         self._clipped = torch.isfinite(self.max_grad_norm)
         self._clips, self._all_clip = bool(self._clipped.any()), bool(self._clipped.all())
 
@@ -51,7 +46,7 @@ class Optimizer(ABC):
         if self._clips:
             factor = (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0)
             gradient.mul_(factor if self._all_clip else torch.where(self._clipped, factor, 1.0))
-        if gradient.shape != self._gradient.shape or not gradient.is_contiguous():  # as which the kernels take it
+        if gradient.shape != self._gradient.shape or not gradient.is_contiguous():  # kernels need an aligned buffer
             self._gradient[:, : gradient.shape[1]] = gradient
             gradient = self._gradient
         change = self.change(gradient, where)[:, : self._rows.shape[1]]
@@ -82,21 +77,20 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        parameters: Tensor,
+        parameters: Tensor | Group,
         learning_rate: Tensor,
         max_grad_norm: Tensor | None = None,
-        columns: slice = slice(None),
         *,
         eps: float = 1e-5,
         betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
-        super().__init__(parameters, learning_rate, max_grad_norm, columns)
+        super().__init__(parameters, learning_rate, max_grad_norm)
         self.eps = eps
         self.betas = betas
         self.mean = torch.zeros_like(self._gradient)
         self.mean_square = torch.zeros_like(self.mean)
         self._change = torch.zeros_like(self.mean)
-        self.steps = torch.zeros(len(parameters), device=parameters.device)
+        self.steps = torch.zeros(len(self._rows), device=self._rows.device)
         """Of each run: one that leaves steps out is where it would be alone."""
 
     def change(self, gradient: Tensor, where: Tensor | None) -> Tensor:
@@ -145,16 +139,15 @@ class RMSProp(Optimizer):
 
     def __init__(
         self,
-        parameters: Tensor,
+        parameters: Tensor | Group,
         learning_rate: Tensor,
         max_grad_norm: Tensor | None = None,
-        columns: slice = slice(None),
         *,
         decay: Tensor,
         eps: Tensor,
     ) -> None:
         """``decay``, ``eps``: ``[runs, 1]``."""
-        super().__init__(parameters, learning_rate, max_grad_norm, columns)
+        super().__init__(parameters, learning_rate, max_grad_norm)
         self.decay = decay
         self.eps = eps
         self.mean_square = torch.ones_like(self._gradient)
@@ -171,3 +164,10 @@ class RMSProp(Optimizer):
 
     def load_state(self, state: dict[str, Any]) -> None:
         self.mean_square.copy_(state["mean_square"])
+
+
+def follow(average: Tensor, parameters: Tensor, decay: Tensor, where: Tensor | None = None) -> None:
+    """Move an exponential moving ``average`` towards ``parameters``, ``[runs, P]`` both, of the runs of ``where``
+    ``[runs]``: decay x average + (1 - decay) x parameters, with ``decay`` ``[runs, 1]``."""
+    moved = torch.lerp(average, parameters.detach(), 1 - decay)
+    average.copy_(moved if where is None else torch.where(where.unsqueeze(1), moved, average))

@@ -233,7 +233,7 @@ def test_the_step_takes_no_state_away_from_the_average_policy_to_first_order(spa
     batch = made_up_batch(algorithm.policy, SIZE, move=0.05)
     with torch.no_grad():
         phi = algorithm.policy.distribution(batch.observations).statistics().double()
-        average = algorithm.policy.distribution_of(algorithm.average, batch.observations).statistics().double()
+        average = algorithm.policy.distribution(batch.observations, algorithm.average).statistics().double()
     seen = []
 
     def watching(gradient, *others):

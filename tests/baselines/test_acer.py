@@ -19,16 +19,16 @@ from scipy.stats import chisquare
 from stubs import CONTINUOUS_1, DISCRETE_4, ScriptedEnv, perturbed
 from torch_networks import references
 
-from baselines import acer
 from baselines.acer import ACER, ACERSettings
 from experiments.run import Run
 from experiments.training.build import build
 from ppo import replay
 from ppo.checkpoint import CheckpointError
+from ppo.process import prepare_process
 from ppo.replay import Segment
 from ppo.seeding import generator
 from ppo.settings import SettingsError
-from ppo.training import Training, prepare_process
+from ppo.training import Training
 
 INF, NAN = math.inf, math.nan
 STEPS, ENVS = 6, 3
@@ -352,7 +352,7 @@ def test_settings_that_cannot_be_trained_are_refused_by_name(name, value):
 
 
 def test_continuous_actions_are_refused_in_one_line():
-    with pytest.raises(SettingsError, match=r"^acer is for discrete actions") as caught:
+    with pytest.raises(SettingsError, match=r"^ACER is for discrete actions") as caught:
         ACER(ScriptedEnv([7] * 16, CONTINUOUS_1), [ACERSettings()], [1], 1600)
     assert "\n" not in str(caught.value)
 
@@ -362,7 +362,7 @@ def test_a_memory_that_the_machine_has_no_room_for_is_refused_at_once(available,
     def refuse(*arguments):
         raise MemoryError
 
-    monkeypatch.setattr(acer, "available_memory", lambda: available)
+    monkeypatch.setattr(replay, "available_memory", lambda: available)
     if available is None:
         monkeypatch.setattr(replay.np, "zeros", refuse)
     env = ScriptedEnv([7] * 32, DISCRETE_4)
@@ -378,13 +378,13 @@ def test_a_memory_that_the_machine_has_no_room_for_is_refused_at_once(available,
 def test_a_memory_is_taken_if_the_machine_has_just_the_room_for_it(short_of, fits, monkeypatch):
     """A record for each of 100 steps and the one after: 3 float32, an int64, a float32, a byte and 4 float32."""
     need = 16 * 101 * (3 * 4 + 8 + 4 + 1 + 4 * 4)
-    monkeypatch.setattr(acer, "available_memory", lambda: need - short_of)
+    monkeypatch.setattr(replay, "available_memory", lambda: need - short_of)
     with contextlib.nullcontext() if fits else pytest.raises(SettingsError, match=r"^replay_capacity"):
         ACER(ScriptedEnv([7] * 16, DISCRETE_4), [ACERSettings()], [1], 16 * 100)
 
 
 def test_the_memory_is_no_larger_than_the_budget_can_fill(monkeypatch):
-    monkeypatch.setattr(acer, "available_memory", lambda: 2**20)
+    monkeypatch.setattr(replay, "available_memory", lambda: 2**20)
     algorithm = ACER(ScriptedEnv([7] * 16, DISCRETE_4), [ACERSettings()], [1], 16 * 105)
     assert algorithm.memory.capacity == 100
 
@@ -394,9 +394,8 @@ def test_the_memory_is_no_larger_than_the_budget_can_fill(monkeypatch):
 
 def training_of(folder):
     settings = ACERSettings(num_envs=2, num_steps=10, replay_start=50, replay_capacity=600, replay_ratio=1.0)
-    training = Training(build([Run("CartPole-v1", "acer", "a", seed, 2400, settings) for seed in (1, 2)]))
-    training.algorithm.files = folder / "replay"
-    return training
+    runs = [Run("CartPole-v1", "acer", "a", seed, 2400, settings) for seed in (1, 2)]
+    return Training(build(runs, storage_dir=folder / "replay"))
 
 
 def train_and_save(folder):
@@ -421,7 +420,7 @@ def test_a_training_killed_with_its_memory_in_files_ends_as_an_undisturbed_one(t
     assert process.wait() == -signal.SIGKILL
     process.stdout.close()
     resumed, whole = training_of(tmp_path), training_of(tmp_path)
-    whole.algorithm.files = None
+    whole.algorithm.storage_dir = None
     resumed.load(tmp_path / "checkpoint.pt", {})
     assert resumed.algorithm.iteration >= 60
     assert len(list((tmp_path / "replay").iterdir())) >= 2, "600 steps and more are files of 256"

@@ -207,7 +207,7 @@ def observed(cem):
     seen, act = [], cem.collector.act
 
     def recording(observations, noise):
-        candidates = cem.members.parameters.detach().numpy()[:, cem.columns].copy()
+        candidates = cem.members.parameters.detach().numpy()[:, : cem.mean.shape[1]].copy()
         seen.append(SimpleNamespace(candidates=candidates, inputs=observations.copy(), noise=noise.copy()))
         return act(observations, noise)
 
@@ -248,7 +248,7 @@ def by_hand(own, seed, start, first_row, total_timesteps=BUDGET, lengths=LENGTHS
 
 def hands(cem):
     """Every run of the stack, by hand from where it starts."""
-    starts = cem.policy.parameters.detach().numpy()[:, cem.columns].copy()
+    starts = cem.policy.parameters.detach().numpy()[:, : cem.mean.shape[1]].copy()
     envs = cem.shared.num_envs
     return [
         by_hand(own, seed, start, run * envs)
@@ -299,12 +299,12 @@ def test_the_policy_is_the_mean_of_the_distribution_and_the_rest_of_it_is_left_a
         expected, first = hands(cem), cem.policy.parameters.detach().clone()
         _, metrics = finish(cem)
         for run, own in enumerate(expected):
-            row = cem.policy.parameters.detach().numpy()[run, cem.columns]
+            row = cem.policy.parameters.detach().numpy()[run, : cem.mean.shape[1]]
             np.testing.assert_allclose(row, own.refits[-1].mean, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(cem.std[run], own.refits[-1].std, rtol=1e-3, atol=1e-5)
             assert metrics[-1]["losses/std"][run].item() == pytest.approx(own.refits[-1].std.mean(), rel=1e-3)
-        assert cem.columns.stop == cem.policy.networks["actor"].size + (0 if deterministic else 3)
-        assert torch.equal(cem.policy.parameters[:, cem.columns.stop :], first[:, cem.columns.stop :])
+        assert cem.mean.shape[1] == cem.policy.networks["actor"].size + (0 if deterministic else 3)
+        assert torch.equal(cem.policy.parameters[:, cem.mean.shape[1] :], first[:, cem.mean.shape[1] :])
 
 
 def test_a_return_is_credited_to_the_candidate_that_earned_it(monkeypatch):
@@ -377,9 +377,9 @@ def test_the_first_candidates_are_drawn_around_the_initial_policy_from_addressed
     for run, seed in enumerate(SEEDS):
         for env in range(3):
             noise = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(4, env)))
-            row = cem.policy.parameters.detach().numpy()[run, cem.columns]
+            row = cem.policy.parameters.detach().numpy()[run, : cem.mean.shape[1]]
             expected = row + STACK[run].initial_std * noise.standard_normal(len(row), dtype=np.float32)
-            np.testing.assert_allclose(cem.member(run, env).numpy(), expected, rtol=1e-5, atol=1e-6)
+            np.testing.assert_allclose(cem.trying[run, env].numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_candidates_and_outcome_are_the_same_to_the_bit_whatever_the_neighbours():

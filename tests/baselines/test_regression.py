@@ -23,7 +23,8 @@ from baselines.acer import ACERSettings
 from experiments.paper.settings import COMPARED
 from experiments.run import Run
 from experiments.training.build import build
-from ppo.training import Training, prepare_process
+from ppo.process import prepare_process
+from ppo.training import Training
 
 CURVES = Path(__file__).with_name("curves.json")
 STEPS = 6_000

@@ -204,7 +204,7 @@ def test_the_fisher_product_is_that_of_the_dense_hessian_of_the_kl(space):
     trpo = trpo_of([tiny(cg_damping=0.1), tiny(cg_damping=0.0), tiny(cg_damping=2.0)], space)
     batch = batch_of(trpo, 50)
     with torch.no_grad():
-        product = trpo.fisher_vector_product(batch.observations)
+        product = trpo.damped_fisher_product(batch.observations)
         columns = torch.eye(trpo.policy.parameters.shape[1])[: trpo.policy.actor_columns.stop]
         images = torch.stack([product(column.expand(3, -1).contiguous()) for column in columns], dim=1)
     for run, own in enumerate(trpo.settings):
@@ -219,7 +219,7 @@ def test_the_fisher_product_is_linear_and_symmetric_in_every_run():
     trpo = trpo_of([tiny(), tiny()])
     batch = batch_of(trpo)
     with torch.no_grad():
-        product = trpo.fisher_vector_product(batch.observations)
+        product = trpo.damped_fisher_product(batch.observations)
         one, other = torch.randn((2, *trpo.policy.parameters.shape), generator=torch.Generator().manual_seed(0))
         torch.testing.assert_close((one * product(other)).sum(1), (other * product(one)).sum(1), rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(product(2 * one - other), 2 * product(one) - product(other), rtol=1e-4, atol=1e-4)
@@ -235,11 +235,11 @@ def test_the_fisher_matrix_is_that_of_every_nth_state_and_the_gradient_of_all(fa
         plain = getattr(trpo, name)
         monkeypatch.setattr(trpo, name, lambda given: asked.setdefault(name, given) is not None and plain(given))
 
-    recording("fisher_vector_product")
+    recording("damped_fisher_product")
     recording("gradient")
     trpo.improve(batch)
     expected = torch.stack([batch.observations[:, index] for index in range(0, 20, factor)], dim=1)
-    assert torch.equal(asked["fisher_vector_product"], expected)
+    assert torch.equal(asked["damped_fisher_product"], expected)
     assert torch.equal(asked["gradient"].observations, batch.observations)
 
 

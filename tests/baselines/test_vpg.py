@@ -115,7 +115,7 @@ def test_updates_are_those_of_torch_adam_whose_rate_follows_the_kl(space):
     kls = []
     for seed in range(4):
         kls.append(probe.update(raw_batch(probe.policy, seed))["losses/approx_kl"][2].item())
-        probe.optimizer.learning_rate = torch.tensor(rates).unsqueeze(1)
+        probe.learning_rate = torch.tensor(rates).unsqueeze(1)
     desired[2] = math.sqrt(min(kls) * max(kls))
     assert max(kls) < 1.9 * desired[2], "all within its bounds"
 
@@ -137,7 +137,7 @@ def test_updates_are_those_of_torch_adam_whose_rate_follows_the_kl(space):
         for run, (network, optimizer, factor) in enumerate(zip(networks, optimizers, (1 / 1.5, 1.5, 1.0), strict=True)):
             rate = rates[run] * factor**update  # the first update's is the setting; each KL counts from the next
             assert metrics["charts/learning_rate"][run].item() == pytest.approx(rate, rel=1e-5)
-            assert vpg.optimizer.learning_rate[run].item() == pytest.approx(rate * factor, rel=1e-5)
+            assert vpg.learning_rate[run].item() == pytest.approx(rate * factor, rel=1e-5)
             optimizer.param_groups[0]["lr"] = rate
             optimizer.zero_grad()
             earlier = weights_of(network)[columns]
@@ -189,7 +189,7 @@ def test_the_kl_that_counts_is_this_updates_after_its_step(multiple, factor):
     vpg = vpg_of([own, content])
     metrics = vpg.update(batch)
     assert metrics["charts/learning_rate"].tolist() == pytest.approx([0.01, 0.01])
-    assert vpg.optimizer.learning_rate.flatten().tolist() == pytest.approx([0.01 * factor, 0.01])
+    assert vpg.learning_rate.flatten().tolist() == pytest.approx([0.01 * factor, 0.01])
 
 
 def test_the_step_size_changes_once_an_iteration_and_is_part_of_the_state():

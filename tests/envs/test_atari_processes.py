@@ -11,8 +11,8 @@ import pytest
 from atari_oracle import BREAKOUT, SEEDS
 from oracle import assert_same_transition, random_actions
 
-from ppo.envs.atari import cores
 from ppo.envs.base import EnvironmentDied
+from ppo.process import cores
 
 
 def processes_of(env):

@@ -138,7 +138,7 @@ def test_a_continuous_policy_starts_with_deviation_1_and_learns_it():
 
 def test_other_parameters_give_another_distribution_and_no_gradient():
     policy, other, observations = conv_policy(), conv_policy(seeds=(3, 4)), images(2, 3)
-    found = policy.distribution_of(other.parameters, observations)
+    found = policy.distribution(observations, other.parameters)
     assert torch.equal(found.logits, other.distribution(observations).logits.detach())
     assert not found.logits.requires_grad
 

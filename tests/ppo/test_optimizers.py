@@ -7,6 +7,7 @@ import torch
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
 
 from ppo.stacked.optimizers import Adam, RMSProp
+from ppo.stacked.parameters import Group
 
 RUNS, SIZE = 3, 48
 RATES = torch.tensor([[1e-2], [3e-4], [0.0]])
@@ -63,7 +64,7 @@ def test_a_changed_learning_rate_counts_from_the_next_step():
 @pytest.mark.parametrize("columns", [slice(16, 32), slice(3, 40)], ids=str)
 def test_only_the_given_columns_change_and_their_gradient_alone_is_clipped(columns):
     ours = start().requires_grad_()
-    optimizer = Adam(ours, RATES, NORMS, columns=columns)
+    optimizer = Adam(Group(ours, columns), RATES, NORMS)
     rows = [row[columns].clone().requires_grad_() for row in start()]
     references = [torch.optim.Adam([row], lr=rate.item(), eps=1e-5) for row, rate in zip(rows, RATES, strict=True)]
     for step in range(10):
@@ -99,7 +100,7 @@ def test_a_runs_steps_do_not_depend_on_its_place_in_the_stack(columns):
 
     def train(rows):
         ours = start()[rows].clone().requires_grad_()
-        optimizer = Adam(ours, RATES[rows], NORMS[rows], columns=columns)
+        optimizer = Adam(Group(ours, columns), RATES[rows], NORMS[rows])
         for step in range(30):
             optimizer.step(loss_of(ours, step))
         return ours.detach()
@@ -170,7 +171,7 @@ def test_every_run_is_a_tensorflow_like_rmsprop_with_its_own_rate_decay_epsilon_
 @pytest.mark.parametrize("columns", [slice(16, 32), slice(3, 40)], ids=str)
 def test_rmsprop_changes_only_the_given_columns_and_clips_their_gradient_alone(columns):
     ours = start().requires_grad_()
-    optimizer = rmsprop(ours, columns=columns)
+    optimizer = rmsprop(Group(ours, columns))
     rows = [row[columns].clone().requires_grad_() for row in start()]
     references = [sb3_rmsprop(row, run) for run, row in enumerate(rows)]
     for step in range(10):
@@ -190,7 +191,7 @@ def test_rmsprop_changes_only_the_given_columns_and_clips_their_gradient_alone(c
 def test_a_runs_rmsprop_does_not_depend_on_its_place_in_the_stack(columns):
     def train(rows):
         ours = start()[rows].clone().requires_grad_()
-        optimizer = rmsprop(ours, rows=rows, columns=columns)
+        optimizer = rmsprop(Group(ours, columns), rows=rows)
         for step in range(30):
             optimizer.step(loss_of(ours, step))
         return ours.detach()
@@ -217,13 +218,13 @@ def test_a_run_whose_rmsprop_has_no_numbers_left_leaves_the_others_as_they_are(p
 @pytest.mark.parametrize("columns", [slice(None), slice(3, 40)], ids=str)
 def test_a_restored_rmsprop_continues_to_the_bit(columns):
     ours = start().requires_grad_()
-    optimizer = rmsprop(ours, columns=columns)
+    optimizer = rmsprop(Group(ours, columns))
     for step in range(7):
         optimizer.step(loss_of(ours, step))
     saved = {name: value.clone() for name, value in optimizer.state().items()}
     parameters = ours.detach().clone().requires_grad_()
     fresh = ours.detach().clone().requires_grad_()
-    restored, forgetful = rmsprop(parameters, columns=columns), rmsprop(fresh, columns=columns)
+    restored, forgetful = rmsprop(Group(parameters, columns)), rmsprop(Group(fresh, columns))
     restored.load_state(saved)
     for step in range(7, 12):
         for optimiser, values in ((optimizer, ours), (restored, parameters), (forgetful, fresh)):

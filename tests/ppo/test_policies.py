@@ -232,13 +232,13 @@ def test_the_distribution_of_given_parameters_is_that_of_a_policy_that_has_them(
     observations = observations_of(policy)
     own = policy.parameters.detach().clone()
     given = perturbed(own, 0.3, seed=9)
-    of_own, of_given = (policy.distribution_of(parameters, observations) for parameters in (own, given))
+    of_own, of_given = (policy.distribution(observations, parameters) for parameters in (own, given))
     with torch.no_grad():
         quiet = policy.distribution(observations)
     assert torch.equal(of_own.statistics(), quiet.statistics()), "its own: to the bit"
     assert (head(of_given) - head(of_own)).abs().max() > 0.1
     assert not head(of_given).requires_grad
-    assert not head(policy.distribution_of(policy.parameters, observations)).requires_grad
+    assert not head(policy.distribution(observations, policy.parameters)).requires_grad
     assert torch.equal(policy.parameters, own), "the policy stays as it is"
 
     other = make(space, [7, 8, 9])

@@ -12,7 +12,8 @@ from scipy.stats import chisquare
 from ppo import checkpoint, replay
 from ppo.envs import make
 from ppo.envs.base import Transition, VectorEnv
-from ppo.replay import ReplayMemory, available_memory, bytes_needed
+from ppo.process import available_memory
+from ppo.replay import ReplayMemory, bytes_needed
 from ppo.rollout import Collector
 from ppo.seeding import environment_seeds
 
@@ -219,14 +220,6 @@ def test_memory_is_taken_as_it_fills():
     memory = ReplayMemory(Atari(), 1, 20, 5_000)
     assert memory._ring.nbytes > 500e6
     assert resident() - before < 50e6
-
-
-def test_available_memory_is_a_number_of_bytes_where_linux_says_it(monkeypatch, tmp_path):
-    (tmp_path / "meminfo").write_text("MemTotal:       2000 kB\nMemAvailable:   1000 kB\nBuffers: 1 kB\n")
-    monkeypatch.setattr(replay, "Path", lambda path: tmp_path / path.rpartition("/")[2])
-    assert available_memory() == 1_024_000
-    (tmp_path / "meminfo").unlink()
-    assert available_memory() is None
 
 
 # --- States and files ------------------------------------------------------------------------------------------------

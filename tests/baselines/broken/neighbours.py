@@ -26,8 +26,8 @@ class SharesStepCount(EarlyStopping):
 class StopsForAll(EarlyStopping):
     """Wrong: one run over its limit ends the update of all."""
 
-    def still_going(self, going, minibatch):
-        return super().still_going(going, minibatch).all().expand(self.runs)
+    def going_on(self, minibatch, going):
+        return super().going_on(minibatch, going).all().expand(self.runs)
 
 
 class MixesRuns(PPO):

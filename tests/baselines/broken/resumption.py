@@ -2,9 +2,7 @@
 
 import torch
 
-from baselines.a2c import A2C
 from baselines.a2c_trust_region import A2CTrustRegion
-from ppo.on_policy import OnPolicy
 from ppo.ppo import PPO
 
 
@@ -19,16 +17,11 @@ class DrawsFromTheProcess(PPO):
 class ForgetsItsOptimizer(PPO):
     """Wrong: the optimiser's moments are not in its state."""
 
-    def state(self):
-        return {name: value for name, value in super().state().items() if name != "optimizer"}
-
-    def load_state(self, state):
-        OnPolicy.load_state(self, state)
-        self.kl_coef = state["kl_coef"]
+    keeps = ("kl_coef", "learning_rate")
 
 
 class DropsItsAverage(A2CTrustRegion):
     """Wrong: the average policy is saved and never loaded."""
 
     def load_state(self, state):
-        A2C.load_state(self, state)
+        super().load_state({**state, "average": self.average})

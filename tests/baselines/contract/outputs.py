@@ -69,7 +69,7 @@ def check_metrics(kind, environment=None):
 def check_reports_change_nothing(kind, **changes):
     """What only people read does not change the training."""
     reporting, silent = (training_of(kind, run_of(kind, **changes)) for _ in range(2))
-    silent.algorithm.reports = False
+    silent.algorithm.log_metrics = False
     assert_same(outcome(finish(silent), 0), outcome(finish(reporting), 0), "without reports:")
 
 

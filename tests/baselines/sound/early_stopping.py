@@ -29,23 +29,15 @@ class EarlyStopping(PPO):
 
     Settings = EarlyStoppingSettings
 
-    def setup(self) -> None:
-        super().setup()
-        self.kl_limit = self.per_run.kl_limit.squeeze(1)
-
     def update(self, batch: Batch) -> Metrics:
-        going = torch.ones(self.runs, dtype=torch.bool)
-        taken = torch.zeros(self.runs)
-        for minibatch in self.minibatches(batch, self.shared.update_epochs, self.shared.minibatch_size):
-            going = self.still_going(going, minibatch)
-            if not going.any():
-                break
-            taken += going
-            self.optimizer.step(self.loss(minibatch, self.clip_coef), going)
-        return {"charts/minibatches": taken, **self.measure(batch, self.clip_coef)}
+        self.taken = torch.zeros(self.runs)
+        return {**super().update(batch), "charts/minibatches": self.taken}
 
     @torch.no_grad()
-    def still_going(self, going: Tensor, minibatch: Batch) -> Tensor:
-        """Which runs take this minibatch: ``[runs]``."""
-        new = self.policy.distribution(minibatch.observations)
-        return going & (minibatch.distribution.kl(new).mean(dim=1) <= self.kl_limit)
+    def going_on(self, minibatch: Batch, going: Tensor | None) -> Tensor:
+        """Return the runs that take this minibatch, ``[runs]``: none that has stopped."""
+        kl = minibatch.kl(self.policy.distribution(minibatch.observations)).mean(dim=1)
+        within = kl <= self.per_run.kl_limit.squeeze(1)
+        within = within if going is None else going & within
+        self.taken += within
+        return within

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ppo.ppo import PPO, PPOSettings
+from ppo.rollout import Batch
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,6 @@ class Postponed(PPO):
 
     Settings = PostponedSettings
 
-    def setup(self) -> None:
-        super().setup()
-        self._entropy_bonus = True
-        self.ent_coef = self.ent_coef + self.per_run.extra_entropy.squeeze(1)
+    def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
+        entropy = self.policy.distribution(batch.observations).entropy().mean(dim=1)
+        return super().loss(batch, clip_coef) - self.per_run.extra_entropy.squeeze(1) * entropy
