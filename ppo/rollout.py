@@ -176,7 +176,7 @@ class Collector:
             if raw_observations is not None:
                 raw_observations[step] = self.observations
             actions[step] = self.act(inputs, noise[step])
-            if self.diverged.any():
+            if np.count_nonzero(self.diverged):  # a fifth of any()'s time
                 actions[step, self.diverged] = 0
             given = clipped(actions[step], self.env.action_space) if self.clips_actions else actions[step]
             transition = self.env.step(given.reshape(self.env.rows, *self.action_shape))
@@ -241,7 +241,7 @@ class Collector:
         return torch.from_numpy(values).to(self.device)
 
     def _record(self, game_over: NDArray[np.bool_], step: int, episodes: list[Episode]) -> None:
-        if game_over.any():
+        if np.count_nonzero(game_over):
             ended = game_over.reshape(self.runs, self.envs)
             for run, env in np.argwhere(ended).tolist():
                 if not self.diverged[run]:

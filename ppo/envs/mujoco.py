@@ -13,7 +13,8 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from ppo.envs.base import Seeds, State, Transition, VectorEnv, restore_rows, state_of_rows
-from ppo.envs.mujoco_tasks import TASKS, Simulation
+from ppo.envs.mujoco_simulation import Simulation
+from ppo.envs.mujoco_tasks import TASKS
 
 MUJOCO_IDS: tuple[str, ...] = tuple(TASKS)
 """The environments that :class:`MujocoVectorEnv` knows."""
@@ -62,9 +63,12 @@ class MujocoVectorEnv(VectorEnv):
             # zeros here gives the same bits and spares a warning in ./MUJOCO_LOG.TXT for each episode of a dead run.
             sim.ctrl[np.isnan(actions).any(axis=1)] = 0.0
         sim.batch.step(nstep=task.frame_skip)
-        task.observe(sim)
-        terminated = task.terminated(sim)
-        rewards = task.reward(sim, before, actions, terminated)
+        if task.settle:
+            rewards, terminated = task.settle(sim, before, actions)
+        else:
+            task.observe(sim)
+            terminated = task.terminated(sim)
+            rewards = task.reward(sim, before, actions, terminated)
         self._elapsed += 1
         truncated = self._elapsed >= task.max_episode_steps
         ended = terminated | truncated

@@ -4,66 +4,17 @@ Each follows its file gymnasium/envs/mujoco/<task>_v4.py or _v5.py in the order 
 that every number is Gymnasium's to the bit.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import gymnasium
-import mujoco
 import numpy as np
-from mujoco.batch import Batch
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Actions = NDArray[Any]
-"""``[rows, actuators]``, float32 from a policy; neither clipped nor cast: the control cost is computed from them."""
+from ppo.envs.mujoco_simulation import Actions, Bools, Floats, Simulation, clip_to_10, control_cost
+from ppo.envs.planar_robots import PlanarRobot, settle, torso_x
 
-
-def spared(model: mujoco.MjModel) -> int:
-    """What a small model cannot gain from, as flags that disable it: the same bits in less time.
-
-    Constraints fall into islands by kinematic trees. With one tree there is one island, and looking for it is in vain;
-    with two, as in Reacher (arm and target), solving the islands apart gives other last bits.
-    """
-    midphase, island = mujoco.mjtDisableBit.mjDSBL_MIDPHASE, mujoco.mjtDisableBit.mjDSBL_ISLAND
-    return int(midphase | island if model.ntree == 1 else midphase)
-
-
-class Simulation:
-    """A batch of simulations and live views of what the tasks read, each ``[rows, ...]``; SI units, angles in rad."""
-
-    def __init__(self, xml: str, frame_skip: int, observation_size: int, rows: int, clamps: bool = True) -> None:
-        """``clamps``: whether the actuators' forces are clamped to their ranges, as the file says."""
-        path = Path(gymnasium.__file__).parent / "envs/mujoco/assets" / xml
-        with warnings.catch_warnings():
-            # Compiled through MjSpec, HalfCheetah's deprecated attribute is a Python warning; MjModel.from_xml_path
-            # would print it and append it to ./MUJOCO_LOG.TXT. The compiled model is the same to the byte.
-            warnings.filterwarnings("ignore", "compiler attribute 'settotalmass' is deprecated", UserWarning)
-            model = mujoco.MjSpec.from_file(str(path)).compile()
-        model.opt.disableflags |= spared(model)  # before the batch is made, which copies the model
-        if not clamps:
-            model.actuator_ctrllimited[:] = 0
-        batch = Batch(model, rows, nthread=1)
-        self.model = model
-        self.batch = batch
-        self.dt: float = model.opt.timestep * frame_skip
-        self.observations: Floats = np.zeros((rows, observation_size))
-        self.state: Floats = batch.state  # mjSTATE_INTEGRATION; begins with time, qpos, qvel
-        self.motion: Floats = self.state[:, 1 : 1 + model.nq + model.nv]  # qpos and qvel side by side
-        self.qpos: Floats = batch.bind("qpos")
-        self.qvel: Floats = batch.bind("qvel")
-        self.ctrl: Floats = batch.bind("ctrl")
-        self.x: Floats = self.qpos[:, 0]
-        self.rest_state: Floats = self.state[0].copy()  # a fresh row is what mj_resetData makes
-        self.rest: Floats = self.motion[0].copy()
-        # Derived fields: after a step they lag by one physics step, as in Gymnasium. They must be bound before a call.
-        self.xpos: Floats = batch.bind("xpos")
-        self.site_xpos: Floats = batch.bind("site_xpos")
-        self.qfrc_constraint: Floats = batch.bind("qfrc_constraint")
+Start = Callable[[np.random.Generator, Floats], Floats]
 
 
 @dataclass(frozen=True)
@@ -82,24 +33,14 @@ class Task:
     reward: Callable[[Simulation, Any, Actions, Bools], Floats]
     """``(sim, before, actions, terminated) -> [rows]``."""
     terminated: Callable[[Simulation], Bools]
-    start: Callable[[np.random.Generator, Floats], Floats]
+    start: Start
     """``(generator, rest) -> qpos and qvel side by side`` where an episode starts; rest has no velocity."""
     max_episode_steps: int = 1000
     clamps: bool = True
     """Whether the actuators' forces are clamped to their ranges."""
-
-
-def clip_to_10(values: Floats) -> None:
-    """``np.clip(values, -10, 10)`` in place, without its Python layers."""
-    np.maximum(values, -10.0, out=values)
-    np.minimum(values, 10.0, out=values)
-
-
-def control_cost(weight: float, actions: Actions) -> NDArray[np.float32]:
-    """``weight * sum(a^2)``, ``[rows]``, in the actions' own precision as in Gymnasium."""
-    cost: NDArray[np.float32] = np.add.reduce(np.square(actions), axis=1)
-    cost *= weight
-    return cost
+    settle: Callable[[Simulation, Any, Actions], tuple[Floats, Bools]] | None = None
+    """``observe``, ``reward`` and ``terminated`` in one compiled call, if there is one: ``(sim, before, actions) ->
+    (rewards, terminated)``, to the same bits."""
 
 
 def nothing(sim: Simulation) -> None:
@@ -108,18 +49,6 @@ def nothing(sim: Simulation) -> None:
 
 def never(sim: Simulation) -> Bools:
     return np.zeros(len(sim.x), np.bool_)
-
-
-def torso_x(sim: Simulation) -> Floats:
-    return sim.x.copy()
-
-
-def outside(values: Floats, low: Floats, high: Floats) -> Bools:
-    """``[rows]``: not every value lies strictly between its bounds; NaN lies nowhere."""
-    inside = values > low
-    inside &= values < high
-    out: Bools = ~np.logical_and.reduce(inside, axis=1)
-    return out
 
 
 def uniform(scale: float, generator: np.random.Generator, rest: Floats) -> Floats:
@@ -131,66 +60,6 @@ def uniform_normal(generator: np.random.Generator, rest: Floats) -> Floats:
     """Positions from U(-0.1, 0.1) around rest, velocities from N(0, 0.1^2)."""
     half = rest.size // 2
     return np.concatenate([rest[:half] + generator.uniform(-0.1, 0.1, half), 0.1 * generator.standard_normal(half)])
-
-
-# HalfCheetah and Swimmer: forward velocity less control cost.
-
-
-def observe_half_cheetah(sim: Simulation) -> None:
-    """All positions but x, all velocities."""
-    sim.observations[...] = sim.motion[:, 1:]
-
-
-def forward_velocity(sim: Simulation, x_before: Floats) -> Floats:
-    velocity: Floats = (sim.x - x_before) / sim.dt
-    return velocity
-
-
-def half_cheetah_reward(sim: Simulation, x_before: Floats, actions: Actions, terminated: Bools) -> Floats:
-    return forward_velocity(sim, x_before) - control_cost(0.1, actions)
-
-
-def observe_swimmer(sim: Simulation) -> None:
-    """All positions but x and y, all velocities."""
-    sim.observations[...] = sim.motion[:, 2:]
-
-
-def swimmer_reward(sim: Simulation, x_before: Floats, actions: Actions, terminated: Bools) -> Floats:
-    return forward_velocity(sim, x_before) - control_cost(1e-4, actions)
-
-
-# Hopper and Walker2d: as HalfCheetah, with 1 for being alive; the episode ends with a fall.
-
-HOPPER_LOW = np.array([0.7, -0.2, *[-100.0] * 9])
-"""Of height, angle, then the other positions and all velocities."""
-HOPPER_HIGH = np.array([np.inf, 0.2, *[100.0] * 9])
-WALKER_LOW = np.array([0.8, -1.0])
-"""Of height and angle."""
-WALKER_HIGH = np.array([2.0, 1.0])
-
-
-def observe_walker(sim: Simulation) -> None:
-    """All positions but x, all velocities within +-10."""
-    observations = sim.observations
-    observations[...] = sim.motion[:, 1:]
-    clip_to_10(observations[:, sim.qpos.shape[1] - 1 :])
-
-
-def hopper_fell(sim: Simulation) -> Bools:
-    return outside(sim.motion[:, 1:], HOPPER_LOW, HOPPER_HIGH)
-
-
-def walker_fell(sim: Simulation) -> Bools:
-    return outside(sim.motion[:, 1:3], WALKER_LOW, WALKER_HIGH)
-
-
-def walker_reward_v4(sim: Simulation, x_before: Floats, actions: Actions, terminated: Bools) -> Floats:
-    """v4 pays for being alive on the step of the fall too."""
-    return forward_velocity(sim, x_before) + 1.0 - control_cost(1e-3, actions)
-
-
-def walker_reward_v5(sim: Simulation, x_before: Floats, actions: Actions, terminated: Bools) -> Floats:
-    return forward_velocity(sim, x_before) + ~terminated - control_cost(1e-3, actions)
 
 
 # Reacher: distance of fingertip and target, and control cost.
@@ -300,12 +169,32 @@ def double_pendulum_reward_v5(sim: Simulation, before: None, actions: Actions, t
     return double_pendulum_reward(sim, [0.0 if fell else 10.0 for fell in terminated.tolist()])
 
 
-HALF_CHEETAH = Task(
-    "half_cheetah.xml", 5, 17, observe_half_cheetah, torso_x, half_cheetah_reward, never, uniform_normal
+HOPPER = PlanarRobot(
+    control_weight=1e-3,
+    clips_velocities=True,
+    alive=1.0,
+    low=np.array([0.7, -0.2, *[-100.0] * 9]),  # of height, angle, then the other positions and all velocities
+    high=np.array([np.inf, 0.2, *[100.0] * 9]),
 )
-HOPPER = Task("hopper.xml", 4, 11, observe_walker, torso_x, walker_reward_v4, hopper_fell, partial(uniform, 5e-3))
-WALKER = Task("walker2d.xml", 4, 17, observe_walker, torso_x, walker_reward_v4, walker_fell, partial(uniform, 5e-3))
-SWIMMER = Task("swimmer.xml", 4, 8, observe_swimmer, torso_x, swimmer_reward, never, partial(uniform, 0.1))
+WALKER = replace(HOPPER, low=np.array([0.8, -1.0]), high=np.array([2.0, 1.0]))  # of height and angle
+
+
+def running(xml: str, frame_skip: int, observation_size: int, robot: PlanarRobot, start: Start) -> Task:
+    """Return the task of a robot that runs in a plane."""
+    parts = robot.observe, torso_x, robot.reward, robot.fell, start
+    return Task(xml, frame_skip, observation_size, *parts, settle=settle(robot))
+
+
+def hopper(**rules: Any) -> Task:
+    return running("hopper.xml", 4, 11, replace(HOPPER, **rules), partial(uniform, 5e-3))
+
+
+def walker(xml: str, **rules: Any) -> Task:
+    return running(xml, 4, 17, replace(WALKER, **rules), partial(uniform, 5e-3))
+
+
+HALF_CHEETAH = running("half_cheetah.xml", 5, 17, PlanarRobot(control_weight=0.1), uniform_normal)
+SWIMMER = running("swimmer.xml", 4, 8, PlanarRobot(control_weight=1e-4, hidden=2), partial(uniform, 0.1))
 REACHER = Task("reacher.xml", 2, 11, observe_reacher, reach_before, reacher_reward_v4, never, reacher_start, 50)
 INVERTED_PENDULUM = Task(
     "inverted_pendulum.xml",
@@ -331,8 +220,8 @@ DOUBLE_PENDULUM = Task(
 TASKS: dict[str, Task] = {
     "HalfCheetah-v4": HALF_CHEETAH,
     "HalfCheetah-v5": HALF_CHEETAH,
-    "Hopper-v4": HOPPER,
-    "Hopper-v5": replace(HOPPER, reward=walker_reward_v5),
+    "Hopper-v4": hopper(),
+    "Hopper-v5": hopper(alive_at_fall=False),
     "InvertedDoublePendulum-v4": DOUBLE_PENDULUM,
     "InvertedDoublePendulum-v5": replace(DOUBLE_PENDULUM, observation_size=9, reward=double_pendulum_reward_v5),
     "InvertedPendulum-v4": INVERTED_PENDULUM,
@@ -344,6 +233,6 @@ TASKS: dict[str, Task] = {
     "Reacher-v5": replace(REACHER, observation_size=10, before=nothing, reward=reacher_reward_v5),
     "Swimmer-v4": SWIMMER,
     "Swimmer-v5": SWIMMER,
-    "Walker2d-v4": WALKER,
-    "Walker2d-v5": replace(WALKER, xml="walker2d_v5.xml", reward=walker_reward_v5),
+    "Walker2d-v4": walker("walker2d.xml"),
+    "Walker2d-v5": walker("walker2d_v5.xml", alive_at_fall=False),
 }

@@ -13,7 +13,7 @@ from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from ppo.envs.base import Seeds, State, Transition, VectorEnv, restore_rows, state_of_rows
-from ppo.envs.mujoco_tasks import Bools, Floats
+from ppo.envs.mujoco_simulation import Bools, Floats
 from ppo.envs.roboschool_model import CONTROL_STEP, POWERS
 from ppo.envs.roboschool_physics import ALL, Rows, Simulation, Torso
 

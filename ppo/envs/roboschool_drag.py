@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ppo.envs.mujoco_tasks import Floats
+from ppo.envs.mujoco_simulation import Floats
 
 try:
     from ppo.stacked.compiling import exactly

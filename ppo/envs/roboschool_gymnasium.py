@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
-from ppo.envs.mujoco_tasks import Floats
+from ppo.envs.mujoco_simulation import Floats
 from ppo.envs.roboschool import REWARD_PARTS, TASKS, RoboschoolVectorEnv
 from ppo.envs.roboschool_model import CONTROL_STEP, humanoid
 

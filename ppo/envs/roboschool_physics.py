@@ -13,7 +13,7 @@ import numpy as np
 from mujoco.batch import Batch
 from numpy.typing import NDArray
 
-from ppo.envs.mujoco_tasks import Floats, spared
+from ppo.envs.mujoco_simulation import Floats, spared
 from ppo.envs.roboschool_drag import DAMPING, drag
 from ppo.envs.roboschool_model import ARMS, AXIS_LENGTHS, BODIES, CENTRE, POWERS, SUBSTEPS, build
 

@@ -1,5 +1,6 @@
 """The batched MuJoCo tasks against Gymnasium's own: equal to the bit, also after a restart and beside neighbours."""
 
+import dataclasses
 import hashlib
 import os
 import subprocess
@@ -21,11 +22,13 @@ from oracle import (
     take_rows,
 )
 
-from ppo.envs import mujoco_tasks
+from ppo.envs import mujoco_simulation, planar_robots
 from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
+from ppo.envs.mujoco_tasks import TASKS
 
 SEEDS = [3, 14, 15]
 UNCLAMPED = "InvertedPendulumUnclamped-v4"
+RUNNING = [i for i in MUJOCO_IDS if i.startswith(("HalfCheetah", "Hopper", "Swimmer", "Walker2d"))]
 TERMINATING = [i for i in MUJOCO_IDS if i.startswith(("Hopper", "Walker2d", "Inverted"))]
 
 
@@ -50,6 +53,16 @@ def test_every_number_is_gymnasiums_over_many_episodes(env_id):
         assert counts["terminated"] > 30
     if env_id.startswith("Reacher"):
         assert counts["truncated"] == 15
+
+
+@pytest.mark.parametrize("env_id", RUNNING)
+def test_without_numba_every_number_is_gymnasiums_too(env_id, monkeypatch):
+    """The plain parts of a task, which are what the compiled one is written after."""
+    task = TASKS[env_id]
+    assert (task.settle is None) == (planar_robots._settle is None)
+    monkeypatch.setitem(TASKS, env_id, dataclasses.replace(task, settle=None))
+    env = MujocoVectorEnv(env_id, SEEDS)
+    compare(env, Oracle(env_id, SEEDS), random_actions(env, 250))
 
 
 @pytest.mark.parametrize("env_id", ["HalfCheetah-v4", "Swimmer-v5", "InvertedPendulum-v4"])
@@ -288,7 +301,7 @@ def test_the_flags_change_no_bit(env_id, monkeypatch):
 
     def hashed(flags):
         if flags is not None:
-            monkeypatch.setattr(mujoco_tasks, "spared", lambda model: flags)
+            monkeypatch.setattr(mujoco_simulation, "spared", lambda model: flags)
         env, rng, digest = MujocoVectorEnv(env_id, range(33)), np.random.default_rng(1), hashlib.sha256()
         env.reset()
         for _ in range(700 if env_id == "Reacher-v4" else 150):
