@@ -27,7 +27,7 @@ from analysis.sections import (
     trpo_variants,
     tuning,
 )
-from analysis.sections.atari import figure6, human_normalised, prefix, tables2_6, windows
+from analysis.sections.atari import figure6, human_normalised, precision, prefix, tables2_6, windows
 from analysis.sections.readings import report as study_of_readings
 from analysis.style import formats
 from analysis.style.drawing import Drawing, pictures
@@ -52,7 +52,7 @@ code { background: #f2f2f2; padding: 0 .2rem; }
 
 
 WAITING = {
-    "tables": ("table1_ranks", "readings_*", "tuning", "atari_prefix", "klip_ppo"),
+    "tables": ("table1_ranks", "readings_*", "tuning", "atari_prefix", "atari_precision", "klip_ppo"),
     "figures": ("table1_curves", "readings", "figure3_aggregate", "tuning", "figure6_games", "klip_ppo"),
 }
 """What is not written before there are data: there is nothing of the paper to show. An older one is removed."""
@@ -78,19 +78,19 @@ def build(results: Path, out: Path) -> list[str]:
     first_update, line = gather_interpolation(results)
     (updates, gap), (their_updates, _) = (gather_updates(results, name) for name in ("readings", "readings-best"))
     tried_on_all = gather(results, "readings-best")
-    surrogates, readings, algorithms, games, tried, outside = (
-        gather(results, name) for name in ("table1", "readings", "figure3", "atari", "tuning", "klip-ppo")
+    surrogates, readings, algorithms, games, halved, tried, outside = (
+        gather(results, name) for name in ("table1", "readings", "figure3", "atari", "precision", "tuning", "klip-ppo")
     )
     sections = [
         _clipped_objective(first_update, line),
         _surrogates(surrogates),
         _readings(readings, updates, tried_on_all, their_updates),
         _comparison(algorithms),
-        _atari(games),
+        _atari(games, halved),
         _tuning(tried),
         _outside_check(outside),
     ]
-    protocols = [surrogates, readings, first_update, algorithms, games, tried, outside]
+    protocols = [surrogates, readings, first_update, algorithms, games, halved, tried, outside]
     gaps = [line for data in protocols for line in missing(data)] + ([gap] if gap and len(readings.trained) else [])
     for folder, names in WAITING.items():
         for stale in [path for name in names for path in (out / folder).glob(f"{name}.*")]:
@@ -98,7 +98,7 @@ def build(results: Path, out: Path) -> list[str]:
     for table in (table for section in sections for table in section.tables):
         for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
-    recorded = export.every_score([surrogates, readings, tried_on_all, algorithms, games, tried, outside])
+    recorded = export.every_score([surrogates, readings, tried_on_all, algorithms, games, halved, tried, outside])
     _write(out / "tables" / "scores.csv", recorded.to_csv(index=False, lineterminator="\n").encode())
     inlined: dict[str, str] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
@@ -149,7 +149,7 @@ def _comparison(data: Data) -> Section:
     return Section("Comparison with other algorithms (section 6.2)", made, drawings)
 
 
-def _atari(data: Data) -> Section:
+def _atari(data: Data, halved: Data) -> Section:
     runs, smoothed, few = tables2_6.measured(data), figure6.smoothed(data), figure6.few(data)
     made = [
         tables2_6.table2(data, runs, smoothed),
@@ -159,6 +159,7 @@ def _atari(data: Data) -> Section:
     if data.fraction < 1 and len(runs) and len(figure6.comparable_points(data)):
         made.insert(1, prefix.prefix(data, runs, smoothed))
     made.append(windows.table())
+    made += [precision.table(halved)] if len(halved.trained) else []
     drawings = [figure6.figure6_games(data, smoothed, few)] if few else []
     drawings += [figure6.figure6(data, smoothed), human_normalised.profile(data, smoothed)]
     return Section("Comparison on the Atari domain (section 6.4)", made, drawings)

@@ -1,0 +1,35 @@
+"""The two runs of `precision` beside each other, on made-up games."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from synthetic import episodes_of, planned, write
+
+from analysis.data.load import gather
+from analysis.sections.atari import precision
+from analysis.style.formats import NOTHING
+
+GAMES = 400
+LENGTH = 25
+
+
+def test_each_point_is_the_mean_of_the_last_hundred_games(tmp_path: Path) -> None:
+    """Game n of the float32 run pays n, of the other 2 n; at every fifth of the steps 80 more have ended."""
+    runs, rows = [], []
+    for setting, factor in (("default", 1.0), ("bfloat16", 2.0)):
+        run = planned("Pong", setting, 1, total_timesteps=GAMES * LENGTH, steps_done=GAMES * LENGTH)
+        run["environment"] = "PongNoFrameskip-v4"
+        runs.append(run)
+        rows.append(episodes_of(run, factor * np.arange(1.0, GAMES + 1), LENGTH))
+    write(tmp_path, "precision", runs, rows, "paper")
+    found = precision.measured(gather(tmp_path, "precision"))
+    assert list(found.index) == [2000, 4000, 6000, 8000, 10_000]
+    assert np.isnan(found.loc[2000]).all()  # 80 games
+    for step, ended in ((4000, 160), (10_000, 400)):
+        assert found.loc[step, "default"] == pytest.approx(ended - 49.5)
+        assert found.loc[step, "bfloat16"] == pytest.approx(2 * (ended - 49.5))
+    shown = precision.table(gather(tmp_path, "precision")).shown
+    assert list(shown["float32"])[:2] == [NOTHING, "110.5"]
