@@ -84,10 +84,7 @@ def precision(profile: Profile) -> Protocol:
 
 
 def in_reading(protocol: Protocol, reading: str) -> Protocol:
-    """Return ``protocol`` with the rows of Table 1 in another reading; what else it trains stays as it is.
-
-    Raises ``ValueError`` for a protocol without such rows.
-    """
+    """Return ``protocol`` with the rows of Table 1 in another reading; what else it trains stays as it is."""
     changes = read(reading)
     if reading == DEFAULT:
         return protocol
@@ -97,8 +94,6 @@ def in_reading(protocol: Protocol, reading: str) -> Protocol:
         return replace(run, settings=replace(run.settings, **changes)) if row else run
 
     trained, updates = tuple(map(changed, protocol.trained)), tuple(map(changed, protocol.first_updates))
-    if (trained, updates) == (protocol.trained, protocol.first_updates):
-        raise ValueError(f"the {reading} reading changes nothing in {protocol.name}, which trains no row of Table 1")
     return replace(protocol, trained=trained, first_updates=updates)
 
 
@@ -118,13 +113,24 @@ PROTOCOLS: dict[str, Callable[[Profile], Protocol]] = {
 
 
 def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> list[Protocol]:
-    """Plan the protocols called ``names`` ("all" for the paper's own), in a reading of what the text leaves open.
+    """Plan the protocols called ``names``, in a reading of what the text leaves open; "all": the paper's own, of which
+    another reading leaves out those that it does not change.
 
-    Raises ``ValueError`` that names the nearest ones.
+    Raises ``ValueError`` for unknown names, with the nearest, and for a named one that the reading does not change.
     """
-    selected: dict[str, None] = {}
+    named: dict[str, bool] = {}
     for name in names:
         if name != "all" and name not in PROTOCOLS:
             raise ValueError(unknown_name_message("protocol", name, [*PROTOCOLS, "all"]))
-        selected.update(dict.fromkeys(about.PAPER if name == "all" else [name]))
-    return [in_reading(PROTOCOLS[name](profile), reading) for name in selected]
+        for one in about.PAPER if name == "all" else [name]:
+            named[one] = named.get(one, False) or name != "all"
+    selected = []
+    for name, by_name in named.items():
+        usual = PROTOCOLS[name](profile)
+        protocol = in_reading(usual, reading)
+        if reading != DEFAULT and protocol == usual:
+            if by_name:
+                raise ValueError(f"the {reading} reading changes nothing in {name}, which trains no row of Table 1")
+            continue
+        selected.append(protocol)
+    return selected

@@ -151,6 +151,12 @@ def test_another_reading_changes_ppo_and_nothing_else(name):
             assert after == before
 
 
+def test_all_in_another_reading_is_what_that_changes():
+    assert [protocol.name for protocol in select(["all"], PAPER, "ppo2")] == ["table1", "figure2", "figure3"]
+    with pytest.raises(ValueError, match="the ppo2 reading changes nothing in atari"):
+        select(["all", "atari"], PAPER, "ppo2")
+
+
 def test_another_reading_has_a_folder_of_its_own_whose_manifest_names_it(tmp_path, capsys):
     run = ["run", "figure2", "--profile", "quick", "--results", str(tmp_path)]
     assert main([*run, "--reading", "ppo1"]) == 0
