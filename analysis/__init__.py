@@ -1,1 +1,1 @@
-"""Reads results/ and makes the paper's tables and figures from it. Never trains, never writes measured data."""
+"""The paper's tables and figures, made from results/. Never trains, never writes measured data."""

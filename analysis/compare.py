@@ -1,4 +1,4 @@
-"""`ppo compare A B`: two algorithms or settings side by side, task by task, with what the seeds can show of them."""
+"""`ppo compare A B`: two algorithms or settings side by side, task by task, with intervals over their seeds."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def compared(left: Side, right: Side) -> tuple[list[str], tuple[str, ...]]:
         raise ValueError(f"different versions of one environment: {', '.join(versions)}")
     budgets = [set(side.runs.loc[side.runs["task"].isin(shared), "steps"]) for side in (left, right)]
     if len(budgets[0] | budgets[1]) > 1:
-        told = (" and ".join(f"{steps:,}" for steps in sorted(budget)) for budget in budgets)
-        pairs = zip((left.name, right.name), told, strict=True)
+        steps_of_both = (" and ".join(f"{steps:,}" for steps in sorted(budget)) for budget in budgets)
+        pairs = zip((left.name, right.name), steps_of_both, strict=True)
         raise ValueError("different budgets: " + ", ".join(f"{name!r} has {steps} steps" for name, steps in pairs))
     seeds = {name: min(len(side.runs[side.runs["task"] == name]) for side in (left, right)) for name in shared}
     tasks = [name for name in shared if seeds[name] > 1]
     if not tasks:
         single = [repr(side.name) for side in (left, right) if side.runs.groupby("task").size()[shared].min() == 1]
-        raise ValueError(f"one seed of {' and of '.join(single)} on {', '.join(shared)}: a spread needs two at least")
+        raise ValueError(f"one seed of {' and of '.join(single)} on {', '.join(shared)}: a spread needs at least two")
     every = ordered([*_tasks(left.runs), *_tasks(right.runs)], ENVIRONMENTS)
     rest = [name for name in every if name not in tasks]
     return tasks, (f"Left out, as one of the two has fewer than two runs there: {', '.join(rest)}.",) if rest else ()
@@ -51,7 +51,7 @@ def _tasks(runs: pd.DataFrame) -> list[str]:
 
 
 def compare(left: Side, right: Side) -> Table:
-    """Tabulate, per task, raw scores of both, their difference with its interval, and the seeds that it would need."""
+    """Tabulate, per task, raw scores of both, their difference with its interval, and the seeds needed to show it."""
     tasks, left_out = compared(left, right)
     facts = _facts(left, right, tasks)
     every = pd.concat([side.runs[side.runs["task"].isin(tasks)] for side in (left, right)])
@@ -80,9 +80,9 @@ def compare(left: Side, right: Side) -> Table:
 
 
 def _facts(left: Side, right: Side, tasks: list[str]) -> pd.DataFrame:
-    """Compute, per task, A's mean less B's, its interval and p values, and the seeds that would show it."""
+    """Compute, per task, A's mean less B's, its interval and p values, and the seeds needed to show it."""
     sides = [scores.by_task(side.runs, "score", tasks) for side in (left, right)]
-    apart = [intervals.task_difference([ours], [theirs]) for ours, theirs in zip(*sides, strict=True)]
+    apart = [intervals.task_difference([of_a], [of_b]) for of_a, of_b in zip(*sides, strict=True)]
     bounds = np.array([estimate.interval() for estimate in apart])
     p = [estimate.difference_p() for estimate in apart]
     return pd.DataFrame(
@@ -93,7 +93,7 @@ def _facts(left: Side, right: Side, tasks: list[str]) -> pd.DataFrame:
             "high": bounds[:, 1],
             "p": p,
             "p_holm": intervals.holm(p),
-            "seeds_needed": [intervals.seeds_needed([ours], [theirs]) for ours, theirs in zip(*sides, strict=True)],
+            "seeds_needed": [intervals.seeds_needed([of_a], [of_b]) for of_a, of_b in zip(*sides, strict=True)],
         }
     )
 
@@ -108,20 +108,22 @@ def _seeds(needed: float) -> str:
 
 
 def _overall(left: Side, right: Side, tasks: list[str]) -> list[str]:
-    """Say, over the tasks, who wins how often, and the difference on the common scale if there is one."""
+    """Describe, over all tasks, how often each wins, and the difference on the common scale if there is one."""
     raw = [scores.by_task(side.runs, "score", tasks) for side in (left, right)]
     better = statistics.probability_of_improvement(*raw)
-    told = [f"A run of A scores higher than a run of B with probability {number(better, 2)} (mean over the tasks)."]
+    sentences = [
+        f"A run of A scores higher than a run of B with probability {number(better, 2)} (mean over the tasks)."
+    ]
     both = _normalised(left, right)
     scaled = [name for name in tasks if both[0].loc[both[0]["task"] == name, "normalised"].notna().all()]
     if not scaled:
-        return [*told, "No common scale: no untrained level is recorded beside these runs."]
+        return [*sentences, "No common scale: no untrained level is recorded beside these runs."]
     sides = [scores.by_task(runs, "normalised", scaled) for runs in both]
     means, apart = [intervals.task_mean(side) for side in sides], intervals.task_difference(*sides)
-    a, b, difference = (interval(one.value, *one.interval()) for one in (*means, apart))
+    a, b, difference = (interval(estimate.value, *estimate.interval()) for estimate in (*means, apart))
     where = ", ".join(dict.fromkeys(f"{side.source.data.protocol}" for side in (left, right)))
     return [
-        *told,
+        *sentences,
         f"Over {len(scaled)} task{'s' * (len(scaled) != 1)}, normalised (0: the untrained policy, 1: the best single "
         f"run in {where}): A {a}, B {b}, A − B {difference}, p {p_value(apart.difference_p())}; equal within "
         f"{intervals.MARGIN:g} (two one-sided tests): p {p_value(apart.equivalence_p())}; seeds for 80 % power: "
@@ -130,14 +132,14 @@ def _overall(left: Side, right: Side, tasks: list[str]) -> list[str]:
 
 
 def _normalised(left: Side, right: Side) -> list[pd.DataFrame]:
-    """Put the runs of both on one scale, as `normalised`: Table 1's, over all runs of the data that either is from."""
+    """Normalise the runs of both, as `normalised`, on Table 1's scale over all runs of their protocols."""
     best = scores.best_runs(pd.concat([left.source.runs, right.source.runs]))
     random = scores.random_levels(pd.concat([left.source.data.episodes, right.source.data.episodes]))
     return [side.runs.assign(normalised=scores.normalised_scores(side.runs, random, best)) for side in (left, right)]
 
 
 def _about(left: Side, right: Side, runs: pd.DataFrame) -> list[str]:
-    """Say where the runs are from, and what is to be known of them."""
+    """Describe the origin and state of the runs."""
     data = [left.source.data, right.source.data]
     places, warnings = dict.fromkeys(each.protocol for each in data), dict.fromkeys(map(mark, data))
     origin = f"From {', '.join(places)}; {int(runs['steps'].iloc[0]):,} steps each."
@@ -145,7 +147,7 @@ def _about(left: Side, right: Side, runs: pd.DataFrame) -> list[str]:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what was wrong in one line, with exit code 2."""
+    """Reports an error in one line, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message}", file=sys.stderr)
@@ -153,11 +155,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the comparison and return the exit code, 2 for names that are not there and what cannot be compared."""
+    """Print the comparison; return the exit code, 2 for unknown names and for runs that cannot be compared."""
     parser = _Parser(prog="ppo compare", description=__doc__)
     parser.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where to look if no DIR is named")
-    parser.add_argument("--protocol", help="only in this protocol")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder, if NAME has no DIR")
+    parser.add_argument("--protocol", help="protocol to compare in")
     options = parser.parse_args(argv)
     try:
         first, second = options.names

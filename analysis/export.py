@@ -1,4 +1,4 @@
-"""Every run's score as one CSV file, for other tools (docs/rliable.md reads it)."""
+"""A CSV file of every run's score, for other tools (docs/rliable.md reads it)."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ COLUMNS = (
 def every_score(protocols: Iterable[Data]) -> pd.DataFrame:
     """List every complete run of the trained policies, a row each, as COLUMNS.
 
-    `steps`: environment steps that it was trained for. `score`: mean return of its last 100 episodes, raw;
-    `last_tenth`: mean of its curve over the last tenth of its budget. `normalised`: `score` on Table 1's scale over the
-    runs of its protocol (0: the untrained policy, 1: the best single run), empty where no untrained level is recorded.
-    `remark`: "superseded" of a run that is to be trained again, "calibration" or "tuned" of one whose setting was
-    chosen by this task (`analysis.data.calibration`), "diverged"; several are joined by a space.
+    `steps`: environment steps of its training. `score`: mean return of its last 100 episodes, raw; `last_tenth`: mean
+    of its curve over the last tenth of its budget. `normalised`: `score` on Table 1's scale over the runs of its
+    protocol (0: the untrained policy, 1: the best single run), empty if no untrained level is recorded. `remark`:
+    "superseded", "calibration" or "tuned" if its setting was chosen on this task (`analysis.data.calibration`),
+    "diverged"; several are joined by a space.
     """
     pieces = [_of_protocol(data) for data in protocols]
     frame = pd.concat([piece for piece in pieces if len(piece)] or [pd.DataFrame(columns=list(COLUMNS))])

@@ -1,4 +1,4 @@
-"""From results/ to tables, figures and one page that holds them all. Works on whatever part of the data exists."""
+"""All tables and figures from results/, and one page with all of them. Works on any part of the data."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ WAITING = {
     "tables": ("table1_ranks", "readings_*", "tuning", "atari_prefix", "atari_precision", "klip_ppo"),
     "figures": ("table1_curves", "readings", "figure3_aggregate", "tuning", "figure6_games", "klip_ppo"),
 }
-"""What is not written before there are data: there is nothing of the paper to show. An older one is removed."""
+"""Tables that are written only if there are data, because the paper has no numbers; an older file is removed."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One chapter of the report: the table that it is about, the pictures, and then the tables of details."""
+    """A section of the report: its main table, the figures, and the tables of details."""
 
     title: str
     tables: list[Table]
@@ -70,10 +70,10 @@ class Section:
 def build(results: Path, out: Path) -> list[str]:
     """Write OUT/tables/*.{md,csv,tex}, OUT/figures/*.{png,svg} and OUT/report.html from RESULTS/<protocol>/.
 
-    And OUT/tables/scores.csv, every run's score for other tools.
+    Also OUT/tables/scores.csv, every run's score for other tools.
 
-    Every file is written, with the paper's numbers alone where there are none of ours; only those of WAITING wait for
-    data. Returns what is missing, unreadable, unfinished or diverged, one line each (none: the data are whole).
+    Every file is written, with only the paper's numbers if there are none of ours, except those of WAITING. Returns a
+    line for everything that is missing, unreadable, unfinished or diverged.
     """
     first_update, line = gather_interpolation(results)
     (updates, gap), (their_updates, _) = (gather_updates(results, name) for name in ("readings", "readings-best"))
@@ -126,13 +126,13 @@ def _surrogates(data: Data) -> Section:
     return Section("Surrogate objectives (section 6.1)", made, drawings)
 
 
-def _readings(data: Data, updates: pd.DataFrame | None, chosen: Data, their_updates: pd.DataFrame | None) -> Section:
+def _readings(data: Data, updates: pd.DataFrame | None, best: Data, best_updates: pd.DataFrame | None) -> Section:
     title = "What the text leaves open"
     if data.trained.empty:
         return Section(title, [], [])
     study = study_of_readings.study(data, updates)
     made = study_of_readings.tables(study)
-    made += [study_of_readings.decided(chosen, their_updates)] if len(chosen.trained) else []
+    made += [study_of_readings.decided(best, best_updates)] if len(best.trained) else []
     return Section(title, made, [study_of_readings.figure(study)])
 
 
@@ -178,7 +178,7 @@ def _outside_check(data: Data) -> Section:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """`python -m analysis`: builds the report and says what it lacks."""
+    """Run `python -m analysis`: build the report and print what is missing."""
     parser = argparse.ArgumentParser(prog="analysis", description="Tables, figures and the report, from results/.")
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the measured data lie")
     parser.add_argument("--out", type=Path, default=Path("results"), help="where tables/, figures/, report.html go")
@@ -228,7 +228,7 @@ def _figure_html(drawing: Drawing, source: str) -> str:
 
 
 def _provenance(data: Data) -> str:
-    """The distinct circumstances under which a protocol's runs were made, and how many runs each made."""
+    """Tabulate the versions, machines and engines of a protocol's runs, with the number of runs of each combination."""
     if data.problem or not data.manifest["runs"]:
         return f"<h3>{data.protocol}</h3>\n<p>No runs.</p>"
     begun = [run for run in data.manifest["runs"] if run["status"] != "missing"]
@@ -266,7 +266,7 @@ def _provenance(data: Data) -> str:
 
 
 def _processor(recorded: dict[str, Any] | None) -> str:
-    """Return in a line what of the processor can change a result's bits; older manifests do not say it."""
+    """Describe the processor's properties that can change a result's bits, in a line; older manifests lack them."""
     if not recorded:
         return NOTHING
     used = ", ".join(f"{name} {value}" for name, value in sorted(recorded["vector_extensions"].items()))
@@ -274,7 +274,7 @@ def _processor(recorded: dict[str, Any] | None) -> str:
 
 
 def _code(text: str) -> str:
-    """Escaped, with `backticks` as code."""
+    """Escape ``text`` for HTML, with `backticks` as code."""
     parts = html.escape(text).split("`")
     return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
 

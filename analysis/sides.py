@@ -1,4 +1,4 @@
-"""What two names of `ppo compare` mean: which runs, of which folder and protocol."""
+"""The two sides of `ppo compare`: finding the runs that a name means."""
 
 from __future__ import annotations
 
@@ -15,45 +15,45 @@ from analysis.data.labels import UNTRAINED
 from analysis.data.load import RUN, Data, gather, gather_training, manifest
 
 PROTOCOLS = ("figure3", "table1", "atari", "readings", "readings-best", "tuning", "klip-ppo")
-"""Where runs with scores lie; a name that is in several is taken from the first of these."""
+"""The protocols with scores; a name that is in several means the first of these."""
 
 
 TRAINING = "ppo train"
-"""The place of runs that belong to no protocol: the folder itself."""
+"""Stands for the folder itself, with runs that belong to no protocol."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where a side's runs are from."""
+    """The origin of a side's runs."""
 
     data: Data
     runs: pd.DataFrame
-    """All of its complete runs: `scores.scored`, and `steps`, which each was trained for."""
+    """All complete runs: `scores.scored` and `steps`, the length of the training."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared."""
+    """One of the two sides that are compared."""
 
     name: str
-    """As it was asked for."""
+    """The name in the command."""
     algorithm: str
     setting: str
     source: Source
 
     @property
     def runs(self) -> pd.DataFrame:
-        """Select those of the source that have this algorithm and setting, and a score."""
+        """The source's runs of this algorithm and setting that have a score."""
         every = self.source.runs
-        mine = (every["algorithm"] == self.algorithm) & (every["setting"] == self.setting)
-        return every[mine & every["score"].notna()]
+        named = (every["algorithm"] == self.algorithm) & (every["setting"] == self.setting)
+        return every[named & every["score"].notna()]
 
 
 def chosen(first: str, second: str, results: Path, protocol: str | None) -> tuple[Side, Side]:
-    """Find the runs that two names mean: each NAME or NAME@DIR, NAME an algorithm, a setting or ALGORITHM/SETTING.
+    """Find the runs of two names: each NAME or NAME@DIR, NAME an algorithm, a setting or ALGORITHM/SETTING.
 
-    Both are taken from the first protocol that has both, if there is one. Raises ValueError, one line, if a name is not
-    there or could be several, if there are no finished runs of it, or if both are the same runs.
+    Both come from the first protocol that has both, if there is one. Raises a one-line ValueError if a name is unknown
+    or ambiguous, if it has no finished runs, or if both are the same runs.
     """
     if protocol is not None and protocol not in PROTOCOLS:
         raise ValueError(_unknown("protocol", protocol, PROTOCOLS))
@@ -82,7 +82,7 @@ def _split(asked: str, results: Path) -> tuple[str, Path]:
 
 
 def _meanings(name: str, folder: Path, protocol: str | None) -> dict[str, tuple[str, str]]:
-    """Find, by protocol (or TRAINING), the one algorithm and setting that `name` means there."""
+    """Find the algorithm and setting that `name` means, by protocol (or TRAINING)."""
     places = {place: folder / place for place in (PROTOCOLS if protocol is None else (protocol,))}
     places |= {TRAINING: folder} if protocol is None else {}
     names = {
@@ -101,12 +101,12 @@ def _meanings(name: str, folder: Path, protocol: str | None) -> dict[str, tuple[
         some = ", ".join("/".join(pair) for pair in pairs[:3])
         raise ValueError(f"{name!r} has {len(pairs)} settings in {places[place]}: name one of them, such as {some}")
     # PPO is one setting in Figure 3, and one of eleven in Table 1: there it means the same one.
-    found = {place: pairs[0] if len(pairs) == 1 else usual for place, pairs in meant.items()}
-    return {place: pair for place, pair in found.items() if pair in meant[place]}
+    result = {place: pairs[0] if len(pairs) == 1 else usual for place, pairs in meant.items()}
+    return {place: pair for place, pair in result.items() if pair in meant[place]}
 
 
 def _named(runs: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
-    """List what one can call the runs of a manifest, and the algorithms and settings that each name means."""
+    """List the possible names of a manifest's runs, and the algorithms and settings that each means."""
     names: dict[str, list[tuple[str, str]]] = {}
     for algorithm, setting in dict.fromkeys((str(run["algorithm"]), str(run["setting"])) for run in runs):
         for name in dict.fromkeys((algorithm, setting, f"{algorithm}/{setting}")):
@@ -124,7 +124,7 @@ def _source(folder: Path, place: str) -> Source:
 
 
 def _alike(left: pd.DataFrame, right: pd.DataFrame) -> bool:
-    """Return whether all runs that both have scored the same: then they are copies."""
+    """Return whether all runs of both have equal scores: they are then copies."""
     shared = left.merge(right, on=RUN, suffixes=("", "_right"))
     return len(shared) > 0 and bool((shared["score"] == shared["score_right"]).all())
 

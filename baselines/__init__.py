@@ -1,6 +1,6 @@
-"""All algorithms by name, and what is known of each. Adding one is a file beside this and a record here.
+"""All algorithms by name, one record each. To add one, write a file beside this and a record here.
 
-Nothing is imported that trains, so a report or `--help` needs no torch: `ALGORITHMS[name].load()` is the class.
+No algorithm is imported, so a report or `--help` needs no torch: `ALGORITHMS[name].load()` returns the class.
 """
 
 from __future__ import annotations
@@ -15,54 +15,54 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Seconds:
-    """What training costs, in seconds of one core; how that was measured: experiments/planning/costs.py.
+    """The cost of training, in seconds of one core; measured as in experiments/planning/costs.py.
 
-    None: as PPO.
+    None: the same as PPO.
     """
 
     step: float | None = None
-    """per environment step, beyond what PPO takes (below zero: less)"""
+    """per environment step, in addition to PPO's (may be negative)"""
     vector: float | None = None
-    """per vector step, however few its runs"""
+    """per vector step, for any number of runs"""
     game: float | None = None
     """per agent step of an Atari game, emulator and network together"""
 
 
 @dataclass(frozen=True)
 class Record:
-    """One algorithm. All but `where` may be left out."""
+    """An algorithm. All fields but `where` are optional."""
 
     where: str
     """module:class"""
     label: str = ""
-    """Its name in tables and legends; Figure 3's where it has the algorithm. Without one, the name it is listed by."""
+    """Name in tables and legends, for an algorithm of Figure 3 its name there. Default: the key in `ALGORITHMS`."""
     paper_curve: str = ""
-    """The curve of the paper's Figure 3 that it is compared with, by the name in its legend; "" if there is none."""
+    """Curve of the paper's Figure 3 that it is compared with, by its name in the legend; "" for none."""
     colour: str = ""
-    """Its colour in every figure, #rrggbb. Without one, a colour unlike the others' is computed."""
+    """Colour in every figure, #rrggbb. Default: computed, distinct from the others."""
     dashes: tuple[float, ...] = ()
-    """Its line in every figure: lengths of dash, gap, dash, gap ... in line widths; () is solid."""
+    """Line in every figure: lengths of dash, gap, dash, gap ... in line widths; () is solid."""
     peer: str = ""
-    """The implementation elsewhere that it is timed against, by its name in experiments/throughput/peers.py. Without
-    one its own speed is measured alone."""
+    """Another library's implementation to compare speed with, by its name in experiments/throughput/peers.py. Default:
+    none; the algorithm's speed is measured alone."""
     seconds: Seconds = Seconds()
     compared: bool = True
-    """Whether it belongs to the comparison of Figure 3, if it can be trained with continuous actions."""
+    """Whether it is trained for Figure 3, if it allows continuous actions."""
 
     def load(self) -> type[Algorithm]:
-        """Import the class."""
+        """Import and return the class."""
         module, _, name = self.where.partition(":")
         kind: type[Algorithm] = getattr(importlib.import_module(module), name)
         return kind
 
 
 REFERENCE = "ppo"
-"""The paper's own algorithm: trained where no other is named, and what the others are compared with."""
+"""The paper's algorithm: the default of commands, and the one that the others are compared with."""
 
 DASH_DOT = (6.0, 1.4, 1.2, 1.4)
 DASH_DOT_DOT = (6.0, 1.4, 1.2, 1.4, 1.2, 1.4)
 
-ALGORITHMS = {  # in the order of Figure 3's legend, then ours; what the paper draws is solid
+ALGORITHMS = {  # in the order of Figure 3's legend, then the others; lines of the paper's algorithms are solid
     "a2c": Record(
         "baselines.a2c:A2C",
         label="A2C",

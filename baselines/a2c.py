@@ -28,8 +28,8 @@ class A2CSettings(Settings):
     gae_lambda: float = setting(1.0, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return, as A3C does"""
     norm_reward: Literal["none", "reset", "never-reset"] = "reset"
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset), or never"""
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
+    reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
     learning_rate: float = setting(1.85e-3, at_least=0)
@@ -58,9 +58,13 @@ class A2C(OnPolicy):
 
     def setup(self) -> None:
         super().setup()
-        own = self.per_run
+        per_run = self.per_run
         self.optimizer = RMSProp(
-            self.policy.parameters, own.learning_rate, own.max_grad_norm, decay=own.rms_decay, eps=own.rms_eps
+            self.policy.parameters,
+            per_run.learning_rate,
+            per_run.max_grad_norm,
+            decay=per_run.rms_decay,
+            eps=per_run.rms_eps,
         )
 
     def anneal(self, remaining: float) -> None:
@@ -80,6 +84,6 @@ class A2C(OnPolicy):
         }
 
     def policy_loss(self, batch: Batch, distribution: Distribution) -> Tensor:
-        """-(E[log pi(a|s) A] + ent_coef S): ``[runs]``."""
+        """Return -(E[log pi(a|s) A] + ent_coef S): ``[runs]``."""
         gain = distribution.log_prob(batch.actions) * batch.advantages
         return -(gain.mean(dim=1) + self.per_run.ent_coef.squeeze(1) * distribution.entropy().mean(dim=1))

@@ -31,8 +31,8 @@ class A2CTrustRegionSettings(Settings):
     gae_lambda: float = setting(1.0, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return, as A3C does"""
     norm_reward: Literal["none", "reset", "never-reset"] = "reset"
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset), or never"""
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
+    reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
     learning_rate: float = setting(2.68e-3, at_least=0)
@@ -50,13 +50,13 @@ class A2CTrustRegionSettings(Settings):
     ent_coef: float = setting(0.0, at_least=0)
     """the entropy bonus's coefficient"""
     trust_region_delta: float = setting(0.5, above=0, inf="no trust region")
-    """delta, how much a step in a state may move the policy away from the average one, to first order in KL"""
+    """delta, the largest KL from the average policy that a step may cause in a state, to first order"""
     ema_decay: float = setting(0.995, at_least=0, below=1)
     """alpha, the decay of the exponential moving average of the policy's parameters"""
 
 
 def projected(gradient: Tensor, kl_gradient: Tensor, delta: Tensor) -> Tensor:
-    """The z nearest to ``gradient`` with ``kl_gradient`` . z <= ``delta`` in every state (ACER's equation 12):
+    """Return the z nearest to ``gradient`` with ``kl_gradient`` . z <= ``delta`` in every state (ACER's eq. 12):
 
         z = g - max(0, (k . g - delta) / |k|^2) k
 
@@ -68,10 +68,10 @@ def projected(gradient: Tensor, kl_gradient: Tensor, delta: Tensor) -> Tensor:
 
 
 def trust_region_loss(distribution: D, average: D, gain: Callable[[D], Tensor], delta: Tensor) -> Tensor:
-    """A loss whose gradient is that of -``gain``, projected in every state before it enters the network.
+    """Return a loss whose gradient is that of -``gain``, projected in every state before it enters the network.
 
-    ``distribution``: the policy's; ``average``: the average policy's, as data; ``gain``: what to increase in each state
-    ``[runs, batch]``, as a function of the distribution; ``delta``: ``[runs, 1]``. Returns ``[runs]``.
+    ``distribution``: the policy's; ``average``: the average policy's, as data; ``gain``: the objective in each state
+    ``[runs, batch]``, a function of the distribution; ``delta``: ``[runs, 1]``. Returns ``[runs]``.
     """
     statistics = distribution.statistics()
     free = statistics.detach().requires_grad_()
@@ -82,7 +82,7 @@ def trust_region_loss(distribution: D, average: D, gain: Callable[[D], Tensor], 
 
 
 class A2CTrustRegion(A2C):
-    """A2C whose gradient with respect to the policy's statistics is kept from running away from an average policy."""
+    """A2C whose gradient with respect to the policy's statistics is limited by the KL from an average policy."""
 
     Settings = A2CTrustRegionSettings
     keeps = ("optimizer", "average")

@@ -1,4 +1,4 @@
-"""ACER: an actor-critic that learns from its past as well as from its present [Wang et al. 2016], discrete actions."""
+"""ACER: an actor-critic with experience replay [Wang et al. 2016], for discrete actions."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -23,13 +23,13 @@ from ppo.stacked.optimizers import RMSProp, follow
 
 @dataclass(frozen=True)
 class ACERSettings(Settings):
-    """ACER's settings; the defaults are those of openai/baselines' acer of 2017-11, which are the paper's where nothing
-    else is said, on a network for vectors."""
+    """ACER's settings; the defaults are those of openai/baselines' acer of 2017-11, equal to the paper's unless noted,
+    on a network for vectors."""
 
     num_envs: int = setting(16, at_least=1)
     """environments that each run steps in parallel (the paper's actor-learners)"""
     num_steps: int = setting(20, at_least=1)
-    """steps of each environment between two updates from the present, and in a segment of the memory"""
+    """steps of each environment between two on-policy updates, and in a segment of the memory"""
     gamma: float = setting(0.99, at_least=0, at_most=1)
     """discount"""
     learning_rate: float = setting(7e-4, at_least=0)
@@ -47,16 +47,16 @@ class ACERSettings(Settings):
     ent_coef: float = setting(0.01, at_least=0)
     """the entropy bonus's coefficient (the paper's: 0.001)"""
     replay_ratio: float = setting(4.0, at_least=0, at_most=1000)
-    """updates from the memory for each one from the present, on average: their number is Poisson distributed"""
+    """average number of updates from the memory per on-policy update; the number is Poisson distributed"""
     replay_capacity: int = setting(50_000, at_least=1)
-    """steps of each environment that the memory holds"""
+    """capacity of the memory in steps of each environment"""
     replay_start: int = setting(10_000, at_least=0)
     """steps of each environment before the first update from the memory"""
     importance_clip: float = setting(10.0, above=0)
-    """c, at which importance weights are truncated; what that takes away is added from the critic"""
+    """c, at which importance weights are truncated; the bias is corrected with the critic"""
     trust_region_delta: float = setting(1.0, above=0, inf="no trust region")
-    """delta, how much a step in a state may move the policy away from the average one, to first order in KL; inf for no
-    trust region"""
+    """delta, the largest KL from the average policy that a step may cause in a state, to first order; inf for no trust
+    region"""
     ema_decay: float = setting(0.99, at_least=0, below=1)
     """alpha, the decay of the exponential moving average of the policy's parameters"""
     obs_filters = ("step",)
@@ -68,8 +68,8 @@ class ACERSettings(Settings):
 
 
 class ACER(Algorithm):
-    """Collect ``num_steps`` steps from every environment, update with them, then with segments of the past (the paper's
-    Algorithms 1 and 2)."""
+    """Collect ``num_steps`` steps from every environment, update with them, then with segments of the memory (the
+    paper's Algorithms 1 and 2)."""
 
     Settings = ACERSettings
     continuous = False
@@ -81,13 +81,17 @@ class ACER(Algorithm):
         return int(action_space.n)
 
     def setup(self) -> None:
-        own = self.per_run
+        per_run = self.per_run
         self.memory = make_memory(self.env, self.runs, self.shared, self.total_timesteps, self.device)
         self.policy = self.make_policy()
         self.average = self.policy.parameters.detach().clone()
         self.collector = self.make_collector(self.policy.act)
         self.optimizer = RMSProp(
-            self.policy.parameters, own.learning_rate, own.max_grad_norm, decay=own.rms_decay, eps=own.rms_eps
+            self.policy.parameters,
+            per_run.learning_rate,
+            per_run.max_grad_norm,
+            decay=per_run.rms_decay,
+            eps=per_run.rms_eps,
         )
 
     def anneal(self, remaining: float) -> None:
@@ -103,16 +107,16 @@ class ACER(Algorithm):
         return experience.episodes, metrics
 
     def replay(self) -> NDArray[np.int64]:
-        """Update from the memory, Poisson many times for each run; returns how often ``[runs]``.
+        """Update from the memory, a Poisson distributed number of times for each run; return the numbers ``[runs]``.
 
-        Every environment's segment is drawn by itself. A run that has done its updates keeps what it has while others
-        go on.
+        Each environment's segment is drawn independently. A run that has done its updates does not change while others
+        continue.
         """
         updates = np.zeros(self.runs, np.int64)
         if not self.memory.segments or self.memory.steps < self.shared.replay_start:
             return updates
         streams = [generator(seed, "algorithm", self.iteration) for seed in self.seeds]
-        updates[:] = [stream.poisson(own.replay_ratio) for stream, own in zip(streams, self.settings, strict=True)]
+        updates[:] = [stream.poisson(run.replay_ratio) for stream, run in zip(streams, self.settings, strict=True)]
         starts = np.zeros((self.runs, self.shared.num_envs), np.int64)
         for update in range(updates.max()):
             going = updates > update
@@ -122,8 +126,8 @@ class ACER(Algorithm):
         return updates
 
     def update(self, segment: Segment, where: Tensor | None = None) -> Metrics:
-        """Take one step of RMSProp on the policy's and the critic's loss, with the runs of ``where`` ``[runs]``; then
-        their average policy follows."""
+        """Take one step of RMSProp on the policy's and the critic's loss in the runs of ``where`` ``[runs]``; then
+        update their average policies."""
         distribution, q = self.policy(segment.observations)
         policy_loss, q_loss = self.losses(segment, cast(Categorical, distribution), q)
         grad_norm = self.optimizer.step(policy_loss + self.per_run.q_coef.squeeze(1) * q_loss, where)
@@ -137,14 +141,14 @@ class ACER(Algorithm):
         }
 
     def losses(self, segment: Segment, distribution: Categorical, q: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the policy and of the critic, ``[runs]`` each; ``distribution`` and ``q`` ``[runs, batch, n]`` are the
-        policy's at the segment's observations.
+        """Return the policy's and the critic's loss, ``[runs]`` each; ``distribution`` and ``q`` ``[runs, batch, n]``:
+        at the segment's observations.
 
-        The policy's gradient in a state is that of section 3.2, and the trust region's projection of it:
+        The policy's gradient in a state, before the trust region's projection (section 3.2):
 
             min(c, rho(a_t)) d log pi(a_t) (Q^ret - V) + sum_a pi(a) [1 - c / rho(a)]_+ d log pi(a) (Q(a) - V)
 
-        where rho = pi / mu. The second term, written as [pi - c mu]_+, gives back what the truncation takes away.
+        where rho = pi / mu. The second term, written as [pi - c mu]_+, corrects the bias of the truncation.
         """
         actions, mu = segment.actions.unsqueeze(-1), segment.probabilities
         q_taken = q.gather(-1, actions).squeeze(-1)
@@ -167,7 +171,7 @@ class ACER(Algorithm):
         return policy_loss, 0.5 * (targets - q_taken).square().mean(dim=1)
 
     def targets(self, segment: Segment, values: Tensor, q_taken: Tensor, ratios: Tensor) -> Tensor:
-        """Return Q^ret ``[runs, batch]``; beyond the segment's end counts what the critic expects there."""
+        """Return Q^ret ``[runs, batch]``, with the critic's value after the segment's last step."""
         distribution, q = self.policy(segment.last_observations)
         last_values = (distribution.statistics() * q).sum(-1)
         steps = values.shape[1] // last_values.shape[1]
@@ -177,7 +181,7 @@ class ACER(Algorithm):
         return targets.transpose(0, 1).flatten(1)
 
     def state(self) -> dict[str, Any]:
-        done = self.steps_done >= self.total_timesteps  # nothing depends on the memory any more
+        done = self.steps_done >= self.total_timesteps  # at the end of the budget nothing reads the memory any more
         return {**super().state(), "memory": None if done else self.memory.state(self.storage_dir)}
 
     def load_state(self, state: dict[str, Any]) -> None:

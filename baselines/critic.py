@@ -1,4 +1,4 @@
-"""The value function of algorithms that fit it apart from the policy.
+"""The value function of algorithms that fit it separately from the policy.
 
 Their settings have ``vf_learning_rate``, ``vf_epochs``, ``vf_minibatch_size`` and ``vf_adam_eps``.
 """
@@ -23,7 +23,7 @@ class Critic:
         self.optimizer = Adam(self.policy.critic, rates, eps=eps)
 
     def fit(self, batch: Batch) -> Tensor:
-        """Take several epochs of minibatches; returns the mean squared error after them, ``[runs]``."""
+        """Take several epochs of minibatches; return the mean squared error after them, ``[runs]``."""
         shared = self.algorithm.shared
         if self.algorithm.engine == "numba" and getattr(self.loss, "__func__", None) is Critic.loss:
             from ppo.stacked.descent import regress  # the same, compiled
@@ -41,7 +41,7 @@ class Critic:
         return (self.policy.values(batch.observations) - batch.returns).square().mean(dim=1)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
         return self.optimizer.state()
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ KL[pi_old, pi], the loss is
 
     -E[w A] + E[b k],   b = -w A where clipping stops the gradient, 0 elsewhere,
 
-b being a number that is not differentiated. As k = -log w, the gradient of b k is A times that of w: where b is not 0
-the two terms cancel, and what is left is the clipped surrogate's gradient.
+where b is not differentiated. As k = -log w, the gradient of b k is A times that of w: where b is not 0 the two terms
+cancel, so the gradient is that of the clipped surrogate.
 """
 
 import math
@@ -22,7 +22,7 @@ class PerSampleKL(PPO):
     """PPO with the plain surrogate and a penalty of each sample in place of the clipped surrogate."""
 
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
-        """The loss without clipping (equation 6) + E[b k] on one minibatch: ``[runs]``."""
+        """Return the loss without clipping (equation 6) + E[b k] on one minibatch: ``[runs]``."""
         k = batch.log_probs - self.policy.distribution(batch.observations).log_prob(batch.actions)
         ratio, advantages = (-k).detach().exp(), self.minibatch_advantages(batch)
         stopped = torch.where(advantages > 0, ratio > 1 + clip_coef, ratio < 1 - clip_coef)

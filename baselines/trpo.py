@@ -19,8 +19,8 @@ from ppo.settings import Settings, setting
 
 @dataclass(frozen=True)
 class TRPOSettings(Settings):
-    """TRPO's settings; the defaults are the numbers of openai/baselines' trpo_mpi/run_mujoco.py of 2017-07-20. Network,
-    initialisation and filter are PPO's; those of that file are in `TRPO2017Settings`."""
+    """TRPO's settings; the numbers are those of openai/baselines' trpo_mpi/run_mujoco.py of 2017-07-20, but network,
+    initialisation and filter are PPO's; `TRPO2017Settings` has that file's."""
 
     num_steps: int = setting(1024, at_least=1)
     """steps of each environment between two updates"""
@@ -29,8 +29,8 @@ class TRPOSettings(Settings):
     gae_lambda: float = setting(0.98, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: Literal["none", "reset", "never-reset"] = "none"
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset), or never"""
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
+    reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
     vf_learning_rate: float = setting(1e-3, at_least=0)
@@ -46,11 +46,11 @@ class TRPOSettings(Settings):
     cg_iters: int = setting(10, at_least=1)
     """iterations of the conjugate gradient"""
     cg_damping: float = setting(0.1, at_least=0)
-    """what is added to the Fisher matrix's diagonal"""
+    """number added to the diagonal of the Fisher matrix"""
     sub_sampling_factor: int = setting(5, at_least=1)
     """n: the Fisher matrix is estimated on every n-th state"""
     line_search: bool = True
-    """whether the step is halved until it holds the constraint and improves the surrogate; if not, it is taken whole"""
+    """whether the step is halved until it meets the constraint and improves the surrogate; if not, it is taken whole"""
     line_search_iters: int = setting(10, at_least=1)
     """steps that the search tries before it gives up and leaves the policy as it was"""
     accept_zero: bool = False
@@ -60,14 +60,14 @@ class TRPOSettings(Settings):
     fixed_log_std: bool = False
     """whether the policy's standard deviation stays 1"""
     norm_adv: Literal["batch", "none"] = "batch"
-    """over what the advantages are standardised"""
+    """the samples over which the advantages are standardised"""
     sees_pictures = False  # policy and value apart
 
 
 def conjugate_gradient(product: Callable[[Tensor], Tensor], target: Tensor, iterations: int) -> Tensor:
-    """x with ``product(x) = target`` for a positive definite product, each run its own: ``[runs, P]``.
+    """Solve ``product(x) = target`` for a positive definite product, for each run separately: ``[runs, P]``.
 
-    A run whose residual is next to nothing keeps what it has.
+    A run whose residual is almost 0 keeps its solution.
     """
     solution, residual, direction = torch.zeros_like(target), target.clone(), target.clone()
     square = residual.square().sum(1, keepdim=True)
@@ -114,7 +114,7 @@ class TRPO(OnPolicy):
             return self.search(batch, step) if self.shared.line_search else self.take(batch, step)
 
     def gradient(self, batch: Batch) -> Tensor:
-        """Return that of E[r A], where r = 1 still: ``[runs, P]``."""
+        """Return the gradient of E[r A] at r = 1: ``[runs, P]``."""
         ratio = batch.ratio(self.policy.distribution(batch.observations))
         surrogate = (ratio * batch.advantages).mean(dim=1)
         (gradient,) = torch.autograd.grad(surrogate, self.policy.parameters, torch.ones_like(surrogate))
@@ -126,8 +126,8 @@ class TRPO(OnPolicy):
         return lambda vector: product(vector) + self.per_run.cg_damping * vector
 
     def search(self, batch: Batch, step: Tensor) -> Metrics:
-        """Halve each run's step until the surrogate is better and the KL within bounds; where that never comes, the
-        parameters are what they were."""
+        """Halve each run's step until the surrogate is better and the KL within bounds; restore the parameters if no
+        step is."""
         old = self.policy.parameters.detach().clone()
         accepted = torch.zeros_like(self.per_run.max_kl, dtype=torch.bool)
         taken = {name: torch.zeros_like(self.per_run.max_kl) for name in ("size", "improvement", "kl")}
@@ -154,7 +154,7 @@ class TRPO(OnPolicy):
         return self.metrics(batch, {"size": torch.ones_like(kl), "improvement": improvement, "kl": kl})
 
     def metrics(self, batch: Batch, taken: dict[str, Tensor]) -> Metrics:
-        """What the step did."""
+        """Return the metrics of the step."""
         entropy = self.policy.distribution(batch.observations).entropy().mean(dim=1)
         return {
             "losses/policy_loss": -taken["improvement"].squeeze(1),
@@ -165,25 +165,25 @@ class TRPO(OnPolicy):
 
 
 def _surrogate_and_kl(batch: Batch, distribution: Distribution) -> tuple[Tensor, Tensor]:
-    """E[r A] and E[KL[pi_old, pi]]: ``[runs, 1]`` each."""
+    """Return E[r A] and E[KL[pi_old, pi]]: ``[runs, 1]`` each."""
     surrogate = (batch.ratio(distribution) * batch.advantages).mean(dim=1, keepdim=True)
     return surrogate, batch.kl(distribution).mean(dim=1, keepdim=True)
 
 
 @dataclass(frozen=True)
 class TRPO2017Settings(TRPOSettings):
-    """What openai/baselines' trpo_mpi/run_mujoco.py ran when it was released with the paper (da99706, 2017-07-20): its
-    log-std was missing among the variables to optimise (#262), its standardised advantages were not used (#64); and a
-    smaller network, its own initialisation and filter, and a search that takes an improvement of 0."""
+    """The settings of openai/baselines' trpo_mpi/run_mujoco.py as released with the paper (da99706, 2017-07-20): the
+    log-std was missing from the variables to optimise (#262), the standardised advantages were not used (#64); a
+    smaller network, column-norm initialisation, a filter per batch, and a search that accepts an improvement of 0."""
 
     network: str = "32-32"
-    """units of the hidden layers of policy and value, each with its own"""
+    """units of the hidden layers of two separate networks, for policy and value"""
     initialisation: Literal["orthogonal", "column-norm"] = "column-norm"
-    """weights at first"""
+    """initial weights"""
     clip_obs: float = 5.0
     """bound of the normalised observations"""
     obs_filter: Literal["step", "batch"] = "batch"
-    """when the observations' mean and deviation are renewed"""
+    """when the observations' mean and deviation are updated"""
     vf_adam_eps: float = 1e-8
     """epsilon of the value function's Adam (the same for every run of a stack)"""
     accept_zero: bool = True
@@ -191,7 +191,7 @@ class TRPO2017Settings(TRPOSettings):
     fixed_log_std: bool = True
     """whether the policy's standard deviation stays 1"""
     norm_adv: Literal["batch", "none"] = "none"
-    """over what the advantages are standardised"""
+    """the samples over which the advantages are standardised"""
 
 
 class TRPO2017(TRPO):
@@ -205,7 +205,7 @@ class NPGSettings(TRPOSettings):
     """TRPO's settings without its search."""
 
     line_search: bool = False
-    """whether the step is halved until it holds the constraint and improves the surrogate; if not, it is taken whole"""
+    """whether the step is halved until it meets the constraint and improves the surrogate; if not, it is taken whole"""
 
 
 class NPG(TRPO):

@@ -17,9 +17,9 @@ from ppo.stacked.optimizers import Adam
 
 @dataclass(frozen=True)
 class VPGSettings(Settings):
-    """The defaults are those of homework 4 of Berkeley's course, to which the footnote points (2017-03-18), with the
-    batch of the authors' other continuous policy gradient (openai/baselines' acktr_cont), and with lambda and the KL
-    tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
+    """VPG's settings; the defaults are those of homework 4 of Berkeley's course, which the footnote refers to
+    (2017-03-18), with the batch of openai/baselines' acktr_cont, and with lambda and the KL tuned for the MuJoCo tasks
+    (experiments/paper/settings.py)."""
 
     num_steps: int = setting(2500, at_least=1)
     """steps of each environment between two updates"""
@@ -28,8 +28,8 @@ class VPGSettings(Settings):
     gae_lambda: float = setting(0.9, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: Literal["none", "reset", "never-reset"] = "none"
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset), or never"""
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
+    reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
     learning_rate: float = setting(1e-3, at_least=0)
@@ -71,7 +71,7 @@ class VPG(OnPolicy):
         self.learning_rate = adapted_learning_rate(self.learning_rate, kl.unsqueeze(1), self.per_run.desired_kl)
         return {
             "losses/policy_loss": loss.detach(),
-            "losses/value_loss": self.critic.fit(batch),  # after its use, or it would know the returns it must predict
+            "losses/value_loss": self.critic.fit(batch),  # last: the advantages must precede the fit
             "losses/entropy": distribution.entropy().mean(dim=1),
             "losses/approx_kl": kl,
             "losses/grad_norm": grad_norm,

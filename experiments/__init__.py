@@ -1,1 +1,1 @@
-"""The experiments: what is run (protocols, settings), how (planner, worker, local), and where it is kept (store)."""
+"""The experiments: the paper's runs (paper), planning, training, results on disk (store), and the ppo command (cli)."""

@@ -1,4 +1,4 @@
-"""A run: what is trained, with which settings, and its key; to and from the data that are recorded of it."""
+"""A run: algorithm, settings, environment, seed, budget and key, and their conversion to and from records."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -14,7 +14,7 @@ from ppo.settings import Settings, declared
 
 @dataclass(frozen=True)
 class Run:
-    """One training: one algorithm with its settings, one environment, one seed, one budget."""
+    """One training: an algorithm with its settings, an environment, a seed and a budget."""
 
     environment: str
     algorithm: str
@@ -26,24 +26,24 @@ class Run:
 
     @property
     def record(self) -> RunRecord:
-        """The same as data, as it is recorded."""
+        """The run as plain data, for manifests."""
         return RunRecord(**{**vars(self), "settings": settings_to_json(self.settings)})
 
     @property
     def key(self) -> str:
-        """The same for two runs exactly if they train the same thing under the same name."""
+        """Equal for two runs if and only if they have the same name and train the same."""
         return self.record.key
 
     def part(self, fraction: float) -> "Run":
-        """Return a run as long as the first part of this one: to estimate with, not to train, for its schedules end
-        sooner."""
+        """Return a run as long as this ``fraction`` of it, for estimates only: its schedules would end sooner."""
         return replace(self, total_timesteps=math.ceil(fraction * self.total_timesteps))
 
 
 def settings_to_json(settings: Settings) -> dict[str, Setting]:
     """Return settings as strict JSON, which has no infinity: inf becomes "inf".
 
-    Those that were added after runs were recorded are left out at their defaults, so that these runs keep their keys.
+    Settings that were added after runs were recorded are left out at their defaults, so that these runs keep their
+    keys.
     """
     added = _added(settings)
     values = {name: getattr(settings, name) for name in declared(type(settings))}
@@ -51,8 +51,8 @@ def settings_to_json(settings: Settings) -> dict[str, Setting]:
 
 
 def _added(settings: Settings) -> dict[str, Any]:
-    """Return the defaults of the settings that runs were recorded without."""
-    return {name: own.default for name, own in declared(type(settings)).items() if own.added}
+    """Return the defaults of the settings that were added after runs were recorded."""
+    return {name: setting.default for name, setting in declared(type(settings)).items() if setting.added}
 
 
 def _to_json(value: Any) -> Setting:
@@ -70,7 +70,7 @@ def settings_from_json(kind: type[Settings], data: Mapping[str, Setting]) -> Set
 
 
 def trainable(path: Path, records: Iterable[RunRecord]) -> list[Run]:
-    """Load the settings' classes of recorded runs.
+    """Turn records into runs, with their settings classes.
 
     An algorithm or a setting that this version does not have is an ``OtherVersionError`` that names ``path``.
     """
@@ -89,7 +89,7 @@ def _trainable(path: Path, record: RunRecord) -> Run:
 
 
 def known_settings() -> Known:
-    """Return what settings every algorithm has, with their defaults, as data: records are compared by them."""
+    """Return the settings of every algorithm, with their defaults, as data, to compare records by."""
     usual = {name: record.load().Settings() for name, record in ALGORITHMS.items()}
     return {
         name: KnownSettings(

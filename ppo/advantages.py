@@ -15,13 +15,13 @@ def gae(
     gamma: ArrayLike,
     gae_lambda: ArrayLike,
 ) -> NDArray[np.float64]:
-    """Truncated generalised advantage estimation, equations 11 and 12 of the paper.
+    """Estimate advantages by truncated generalised advantage estimation, equations 11 and 12 of the paper.
 
         delta_t = r_t + gamma V(s_{t+1}) - V(s_t)
         A_t     = delta_t + gamma lambda delta_{t+1} + ... + (gamma lambda)^{T-t-1} delta_{T-1}
 
-    Two masks, because an episode that ends need not have no future: where ``terminal``, V(s_{t+1}) counts as 0; where
-    ``ended`` (terminated or truncated), the sum stops, since the next row belongs to another episode.
+    Two masks, because a time limit ends an episode whose task could go on: where ``terminal``, V(s_{t+1}) counts as 0;
+    where ``ended`` (terminated or truncated), the sum stops, since the next row belongs to another episode.
 
     Shapes: all ``[steps, ...]``; ``next_values[t]`` is the value of the state that action t led to (an ended episode's
     last observation, not the next one's first). ``gamma`` and ``gae_lambda`` broadcast against ``[...]``.
@@ -41,7 +41,9 @@ def gae(
 def retrace(
     rewards: Tensor, ended: Tensor, values: Tensor, q: Tensor, ratios: Tensor, last_values: Tensor, gamma: Tensor
 ) -> Tensor:
-    """Targets for Q(s_t, a_t) from actions of another policy mu (Munos et al. 2016, with lambda = 1; ACER, sec. 3.1):
+    """Compute targets of Q(s_t, a_t) from another policy's actions (Munos et al. 2016, lambda = 1; ACER, sec. 3.1).
+
+    With mu the policy that acted:
 
         Q^ret_t = r_t + gamma (min(1, rho_{t+1}) (Q^ret_{t+1} - Q_{t+1}) + V_{t+1})
 
@@ -59,6 +61,6 @@ def retrace(
 
 
 def standardised(advantages: Tensor) -> Tensor:
-    """Mean 0 and deviation 1 within each run: ``[runs, batch]``."""
+    """Return ``advantages`` ``[runs, batch]`` with mean 0 and deviation 1 within each run."""
     variance, mean = torch.var_mean(advantages, dim=1, correction=0, keepdim=True)
     return (advantages - mean) / (variance.sqrt() + 1e-8)

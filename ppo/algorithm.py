@@ -1,4 +1,4 @@
-"""What an algorithm is: settings, a stack of runs, and ``iterate``."""
+"""The base class of all algorithms: settings, a stack of runs, and ``iterate``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -41,12 +41,12 @@ class Algorithm(ABC):
 
     Settings: ClassVar[type[Settings]]
     continuous: ClassVar[bool] = True
-    """Whether it can be trained where actions are continuous."""
+    """Whether the algorithm can be trained with continuous actions."""
     picture_gain: ClassVar[float] = 0.01
-    """Gain of the policy's head at first where it sees pictures."""
+    """Gain of the initial weights of the policy's head, of networks for images."""
     keeps: ClassVar[tuple[str, ...]] = ()
-    """The attributes that a continuation depends on, beside policy and collector: tensors, arrays, and what has a
-    ``state`` of its own."""
+    """Names of the attributes that a checkpoint holds beside policy and collector: tensors, arrays, and objects with
+    methods ``state`` and ``load_state``."""
     policy: Policy
     collector: Collector
 
@@ -61,16 +61,19 @@ class Algorithm(ABC):
         log_metrics: bool = True,
         storage_dir: Path | None = None,
     ) -> None:
-        """``env``: num_envs rows per run. ``settings``, ``seeds``: one per run. ``total_timesteps``: of each run.
-        ``engine``: what computes, the fastest one there is if nothing is said. ``log_metrics``: whether ``iterate``
-        computes what only people read; the training is the same bits. ``storage_dir``: for state that is too large to
-        repeat in every checkpoint; it must travel with the checkpoints. None: all of it is in ``state()``."""
-        for own in settings:
-            own.check()
-        if len({own.structure() for own in settings}) != 1:
-            raise SettingsError("the runs of a stack may differ in settings that are floats alone")
+        """Check the settings and call ``setup``.
+
+        ``env``: num_envs rows per run. ``settings``, ``seeds``: one per run. ``total_timesteps``: of each run.
+        ``engine``: None for the fastest one that is available. ``log_metrics``: whether ``iterate`` computes
+        diagnostics; does not change the training. ``storage_dir``: directory for state too large to repeat in every
+        checkpoint; must travel with the checkpoints. None: keep everything in ``state()``.
+        """
+        for run_settings in settings:
+            run_settings.check()
+        if len({run_settings.structure() for run_settings in settings}) != 1:
+            raise SettingsError("the runs of a stack may differ only in settings that are floats")
         self.shared = Shared(settings[0])
-        """The settings that all runs have in common."""
+        """The settings that all runs share."""
         self.per_run = PerRun(settings, torch.device(device))
         """The others, each ``[runs, 1]``."""
         check_budget(total_timesteps, self.shared.num_envs)
@@ -88,26 +91,26 @@ class Algorithm(ABC):
         """Environment steps that each run has done."""
         self.iteration = 0
         self.diverged_at: list[int | None] = [None] * self.runs
-        """Where a run's parameters or its environment's numbers stopped being numbers: its steps done by then."""
+        """Environment steps after which a run's parameters or its environment's numbers were no longer finite."""
         self.log_metrics = log_metrics
         self.storage_dir = storage_dir
         if not self.continuous and isinstance(env.action_space, Box):
             name = type(self).__name__
-            raise SettingsError(f"{name} is for discrete actions: this environment's are continuous")
+            raise SettingsError(f"{name} needs discrete actions: this environment's are continuous")
         self.setup()
 
     @abstractmethod
     def setup(self) -> None:
-        """Make the policy, the collector and whatever else the algorithm keeps."""
+        """Make the policy, the collector and the algorithm's other state."""
 
     def anneal(self, remaining: float) -> None:  # noqa: B027
-        """Set what changes along the budget, of which the fraction ``remaining`` is left (1 at the start, towards 0 at
-        the end: the alpha of Table 5); called before every iteration."""
+        """Set everything that changes along the budget; called before every iteration. ``remaining``: the fraction of
+        the budget that is left, 1 at the start, towards 0 at the end (alpha of Table 5)."""
 
     @abstractmethod
     def advance(self, noise: NDArray[np.float32]) -> tuple[list[Episode], Metrics]:
-        """Collect a step for each of ``noise`` ``[steps, runs, envs, size]``, which the action distribution samples
-        with, and learn; returns the episodes that ended, and what was measured, each ``[runs]``."""
+        """Collect as many steps as ``noise`` ``[steps, runs, envs, size]`` has, sampling actions with it, and learn.
+        Return the episodes that ended, and metrics ``[runs]`` each."""
 
     def iterate(self) -> tuple[list[Episode], Metrics]:
         """Run one iteration, truncated to the remaining budget."""
@@ -124,52 +127,52 @@ class Algorithm(ABC):
 
     @classmethod
     def critic_outputs(cls, action_space: Box | Discrete) -> int:
-        """How many numbers its critic has for a state: the state's value, or one for each action."""
+        """Return the number of the critic's outputs: 1 for the value of a state, or one for each action."""
         return 1
 
     def make_policy(self, seeds: Sequence[int] | None = None) -> Policy:
-        """Make what the setting ``network`` asks for, in this environment; for the runs' own seeds if not for
-        ``seeds``."""
+        """Make the policy that the setting ``network`` names, for this environment; ``seeds``: of the initial weights,
+        by default the runs' seeds."""
         shape, space = self.env.observation_shape, self.env.action_space
         critic_outputs = self.critic_outputs(space)
-        own, gain = self.shared, self.picture_gain
+        shared, gain = self.shared, self.picture_gain
         try:
             return make_policy(
-                *(own.network, shape, space, seeds or self.seeds, self.device, critic_outputs),
-                initialisation=own.initialisation,
-                activation=own.activation,
+                *(shared.network, shape, space, seeds or self.seeds, self.device, critic_outputs),
+                initialisation=shared.initialisation,
+                activation=shared.activation,
                 picture_gain=gain,
-                backward_dtype=own.backward_dtype,
+                backward_dtype=shared.backward_dtype,
                 engine=self.engine,
             )
         except ValueError as error:
             raise SettingsError(f"network = {self.shared.network} cannot be trained here: {error}") from error
 
     def make_collector(self, act: Act, reward_normalizer: RewardNormalizer | None = None) -> Collector:
-        """What steps the environments, with actions that ``act`` gives."""
+        """Make the collector that steps the environments with the actions that ``act`` returns."""
         normalizer = observation_normalizer(self.settings, self.env.observation_shape)
         if self.shared.clip_actions and isinstance(self.env.action_space, Discrete):
             raise SettingsError("clip_actions = True cannot be trained here: the environment's actions are discrete")
         kind = Collector
         if self.engine == "numba":
-            from ppo.stacked.collecting import CompiledCollector as kind  # the same, compiled
+            from ppo.stacked.collecting import CompiledCollector as kind  # the compiled twin
         return kind(
             self.env, act, self.runs, normalizer, reward_normalizer, self.device, clips_actions=self.shared.clip_actions
         )
 
     def next_steps(self) -> int:
-        """Steps of each environment in the next iteration: num_steps, or what is left of the budget."""
+        """Return the steps of each environment in the next iteration: num_steps, or the rest of the budget."""
         steps: int = min(self.shared.num_steps, (self.total_timesteps - self.steps_done) // self.shared.num_envs)
         return steps
 
     def has_own(self, kind: type, *names: str) -> bool:
-        """Return whether the methods called ``names`` are those of ``kind``, and overridden by none: what is compiled
-        is compiled for these."""
+        """Return whether no subclass of ``kind`` overrides the methods ``names``: the compiled twins stand for exactly
+        those of ``kind``."""
         return all(getattr(getattr(self, name), "__func__", None) is vars(kind)[name] for name in names)
 
     def state(self) -> dict[str, Any]:
-        """Return everything that the continuation depends on, as tensors, arrays, numbers and text; or what says where
-        in ``storage_dir`` it lies, once it has been written there."""
+        """Return everything that the rest of the training depends on, as tensors, arrays, numbers and text; of state
+        that was written to ``storage_dir``, the names of its files."""
         return {
             "iteration": self.iteration,
             "steps_done": self.steps_done,
@@ -180,7 +183,7 @@ class Algorithm(ABC):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from ``state`` as if nothing had happened."""
+        """Continue from ``state`` as if the training had never stopped."""
         self.iteration, self.steps_done = state["iteration"], state["steps_done"]
         self.diverged_at = list(state["diverged_at"])
         self.policy.load_state(state["parameters"])
@@ -189,13 +192,12 @@ class Algorithm(ABC):
             _load(getattr(self, name), state[name])
 
     def remaining(self, steps: int = 0) -> float:
-        """Return the fraction of the budget that is left after ``steps`` more steps of each environment: 1 at the
-        start, towards 0 at the end."""
+        """Return the fraction of the budget that is left after ``steps`` more steps of each environment."""
         done: int = self.steps_done + steps * self.shared.num_envs
         return 1.0 - done / self.total_timesteps
 
     def note_divergence(self) -> None:
-        """Record the runs whose parameters, observations or rewards are no numbers any more."""
+        """Record the runs whose parameters, observations or rewards are no longer finite."""
         finite = torch.isfinite(self.policy.parameters).all(dim=1).cpu().numpy()
         self.collector.diverged |= ~finite
         for run in self.collector.diverged.nonzero()[0].tolist():
@@ -204,12 +206,12 @@ class Algorithm(ABC):
 
 
 def _state(value: Any) -> Any:
-    """Return what a checkpoint holds of an attribute."""
+    """Return the state of an attribute as a checkpoint holds it."""
     return value.state() if hasattr(value, "state") else value
 
 
 def _load(value: Any, state: Any) -> None:
-    """Put ``state`` into the attribute ``value``, in place."""
+    """Write ``state`` into the attribute ``value``, in place."""
     if hasattr(value, "load_state"):
         value.load_state(state)
     elif isinstance(value, Tensor):

@@ -14,8 +14,8 @@ import torch
 
 MAGIC = b"ppo-reproduction checkpoint 1 sha256 "
 MOST_VALUES = 100_000
-"""Dicts, lists, numbers, texts and tensors in one checkpoint at most: ours hold thousands, a stranger's few bytes can
-name the same list again and again."""
+"""Limit of dicts, lists, numbers, texts and tensors in a checkpoint. The project's checkpoints hold thousands; a few
+bytes of a malicious file can refer to the same list again and again."""
 
 
 class CheckpointError(ValueError):
@@ -26,7 +26,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (dicts, lists, numbers, strings, tensors, arrays) so that ``path`` is always whole.
 
     The bytes go to a file beside it, to the disk, and only then take its name; a full disk or a crash before that
-    leaves the earlier checkpoint as it was. The one before stays as ``NAME.previous``.
+    leaves the earlier checkpoint as it was. The checkpoint before is kept as ``NAME.previous``.
     """
     buffer = io.BytesIO()
     torch.save(_pack(state), buffer)
@@ -37,14 +37,14 @@ def save(path: Path, state: dict[str, Any]) -> None:
         previous = path.with_name(path.name + ".previous")
         previous.unlink(missing_ok=True)
         try:
-            os.link(path, previous)  # a second name, so that at no moment is there no checkpoint
-        except OSError:  # a file system without second names
+            os.link(path, previous)  # a hard link, so that there is a checkpoint at every moment
+        except OSError:  # a file system without hard links
             shutil.copyfile(path, previous)
     os.replace(temporary, path)
 
 
 def to_disk(path: Path, *pieces: bytes | memoryview) -> None:
-    """Write ``pieces`` and wait until the disk has them; where that fails, nothing is left of them."""
+    """Write ``pieces`` and wait until the disk has them; delete the file if that fails."""
     path.unlink(missing_ok=True)  # of a process that was killed; or a link of a stranger's, not to be followed
     try:
         with path.open("xb") as file:
@@ -58,7 +58,7 @@ def to_disk(path: Path, *pieces: bytes | memoryview) -> None:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The state in ``path``. Raises ``CheckpointError`` for a file that is cut short, changed, or not ours."""
+    """Return the state in ``path``; raises ``CheckpointError`` if it is cut short, changed, or no checkpoint."""
     data = path.read_bytes()
     header, newline, payload = data.partition(b"\n")
     if not newline or not header.startswith(MAGIC):
@@ -81,7 +81,7 @@ def load(path: Path) -> dict[str, Any]:
 
 
 def _pack(value: Any) -> Any:
-    """Arrays as marked tensors: ``weights_only`` knows tensors but not arrays."""
+    """Turn arrays into marked tensors: ``weights_only`` loads tensors but not arrays."""
     if isinstance(value, np.ndarray):
         return ("numpy", torch.from_numpy(np.ascontiguousarray(value)).view(value.shape))
     if isinstance(value, dict):
@@ -94,7 +94,7 @@ def _pack(value: Any) -> Any:
 
 
 def _unpack(value: Any, left: Iterator[int]) -> Any:
-    """``left`` counts the values down. Raises ``ValueError`` for what would grow beyond the file that it was in."""
+    """Undo ``_pack``; ``left`` counts the values down. Raises ``ValueError`` for contents larger than their file."""
     if next(left, None) is None:
         raise ValueError(f"more than {MOST_VALUES:,} values")
     if isinstance(value, torch.Tensor):

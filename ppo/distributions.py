@@ -1,4 +1,4 @@
-"""Action distributions with a run dimension: what a policy's outputs mean.
+"""Action distributions with a run dimension, made from a policy's outputs.
 
 Shapes: ``runs`` runs, ``batch`` states each, ``size`` action components (or actions to choose from).
 """
@@ -14,35 +14,35 @@ from torch import Tensor
 
 
 class Distribution(Protocol):
-    """One distribution per run and state."""
+    """A distribution of actions for every run and state."""
 
     def sample(self, noise: Tensor) -> Tensor:
-        """Actions made of noise that ``noise_like`` drew: ``[runs, batch, ...]``."""
+        """Sample actions ``[runs, batch, ...]`` by transforming noise from ``draw_noise``."""
         ...
 
     def log_prob(self, actions: Tensor) -> Tensor:
-        """Log density (or log probability) of ``actions``: ``[runs, batch]``."""
+        """Return the log density (or log probability) of ``actions``: ``[runs, batch]``."""
         ...
 
     def entropy(self) -> Tensor:
-        """Differential entropy (or entropy), in nats: ``[runs, batch]``."""
+        """Return the differential entropy (or entropy), in nats: ``[runs, batch]``."""
         ...
 
     def kl(self, other: Self) -> Tensor:
-        """KL[self, other] in closed form, in nats: ``[runs, batch]``."""
+        """Return KL[self, other] in closed form, in nats: ``[runs, batch]``."""
         ...
 
     def fisher_product(self, change: Tensor) -> Tensor:
-        """The Fisher matrix with respect to the network's outputs, times a ``change`` of them, per state: both
-        ``[runs, batch, size]``."""
+        """Multiply ``change``, of the network's outputs, by the Fisher matrix with respect to them, in each state:
+        both ``[runs, batch, size]``."""
         ...
 
     def statistics(self) -> Tensor:
-        """The numbers phi that say what the distribution is in each state (ACER's), ``[runs, batch, n]``."""
+        """Return ACER's statistics phi, which determine the distribution in each state: ``[runs, batch, n]``."""
         ...
 
     def of_statistics(self, statistics: Tensor) -> Self:
-        """The distribution of this kind with other ``statistics``."""
+        """Return the distribution of this class that has these ``statistics``."""
         ...
 
     def detach(self) -> Self:
@@ -51,20 +51,20 @@ class Distribution(Protocol):
         ...
 
     def select(self, indices: Tensor) -> Self:
-        """The states at ``indices`` ``[runs, n]``."""
+        """Return the distribution in the states ``indices`` ``[runs, n]``."""
         ...
 
     def split(self, size: int) -> list[Self]:
-        """The states in pieces of ``size``."""
+        """Return the distribution in pieces of ``size`` states."""
         ...
 
     def where(self, keep: Tensor, other: Self) -> Self:
-        """This distribution for the runs that ``keep`` ``[runs, 1]``, ``other`` for the rest."""
+        """Return this distribution in the runs of ``keep`` ``[runs, 1]``, and ``other`` in the rest."""
         ...
 
 
 def take(values: Tensor, indices: Tensor) -> Tensor:
-    """``values[r, indices[r]]`` for every run: ``[runs, batch, ...]`` and ``[runs, n]`` give ``[runs, n, ...]``."""
+    """Return ``values[r, indices[r]]`` of every run: ``[runs, batch, ...]`` and ``[runs, n]`` to ``[runs, n, ...]``."""
     runs, batch = values.shape[:2]
     offsets = torch.arange(runs, device=values.device).unsqueeze(1) * batch
     flat = values.view(runs * batch, *values.shape[2:])
@@ -72,7 +72,7 @@ def take(values: Tensor, indices: Tensor) -> Tensor:
 
 
 class _GaussianLogProb(torch.autograd.Function):
-    """log N(actions; mean, exp(log_std)) with its gradient: one node of autograd's where plain operations are ten."""
+    """log N(actions; mean, exp(log_std)) with its gradient: one autograd node where plain operations are ten."""
 
     @staticmethod
     def forward(ctx: Any, mean: Tensor, log_std: Tensor, actions: Tensor) -> Tensor:
@@ -102,7 +102,7 @@ class DiagonalGaussian:
     mean: Tensor
     """``[runs, batch, size]``"""
     log_std: Tensor
-    """``[runs, 1, size]``; from ``of_statistics`` each state has its own: ``[runs, batch, size]``"""
+    """``[runs, 1, size]``; after ``of_statistics`` one per state: ``[runs, batch, size]``"""
 
     def sample(self, noise: Tensor) -> Tensor:
         return torch.addcmul(self.mean, self.log_std.exp(), noise)
@@ -146,13 +146,13 @@ class DiagonalGaussian:
 
     @staticmethod
     def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:
-        """Standard normal noise ``[*shape, size]`` for ``sample``."""
+        """Draw standard normal noise ``[*shape, size]`` for ``sample``."""
         return generator.standard_normal((*shape, size), dtype=np.float32)
 
 
 @dataclass(frozen=True)
 class Categorical:
-    """One of ``size`` actions, from logits ``[runs, batch, size]``."""
+    """Probabilities of ``size`` actions, from logits ``[runs, batch, size]``."""
 
     logits: Tensor
 
@@ -199,12 +199,12 @@ class Categorical:
 
     @staticmethod
     def draw_noise(generator: np.random.Generator, shape: tuple[int, ...], size: int) -> NDArray[np.float32]:
-        """Standard Gumbel noise ``[*shape, size]`` for ``sample``."""
+        """Draw standard Gumbel noise ``[*shape, size]`` for ``sample``."""
         return generator.gumbel(size=(*shape, size)).astype(np.float32)
 
 
 class _Probabilities(Categorical):
-    """A categorical distribution as a function of its probabilities, each taken as it is."""
+    """A categorical distribution as a function of its probabilities, not normalised again."""
 
     @property
     def log_probs(self) -> Tensor:

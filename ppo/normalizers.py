@@ -1,7 +1,7 @@
 """Running normalisation of observations and rewards, one set of statistics per run.
 
 After openai/baselines' VecNormalize, with its constants, and the filter of its ppo1 and trpo_mpi. Gymnasium's own
-wrappers compute other things (they drop the return on a terminal step and run on over time limits), so these are ours.
+wrappers compute other things (they drop the return on a terminal step and run on over time limits).
 """
 
 from collections.abc import Sequence
@@ -14,16 +14,16 @@ from ppo.settings import Settings
 
 
 class RunningMeanStd:
-    """Mean and variance of everything seen, per run (Chan et al.'s parallel formula)."""
+    """Mean and variance of all values so far, per run (Chan et al.'s parallel formula)."""
 
     def __init__(self, runs: int, shape: tuple[int, ...], count: float = 1e-4) -> None:
-        """``count``: how many values the mean of 0 and the variance of 1 at first weigh."""
+        """Start at mean 0 and variance 1, which weigh as much as ``count`` values."""
         self.mean = np.zeros((runs, *shape))
         self.var = np.ones((runs, *shape))
         self.count = count  # the same for every run of a stack: they step together
 
     def update(self, batch: NDArray[np.floating]) -> None:
-        """``batch``: ``[runs, envs, *shape]``, the newest values of each run."""
+        """Take in ``batch`` ``[runs, envs, *shape]``, the newest values of each run."""
         size = batch.shape[1]
         total = self.count + size
         batch_mean = batch[:, 0] if size == 1 else batch.mean(axis=1)
@@ -36,7 +36,7 @@ class RunningMeanStd:
         self.count = total
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
         return {"mean": self.mean, "var": self.var, "count": self.count}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -48,7 +48,7 @@ EPSILON = 1e-8
 
 
 def _clipped(values: NDArray[np.float64], bound: float | NDArray[np.float64]) -> NDArray[np.float64]:
-    """``np.clip`` in a third of its time for a few values."""
+    """Do ``np.clip``, for a few values in a third of its time."""
     return np.minimum(np.maximum(values, -bound, out=values), bound, out=values)
 
 
@@ -56,23 +56,23 @@ class ObservationNormalizer:
     """(x - mean) / std, clipped to +-``clip``; float32 for the network. Renewed at every step."""
 
     every_step = True
-    """Whether the statistics take in each observation as it comes; if not, all those of a batch at its end."""
+    """Whether the statistics are updated at every step; if not, at the end of each batch."""
     first_count = 1e-4
-    """How many observations the mean of 0 and the variance of 1 at first weigh."""
+    """The number of observations that the initial mean of 0 and variance of 1 weigh as much as."""
     epsilon, least_variance = EPSILON, 0.0
-    """The deviation is the root of the variance and ``epsilon``, and of ``least_variance`` at least."""
+    """The deviation is sqrt(max(variance + epsilon, least_variance))."""
 
     def __init__(self, runs: int, shape: tuple[int, ...], clip: ArrayLike = 10.0) -> None:
-        """``clip``: ``[runs]``, or one for all."""
+        """Start without observations; ``clip``: ``[runs]``, or one for all."""
         self.statistics = RunningMeanStd(runs, shape, self.first_count)
         self.clip = np.broadcast_to(np.asarray(clip, np.float64), runs).copy()
 
     def update(self, observations: NDArray[np.floating]) -> None:
-        """Take ``[runs, envs, *shape]`` into the statistics."""
+        """Update the statistics with observations ``[runs, envs, *shape]``."""
         self.statistics.update(observations)
 
     def __call__(self, observations: NDArray[np.floating]) -> NDArray[np.float32]:
-        """Normalise ``[runs, envs, *shape]`` with the statistics as they are."""
+        """Normalise ``[runs, envs, *shape]`` with the current statistics."""
         std = np.sqrt(np.maximum(self.statistics.var + self.epsilon, self.least_variance))
         normalised = (observations - self.statistics.mean[:, None]) / std[:, None]
         clip = self.clip.reshape(len(self.clip), *(1 for _ in observations.shape[1:]))
@@ -80,8 +80,8 @@ class ObservationNormalizer:
 
 
 class BatchObservationNormalizer(ObservationNormalizer):
-    """The filter of openai/baselines' ppo1 and trpo_mpi (mpi_running_mean_std.py, 2017-07-20): renewed once per batch,
-    with another first weight and a variance of at least 0.01."""
+    """The filter of openai/baselines' ppo1 and trpo_mpi (mpi_running_mean_std.py, 2017-07-20): updated once per batch,
+    with another initial weight and a variance of at least 0.01."""
 
     every_step = False
     first_count = 1e-2
@@ -89,12 +89,11 @@ class BatchObservationNormalizer(ObservationNormalizer):
 
 
 def observation_normalizer(settings: Sequence[Settings], shape: tuple[int, ...]) -> ObservationNormalizer | None:
-    """Return what the settings of a stack's runs ask for, for observations of ``shape``; None if they are taken as
-    they are."""
+    """Return the normaliser of observations of ``shape`` that the settings of a stack's runs name, or None."""
     if not settings[0].norm_obs:
         return None
     kind = ObservationNormalizer if settings[0].obs_filter == "step" else BatchObservationNormalizer
-    return kind(len(settings), shape, np.array([own.clip_obs for own in settings]))
+    return kind(len(settings), shape, np.array([run.clip_obs for run in settings]))
 
 
 class RewardNormalizer:
@@ -106,7 +105,7 @@ class RewardNormalizer:
     """
 
     def __init__(self, gamma: NDArray[np.float64], envs: int, reset: bool = True, clip: float = 10.0) -> None:
-        """``gamma``: ``[runs, 1]``."""
+        """Start without rewards; ``gamma``: ``[runs, 1]``."""
         self.gamma = gamma
         self.reset = reset
         self.returns = np.zeros((len(gamma), envs))
@@ -114,7 +113,7 @@ class RewardNormalizer:
         self.clip = clip
 
     def __call__(self, rewards: NDArray[np.float64], ended: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """``rewards``, ``ended``: ``[runs, envs]``; returns the scaled rewards."""
+        """Return the scaled ``rewards``; ``rewards``, ``ended``: ``[runs, envs]``."""
         self.returns *= self.gamma
         self.returns += rewards
         self.statistics.update(self.returns)
@@ -124,7 +123,7 @@ class RewardNormalizer:
         return _clipped(scaled, self.clip)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
         return {"returns": self.returns, **self.statistics.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:

@@ -19,8 +19,7 @@ from ppo.stacked.recording import Recorder
 class OnPolicy(Algorithm):
     """Collect ``num_steps`` steps from every environment, then ``update`` the policy with them (Algorithm 1).
 
-    Beside what every algorithm has, its settings have ``gamma``, ``gae_lambda``, ``norm_reward`` and
-    ``bootstrap_truncation``.
+    The settings of a subclass must also have ``gamma``, ``gae_lambda``, ``norm_reward`` and ``bootstrap_truncation``.
     """
 
     def setup(self) -> None:
@@ -32,7 +31,7 @@ class OnPolicy(Algorithm):
         self.recorder = Recorder(self.policy)
         self.collector = self.make_collector(self.recorder.act, scales)
         self._shuffles: tuple[int, list[np.random.Generator]] = (-1, [])
-        """An iteration, and what each run's minibatches are shuffled with in it."""
+        """An iteration, and each run's generator of minibatch orders in it."""
 
     @abstractmethod
     def update(self, batch: Batch) -> Metrics:
@@ -80,23 +79,23 @@ class OnPolicy(Algorithm):
         return runs_first(torch.from_numpy(values.astype(np.float32))).to(self.device)
 
     def minibatches(self, batch: Batch, update_epochs: int, minibatch_size: int) -> Iterator[Batch]:
-        """``update_epochs`` passes over the samples in minibatches: each run shuffles each epoch in its own order, and
-        in new ones at every call within an iteration."""
+        """Yield minibatches in ``update_epochs`` passes over the samples. Every run has a random order for each epoch,
+        and new orders at every call within an iteration."""
         orders = torch.from_numpy(self.orders(batch, update_epochs)).to(self.device)
         for order in orders.unbind(1):
             yield from batch.select(order).split(minibatch_size)
 
     def orders(self, batch: Batch, update_epochs: int) -> NDArray[np.int64]:
-        """Draw the order of the samples in each epoch, each run's own: ``[runs, update_epochs, batch]``."""
+        """Draw an order of the samples for each run and epoch: ``[runs, update_epochs, batch]``."""
         if self._shuffles[0] != self.iteration:
             self._shuffles = self.iteration, [generator(seed, "minibatches", self.iteration) for seed in self.seeds]
         orders = np.empty((self.runs, update_epochs, batch.log_probs.shape[1]), np.int64)
-        for own, stream in zip(orders, self._shuffles[1], strict=True):
+        for order, stream in zip(orders, self._shuffles[1], strict=True):
             for epoch in range(update_epochs):
-                own[epoch] = stream.permutation(orders.shape[2])
+                order[epoch] = stream.permutation(orders.shape[2])
         return orders
 
 
 def _explained_variance(batch: Batch) -> Tensor:
-    """1 - Var[returns - values] / Var[returns], per run."""
+    """Return 1 - Var[returns - values] / Var[returns], ``[runs]``."""
     return 1 - (batch.returns - batch.values).var(dim=1) / batch.returns.var(dim=1)

@@ -34,15 +34,15 @@ class Policy(ABC):
     parameters: Tensor
     """``[runs, P]``, a leaf: updated in place, so that the layers stay views of it."""
     log_std: Tensor
-    """``[runs, 1, size]``, a view of the parameters; of discrete actions nothing."""
+    """``[runs, 1, size]``, a view of the parameters; empty if actions are discrete."""
     learns_log_std = True
-    """Whether a gradient flows to the log-std."""
+    """Whether the log-std has a gradient."""
     actor: Group
-    """What the action distribution depends on; this and the next two where policy and value share nothing."""
+    """The parameters of the action distribution; this and the next two exist if policy and value share none."""
     actor_network: Group
     """The same without the log-std."""
     critic: Group
-    """What the values depend on."""
+    """The parameters of the value function."""
     batch_evaluation: ClassVar[bool] = True
     """True if evaluating a whole rollout at once is faster than keeping the outputs of each step."""
 
@@ -55,26 +55,25 @@ class Policy(ABC):
 
     @abstractmethod
     def outputs(self, observations: Tensor, names: tuple[str, ...]) -> tuple[Tensor, ...]:
-        """The log-std ``[runs, 1, size]`` and the outputs ``[runs, batch, n]`` of the heads called ``names`` (actor,
+        """Return the log-std ``[runs, 1, size]`` and the outputs ``[runs, batch, n]`` of the heads ``names`` (actor,
         critic) at ``observations`` ``[runs, batch, ...]``."""
 
     @abstractmethod
     def outputs_with(self, parameters: Tensor, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """The log-std and the actor's outputs, as ``outputs`` gives them, with other ``parameters`` ``[runs, P]``."""
+        """Return the log-std and the actor's outputs, as ``outputs`` does, of other ``parameters`` ``[runs, P]``."""
 
     def __call__(self, observations: Tensor) -> tuple[Distribution, Tensor]:
-        """Action distribution and values ``[runs, batch]`` at ``observations`` ``[runs, batch, ...]``; where the critic
-        has several outputs, all of them: ``[runs, batch, n]``."""
+        """Return action distribution and values ``[runs, batch]`` at ``observations`` ``[runs, batch, ...]``; all
+        outputs ``[runs, batch, n]`` of a critic that has several."""
         return self.from_outputs(self.outputs(observations, ("actor", "critic")))
 
     def from_outputs(self, outputs: tuple[Tensor, ...]) -> tuple[Distribution, Tensor]:
-        """Action distribution and values from the ``outputs`` of actor and critic."""
+        """Make action distribution and values from the ``outputs`` of actor and critic."""
         log_std, actor, critic = outputs
         return self._distribution(actor, log_std), critic.squeeze(-1)
 
     def distribution(self, observations: Tensor, parameters: Tensor | None = None) -> Distribution:
-        """The action distribution alone; with other ``parameters`` ``[runs, P]`` in place of its own no gradient
-        flows."""
+        """Return the action distribution alone; of other ``parameters`` ``[runs, P]`` without gradient."""
         if parameters is None:
             log_std, outputs = self.outputs(observations, ("actor",))
         else:
@@ -83,31 +82,31 @@ class Policy(ABC):
         return self._distribution(outputs, log_std)
 
     def values(self, observations: Tensor) -> Tensor:
-        """The values alone."""
+        """Return the values alone."""
         return self.outputs(observations, ("critic",))[1].squeeze(-1)
 
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
-        """Sampled actions ``[runs, envs, ...]`` at ``observations`` ``[runs, envs, ...]``, for collecting."""
+        """Sample actions ``[runs, envs, ...]`` at ``observations`` ``[runs, envs, ...]``, for collecting."""
         return self.act_and_evaluate(observations, noise, ("actor",))[0]
 
     @torch.no_grad()
     def act_and_evaluate(
         self, observations: NDArray[Any], noise: NDArray[np.float32], names: tuple[str, ...] = ("actor", "critic")
     ) -> tuple[NDArray[Any], tuple[Tensor, ...]]:
-        """Sampled actions, and the ``outputs`` of the heads called ``names``."""
-        inputs, given = (torch.from_numpy(array).to(self.parameters.device) for array in (observations, noise))
+        """Sample actions; return them and the ``outputs`` of the heads ``names``."""
+        inputs, noise_tensor = (torch.from_numpy(array).to(self.parameters.device) for array in (observations, noise))
         outputs = self.outputs(inputs, names)
         log_std, actor, *_ = outputs
-        return self._distribution(actor, log_std).sample(given).cpu().numpy(), outputs
+        return self._distribution(actor, log_std).sample(noise_tensor).cpu().numpy(), outputs
 
     def draw_noise(self, seeds: Sequence[int], iteration: int, steps: int, envs: int) -> NDArray[np.float32]:
-        """What ``Distribution.sample`` needs, each run's from its own stream: ``[steps, runs, envs, action_size]``."""
+        """Draw the noise for ``Distribution.sample``, a stream per run: ``[steps, runs, envs, action_size]``."""
         kind = Categorical if self.discrete else DiagonalGaussian
         streams = [generator(seed, "actions", iteration) for seed in seeds]
         return np.stack([kind.draw_noise(stream, (steps, envs), self.action_size) for stream in streams], axis=1)
 
     def state(self) -> Tensor:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
         return self.parameters
 
     @torch.no_grad()
@@ -120,12 +119,12 @@ class Policy(ABC):
 
 
 def initial_stream(seed: int) -> torch.Generator:
-    """The stream of random numbers that a run's parameters are drawn from."""
+    """Return the generator that a run's initial parameters are drawn with."""
     return torch.Generator().manual_seed(int(sequence(seed, "initialisation").generate_state(1)[0]))
 
 
 def hidden_units(network: str) -> tuple[int, ...]:
-    """The units that a name such as 64-64 says; linear has no hidden layer."""
+    """Return the hidden layers' units in a name such as 64-64; linear has no hidden layer."""
     return () if network == "linear" else tuple(int(units) for units in network.split("-"))
 
 
@@ -142,8 +141,8 @@ def make_policy(
     backward_dtype: str = "float32",
     engine: Engine = "torch",
 ) -> Policy:
-    """The policy that the settings ``network``, ``initialisation``, ``activation`` and ``backward_dtype`` ask for;
-    ``picture_gain``: of its head, where it sees pictures. What cannot be had: ``ValueError``."""
+    """Make the policy that the settings ``network``, ``initialisation``, ``activation`` and ``backward_dtype`` name;
+    ``picture_gain``: of its head, for images. Raises ``ValueError`` for a combination that does not exist."""
     if network not in ARCHITECTURES:
         return ActorCritic(
             observation_shape,
@@ -164,7 +163,7 @@ def make_policy(
 
 
 class _Evaluate(torch.autograd.Function):
-    """Some networks' outputs and the log-std, with a gradient written straight into one ``[runs, P]`` matrix."""
+    """Outputs of networks, and the log-std, with a gradient written straight into one ``[runs, P]`` matrix."""
 
     @staticmethod
     def forward(
@@ -173,7 +172,7 @@ class _Evaluate(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.policy, ctx.names = policy, names
         activations = [policy.networks[name].forward(policy.layers[name], inputs) for name in names]
-        outputs = [own.pop() for own in activations]  # storing outputs in ctx would make a reference cycle
+        outputs = [layers.pop() for layers in activations]  # storing outputs in ctx would make a reference cycle
         ctx.activations = activations
         return (policy.log_std.clone(), *outputs)
 
@@ -209,8 +208,8 @@ class ActorCritic(Policy):
         activation: str = "tanh",
         engine: Engine = "torch",
     ) -> None:
-        """Orthogonal weights: gain sqrt 2 in hidden layers, 0.01 for the policy's head, 1 for the value's (as in
-        openai/baselines' ppo2); column-norm: 1, 0.01 and 1 (its ppo1 and trpo_mpi)."""
+        """Draw the weights. Gains of hidden layers, policy's head and value's head: orthogonal sqrt 2, 0.01 and 1
+        (openai/baselines' ppo2); column-norm 1, 0.01 and 1 (its ppo1 and trpo_mpi)."""
         super().__init__(action_space, len(seeds))
         inputs = math.prod(observation_shape)
         self.relu = activation == "relu"
@@ -220,7 +219,7 @@ class ActorCritic(Policy):
         self.networks = {"actor": actor, "critic": critic}
         self.log_std_columns = slice(actor.size, actor.size + free)
         self.actor_columns = slice(0, actor.size + free)
-        """The columns that the action distribution depends on: the policy network and the log-std."""
+        """The columns of the action distribution: the policy network and the log-std."""
         self.critic_columns = slice(actor.size + free, actor.size + free + critic.size)
 
         matrix = torch.zeros(len(seeds), aligned(self.critic_columns.stop))
@@ -261,8 +260,8 @@ class ActorCritic(Policy):
     @torch.no_grad()
     def fisher_vector_product(self, observations: Tensor) -> Callable[[Tensor], Tensor]:
         """Return v -> F v, for v ``[runs, P]`` and F the Fisher matrix of the policy at ``observations``
-        ``[runs, batch, ...]``: J^T M J, averaged, with the network's Jacobian J and the distribution's own Fisher
-        matrix M. That of the log-std is 2 in every state."""
+        ``[runs, batch, ...]``: J^T M J, averaged, with the network's Jacobian J and the Fisher matrix M of the action
+        distribution with respect to the network's outputs. The log-std's is 2 in every state."""
         actor, layers = self.networks["actor"], self.layers["actor"]
         activations = actor.forward(layers, observations)
         distribution, states = self.distribution(observations), observations.shape[1]
@@ -277,8 +276,7 @@ class ActorCritic(Policy):
         return product
 
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
-        """On a CPU in numpy, which for a handful of states takes a quarter of PyTorch's time: there is next to nothing
-        to compute and a call costs less."""
+        """Sample actions, on a CPU in numpy: for a handful of states a call costs a quarter of PyTorch's."""
         if self.compiled_act:
             return self.compiled_act(observations, noise)
         if self.parameters.device.type != "cpu":
@@ -299,7 +297,7 @@ class ActorCritic(Policy):
 class ConvActorCritic(Policy):
     """A convolutional network whose features policy and value share (sec. 6.4), for every run."""
 
-    batch_evaluation = False  # arithmetic is the price, and it is the same
+    batch_evaluation = False  # the arithmetic dominates, and it is the same
 
     def __init__(
         self,
@@ -312,7 +310,8 @@ class ConvActorCritic(Policy):
         actor_gain: float = 0.01,
         backward_dtype: str = "float32",
     ) -> None:
-        """Heads of ``actor_gain`` for the policy (0.01: openai/baselines' ppo2) and 1 for the value."""
+        """Draw the weights, with gain ``actor_gain`` of the policy's head (openai/baselines' ppo2: 0.01), 1 of the
+        value's."""
         super().__init__(action_space, len(seeds))
         if len(observation_shape) != 3:
             raise ValueError(f"the {network} network is for images: observations are of shape {observation_shape}")
@@ -324,9 +323,9 @@ class ConvActorCritic(Policy):
         rows = []
         for seed in seeds:
             rng = initial_stream(seed)
-            own = self.trunk.initialise(rng)
-            own += [*orthogonal(heads[0], actor_gain, rng), *orthogonal(heads[1], 1.0, rng)]
-            rows.append([*own, torch.zeros(0 if self.discrete else self.action_size)])
+            parameters = self.trunk.initialise(rng)
+            parameters += [*orthogonal(heads[0], actor_gain, rng), *orthogonal(heads[1], 1.0, rng)]
+            rows.append([*parameters, torch.zeros(0 if self.discrete else self.action_size)])
         self.sizes = [piece.numel() for piece in rows[0]]
         width = sum(self.sizes)
         self.sizes.append(aligned(width) - width)
@@ -348,9 +347,9 @@ class ConvActorCritic(Policy):
         heads = {"actor": slice(-4, -2), "critic": slice(-2, None)}
         runs = []
         for run, images in enumerate(observations):
-            own = [piece[run] for piece in pieces]
-            features = self.trunk.forward(own[:-4], images)
-            runs.append([_head(features, *own[heads[name]]) for name in names])
+            weights = [piece[run] for piece in pieces]
+            features = self.trunk.forward(weights[:-4], images)
+            runs.append([_head(features, *weights[heads[name]]) for name in names])
         return (log_std.unsqueeze(1), *map(torch.stack, zip(*runs, strict=True)))
 
 

@@ -27,8 +27,8 @@ class PPOSettings(Settings):
     gae_lambda: float = setting(0.95, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return"""
     norm_reward: Literal["none", "reset", "never-reset"] = "reset"
-    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10: the
-    return starts afresh after each episode (reset), or never"""
+    """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
+    reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
     learning_rate: float = setting(3e-4, at_least=0)
@@ -54,7 +54,7 @@ class PPOSettings(Settings):
     minibatch_size: int = setting(64, at_least=1)
     """samples in each gradient step"""
     norm_adv: Literal["minibatch", "batch", "none"] = "batch"
-    """over what the advantages are standardised"""
+    """the samples over which the advantages are standardised"""
     vf_clip_range: float = setting(math.inf, above=0, inf="no clipping")
     """how far the value may move from its old one before its loss is clipped; inf for no clipping, as in the text"""
     anneal_clip: bool = False
@@ -85,7 +85,7 @@ class PPOSettings(Settings):
 
 
 def surrogate(ratio: Tensor, advantages: Tensor, clip_coef: Tensor) -> Tensor:
-    """L^CLIP per sample (equation 7): min(r A, clip(r, 1 - eps, 1 + eps) A). With eps = inf it is L^CPI (equation 6).
+    """Return L^CLIP per sample (equation 7): min(r A, clip(r, 1 - eps, 1 + eps) A); eps = inf: L^CPI (equation 6).
 
     ``ratio``, ``advantages``: ``[runs, batch]``; ``clip_coef``: ``[runs, 1]``.
     """
@@ -93,7 +93,7 @@ def surrogate(ratio: Tensor, advantages: Tensor, clip_coef: Tensor) -> Tensor:
 
 
 def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, kl_target: Tensor) -> Tensor:
-    """beta for the next policy update, given this one's d = E[KL[pi_old, pi]] (section 4), all ``[runs, 1]``.
+    """Return beta for the next policy update from this one's d = E[KL[pi_old, pi]] (section 4), all ``[runs, 1]``.
 
     d < d_targ / 1.5: beta / 2.   d > d_targ x 1.5: beta x 2.   Runs without a target keep their beta.
     """
@@ -102,8 +102,8 @@ def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, kl_target: Tensor) -> Tensor:
 
 
 def value_loss(values: Tensor, batch: Batch, vf_clip_range: Tensor | None) -> Tensor:
-    """L^VF (equation 9): the mean squared error, ``[runs]``; with ``vf_clip_range`` ``[runs, 1]`` the pessimistic one
-    of openai/baselines, where the new value may not move further than that from the old."""
+    """Return L^VF (equation 9), the mean squared error ``[runs]``; with ``vf_clip_range`` ``[runs, 1]`` the larger of
+    it and that of values within this range of the old ones, as in openai/baselines."""
     error = (values - batch.returns).square()
     if vf_clip_range is not None:
         clipped = batch.values + (values - batch.values).clamp(-vf_clip_range, vf_clip_range)
@@ -124,23 +124,25 @@ class PPO(OnPolicy):
         if self.shared.anneal_log_std and self.policy.discrete:
             raise SettingsError("anneal_log_std = True cannot be trained here: the environment's actions are discrete")
         self.policy.learns_log_std = not self.shared.anneal_log_std
-        own = self.per_run
-        self.kl_coef, self.learning_rate = own.kl_coef.clone(), own.learning_rate.clone()
-        self.optimizer = Adam(self.policy.parameters, own.learning_rate, own.max_grad_norm, eps=self.shared.adam_eps)
-        # What no run of the stack asks for is not computed.
-        self._adapts = bool(((own.kl_target > 0) | (own.lr_kl_target > 0)).any())
-        self._penalised = bool((own.kl_coef > 0).any())
-        self._explores = bool((own.ent_coef > 0).any())
-        self._clips_values = bool((own.vf_clip_range < math.inf).any())
+        per_run = self.per_run
+        self.kl_coef, self.learning_rate = per_run.kl_coef.clone(), per_run.learning_rate.clone()
+        self.optimizer = Adam(
+            self.policy.parameters, per_run.learning_rate, per_run.max_grad_norm, eps=self.shared.adam_eps
+        )
+        # Terms that no run of the stack uses are not computed.
+        self._adapts = bool(((per_run.kl_target > 0) | (per_run.lr_kl_target > 0)).any())
+        self._penalised = bool((per_run.kl_coef > 0).any())
+        self._explores = bool((per_run.ent_coef > 0).any())
+        self._clips_values = bool((per_run.vf_clip_range < math.inf).any())
         self.anneal(1.0)
 
     def anneal(self, remaining: float) -> None:
         """Set the learning rate and clip range of Table 5, and the log-std of Table 4."""
-        shared, own = self.shared, self.per_run
+        shared, per_run = self.shared, self.per_run
         self.optimizer.learning_rate = annealed(self.learning_rate, remaining if shared.anneal_lr else 1.0)
-        self.clip_coef = annealed(own.clip_coef, remaining if shared.anneal_clip else 1.0)
+        self.clip_coef = annealed(per_run.clip_coef, remaining if shared.anneal_clip else 1.0)
         if shared.anneal_log_std:
-            log_std = annealed(own.log_std_start, remaining, own.log_std_end)
+            log_std = annealed(per_run.log_std_start, remaining, per_run.log_std_end)
             self.policy.log_std.copy_(log_std.unsqueeze(2))
 
     def update(self, batch: Batch) -> Metrics:
@@ -154,7 +156,7 @@ class PPO(OnPolicy):
         return metrics
 
     def descend(self, batch: Batch, clip_coef: Tensor) -> Tensor:
-        """Take several epochs of minibatch steps down ``loss``; returns the last gradient norms ``[runs]``."""
+        """Take several epochs of minibatch steps down ``loss``; return the last gradient norms ``[runs]``."""
         if self.engine == "numba" and self.has_own(PPO, "loss", "going_on"):
             from ppo.stacked.descent import descend  # the same, compiled for this very loss
 
@@ -166,7 +168,7 @@ class PPO(OnPolicy):
         return grad_norm
 
     def loss(self, batch: Batch, clip_coef: Tensor) -> Tensor:
-        """-L of equation 9 on one minibatch: ``[runs]``."""
+        """Return -L of equation 9 on one minibatch: ``[runs]``."""
         distribution, values = self.policy(batch.observations)
         advantages = self.minibatch_advantages(batch)
         loss = self.per_run.vf_coef.squeeze(1) * self.value_loss(batch, values)
@@ -180,7 +182,7 @@ class PPO(OnPolicy):
         return loss
 
     def minibatch_advantages(self, batch: Batch) -> Tensor:
-        """Return a minibatch's advantages as the objective takes them: ``[runs, samples]``."""
+        """Return a minibatch's advantages as the objective uses them: ``[runs, samples]``."""
         return standardised(batch.advantages) if self.shared.norm_adv == "minibatch" else batch.advantages
 
     def value_loss(self, batch: Batch, values: Tensor) -> Tensor:
@@ -188,8 +190,8 @@ class PPO(OnPolicy):
         return value_loss(values, batch, self.per_run.vf_clip_range if self._clips_values else None)
 
     def going_on(self, minibatch: Batch, going: Tensor | None) -> Tensor | None:
-        """Return the runs that take this ``minibatch``, ``[runs]``, bool, given those that took the last one; None for
-        all. Here to be overridden, by what ends an update early."""
+        """Return the runs that take this ``minibatch``, ``[runs]``, bool, from those that took the last one; None: all.
+        Override it to end an update early."""
         return going
 
     @torch.no_grad()
@@ -215,5 +217,5 @@ class PPO(OnPolicy):
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``, also of a time before the learning rate could be adapted."""
+        """Continue from ``state``, also from one without a learning rate, saved before it could be adapted."""
         super().load_state({"learning_rate": self.per_run.learning_rate, **state})

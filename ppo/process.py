@@ -1,4 +1,4 @@
-"""This process and its machine: how it computes, and what there is to compute with."""
+"""Settings of this process for speed, and the cores and memory of its machine."""
 
 import ctypes
 import os
@@ -6,13 +6,13 @@ from pathlib import Path
 
 
 def prepare_process() -> None:
-    """One torch thread, no denormals, and memory that is kept: measured to double the speed of a stack.
+    """Use one torch thread, no denormals, and keep freed memory: measured to double the speed of a stack.
 
     A 64-unit network gains nothing from a second thread, and cores are better used by a second stack. Gradients of a
     clipped loss are full of denormal numbers, which an x86 core computes a hundred times slower than zeros. And glibc
     gives the megabyte-sized tensors of a minibatch back to the system after each use, to be faulted in again.
     """
-    import torch  # here: the command asks for cores() where it needs no torch, which takes seconds to import
+    import torch  # imported here because the command needs cores() but not torch, which takes seconds to import
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -25,12 +25,12 @@ def prepare_process() -> None:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def available_memory() -> int | None:
-    """The bytes that programs can still be given here, by Linux's own estimate; elsewhere None."""
+    """Return the free bytes of memory by Linux's estimate; None on other systems."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
     except OSError:

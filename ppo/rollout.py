@@ -16,12 +16,12 @@ from ppo.envs.base import Transition, VectorEnv
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
 
 Act = Callable[[NDArray[Any], NDArray[np.float32]], NDArray[Any]]
-"""Actions ``[runs, envs, ...]`` at normalised observations ``[runs, envs, ...]``, given noise."""
+"""A function of normalised observations ``[runs, envs, ...]`` and noise that returns actions ``[runs, envs, ...]``."""
 
 
 class Episode(NamedTuple):
-    """A finished episode, in the environment's own rewards: raw, undiscounted, neither scaled nor clipped. On Atari it
-    is a whole game, whatever learning takes for an episode."""
+    """A finished episode, in the environment's rewards: undiscounted, neither scaled nor clipped. On Atari a whole
+    game, where learning's episodes end with each lost life."""
 
     run: int
     """Index of the run in its stack."""
@@ -36,9 +36,9 @@ class Experience:
     """``steps`` steps of every environment of every run, as arrays ``[steps, runs, envs, ...]``."""
 
     observations: Tensor
-    """On the policy's device: normalised, float32; of an environment of bytes that nothing normalises, uint8."""
+    """On the policy's device: float32 if normalised; raw uint8 for images that are not."""
     raw_observations: NDArray[np.float64] | None
-    """As the environment gave them, where the filter is renewed once per batch."""
+    """Before normalisation; only if the filter is updated once per batch."""
     actions: Tensor
     rewards: NDArray[np.float64]
     """Scaled if the algorithm scales rewards."""
@@ -46,7 +46,7 @@ class Experience:
     ended: NDArray[np.bool_]
     """Terminated or cut by the time limit, as learning sees it."""
     next_observations: Tensor | None
-    """What each action led to (an ended episode's last observation), if asked for."""
+    """The observation after each action (an ended episode's last one), if requested."""
     last_observations: Tensor
     """``[runs, envs, ...]``: where the next action will be taken."""
     episodes: list[Episode]
@@ -81,7 +81,7 @@ class Batch:
         return self.distribution.kl(distribution)
 
     def select(self, indices: Tensor) -> "Batch":
-        """The samples at ``indices`` ``[runs, n]``, each run's own."""
+        """Return the samples ``indices`` ``[runs, n]`` of each run."""
         return Batch(
             take(self.observations, indices),
             take(self.actions, indices),
@@ -93,32 +93,32 @@ class Batch:
         )
 
     def split(self, size: int) -> "Iterator[Batch]":
-        """The samples of every run in pieces of ``size``, in their order; the last may be smaller."""
+        """Return the samples of every run in pieces of ``size``, in order; the last may be smaller."""
         tensors = (self.observations, self.actions, self.log_probs, self.values, self.advantages, self.returns)
         pieces = [tensor.split(size, dim=1) for tensor in tensors]  # type: ignore[no-untyped-call]
-        return (Batch(*own) for own in zip(*pieces, self.distribution.split(size), strict=True))
+        return (Batch(*piece) for piece in zip(*pieces, self.distribution.split(size), strict=True))
 
 
 def runs_first(values: Tensor) -> Tensor:
-    """``[steps, runs, envs, ...]`` to ``[runs, steps x envs, ...]``."""
+    """Turn ``[steps, runs, envs, ...]`` into ``[runs, steps x envs, ...]``."""
     steps, runs, envs = values.shape[:3]
     return values.transpose(0, 1).contiguous().view(runs, steps * envs, *values.shape[3:])
 
 
 def steps_first(values: Tensor, steps: int) -> Tensor:
-    """``[runs, steps x envs, ...]`` to ``[steps, runs, envs, ...]``."""
+    """Turn ``[runs, steps x envs, ...]`` into ``[steps, runs, envs, ...]``."""
     return values.view(len(values), steps, -1, *values.shape[2:]).transpose(0, 1)
 
 
 def clipped(actions: NDArray[Any], space: Box | Discrete) -> NDArray[Any]:
-    """``actions`` ``[..., size]`` within the bounds of a ``space`` of continuous actions."""
+    """Clip ``actions`` ``[..., size]`` to the bounds of a ``space`` of continuous actions."""
     assert isinstance(space, Box)
     within: NDArray[Any] = np.clip(actions, space.low, space.high)
     return within
 
 
 class Collector:
-    """Steps the environments of a stack with its policy and keeps what spans iterations: the current observations,
+    """Steps the environments of a stack with its policy; holds the state between iterations: the current observations,
     the normalisers and the half-finished episodes."""
 
     def __init__(
@@ -131,8 +131,8 @@ class Collector:
         device: torch.device | str = "cpu",
         clips_actions: bool = False,
     ) -> None:
-        """``act``: actions ``[runs, envs, ...]`` at normalised observations ``[runs, envs, ...]``, given noise.
-        ``clips_actions``: whether the environment gets them clipped to its bounds; what is collected is unclipped."""
+        """Reset the environments; ``clips_actions``: whether they receive actions clipped to their bounds; the
+        collected actions are unclipped."""
         self.env = env
         self.act = act
         self.runs = runs
@@ -141,14 +141,14 @@ class Collector:
         self.reward_normalizer = reward_normalizer
         self.device = device
         self.clips_actions = clips_actions
-        # Pictures stay bytes, a quarter of the memory, until the network takes them.
+        # Images stay bytes, a quarter of the memory, until the network reads them.
         keeps_bytes = env.observation_dtype == np.uint8 and observation_normalizer is None
         self.observation_dtype = np.dtype(np.uint8 if keeps_bytes else np.float32)
         self.action_shape = tuple(env.action_space.shape or ())
         self.episodic_returns = np.zeros((runs, self.envs))
         self.episodic_lengths = np.zeros((runs, self.envs), dtype=np.int64)
         self.diverged = np.zeros(runs, dtype=np.bool_)
-        """Runs whose actions, observations or rewards are no numbers any more: their environments get zeros, their
+        """Runs whose actions, observations or rewards are no longer finite: their environments get zeros, their
         episodes are not recorded."""
         self.observations = self._split(env.reset())
         if observation_normalizer and observation_normalizer.every_step:
@@ -156,8 +156,10 @@ class Collector:
 
     @torch.no_grad()
     def collect(self, noise: NDArray[np.float32], steps_done: int, keep_next: bool) -> Experience:
-        """``noise``: ``[steps, runs, envs, size]`` for the action distribution. ``steps_done``: by each run before.
-        ``keep_next``: whether ``next_observations`` are wanted (they double the memory)."""
+        """Collect as many steps as ``noise`` ``[steps, runs, envs, size]`` has, sampling actions with it.
+
+        ``steps_done``: by each run before. ``keep_next``: whether to keep ``next_observations`` (twice the memory).
+        """
         steps = len(noise)
         shape = (steps, self.runs, self.envs)
         observations = np.empty((*shape, *self.env.observation_shape), dtype=self.observation_dtype)
@@ -178,8 +180,8 @@ class Collector:
             actions[step] = self.act(inputs, noise[step])
             if np.count_nonzero(self.diverged):  # a fifth of any()'s time
                 actions[step, self.diverged] = 0
-            given = clipped(actions[step], self.env.action_space) if self.clips_actions else actions[step]
-            transition = self.env.step(given.reshape(self.env.rows, *self.action_shape))
+            sent = clipped(actions[step], self.env.action_space) if self.clips_actions else actions[step]
+            transition = self.env.step(sent.reshape(self.env.rows, *self.action_shape))
             terminated[step] = transition.terminated.reshape(shape[1:])
             ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])
             self.observations = self._split(transition.observations)
@@ -200,8 +202,8 @@ class Collector:
         )
 
     def renew_filter(self, raw_observations: NDArray[np.float64]) -> Tensor:
-        """Take a batch's observations ``[steps, runs, envs, ...]`` into the statistics; returns them, on the device, as
-        normalised from now on."""
+        """Update the statistics with a batch's observations ``[steps, runs, envs, ...]``; return these on the device,
+        normalised with the new statistics."""
         assert self.observation_normalizer is not None
         steps, runs, envs = raw_observations.shape[:3]
         of_runs = np.moveaxis(raw_observations, 0, 1).reshape(runs, steps * envs, *self.env.observation_shape)
@@ -210,8 +212,8 @@ class Collector:
         return self._to_device(np.ascontiguousarray(np.moveaxis(normalised, 1, 0)))
 
     def take_in(self, transition: Transition, ended: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Take a step into the statistics and the episodes under way; returns the rewards ``[runs, envs]`` as learning
-        sees them. ``ended``: ``[runs, envs]``."""
+        """Update the statistics and the unfinished episodes with a step; return the rewards ``[runs, envs]`` as
+        learning sees them. ``ended``: ``[runs, envs]``."""
         rewards = transition.rewards.reshape(self.runs, self.envs)
         self.notice_divergence(rewards)
         self.episodic_returns += transition.raw_rewards.reshape(self.runs, self.envs)
@@ -221,7 +223,7 @@ class Collector:
         return self.reward_normalizer(rewards, ended) if self.reward_normalizer else rewards
 
     def notice_divergence(self, rewards: NDArray[np.float64]) -> None:
-        """Note the runs whose observations, or ``rewards`` ``[runs, envs]``, are no numbers."""
+        """Record the runs whose observations, or ``rewards`` ``[runs, envs]``, are not finite."""
         observations = self.observations.reshape(self.runs, -1)
         floats = observations.dtype.kind == "f"
         if not math.isfinite(rewards.sum() + (observations.sum() if floats else 0.0)):  # one sum, most of the time
@@ -232,7 +234,7 @@ class Collector:
         return rows.reshape(self.runs, self.envs, *self.env.observation_shape)
 
     def normalised(self, observations: NDArray[Any]) -> NDArray[Any]:
-        """``observations`` ``[runs, envs, ...]`` as the network gets them."""
+        """Return ``observations`` ``[runs, envs, ...]`` as the network sees them."""
         if self.observation_normalizer:
             return self.observation_normalizer(observations)
         return observations.astype(self.observation_dtype, copy=False)
@@ -251,7 +253,7 @@ class Collector:
             self.episodic_lengths[ended] = 0
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds: everything that a later step depends on."""
+        """Return what a checkpoint holds: everything that a later step depends on."""
         observation, reward = self.observation_normalizer, self.reward_normalizer
         return {
             "env": self.env.get_state(),

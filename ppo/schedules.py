@@ -1,4 +1,4 @@
-"""What changes while a run trains: with the rest of its budget, or with the KL that its updates cause."""
+"""Schedules: numbers that change with the rest of a run's budget, or with the KL that its updates cause."""
 
 import math
 
@@ -20,7 +20,7 @@ def annealed(first: Tensor, remaining: float, last: Tensor | float = 0.0) -> Ten
 def adapted_learning_rate(
     learning_rate: Tensor, kl: Tensor, target: Tensor, bounds: tuple[float, float] = (0.0, math.inf)
 ) -> Tensor:
-    """Return the next update's step size, given the KL[pi_old, pi] that this one caused, all ``[runs, 1]``.
+    """Return the next update's step size from the KL[pi_old, pi] that this one caused, all ``[runs, 1]``.
 
     KL > 2 x target: divided by 1.5.   KL < target / 2: multiplied by 1.5.   Never moved beyond ``bounds``; runs with a
     target of 0 keep theirs. The rule is that of Berkeley's homework 4 (2017-03-18) and openai/baselines' acktr_cont.py.

@@ -1,4 +1,4 @@
-"""What an algorithm can be told. A setting is declared once, as a field: type, bounds, and whether a stack shares it.
+"""Settings of algorithms. A setting is declared once, as a field: type, bounds, and whether a stack shares it.
 
 Checks, command-line flags, JSON and the grouping of runs into stacks all read that declaration.
 """
@@ -25,7 +25,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True)
 class Bounds:
-    """The numbers that can be trained: within what is not None, and finite unless ``inf`` says what infinity means."""
+    """The numbers that can be trained: within the bounds that are not None; infinity only if ``inf`` has a meaning."""
 
     at_least: float | None = None
     above: float | None = None
@@ -43,7 +43,7 @@ class Bounds:
         )
 
     def words(self, whole: bool) -> str:
-        """Say it; ``whole``: of whole numbers, which are finite anyway."""
+        """Describe the bounds; ``whole``: of whole numbers, which are always finite."""
         named = {
             "at least": self.at_least,
             "greater than": self.above,
@@ -69,9 +69,9 @@ def setting(
 ) -> T:
     """Declare a field of a ``Settings`` class, a number with its bounds.
 
-    ``inf``: what infinity means; without it a number is finite. ``shared``: of a float that has one value in a stack.
-    ``added``: runs were recorded before the setting existed, so it is left out of what is stored while it is at its
-    default; their keys stay, and trainings that were begun go on.
+    ``inf``: the meaning of infinity; without one, values must be finite. ``shared``: whether a float has one value in a
+    stack. ``added``: whether runs were recorded before the setting existed: it is then stored only if it differs from
+    its default, so that their keys stay and unfinished trainings can continue.
     """
     bounds = Bounds(at_least, above, at_most, below, inf)
     return field(default=default, metadata={"bounds": bounds, "shared": shared, "added": added})
@@ -86,57 +86,57 @@ class Setting:
     """bool, int, float or str"""
     default: Any
     choices: tuple[str, ...]
-    """of a ``Literal``"""
+    """the values of a ``Literal``"""
     bounds: Bounds | None
     shared: bool
-    """whether the runs of a stack have one value. Floats may differ; all others decide shapes or the order of things"""
+    """whether the runs of a stack have one value. Floats may differ; all others decide shapes or the order of steps"""
     added: bool
-    """whether it is left out of what is stored while it is at its default"""
+    """whether it is stored only if it differs from its default"""
 
     def allows(self, value: Any) -> bool:
-        """Return whether ``value`` can be trained, as far as this setting alone decides it."""
+        """Return whether this setting can have ``value``."""
         return value in self.choices if self.choices else self.bounds is None or value in self.bounds
 
     @property
     def allowed(self) -> str:
-        """What can be trained, in words."""
+        """The allowed values, in words."""
         if self.choices or self.bounds is None:
             return " or ".join(self.choices)
         return self.bounds.words(whole=self.kind is int)
 
 
 def declared(kind: "type[Settings]") -> dict[str, Setting]:
-    """Return every setting of a class, by name. A subclass that only sets another default keeps the declaration."""
-    return _declared(kind)  # type: ignore[arg-type]  # mypy takes the classes of dataclasses for unhashable
+    """Return every setting of a class, by name. A subclass that only changes a default keeps the declaration."""
+    return _declared(kind)  # type: ignore[arg-type]  # to mypy, dataclasses are not hashable
 
 
 @functools.cache
 def _declared(kind: Any) -> dict[str, Setting]:
     hints, settings = get_type_hints(kind), {}  # a module with postponed annotations has them as text
-    for own in dataclasses.fields(kind):
-        hint, told = hints[own.name], _metadata(kind, own.name)
+    for declaration in dataclasses.fields(kind):
+        hint, metadata = hints[declaration.name], _metadata(kind, declaration.name)
         choices = get_args(hint) if get_origin(hint) is Literal else ()
-        settings[own.name] = Setting(
-            name=own.name,
+        settings[declaration.name] = Setting(
+            name=declaration.name,
             kind=str if choices else hint,
-            default=own.default,
+            default=declaration.default,
             choices=choices,
-            bounds=told.get("bounds"),
-            shared=hint is not float or told.get("shared", False),
-            added=told.get("added", False),
+            bounds=metadata.get("bounds"),
+            shared=hint is not float or metadata.get("shared", False),
+            added=metadata.get("added", False),
         )
     return settings
 
 
 def _metadata(kind: type[Any], name: str) -> Mapping[str, Any]:
-    """Return what ``setting`` was told, of the nearest class that called it."""
+    """Return the arguments of ``setting`` in the nearest class that called it."""
     levels = [vars(cls).get("__dataclass_fields__", {}).get(name) for cls in kind.__mro__]
-    return next((own.metadata for own in levels if own is not None and own.metadata), {})
+    return next((level.metadata for level in levels if level is not None and level.metadata), {})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What every algorithm can be told."""
+    """The settings of every algorithm."""
 
     num_envs: int = setting(1, at_least=1)
     """environments that each run steps in parallel (the paper's actors)"""
@@ -147,40 +147,40 @@ class Settings:
     clip_obs: float = setting(10.0, above=0, inf="no clipping")
     """bound of the normalised observations"""
     obs_filter: Literal["step", "batch"] = "step"
-    """when their mean and deviation are renewed: at every step (openai/baselines' ppo2), or once per batch, after which
-    the old policy is evaluated anew (its ppo1 and trpo_mpi)"""
+    """when their mean and deviation are updated: at every step (openai/baselines' ppo2), or once per batch, after which
+    the old policy is evaluated again (its ppo1 and trpo_mpi)"""
 
     clip_actions: bool = False
     """whether continuous actions are clipped to the environment's bounds on their way to it, as openai/baselines does
     only from 9b68103 (2019-05-08) on; learning sees the actions as they were drawn"""
 
     network: str = "64-64"
-    """64-64: units of the hidden layers of policy and value, each with its own (sec. 6.1), as many layers as there are
-    numbers; linear: none; nature or a3c: the convolutional network that they share (sec. 6.4)"""
+    """64-64: units of each hidden layer of two separate networks, for policy and value (sec. 6.1), any number of
+    layers; linear: no hidden layer; nature or a3c: one convolutional network that both share (sec. 6.4)"""
     activation: Literal["tanh", "relu"] = "tanh"
     """of the hidden units; convolutional networks have relu"""
 
     initialisation: Literal["orthogonal", "column-norm"] = "orthogonal"
-    """weights at first: orthogonal, of gain sqrt 2 (openai/baselines' ppo2), or each unit's incoming weights normal and
-    of norm 1 (its ppo1 and trpo_mpi); the policy's head is a hundredth of that"""
+    """initial weights: orthogonal, of gain sqrt 2 (openai/baselines' ppo2), or each unit's incoming weights normal and
+    of norm 1 (its ppo1 and trpo_mpi); those of the policy's head are smaller, with gain 0.01"""
 
     backward_dtype: Literal["float32", "bfloat16"] = "float32"
-    """in which the gradients of convolutional networks are computed; what goes forward is float32"""
+    """precision of the gradients of convolutional networks; their forward pass is float32"""
 
     sees_pictures: ClassVar[bool] = True
-    """Whether ``network`` may be one for pictures."""
+    """Whether ``network`` may be one for images."""
     obs_filters: ClassVar[tuple[str, ...]] = ("step", "batch")
-    """What the algorithm can be told as ``obs_filter``."""
+    """The values that the algorithm allows for ``obs_filter``."""
 
     @property
     def samples_actions(self) -> bool:
-        """Whether the policy is trained to draw its actions; if not, to take the most likely one."""
+        """Whether actions are sampled during training; if not, the most likely one is taken."""
         return True
 
     def check(self) -> None:
         """Raise ``SettingsError`` for settings that cannot be trained."""
-        for own in declared(type(self)).values():
-            require(self, own.name, own.allows(getattr(self, own.name)), own.allowed)
+        for declaration in declared(type(self)).values():
+            require(self, declaration.name, declaration.allows(getattr(self, declaration.name)), declaration.allowed)
         pictures = tuple(ARCHITECTURES) if self.sees_pictures else ()
         known = self.network in ("linear", *pictures) or re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})*", self.network)
         require(
@@ -189,12 +189,16 @@ class Settings:
         require(self, "obs_filter", self.obs_filter in self.obs_filters, " or ".join(self.obs_filters))
 
     def structure(self) -> tuple[tuple[str, Any], ...]:
-        """The settings that all runs of a stack share."""
-        return tuple((own.name, getattr(self, own.name)) for own in declared(type(self)).values() if own.shared)
+        """Return the settings that all runs of a stack share, as pairs."""
+        return tuple(
+            (declaration.name, getattr(self, declaration.name))
+            for declaration in declared(type(self)).values()
+            if declaration.shared
+        )
 
 
 def require(settings: Settings, name: str, holds: bool, right: str) -> None:
-    """Raise ``SettingsError`` unless ``holds``: one line with the setting, its value and what would be right."""
+    """Raise ``SettingsError`` unless ``holds``: one line with the setting, its value and the allowed values."""
     if not holds:
         raise SettingsError(f"{name} = {getattr(settings, name)} cannot be trained: it must be {right}")
 
@@ -213,10 +217,10 @@ class PerRun:
     """The settings in which the runs of a stack may differ, as attributes: tensors ``[runs, 1]``."""
 
     def __init__(self, settings: Sequence[Settings], device: torch.device) -> None:
-        for own in declared(type(settings[0])).values():
-            if not own.shared:
-                values = [[float(getattr(run, own.name))] for run in settings]
-                vars(self)[own.name] = torch.tensor(values, device=device)
+        for declaration in declared(type(settings[0])).values():
+            if not declaration.shared:
+                values = [[float(getattr(run, declaration.name))] for run in settings]
+                vars(self)[declaration.name] = torch.tensor(values, device=device)
 
     def __getattr__(self, name: str) -> Tensor:
         raise AttributeError(f"the runs of a stack cannot differ in a setting {name}; is it shared.{name}?")

@@ -25,18 +25,18 @@ _COLUMN_TYPES = {"run": np.int32, "step": np.int64, "episodic_return": np.float6
 
 
 class OtherEngineError(ValueError):
-    """A training that another engine has begun: its results would be neither's."""
+    """A checkpoint of another engine: continued, its results would be those of neither."""
 
     def __init__(self, path: Path, begun: str, now: str) -> None:
-        goes_on = f"--engine {begun} goes on with it, --engine {now} changes over"
-        super().__init__(f"{path} was trained by the {begun} engine: {goes_on}")
+        remedy = f"--engine {begun} continues it, --engine {now} switches engines"
+        super().__init__(f"{path} was trained by the {begun} engine: {remedy}")
 
 
 class Training:
     """A stack in training: its algorithm, and every episode since the start.
 
-    With a ``fraction`` below 1 it is done at the end of the iteration that reaches that part of the budget; to the
-    schedules the budget is still the whole one, so the rest can be trained later as if there had been no stop.
+    With a ``fraction`` below 1 it stops after the iteration that reaches this part of the budget. Schedules still
+    follow the whole budget, so the rest can be trained later as if there had been no stop.
     """
 
     def __init__(self, algorithm: Algorithm, fraction: float = 1.0) -> None:
@@ -46,9 +46,9 @@ class Training:
         self.wall_time = 0.0
         """Seconds of training, over all stops."""
         self.engines: list[list[Any]] = [[0, algorithm.engine]]
-        """What computed it, from which step on."""
+        """The engines that computed it, each with its first step."""
         self.began_with: dict[str, Any] = {}
-        """The versions and the processor that the training began with, as the caller names them."""
+        """The versions and the processor at the start of the training, as the caller names them."""
         self.saved_at = 0
         """The step that the last checkpoint was saved or loaded at."""
         self._chunks: list[EpisodeColumns] = []
@@ -60,7 +60,7 @@ class Training:
         return self.algorithm.steps_done >= self.goal
 
     def iterate(self) -> Metrics:
-        """One iteration of the algorithm; its episodes are recorded."""
+        """Run one iteration of the algorithm and record its episodes."""
         start = time.perf_counter()
         episodes, metrics = self.algorithm.iterate()
         self.wall_time += time.perf_counter() - start
@@ -71,16 +71,16 @@ class Training:
 
     @property
     def engine(self) -> str:
-        """What computed it, in words."""
+        """The engines that computed it, in words."""
         parts = [f"{name} to step {until:,}" for (_, name), (until, _) in pairwise(self.engines)]
         return ", then ".join([*parts, self.engines[-1][1]])
 
     def scores(self) -> NDArray[np.float64]:
-        """Mean return of the last 100 episodes of each run so far: ``[runs]``, NaN before a run's first."""
+        """Return each run's mean return of its last 100 episodes: ``[runs]``, NaN before its first."""
         return np.array([np.mean(recent) if recent else np.nan for recent in self._recent])
 
     def episodes(self) -> EpisodeColumns:
-        """Every episode so far, in the order in which they ended."""
+        """Return every episode so far, in the order in which they ended."""
         if not self._chunks:
             return {name: np.empty(0, dtype=kind) for name, kind in _COLUMN_TYPES.items()}
         if len(self._chunks) > 1:
@@ -88,7 +88,7 @@ class Training:
         return self._chunks[0]
 
     def save(self, path: Path, about: dict[str, Any]) -> None:
-        """Write a checkpoint; ``about`` says whose it is and must be the same when it is loaded."""
+        """Write a checkpoint; ``about`` identifies the training and must be the same when it is loaded."""
         state = {
             "about": about,
             "wall_time": self.wall_time,
@@ -101,17 +101,17 @@ class Training:
         self.saved_at = self.algorithm.steps_done
 
     def load(self, path: Path, about: dict[str, Any], change_engine: bool = False) -> None:
-        """Continue from a checkpoint as if never stopped; with ``change_engine`` by another engine, if need be.
+        """Continue from a checkpoint as if never stopped; ``change_engine``: even if another engine computed it.
 
         Raises ``CheckpointError`` for a file that is damaged or belongs to another training, ``OtherEngineError`` for
         one of another engine.
         """
         state = checkpoint.load(path)
         try:
-            ours = bool(state.get("about") == about)
-        except RuntimeError:  # a stranger's tensor has no truth value
-            ours = False
-        if not ours:
+            matches = bool(state.get("about") == about)
+        except RuntimeError:  # a tensor in a malicious file has no truth value
+            matches = False
+        if not matches:
             raise checkpoint.CheckpointError(f"{path} belongs to another training (other runs, settings or versions)")
         before = copy.deepcopy(self.algorithm.state())
         try:
@@ -125,7 +125,7 @@ class Training:
         except (EnvironmentDied, OtherEngineError):
             raise
         except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
-            self.algorithm.load_state(before)  # a misfit may show only after half of it was loaded
+            self.algorithm.load_state(before)  # the error may come after half of the state was loaded
             reason = " ".join(str(error).split())
             raise checkpoint.CheckpointError(f"{path} does not fit this training: {reason}") from error
         self.wall_time, self.began_with, self.engines = wall_time, began_with, engines
@@ -138,7 +138,7 @@ class Training:
         self.saved_at = self.algorithm.steps_done
 
     def _fitting(self, columns: EpisodeColumns) -> EpisodeColumns:
-        """``columns``; raises ``ValueError`` if they are not episodes of this stack."""
+        """Return ``columns``; raises ``ValueError`` if they are not episodes of this stack."""
         kinds = {name: (values.dtype, values.shape) for name, values in columns.items()}
         rows = len(columns["run"])
         if kinds != {name: (np.dtype(kind), (rows,)) for name, kind in _COLUMN_TYPES.items()}:

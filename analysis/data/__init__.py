@@ -1,1 +1,1 @@
-"""What was measured and what the paper published, as tables of numbers, and the statistics over them."""
+"""Measured and published numbers as tables, and statistics over them."""

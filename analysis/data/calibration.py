@@ -1,8 +1,8 @@
-"""What reported settings were chosen by. Only a number that nothing was chosen by can agree with the paper.
+"""The data by which settings were chosen: on these tasks, agreement with the paper is no evidence.
 
-The seeds that chose are not those reported, but the settings and tasks are: a reading that was chosen for ending near
-the paper's PPO on HalfCheetah will end near it there with other seeds too. Such numbers carry a mark wherever they
-stand. `experiments.paper.settings` says how each choice was made; a test compares its lists with this one.
+The seeds of a choice are not used in results, but its settings and tasks are: a reading that was chosen because it ends
+near the paper's PPO on HalfCheetah will end near it there with other seeds too. Such numbers are marked in every table
+and figure. `experiments.paper.settings` describes each choice; a test compares its lists with this one.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ import pandas as pd
 
 @dataclass(frozen=True)
 class Choice:
-    """Runs that a choice was made by, and what was looked at."""
+    """A choice: the runs it was made by, and the numbers it looked at."""
 
     mark: str
     word: str
     """The mark, for other programs."""
     about: str
     runs: tuple[tuple[str, str], ...]
-    """(algorithm, setting), as they are called in `table1` and `figure3`."""
+    """(algorithm, setting), by their names in `table1` and `figure3`."""
     tasks: tuple[str, ...]
     why: str
 
 
 LOOKED_AT = {"clip-0.2": ("HalfCheetah", "InvertedPendulum"), "none": ("HalfCheetah",)}
 """The rows of Table 1 and the tasks that the choice of a reading looks at (`analysis.sections.readings.choice`), and
-Figure 2's four numbers at the updated policy. All else is validation: nothing was chosen by it."""
+Figure 2's four numbers at the updated policy. Everything else is validation: nothing was chosen by it."""
 
 _HOW = "(protocols readings and readings-best, seeds 101 to 104)"
 
@@ -78,13 +78,13 @@ CHOICES = (
 
 
 def choices(runs: pd.DataFrame) -> list[Choice]:
-    """List those of CHOICES that were made by any of `runs` (columns `algorithm`, `setting`, `task`)."""
-    found = set(runs[["algorithm", "setting", "task"]].itertuples(index=False, name=None))
-    return [choice for choice in CHOICES if any((*run, task) in found for run in choice.runs for task in choice.tasks)]
+    """List the entries of CHOICES that were made by any of `runs` (columns `algorithm`, `setting`, `task`)."""
+    used = set(runs[["algorithm", "setting", "task"]].itertuples(index=False, name=None))
+    return [choice for choice in CHOICES if any((*run, task) in used for run in choice.runs for task in choice.tasks)]
 
 
 def marks(runs: pd.DataFrame) -> str:
-    """Mark a number that was made from `runs` with the marks of its choices; "" where nothing was chosen."""
+    """Return the marks of a number that was computed from `runs`; "" if no choice was made by them."""
     return "".join(dict.fromkeys(choice.mark for choice in choices(runs)))
 
 

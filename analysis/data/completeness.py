@@ -1,4 +1,4 @@
-"""How complete the data are, in words: the mark of a quick profile, what is superseded, and what is missing."""
+"""Sentences about missing, superseded and shortened runs, for titles and notes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SEVERAL = 8
 
 
 def mark(data: Data) -> str:
-    """Say in a title that runs had not the paper's budget, or are all superseded; "" if neither."""
+    """Return a title's warning that runs have less than the paper's budget, or are all superseded; "" if neither."""
     sentences = []
     if data.manifest.get("profile") == "quick":
         seeds, steps = budget(data)
@@ -26,7 +26,7 @@ def mark(data: Data) -> str:
 
 
 def reached(data: Data) -> str:
-    """'after 4M of 40M frames': where runs were stopped on purpose, and where they would have ended."""
+    """Return 'after 4M of 40M frames': where runs were stopped on purpose, and their budget."""
     steps = budget(data)[1]
     per_step = max(map(frames_per_step, data.trained["environment"]), default=1)
     unit = "steps" if per_step == 1 else "frames"
@@ -34,13 +34,13 @@ def reached(data: Data) -> str:
 
 
 def short(count: float) -> str:
-    """4,000,000 -> '4M'; 50,000 -> '50k'; 500 -> '500'."""
+    """Abbreviate: 4,000,000 -> '4M'; 50,000 -> '50k'; 500 -> '500'."""
     unit, letter = (1e6, "M") if abs(count) >= 1e6 else (1e3, "k") if abs(count) >= 1e3 else (1.0, "")
     return f"{count / unit:g}{letter}"
 
 
 def budget(data: Data) -> tuple[int, int]:
-    """Planned seeds of each setting, and environment steps of each run (the largest, should they differ)."""
+    """Return the planned seeds of each setting, and the steps of each run (the largest, if they differ)."""
     trained = data.trained
     if trained.empty:
         return 0, 0
@@ -49,17 +49,17 @@ def budget(data: Data) -> tuple[int, int]:
 
 
 def superseded(runs: pd.DataFrame) -> pd.Series[bool]:
-    """Return which of the runs are to be trained again."""
+    """Return a mask of the superseded runs."""
     return runs["superseded"] != ""
 
 
 def dagger(runs: pd.DataFrame) -> str:
-    """Mark a number that was made from `runs`, if any of them is superseded."""
+    """Return the mark of a number that was computed from `runs`, if any of them is superseded."""
     return "†" if "superseded" in runs and superseded(runs).any() else ""
 
 
 def partial(data: Data) -> str:
-    """Say '12 of 231 runs are finished' while some are not; "" when all are, or where `mark` says that none stands."""
+    """Return '12 of 231 runs are finished' while some are not; "" if all are, or if `mark` gives a stronger warning."""
     trained = data.trained
     old = int((trained["complete"] & superseded(trained)).sum())
     done = int(trained["complete"].sum()) - old
@@ -70,14 +70,14 @@ def partial(data: Data) -> str:
 
 
 def incomplete(data: Data) -> tuple[str, ...]:
-    """The notes that every table of a protocol carries while its data are not whole."""
+    """Return the notes of every table of a protocol whose data are incomplete."""
     sentences = [f"{line[0].upper()}{line[1:]}." for line in (partial(data), mark(data)) if line]
     sentences += reasons(data.trained)
     return (data.problem, *sentences) if data.problem else tuple(sentences)
 
 
 def reasons(runs: pd.DataFrame) -> list[str]:
-    """Say which runs are superseded, and why: a sentence for each reason."""
+    """Describe the superseded runs, a sentence for each reason."""
     sentences = []
     for why, group in runs[superseded(runs)].groupby("superseded", sort=False):
         count, names = len(group), " and ".join(map(algorithm_name, group["algorithm"].unique()))
@@ -91,7 +91,7 @@ def titled(title: str, data: Data) -> str:
 
 
 def missing(data: Data) -> list[str]:
-    """One line for the protocol, or per state and environments alike in it, naming the runs not there in full."""
+    """Describe a protocol's incomplete runs, a line per state and group of environments; or say that it has no data."""
     if data.problem:
         return [data.problem]
     gaps: dict[str, list[str]] = {}

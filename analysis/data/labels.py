@@ -1,4 +1,4 @@
-"""What things are called: the paper's names, and the order it lists them in."""
+"""Names of algorithms, settings and tasks in the paper, and their order."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ ALGORITHMS = tuple(baselines.ALGORITHMS)
 
 
 def setting_name(setting: str) -> str:
-    """The paper's printed name of a setting (Table 1); the setting itself where the paper has none."""
+    """Return the paper's printed name of a setting (Table 1); the setting itself if the paper has none."""
     return _SETTINGS.get(setting, setting)
 
 
 def algorithm_name(algorithm: str) -> str:
-    """The algorithm's name in Figure 3's legend, or ours; the algorithm itself where there is none."""
+    """Return the label of an algorithm's record, that of Figure 3's legend; the algorithm itself if there is none."""
     record = baselines.ALGORITHMS.get(algorithm)
     return record.label or algorithm if record else algorithm
 
 
 def paper_curve(algorithm: str) -> str:
-    """The name of the curve in the paper's Figure 3 that an algorithm is compared with; "" if there is none."""
+    """Return the name of the curve in the paper's Figure 3 that an algorithm is compared with; "" for none."""
     record = baselines.ALGORITHMS.get(algorithm)
     return record.paper_curve if record else ""
 
@@ -60,20 +60,20 @@ _ATARI = "NoFrameskip"
 
 
 def task(environment: str) -> str:
-    """The task without its version, by which ours meets the paper's -v1: 'HalfCheetah-v4' -> 'HalfCheetah'.
+    """Return the task without its version, as in the paper: 'HalfCheetah-v4' -> 'HalfCheetah'.
 
-    And the game as the paper's Table 6 names it: 'AlienNoFrameskip-v4' -> 'Alien'.
+    Of an Atari game, its name in Table 6: 'AlienNoFrameskip-v4' -> 'Alien'.
     """
     name, dash, version = environment.rpartition("-v")
     return name.removesuffix(_ATARI) if dash and version.isdigit() else environment
 
 
 def frames_per_step(environment: str) -> int:
-    """Frames of the emulator in a step of the agent: 4 on Atari, where the paper counts frames; 1 elsewhere."""
+    """Return the frames of the emulator in a step of the agent: 4 on Atari, where the paper counts frames; else 1."""
     return 4 if _ATARI in environment else 1
 
 
-def ordered(found: Iterable[str], known: tuple[str, ...]) -> list[str]:
-    """The distinct names in the paper's order, those unknown to the paper after them by alphabet."""
-    distinct = set(found)
+def ordered(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
+    """Return the distinct names in the order of ``known``, followed by the others in alphabetical order."""
+    distinct = set(names)
     return [name for name in known if name in distinct] + sorted(distinct - set(known))

@@ -1,8 +1,7 @@
-"""Read measured data (results/), and refuse what is damaged. (The paper's numbers: published.py.)
+"""Read and validate measured data (results/). (The paper's numbers: published.py.)
 
-A file that is absent raises FileNotFoundError, one that is truncated or not ours raises ValueError; either message is
-one line that names the file. `gather` turns both into a sentence for the report, so that one bad file never hides the
-other experiments.
+A missing file raises FileNotFoundError, a damaged or foreign one ValueError, each with a one-line message that names
+the file. `gather` turns both into a sentence for the report, so that one bad file never hides the other experiments.
 """
 
 from __future__ import annotations
@@ -27,18 +26,18 @@ _RUN_FIELDS = [*RUN, "total_timesteps", "steps_done", "status", "diverged_at"]
 
 @dataclass(frozen=True)
 class Data:
-    """What is known of one protocol: its planned runs, their episodes, or why there is nothing."""
+    """The data of one protocol: its planned runs and their episodes, or the reason why there are none."""
 
     protocol: str
     manifest: dict[str, Any]
     runs: pd.DataFrame
     """One row per planned run: environment, algorithm, setting, seed, total_timesteps, steps_done, status,
-    diverged_at (step or NaN), complete (bool: nothing more will come from this run), superseded (why it is to be
-    trained again; "" if it is not)."""
+    diverged_at (step or NaN), complete (bool: finished or diverged), superseded (the reason to train it again, or
+    "")."""
     episodes: pd.DataFrame
-    """One row per finished episode, by run and step; of a diverged run only those before it diverged."""
+    """One row per finished episode, by run and step, without those after a run diverged."""
     problem: str | None
-    """One line saying why there are no data; None if there are."""
+    """The reason why there are no data, in one line; None if there are."""
 
     @property
     def trained(self) -> pd.DataFrame:
@@ -47,12 +46,12 @@ class Data:
 
     @property
     def fraction(self) -> float:
-        """The part of its budget after which every run was stopped on purpose; 1 if it was to train to the end."""
+        """The fraction of the budget after which every run was stopped on purpose; 1 for whole trainings."""
         return float(self.manifest.get("fraction") or 1.0)
 
 
 def episodes(directory: Path) -> pd.DataFrame:
-    """DIRECTORY/episodes.parquet: one row per finished training episode, sorted by run and step.
+    """Read DIRECTORY/episodes.parquet: one row per finished training episode, sorted by run and step.
 
     Columns: environment, algorithm, setting (str), seed, step (int64; environment steps of the run when the episode
     ended), episodic_return (float64, raw), episodic_length (int32).
@@ -66,7 +65,7 @@ def episodes(directory: Path) -> pd.DataFrame:
 
 
 def interpolation(results: Path) -> pd.DataFrame:
-    """RESULTS/figure2/interpolation.parquet: the surrogates along the line from theta_old (0) to theta (1) and on."""
+    """Read RESULTS/figure2/interpolation.parquet: the surrogates on the line from theta_old (0) to theta (1) and on."""
     path = results / "figure2" / "interpolation.parquet"
     frame = _table(path, INTERPOLATION_COLUMNS)
     if frame.isna().any(axis=None):
@@ -75,8 +74,8 @@ def interpolation(results: Path) -> pd.DataFrame:
 
 
 def gather_updates(results: Path, protocol: str) -> tuple[pd.DataFrame | None, str | None]:
-    """RESULTS/<protocol>/figure2/interpolation.parquet, as `interpolation` has it and with each run's `setting`; or why
-    there is none."""
+    """Read RESULTS/<protocol>/figure2/interpolation.parquet, as `interpolation`, with each run's `setting`; or return
+    the reason why there is none."""
     path = results / protocol / "figure2" / "interpolation.parquet"
     try:
         return _table(path, {"setting": "str", **INTERPOLATION_COLUMNS}), None
@@ -85,12 +84,12 @@ def gather_updates(results: Path, protocol: str) -> tuple[pd.DataFrame | None, s
 
 
 def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
-    """DIRECTORY/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}.
+    """Read DIRECTORY/manifest.json: {"protocol", "profile", "runs": [one object per planned run]}.
 
     `protocol` is None for a folder of `ppo train`, which belongs to none.
 
-    And "fraction", if the runs were stopped on purpose after that part of their budget. A run may be "superseded": one
-    line saying why its results are to be replaced.
+    "fraction": after which part of their budget all runs were stopped on purpose, if so. "superseded", of a run: the
+    reason to train it again, in one line, if there is one.
     """
     path = directory / "manifest.json"
     _demand(path)
@@ -114,12 +113,12 @@ def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
 
 
 def gather(results: Path, protocol: str) -> Data:
-    """Everything of one protocol. Never raises: what is absent or damaged is told in `problem`, and not used."""
+    """Read the data of one protocol. Never raises: missing or damaged data are described in `problem`."""
     return _gather(results / protocol, protocol)
 
 
 def gather_training(directory: Path) -> Data:
-    """Everything of a folder of `ppo train`, as by `gather`; its `protocol` is the folder's name."""
+    """Read the data of a folder of `ppo train`, as `gather` does; `protocol` is the folder's name."""
     return _gather(directory, None)
 
 
@@ -130,7 +129,7 @@ def _gather(directory: Path, protocol: str | None) -> Data:
         runs = _runs_frame(content["runs"])
         _check_runs(directory / "manifest.json", runs)
         started = (runs["steps_done"] > 0).any()
-        # Before the first episode has ended there may be no file yet: that is an early stage, not damage.
+        # Before the first episode has ended the file may not exist yet.
         exists = started or (directory / "episodes.parquet").exists()
         rows = _matched(directory, episodes(directory), runs) if exists else pd.DataFrame(columns=list(EPISODE_COLUMNS))
     except (FileNotFoundError, ValueError) as error:
@@ -139,7 +138,7 @@ def _gather(directory: Path, protocol: str | None) -> Data:
 
 
 def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
-    """Figure 2's data and rows (None if absent or damaged). A manifest beside them is used, and not demanded."""
+    """Read Figure 2's data and rows (None if missing or damaged). The manifest is optional."""
     name = "figure2"
     try:
         rows = interpolation(results)
@@ -169,7 +168,7 @@ def _nothing(protocol: str, directory: Path, error: Exception) -> Data:
     if isinstance(error, FileNotFoundError):
         problem = f"{protocol}: no data ({error.filename} does not exist); `ppo run {protocol}` makes them."
     else:
-        reason = str(error).replace(str(directory), protocol)  # so that a report reads the same wherever results/ lies
+        reason = str(error).replace(str(directory), protocol)  # the report must not depend on the location of results/
         problem = f"{protocol}: the data are unreadable: {reason}."
     return Data(protocol, {}, _runs_frame([]), pd.DataFrame(columns=list(EPISODE_COLUMNS)), problem)
 
@@ -183,7 +182,7 @@ def _runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
     except (TypeError, ValueError) as error:
         raise ValueError(f"the manifest has a run whose numbers are none: {_one_line(error)}") from error
     frame = frame.astype(dict.fromkeys(_TEXT, str))
-    # A diverged run has said all it will say, whatever the rest of its stack still does.
+    # A diverged run yields no more data, even while its stack still trains.
     frame["complete"] = (frame["status"] == "finished") | frame["diverged_at"].notna()
     frame["superseded"] = pd.Series([run.get("superseded") or "" for run in runs], dtype=str)
     return frame
@@ -199,7 +198,7 @@ def _check_runs(path: Path, runs: pd.DataFrame) -> None:
 
 
 def _matched(directory: Path, rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """The episodes of the manifest's runs; of a diverged run those before it diverged. Foreign runs are an error."""
+    """Return the episodes of the manifest's runs, without those after a run diverged; foreign runs raise ValueError."""
     path = directory / "episodes.parquet"
     joined = rows.merge(runs[[*RUN, "diverged_at", "total_timesteps"]], on=RUN, how="left", indicator="source")
     foreign = joined["source"] == "left_only"
@@ -208,11 +207,11 @@ def _matched(directory: Path, rows: pd.DataFrame, runs: pd.DataFrame) -> pd.Data
         raise ValueError(f"{_label(path)} holds a run that the manifest does not list: {run}")
     if (joined["step"] > joined["total_timesteps"]).any():
         raise ValueError(f"{_label(path)} holds episodes beyond the runs' budget")
-    kept = joined["diverged_at"].isna() | (joined["step"] <= joined["diverged_at"])
+    before_divergence = joined["diverged_at"].isna() | (joined["step"] <= joined["diverged_at"])
     finite = np.isfinite(joined["episodic_return"].to_numpy(dtype=float))
-    if (~finite & kept & joined["diverged_at"].isna()).any():
+    if (~finite & before_divergence & joined["diverged_at"].isna()).any():
         raise ValueError(f"{_label(path)} holds a return that is no number, of a run not marked as diverged")
-    usable: pd.DataFrame = rows[(kept & finite).to_numpy()]
+    usable: pd.DataFrame = rows[(before_divergence & finite).to_numpy()]
     return usable.reset_index(drop=True)
 
 
@@ -221,5 +220,5 @@ def _one_line(error: Exception) -> str:
 
 
 def _label(path: Path) -> str:
-    """A file as messages name it: independent of where results/ lies, so that a report reads the same everywhere."""
+    """Return a file's name for messages, independent of the location of results/."""
     return f"{path.parent.name}/{path.name}"

@@ -1,4 +1,4 @@
-"""The paper's numbers and curves, and those of others: what lies in results/published/ (its README has the sources)."""
+"""Published numbers and curves, of the paper and others, from results/published/ (its README has the sources)."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ FIGURE2_CURVES = (
 
 
 def published(name: str) -> pd.DataFrame:
-    """One of the tables in results/published/ (its README says where each comes from)."""
+    """Read a table of results/published/ (its README has the sources)."""
     return pd.read_csv(PUBLISHED / f"{name}.csv")
 
 
 @functools.cache
 def published_figure3() -> pd.DataFrame:
-    """published/fig3_summary.csv by task and by the name in the figure's legend: `initial`, `mean_last_100k`, ..."""
+    """Read published/fig3_summary.csv, by task and name in the figure's legend: `initial`, `mean_last_100k`, ..."""
     summary = published("fig3_summary")
     return summary.assign(task=summary["env"].map(task)).set_index(["task", "algorithm"]).drop(columns="env")
 
 
 @functools.cache
 def published_figure6() -> pd.DataFrame:
-    """published/fig6_curves.csv: a row per point (`frames_M`), a column per game, algorithm (by our name) and seed."""
+    """Read published/fig6_curves.csv: a row per point (`frames_M`), a column per game, algorithm and seed."""
     curves = published("fig6_curves")
     curves["algorithm"] = curves["algorithm"].str.lower()
     return curves.pivot(index="frames_M", columns=["game", "algorithm", "seed"], values="return").astype(float)
@@ -43,15 +43,14 @@ def published_figure6() -> pd.DataFrame:
 
 @functools.cache
 def published_baselines() -> dict[tuple[str, str], pd.Series[float]]:
-    """published/atari_baselines.csv: the curve of each game and algorithm (by our name) over `frames_M`."""
+    """Read published/atari_baselines.csv: the curve of each game and algorithm over `frames_M`."""
     groups = published("atari_baselines").groupby(["game", "algorithm"])
     return {(str(game), str(name)): curve.set_index("frames_M")["return"] for (game, name), curve in groups}
 
 
 def paper_final(name: str, algorithm: str) -> tuple[float, float]:
-    """The paper's Figure 3 at its end, digitised: mean over the last 100k steps and half width of the band there.
-
-    `name` is the task, `algorithm` ours; (NaN, NaN) where the paper has no such curve.
+    """Return the end of a curve of the paper's Figure 3, digitised: mean over the last 100k steps and the band's half
+    width; (NaN, NaN) if the paper has no such curve.
     """
     summary, key = published_figure3(), (name, paper_curve(algorithm))
     means, bands = summary["mean_last_100k"].astype(float), summary["band_halfwidth_last_100k"].astype(float)
@@ -59,12 +58,12 @@ def paper_final(name: str, algorithm: str) -> tuple[float, float]:
 
 
 def drawn_in_paper() -> list[str]:
-    """The algorithms of the paper's Figure 3, by our names; where several are compared with a curve, the first."""
+    """List the algorithms of the paper's Figure 3; if several are compared with one curve, the first."""
     curves = [(paper_curve(algorithm), algorithm) for algorithm in reversed(ALGORITHMS)]
     first = {curve: algorithm for curve, algorithm in curves if curve}
     return [algorithm for algorithm in ALGORITHMS if algorithm in first.values()]
 
 
 def paper_table6() -> pd.DataFrame:
-    """The paper's Table 6: a row per game (alphabetical, as in the paper), a column per algorithm (by our name)."""
+    """Read the paper's Table 6: a row per game (alphabetical, as in the paper), a column per algorithm."""
     return published("atari_table6").set_index("game").astype(float)

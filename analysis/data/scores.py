@@ -1,4 +1,4 @@
-"""From episodes to scores: last-100-episode means, normalisation (section 6.1), learning curves.
+"""Scores from episodes: means of the last 100 episodes, normalisation (section 6.1), learning curves.
 
 Frames carry the run's name in the columns of `load.RUN`; scores are in units of raw episode return until normalised.
 """
@@ -16,11 +16,11 @@ from analysis.data.load import RUN, Data
 
 
 def scored(data: Data) -> pd.DataFrame:
-    """The complete runs of the trained policies, in the manifest's order; a run that still trains has no score yet.
+    """Score the complete runs of trained policies, in the manifest's order; an unfinished run has no score.
 
-    RUN, `score` (last 100 episodes), `episodes` (how many went in), `last_tenth`, `total_timesteps`, `diverged_at`,
-    `superseded`, `task`. A run that diverged before the last tenth of its budget has no curve there: its score stands
-    for it, as no algorithm may gain by diverging.
+    RUN, `score` (last 100 episodes), `episodes` (their number), `last_tenth`, `total_timesteps`, `diverged_at`,
+    `superseded`, `task`. A run that diverged before the last tenth of its budget has no curve there: `last_tenth` is
+    then its score, so that no algorithm gains by diverging.
     """
     complete = data.trained[data.trained["complete"]]
     runs = final_scores(data.episodes, complete)
@@ -31,10 +31,10 @@ def scored(data: Data) -> pd.DataFrame:
 
 
 def final_scores(episodes: pd.DataFrame, runs: pd.DataFrame, last: int = 100) -> pd.DataFrame:
-    """Score of each run: the mean return of its last `last` training episodes (section 6.1: "last 100 episodes").
+    """Compute each run's score, the mean return of its last `last` training episodes (section 6.1: last 100).
 
-    `runs` needs the columns of RUN; the result is those columns, `score` (NaN for a run without episodes) and
-    `episodes`, the number that went in (fewer than `last` if the run has fewer).
+    `runs` needs the columns of RUN; the result has these columns, `score` (NaN for a run without episodes) and
+    `episodes`, the number used (fewer than `last` if the run has fewer).
     """
     tail = episodes.sort_values([*RUN, "step"], kind="stable").groupby(RUN).tail(last)
     scores = tail.groupby(RUN, as_index=False).agg(
@@ -45,25 +45,25 @@ def final_scores(episodes: pd.DataFrame, runs: pd.DataFrame, last: int = 100) ->
 
 
 def random_levels(episodes: pd.DataFrame) -> pd.Series[float]:
-    """Per environment, the mean return over all episodes of the untrained policy: 0 on Table 1's scale."""
+    """Compute, per environment, the mean return of all episodes of the untrained policy: 0 on Table 1's scale."""
     untrained = episodes[episodes["setting"] == UNTRAINED]
     return untrained.groupby("environment")["episodic_return"].mean().astype(float)
 
 
 def best_runs(scores: pd.DataFrame) -> pd.Series[float]:
-    """Per environment the best single run of any setting: 1 on Table 1's scale in our main reading of "best result"."""
+    """Find, per environment, the best single run of any setting: 1 on Table 1's scale in our main reading of it."""
     return scores.groupby("environment")["score"].max()
 
 
 def best_settings(scores: pd.DataFrame) -> pd.Series[float]:
-    """Per environment the mean over seeds of the best setting of any algorithm: the other reading of "best result"."""
+    """Find, per environment, the best setting's mean over seeds: 1 in the other reading of "best result"."""
     return scores.groupby(["environment", "algorithm", "setting"])["score"].mean().groupby("environment").max()
 
 
 def normalised_scores(scores: pd.DataFrame, random: pd.Series[float], best: pd.Series[float]) -> pd.Series[float]:
-    """(score - random) / (best - random) per environment (section 6.1), aligned with the rows of `scores`.
+    """Compute (score - random) / (best - random) per environment (section 6.1), aligned with the rows of `scores`.
 
-    NaN where the environment has no random level, or where no run beat it: then the scale has no meaning.
+    NaN if the environment has no random level, or if no run is better than it: the scale then has no meaning.
     """
     low = scores["environment"].map(random).astype(float)
     span = scores["environment"].map(best).astype(float) - low
@@ -71,13 +71,13 @@ def normalised_scores(scores: pd.DataFrame, random: pd.Series[float], best: pd.S
 
 
 def by_task(runs: pd.DataFrame, column: str, tasks: Iterable[str]) -> list[npt.NDArray[np.float64]]:
-    """Split `column` of the runs into one array [seeds] per task, as statistics take them; NaN is left out."""
+    """Split `column` of the runs into one array [seeds] per task, without NaN."""
     known = runs[runs[column].notna()]
     return [known.loc[known["task"] == name, column].to_numpy(dtype=float) for name in tasks]
 
 
 def curve_grid(budget: int) -> tuple[npt.NDArray[np.int64], int]:
-    """The steps at which a learning curve is drawn, and its trailing window: budget/100 and five times that.
+    """Return the steps at which a learning curve is drawn, and its trailing window: budget/100 and five times that.
 
     At the paper's 1M steps: every 10,000 steps, over the last 50,000. Never finer than 1,000 steps, the length of an
     episode in most of these tasks, so that a window of a short (quick) run still holds episodes.
@@ -87,11 +87,11 @@ def curve_grid(budget: int) -> tuple[npt.NDArray[np.int64], int]:
 
 
 def learning_curves(episodes: pd.DataFrame, grid: npt.NDArray[np.int64], window: int) -> pd.DataFrame:
-    """Of each run, the mean return of the episodes that ended in (step - window, step], for each step of the grid.
+    """Compute, for each run and step of the grid, the mean return of the episodes that ended in (step - window, step].
 
     `grid` is evenly spaced and starts at its spacing (`curve_grid`). Result: the columns of RUN, `step`, `mean_return`;
-    runs x grid rows. NaN where no episode ended in the window, and more than one spacing beyond the run's last episode:
-    a run that stopped early draws no tail.
+    runs x grid rows. NaN if no episode ended in the window, and more than one spacing after the run's last episode, so
+    that the curve of a run that stopped early ends there.
     """
 
     spacing = int(grid[0]) if len(grid) else 0
@@ -113,36 +113,36 @@ def learning_curves(episodes: pd.DataFrame, grid: npt.NDArray[np.int64], window:
 
 
 def run_curves(data: Data) -> tuple[pd.DataFrame, int]:
-    """Curves of the trained runs, those that still train included; and the trailing window, in steps.
+    """Compute the curves of the trained runs, unfinished ones included; return them and the window, in steps.
 
     Columns: RUN, `step`, `mean_return`, `task`, `diverged_at`, `complete`.
     """
     trained = data.trained
     grid, window = curve_grid(int(trained["total_timesteps"].max()) if len(trained) else 1_000_000)
-    wanted = data.episodes.merge(trained[RUN], on=RUN) if len(trained) else data.episodes
-    curves = learning_curves(wanted, grid, window).merge(trained[[*RUN, "diverged_at", "complete"]], on=RUN)
+    episodes = data.episodes.merge(trained[RUN], on=RUN) if len(trained) else data.episodes
+    curves = learning_curves(episodes, grid, window).merge(trained[[*RUN, "diverged_at", "complete"]], on=RUN)
     return curves.assign(task=curves["environment"].map(task)), window
 
 
 def by_seed(curves: pd.DataFrame) -> pd.DataFrame:
-    """The curves of one line (one algorithm and setting in one environment): a row per step, a column per seed."""
+    """Arrange the curves of one algorithm and setting in one environment: a row per step, a column per seed."""
     return curves.pivot(index="step", columns="seed", values="mean_return").astype(float)
 
 
 def mean_curve(seeds: pd.DataFrame) -> pd.Series[float]:
-    """The mean over seeds at each step, only where every seed has a value.
+    """Compute the mean over seeds at each step where every seed has a value.
 
-    A mean that lost a diverged seed on its way would rise for no merit.
+    Without this condition the mean would rise where a diverged seed drops out.
     """
     return seeds.mean(axis=1, skipna=False)
 
 
 def last_tenth(episodes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Of each run, the mean of its curve over the last tenth of its budget: the last 100k of 1M steps.
+    """Compute the mean of each run's curve over the last tenth of its budget: the last 100k of 1M steps.
 
-    The digitised curves of Figure 3 are summarised the same way (published/fig3_summary.csv). The curve here is
-    taken at budget/100 with a window of one spacing, so every 10k steps weigh the same: a mean over episodes would
-    let short, bad episodes weigh more. `runs` needs RUN and total_timesteps; the result is RUN and `score`.
+    The digitised curves of Figure 3 are summarised in the same way (published/fig3_summary.csv). The curve has points
+    every budget/100 with a window of one spacing, so every 10k steps have the same weight: in a mean over episodes,
+    short, bad episodes would weigh more. `runs` needs RUN and total_timesteps; the result is RUN and `score`.
     """
     pieces = []
     for budget, group in runs.groupby("total_timesteps"):

@@ -1,12 +1,12 @@
-"""Over how many points are curves smoothed? Measured from the curves alone, in two ways.
+"""The width of the window with which curves were smoothed, estimated from the curves alone in two ways.
 
-A centred moving average over W points multiplies the spectrum of a curve by sin(pi f W) / (pi f W): whatever the
-curve was, nothing is left of it at f = 1/W, 2/W, ... cycles per point. And it turns noise into pairs of steps, one up
-and W points later one down, so that the steps of the curve are negatively correlated at a lag of W.
+A centred moving average over W points multiplies the spectrum of a curve by sin(pi f W) / (pi f W), which is 0 at
+f = 1/W, 2/W, ... cycles per point. And it turns noise into pairs of steps, one up and W points later one down, so that
+the steps of the curve are negatively correlated at a lag of W.
 
-One curve is too noisy to show either; a family of curves that were smoothed alike shows both. A width is accepted if
-chance would put the mean over the curves so many standard errors from zero less often than LEVEL, all the widths tried
-taken together (Bonferroni). That a window is cut off near a curve's ends changes little: a taper hides the ends.
+One curve is too noisy to show either; a family of curves with the same smoothing shows both. A width is accepted if its
+t statistic over the curves has a p value below LEVEL, corrected for all widths tried (Bonferroni). That a window is cut
+off near a curve's ends matters little: a taper hides the ends.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from scipy import stats
 Array = npt.NDArray[np.float64]
 
 WIDTHS = np.arange(80, 500) / 20
-"""Widths tried by the zeros, in points. A narrower window has a single zero at most that the points can resolve."""
+"""Widths tried by the zeros, in points. For narrower windows the points resolve at most one zero."""
 ZEROS = 4
-"""How many of a window's zeros count: higher ones drown in the error of digitising."""
+"""Number of a window's zeros that are used: higher ones are hidden by the error of digitising."""
 FREQUENCIES = 4096
 """Frequencies of a spectrum, from 0 to 1 cycle per point: fine enough to look between those of 100 points."""
 FLOOR = 1e-4
-"""Added to a power relative to its curve's mean: its logarithm is finite where a curve is straight."""
+"""Added to a power relative to its curve's mean, so that its logarithm is finite for a straight curve."""
 LAGS = np.arange(3, 26)
 """Lags tried by the autocorrelation, in points."""
 REACH = 3
-"""A dip of the autocorrelation is compared with the values so many lags before and behind it."""
+"""A dip of the autocorrelation is compared with the values this many lags before and behind it."""
 DEGREE = 8
-"""Degree of the polynomial taken off the steps of a curve: a trend correlates them at every lag."""
+"""Degree of the polynomial subtracted from the steps of a curve: a trend correlates them at every lag."""
 LEVEL = 0.01
 RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The width of a window in points, and how clear it is."""
+    """The width of a window in points, and its t statistic."""
 
     width: float
     """NaN if no window was found."""
     t: float
-    """Of the best width, accepted or not: the mean over the curves in standard errors."""
+    """Mean over the curves in standard errors, of the best width, accepted or not."""
 
 
 def width_by_zeros(curves: Array) -> Estimate:
-    """Find the width whose zeros are deepest in the mean spectrum of the second differences of `curves`.
+    """Estimate the width whose zeros are deepest in the mean spectrum of the second differences of `curves`.
 
     `curves` [curves, points], evenly spaced. Curves without a second difference (straight lines) are left out. Raises
     ValueError if fewer than two are left, or one has a gap.
@@ -61,7 +61,7 @@ def width_by_zeros(curves: Array) -> Estimate:
 
 
 def interval_by_zeros(curves: Array) -> tuple[float, float]:
-    """Draw the curves anew RESAMPLES times: the range of the middle 95 % of the widths found."""
+    """Resample the curves RESAMPLES times; return the range of the middle 95 % of the estimated widths."""
     depths = _depths(curves)
     count = len(depths)
     draws = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
@@ -80,10 +80,10 @@ def zeros(curves: Array, width: float) -> Array:
 
 
 def width_by_autocorrelation(curves: Array) -> Estimate:
-    """Find the lag at which the autocorrelation of the first differences of `curves` dips, to a whole point.
+    """Estimate the lag at which the autocorrelation of the first differences of `curves` dips, to a whole point.
 
-    The lag is the one to which it falls and behind which it rises most clearly: of the two t statistics the lower
-    counts. `curves` and errors as of `width_by_zeros`.
+    The best lag has the largest t statistic of fall before and rise behind it, of which the lower counts. `curves` and
+    errors as in `width_by_zeros`.
     """
     steps = np.diff(_varying(curves), axis=1)
     count = steps.shape[1]
@@ -102,9 +102,8 @@ def _estimate(width: float, t: float, chance: float) -> Estimate:
 
 
 def _standard_error(depths: Array) -> Array:
-    """Standard error of the mean depth at each of WIDTHS, the variance pooled over widths with as many zeros.
-
-    Few curves tell little of it at one width, and it is much the same at all that count as many zeros.
+    """Compute the standard error of the mean depth at each of WIDTHS, with variances pooled over widths with as many
+    zeros: few curves determine it badly at one width, and it is similar at widths with equally many zeros.
     """
     count = np.array([len(_orders(width)) for width in WIDTHS])
     variance = depths.var(axis=0, ddof=1)
@@ -113,7 +112,8 @@ def _standard_error(depths: Array) -> Array:
 
 
 def _depths(curves: Array) -> Array:
-    """How far the log spectrum of each curve lies lower at a width's zeros than half-way to the next: [curves, WIDTHS].
+    """Measure how much lower the log spectrum of each curve is at a width's zeros than half-way to the next:
+    [curves, WIDTHS].
 
     The mean over the first ZEROS zeros whose neighbourhood lies below half a cycle per point.
     """
@@ -135,7 +135,7 @@ def _orders(width: float) -> Array:
 
 
 def _log_power(curves: Array) -> Array:
-    """Logarithm of the spectrum of each curve's second differences, relative to its mean: [curves, frequencies]."""
+    """Compute the log spectrum of each curve's second differences, relative to its mean: [curves, frequencies]."""
     bends = np.diff(_varying(curves), n=2, axis=1)
     taper = np.hanning(bends.shape[1] + 2)[1:-1]
     power = np.abs(np.fft.rfft(bends * taper, n=FREQUENCIES, axis=1)) ** 2
@@ -152,5 +152,5 @@ def _varying(curves: Array) -> Array:
 
 
 def _t_statistic(samples: Array) -> Array:
-    """Mean over its standard error, of each column."""
+    """Return the mean over its standard error, of each column."""
     return np.asarray(samples.mean(axis=0) / (samples.std(axis=0, ddof=1) / np.sqrt(len(samples))))

@@ -2,10 +2,10 @@
 
 numpy in, numpy out. The methods are those of Agarwal et al. 2021 ("Deep RL at the edge of the statistical precipice").
 
-The percentile bootstrap needs seeds. With three of them its 95 % interval of a mean covers 75 to 85 %
-(tests/analysis/test_coverage.py, with the spreads that we measured): its spread is too small by sqrt(2/3), since it
-divides by n where n - 1 is unbiased, and it has no quantile for three seeds. So below LEAST_SEEDS there is none, and
-the interval of a mean is that of `intervals`.
+With three seeds the percentile bootstrap's 95 % interval of a mean covers 75 to 85 % (tests/analysis/test_coverage.py,
+with our measured spreads): its spread is too small by sqrt(2/3), since it divides by n where n - 1 is unbiased, and it
+uses no t quantile for three seeds. So below LEAST_SEEDS there is no bootstrap, and means have the intervals of
+`intervals`.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ Statistic = Callable[[Array], Array]
 
 RESAMPLES = 10_000
 LEAST_SEEDS = 10
-"""In each stratum, for a bootstrap: from here on its 95 % intervals cover 91 to 94 % (the same test)."""
+"""Seeds in each stratum that a bootstrap needs: its 95 % intervals then cover 91 to 94 % (the same test)."""
 SEED = 20170720
 """Fixed, so that the same data give the same interval (the date of the paper's first version)."""
 
 
 def mean(samples: Array) -> Array:
-    """Mean over the last axis."""
+    """Compute the mean over the last axis."""
     return np.asarray(samples.mean(axis=-1))
 
 
 def iqm(samples: Array) -> Array:
-    """Interquartile mean over the last axis: the mean without the lowest and the highest quarter of the runs."""
+    """Compute the interquartile mean over the last axis: without the lowest and the highest quarter of the runs."""
     return np.asarray(scipy.stats.trim_mean(samples, proportiontocut=0.25, axis=-1))
 
 
@@ -43,12 +43,12 @@ def stratified_bootstrap(
     confidence: float = 0.95,
     least_seeds: int = LEAST_SEEDS,
 ) -> tuple[float, float]:
-    """Percentile interval of `statistic` over all runs, seeds being resampled within each stratum (environment).
+    """Compute the percentile interval of `statistic` over all runs, resampling seeds within each stratum (environment).
 
     `strata` holds one array [seeds] of scores per environment, of any lengths; `statistic` reduces the last axis of
-    [resamples, runs]. Resampling within an environment keeps each resample's mix of tasks as it is. The normalisation
-    is held fixed: the interval does not include that "best" and "random" are themselves measured. (NaN, NaN) if empty,
-    or if a stratum that is not empty has fewer than `least_seeds` runs.
+    [resamples, runs]. Resampling within an environment keeps the mix of tasks. The normalisation is fixed: the interval
+    ignores that "best" and "random" are themselves measured. (NaN, NaN) if empty, or if a stratum that is not empty has
+    fewer than `least_seeds` runs.
     """
     if not enough_seeds(strata, least_seeds):
         return float("nan"), float("nan")
@@ -57,12 +57,12 @@ def stratified_bootstrap(
 
 
 def enough_seeds(strata: Sequence[Array], least_seeds: int = LEAST_SEEDS) -> bool:
-    """Whether there are runs, and at least `least_seeds` in each stratum that has any: enough for a bootstrap."""
+    """Return whether there are runs, and at least `least_seeds` in each stratum that is not empty."""
     return min((len(stratum) for stratum in strata if len(stratum)), default=0) >= max(least_seeds, 1)
 
 
 def performance_profile(samples: Array, thresholds: Array) -> Array:
-    """The share of the runs (last axis of `samples`) that score above each threshold: [..., thresholds]."""
+    """Compute the share of the runs (last axis of `samples`) that score above each threshold: [..., thresholds]."""
     shares = [(samples > threshold).mean(axis=-1) for threshold in thresholds]
     return np.stack(shares, axis=-1)
 
@@ -70,52 +70,52 @@ def performance_profile(samples: Array, thresholds: Array) -> Array:
 def profile_band(
     strata: Sequence[Array], thresholds: Array, resamples: int = RESAMPLES, confidence: float = 0.95
 ) -> tuple[Array, Array]:
-    """Percentile interval of `performance_profile` at each threshold, seeds resampled as by `stratified_bootstrap`.
+    """Compute the percentile interval of `performance_profile` at each threshold, as `stratified_bootstrap` does.
 
-    For strata with `enough_seeds`: it does not look.
+    The strata must have `enough_seeds`, which is not checked.
     """
     return _percentile_interval(performance_profile(_resampled(strata, resamples), thresholds), confidence)
 
 
 def _resampled(strata: Sequence[Array], resamples: int) -> Array:
-    """[resamples, runs]: each stratum's runs drawn anew from that stratum."""
+    """Resample the runs within each stratum: [resamples, runs]."""
     filled = [np.asarray(stratum, dtype=np.float64) for stratum in strata if len(stratum)]
     generator = np.random.default_rng(SEED)
     drawn = [stratum[generator.integers(0, len(stratum), (resamples, len(stratum)))] for stratum in filled]
     return np.concatenate(drawn, axis=1)
 
 
-def rank_correlation(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Spearman's rank correlation over the pairs where both are known; NaN with fewer than three, or no variation."""
-    pairs = np.asarray([ours, theirs], dtype=np.float64)
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
+    """Compute Spearman's rank correlation over the pairs without NaN; NaN with fewer than three, or no variation."""
+    pairs = np.asarray([first, second], dtype=np.float64)
     pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
     if pairs.shape[1] < 3 or np.ptp(pairs, axis=1).min() == 0:
         return float("nan")
     return float(scipy.stats.spearmanr(pairs[0], pairs[1]).statistic)
 
 
-def probability_of_improvement(ours: Sequence[Array], theirs: Sequence[Array]) -> float:
-    """P(a run of ours beats a run of theirs), ties counting half, averaged over environments.
+def probability_of_improvement(first: Sequence[Array], second: Sequence[Array]) -> float:
+    """Compute P(a run of `first` beats a run of `second`), ties counting half, averaged over environments.
 
     One array [seeds] per environment on each side, environments in the same order; those without runs on either side
     are left out. NaN if none remains.
     """
-    chances = [float(_chance(left, right)) for left, right in _pairs(ours, theirs)]
+    chances = [float(_chance(left, right)) for left, right in _pairs(first, second)]
     return float(np.mean(chances)) if chances else float("nan")
 
 
 def improvement_interval(
-    ours: Sequence[Array],
-    theirs: Sequence[Array],
+    first: Sequence[Array],
+    second: Sequence[Array],
     resamples: int = RESAMPLES,
     confidence: float = 0.95,
     least_seeds: int = LEAST_SEEDS,
 ) -> tuple[float, float]:
-    """Percentile interval of `probability_of_improvement`: seeds resampled within each environment on either side.
+    """Compute the percentile interval of `probability_of_improvement`, resampling seeds per environment and side.
 
     (NaN, NaN) if an environment that counts has fewer than `least_seeds` runs on either side.
     """
-    pairs = _pairs(ours, theirs)
+    pairs = _pairs(first, second)
     if not enough_seeds([side for pair in pairs for side in pair], least_seeds):
         return float("nan"), float("nan")
     generator = np.random.default_rng(SEED)
@@ -126,20 +126,20 @@ def improvement_interval(
     return float(low), float(high)
 
 
-def _pairs(ours: Sequence[Array], theirs: Sequence[Array]) -> list[tuple[Array, Array]]:
-    both = [(np.asarray(left), np.asarray(right)) for left, right in zip(ours, theirs, strict=True)]
+def _pairs(first: Sequence[Array], second: Sequence[Array]) -> list[tuple[Array, Array]]:
+    both = [(np.asarray(left), np.asarray(right)) for left, right in zip(first, second, strict=True)]
     return [(left, right) for left, right in both if len(left) and len(right)]
 
 
 def _chance(left: Array, right: Array) -> Array:
-    """P(left > right) + P(left = right) / 2 over all pairs of the last axis."""
+    """Compute P(left > right) + P(left = right) / 2 over all pairs of the last axis."""
     difference = left[..., :, None] - right[..., None, :]
     wins: Array = (difference > 0) + 0.5 * (difference == 0)
     return np.asarray(wins.mean(axis=(-2, -1)))
 
 
 def _percentile_interval(values: Array, confidence: float) -> tuple[Array, Array]:
-    """Over the first axis, the resamples."""
+    """Return the percentile interval over the first axis, the resamples."""
     tail = 100 * (1 - confidence) / 2
     low, high = np.percentile(values, [tail, 100 - tail], axis=0)
     return low, high

@@ -1,1 +1,1 @@
-"""One file per artefact of the paper: its tables and its figures."""
+"""The paper's tables and figures, one file for each."""

@@ -17,13 +17,13 @@ from analysis.style.formats import NOTHING, Table, number
 
 
 def clip_objective(ratio: npt.NDArray[np.float64], advantage: float, epsilon: float) -> npt.NDArray[np.float64]:
-    """One term of L^CLIP (equation 7): min(r A, clip(r, 1-eps, 1+eps) A), elementwise over `ratio`."""
+    """Compute one term of L^CLIP (equation 7): min(r A, clip(r, 1-eps, 1+eps) A), elementwise over `ratio`."""
     return np.minimum(ratio * advantage, np.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage)
 
 
 @matplotlib.rc_context(STYLE)
 def figure1(epsilon: float = 0.2) -> Drawing:
-    """Figure 1: one term of L^CLIP against the probability ratio r, for A > 0 (left) and A < 0 (right)."""
+    """Draw Figure 1: one term of L^CLIP against the probability ratio r, for A > 0 (left) and A < 0 (right)."""
     figure = Figure(figsize=(8, 2.9), layout="constrained")
     panels = figure.subplots(1, 2)
     ratio = np.linspace(0, 1.6, 321)
@@ -59,7 +59,7 @@ def figure1(epsilon: float = 0.2) -> Drawing:
 
 @matplotlib.rc_context(STYLE)
 def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
-    """Figure 2: the surrogates along the line from theta_old to theta; `rows` is interpolation.parquet or None."""
+    """Draw Figure 2: the surrogates on the line from theta_old to theta; `rows`: interpolation.parquet or None."""
     figure = Figure(figsize=(8, 4.6), layout="constrained")
     axes = figure.subplots()
     paper = published("fig2_curves")
@@ -94,20 +94,20 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
 
 
 def figure2_table(data: Data, rows: pd.DataFrame | None) -> Table:
-    """Figure 2 in numbers: each curve at the updated policy (x = 1), at x = 2, and where it is largest.
+    """Tabulate Figure 2: each curve at the updated policy (x = 1), at x = 2, and its maximum.
 
-    `rows` is interpolation.parquet (None if there is none); ours is the mean over its seeds.
+    `rows`: interpolation.parquet, or None; ours is the mean over its seeds.
     """
     paper = published("fig2_curves")
     cells, facts = [], []
     for column, digitised, label in FIGURE2_CURVES:
-        theirs = _points(paper["interp"], paper[digitised])
-        ours = dict.fromkeys(theirs, float("nan"))
+        in_paper = _points(paper["interp"], paper[digitised])
+        ours = dict.fromkeys(in_paper, float("nan"))
         if rows is not None and not rows.empty:
             mean = rows.groupby("interpolation")[column].mean()
             ours = _points(pd.Series(mean.index.to_numpy(dtype=float)), mean.reset_index(drop=True))
-        facts.append({"curve": column, **ours, **{f"paper_{name}": value for name, value in theirs.items()}})
-        cells.append({"Curve": label, **_shown("ours", ours, dagger(data.trained), "‡"), **_shown("paper", theirs)})
+        facts.append({"curve": column, **ours, **{f"paper_{name}": value for name, value in in_paper.items()}})
+        cells.append({"Curve": label, **_shown("ours", ours, dagger(data.trained), "‡"), **_shown("paper", in_paper)})
     seeds = 0 if rows is None else rows["seed"].nunique()
     caption = (
         "Figure 2 in numbers: surrogate objectives between the policy before the first update (x = 0) and after it "
@@ -119,7 +119,7 @@ def figure2_table(data: Data, rows: pd.DataFrame | None) -> Table:
 
 
 def _points(x: pd.Series[float], y: pd.Series[float]) -> dict[str, float]:
-    """The curve at x = 1 and x = 2 (linear between its points), its largest value, and the x of that."""
+    """Return the curve at x = 1 and x = 2 (linear between its points), its maximum, and the x of the maximum."""
     xs, ys = x.to_numpy(dtype=float), y.to_numpy(dtype=float)
     return {
         "at_1": float(np.interp(1.0, xs, ys)),
@@ -130,7 +130,7 @@ def _points(x: pd.Series[float], y: pd.Series[float]) -> dict[str, float]:
 
 
 def _shown(who: str, points: dict[str, float], mark: str = "", chose: str = "") -> dict[str, str]:
-    """The cells of a curve; `chose`: the mark of what a choice looked at."""
+    """Return the cells of a curve; `chose`: the mark of a number by which a choice was made."""
     peak = f"{number(points['maximum'], 4)} at {number(points['maximum_at'], 2)}"
     return {
         f"x = 1, {who}": number(points["at_1"], 4) + mark + (chose if np.isfinite(points["at_1"]) else ""),

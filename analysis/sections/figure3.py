@@ -40,7 +40,7 @@ from analysis.style.formats import Table, signed
 
 @matplotlib.rc_context(STYLE)
 def figure3(data: Data) -> Drawing:
-    """Figure 3: learning curves of the algorithms on the seven tasks, the paper's digitised curves beside them."""
+    """Draw Figure 3: learning curves of the algorithms on the seven tasks, with the paper's digitised curves."""
     figure = Figure(figsize=(14, 7.6), layout="constrained")
     panels = list(figure.subplots(2, 4).flat)
     budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
@@ -81,49 +81,49 @@ def figure3(data: Data) -> Drawing:
 
 
 def _comparison_panel(axes: Axes, curves: pd.DataFrame, paper: pd.DataFrame, lines: dict[str, Line]) -> None:
-    """One task: ours thick with bands, the paper's dashed above them, PPO's over the others'."""
+    """Draw one task: ours thick with bands, the paper's dashed above them, PPO's over the others'."""
     values = {"paper": paper["mean"]}
     for algorithm in sorted(ordered(curves["algorithm"], ALGORITHMS), key="ppo".__eq__):
-        mine = curves[curves["algorithm"] == algorithm]
-        values[algorithm_name(algorithm)] = mine["mean_return"]
-        draw_runs(axes, mine, lines[algorithm].colour, width=2.0, band=True, style=lines[algorithm].style)
+        drawn = curves[curves["algorithm"] == algorithm]
+        values[algorithm_name(algorithm)] = drawn["mean_return"]
+        draw_runs(axes, drawn, lines[algorithm].colour, width=2.0, band=True, style=lines[algorithm].style)
     for algorithm in drawn_in_paper():
-        theirs, colour = paper[paper["algorithm"] == paper_curve(algorithm)], lines[algorithm].colour
-        axes.plot(theirs["timestep"], theirs["mean"], color=colour, linewidth=1.2, linestyle=DASHES)
+        in_paper, colour = paper[paper["algorithm"] == paper_curve(algorithm)], lines[algorithm].colour
+        axes.plot(in_paper["timestep"], in_paper["mean"], color=colour, linewidth=1.2, linestyle=DASHES)
     bound_below(axes, values, float(paper["mean"].min()))
 
 
 def figure3_table(data: Data) -> Table:
-    """Figure 3 in numbers, like with like: the mean over the last 100k steps; and the last-100-episodes score."""
+    """Tabulate Figure 3: the mean over the last 100k steps, as in the paper, and the score of the last 100 episodes."""
     runs = scored(data)
     algorithms = ordered([*data.trained["algorithm"], *drawn_in_paper()], ALGORITHMS)
     cells, facts = [], []
     for name in ENVIRONMENTS:
         for algorithm in algorithms:
-            mine = runs[(runs["task"] == name) & (runs["algorithm"] == algorithm)]
-            theirs, band = paper_final(name, algorithm)
-            last = mine.assign(score=mine["last_tenth"])
+            scores = runs[(runs["task"] == name) & (runs["algorithm"] == algorithm)]
+            in_paper, band = paper_final(name, algorithm)
+            last = scores.assign(score=scores["last_tenth"])
             ours = float(last["score"].mean())
             facts.append(
                 {
                     "environment": name,
                     "algorithm": algorithm,
-                    "runs": len(mine),
-                    "last_100_episodes": float(mine["score"].mean()),
+                    "runs": len(scores),
+                    "last_100_episodes": float(scores["score"].mean()),
                     "last_tenth": ours,
-                    "paper_last_100k": theirs,
+                    "paper_last_100k": in_paper,
                     "paper_band_halfwidth": band,
-                    "difference": ours - theirs,
+                    "difference": ours - in_paper,
                 }
             )
             cells.append(
                 {
                     "Environment": name,
                     "Algorithm": algorithm_name(algorithm),
-                    "Ours, last 100 episodes": seeds_cell(mine) + calibration.marks(mine),
-                    "Ours, last tenth": seeds_cell(last) + calibration.marks(mine),
+                    "Ours, last 100 episodes": seeds_cell(scores) + calibration.marks(scores),
+                    "Ours, last tenth": seeds_cell(last) + calibration.marks(scores),
                     "Paper, last 100k": paper_cell(name, algorithm),
-                    "Ours − paper": signed(ours - theirs),
+                    "Ours − paper": signed(ours - in_paper),
                 }
             )
     caption = (

@@ -27,7 +27,7 @@ NAN = float("nan")
 
 @dataclass(frozen=True)
 class Row:
-    """One algorithm, as it goes into the CSV; scores are normalised, NaN where unknown."""
+    """An algorithm, a row of the CSV; scores are normalised, NaN if unknown."""
 
     algorithm: str
     mean: float
@@ -54,8 +54,8 @@ class Row:
     """Of a difference of `intervals.MARGIN` or more, either way (two one-sided tests)."""
     p_equal_holm: float
     as_the_paper: float
-    """Mean over tasks of the means over seeds of the last tenth, where 1 is the best algorithm's mean. NaN unless all
-    seven tasks went in, as in the paper's number."""
+    """Mean over tasks of the means over seeds of the last tenth, where 1 is the best algorithm's mean. NaN unless there
+    are all seven tasks, as in the paper's number."""
     paper: float
     tasks: int
     runs: int
@@ -63,12 +63,12 @@ class Row:
     diverged: int
     superseded: int
     chose: str
-    """The marks of what was chosen by these runs (`calibration`)."""
+    """Marks of the choices made by these runs (`calibration`)."""
 
 
 def normalised(data: Data) -> pd.DataFrame:
-    """`scores.scored` with `by_run` (last 100 episodes; 1: the best single run of any algorithm) and `by_algorithm`
-    (last tenth; 1: the best algorithm's mean over seeds). 0: the untrained policy. NaN where there is no scale."""
+    """Add to `scores.scored`: `by_run` (last 100 episodes; 1: the best single run of any algorithm) and `by_algorithm`
+    (last tenth; 1: the best algorithm's mean over seeds). 0: the untrained policy. NaN if there is no scale."""
     runs = scores.scored(data)
     random = scores.random_levels(data.episodes)
     runs["by_run"] = scores.normalised_scores(runs, random, scores.best_runs(runs))
@@ -77,10 +77,10 @@ def normalised(data: Data) -> pd.DataFrame:
 
 
 def paper_aggregate() -> pd.Series[float]:
-    """The paper's Figure 3 by the name in its legend: mean over the tasks of its finals (last 100k steps), normalised.
+    """Return, by the name in the legend of the paper's Figure 3, the mean over tasks of its normalised last 100k steps.
 
-    0 is the mean of its six curves at step 0, 1 its highest final of that task: a mean over its seeds, so a lower
-    mark than a best single run.
+    0 is the mean of its six curves at step 0, 1 its highest end in the task: a mean over its seeds, so lower than a
+    best single run.
     """
     summary = published_figure3()
     final, initial = summary["mean_last_100k"].unstack(), summary["initial"].unstack().mean(axis=1)
@@ -88,7 +88,7 @@ def paper_aggregate() -> pd.Series[float]:
 
 
 def rows(data: Data, runs: pd.DataFrame) -> list[Row]:
-    """One row per algorithm that is planned, or that the paper's figure has; `runs` as from `normalised`."""
+    """List a row per algorithm that is planned, or in the paper's figure; `runs`: from `normalised`."""
     paper = paper_aggregate()
     algorithms = ordered([*data.trained["algorithm"], *drawn_in_paper()], ALGORITHMS)
     made = [_row(algorithm, data, runs, float(paper.get(paper_curve(algorithm), NAN))) for algorithm in algorithms]
@@ -98,16 +98,16 @@ def rows(data: Data, runs: pd.DataFrame) -> list[Row]:
 
 def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
     planned = data.trained[data.trained["algorithm"] == algorithm]
-    mine = runs[(runs["algorithm"] == algorithm) & runs["by_run"].notna()]
-    strata = by_task(mine, "by_run", ENVIRONMENTS)
+    members = runs[(runs["algorithm"] == algorithm) & runs["by_run"].notna()]
+    strata = by_task(members, "by_run", ENVIRONMENTS)
     better, better_interval, apart = NAN, (NAN, NAN), intervals.UNKNOWN
     if algorithm != "ppo":
-        raw = _sides(runs, algorithm, "score")  # which run is better needs no normalisation
+        raw = _sides(runs, algorithm, "score")  # a comparison of two runs needs no normalisation
         better, better_interval = statistics.probability_of_improvement(*raw), statistics.improvement_interval(*raw)
         apart = intervals.task_difference(*_sides(runs, algorithm, "by_run"))
     mean = intervals.task_mean(strata)
-    values = mine["by_run"].to_numpy(dtype=float)
-    tasks = mine["task"].nunique()
+    values = members["by_run"].to_numpy(dtype=float)
+    tasks = members["task"].nunique()
     return Row(
         algorithm,
         mean.value,
@@ -122,25 +122,27 @@ def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
         p_holm=NAN,
         p_equal=apart.equivalence_p(),
         p_equal_holm=NAN,
-        as_the_paper=float(mine.groupby("task")["by_algorithm"].mean().mean()) if tasks == len(ENVIRONMENTS) else NAN,
+        as_the_paper=float(members.groupby("task")["by_algorithm"].mean().mean())
+        if tasks == len(ENVIRONMENTS)
+        else NAN,
         paper=paper,
         tasks=tasks,
-        runs=len(mine),
+        runs=len(members),
         planned=len(planned),
         diverged=int(planned["diverged_at"].notna().sum()),
-        superseded=int(superseded(mine).sum()),
-        chose=calibration.marks(mine),
+        superseded=int(superseded(members).sum()),
+        chose=calibration.marks(members),
     )
 
 
 def _sides(runs: pd.DataFrame, algorithm: str, column: str) -> tuple[list[statistics.Array], list[statistics.Array]]:
     """Return PPO's and the algorithm's `column`, per task."""
-    ours, theirs = (by_task(runs[runs["algorithm"] == name], column, ENVIRONMENTS) for name in ("ppo", algorithm))
-    return ours, theirs
+    of_ppo, of_other = (by_task(runs[runs["algorithm"] == name], column, ENVIRONMENTS) for name in ("ppo", algorithm))
+    return of_ppo, of_other
 
 
 def aggregate(data: Data, runs: pd.DataFrame, made: list[Row]) -> Table:
-    """Figure 3 in one number per algorithm, and PPO compared with each: difference, equality, who beats whom."""
+    """Tabulate one number per algorithm of Figure 3, and PPO's comparison with each."""
     caption = (
         "Figure 3 in one number per algorithm. A run's score is the mean return of its last 100 training episodes; per "
         "task the untrained policy (σ = 1, raw actions) is 0 and the best single run of any algorithm in the figure is "
@@ -178,12 +180,12 @@ def _cells(row: Row) -> dict[str, str]:
 
 
 def marks(row: Row) -> str:
-    """Mark the algorithm's numbers: superseded (†), used to choose (‡, §)."""
+    """Return the marks of the algorithm's numbers: superseded (†), used in a choice (‡, §)."""
     return "†" * (row.superseded > 0) + row.chose
 
 
 def shown(row: Row) -> str:
-    """Say what the comparison with PPO shows at 5 %, corrected for the comparisons made."""
+    """Describe the result of the comparison with PPO at 5 %, corrected for the number of comparisons."""
     if row.p_holm < intervals.LEVEL:
         return "PPO better" if row.difference > 0 else "PPO worse"
     if row.p_equal_holm < intervals.LEVEL:
@@ -203,9 +205,9 @@ def _notes(data: Data, made: list[Row], runs: pd.DataFrame) -> tuple[str, ...]:
 
 @matplotlib.rc_context(STYLE)
 def figure(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
-    """Figure 3 in one number per algorithm: mean and IQM (left), and PPO's mean less the algorithm's (right).
+    """Draw one number per algorithm of Figure 3: mean and IQM (left), and PPO's mean less the algorithm's (right).
 
-    `runs` are those of the rows.
+    `runs`: those of the rows.
     """
     drawn = Figure(figsize=(10, 0.42 * len(rows) + 1.9), layout="constrained")
     left, right = drawn.subplots(1, 2, sharey=True, width_ratios=(3, 2))

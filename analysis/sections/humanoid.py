@@ -1,4 +1,4 @@
-"""Section 6.3: Figure 4, the humanoid tasks beside the paper's two runs, and Table 4 with what our runs had."""
+"""Section 6.3: Figure 4, the humanoid tasks beside the paper's two runs, and Table 4 with our settings."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from analysis.style.colours import algorithm_lines
 from analysis.style.drawing import DASHES, STYLE, Drawing, frame_panel, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, number
 
-TASKS = {  # as Figure 4 has them, and the steps of its axes
+TASKS = {  # in the order of Figure 4, with the steps of its axes
     "RoboschoolHumanoid-v0": 50_000_000,
     "RoboschoolHumanoidFlagrun-v0": 100_000_000,
     "RoboschoolHumanoidFlagrunHarder-v0": 100_000_000,
 }
 
-TABLE4 = {  # the paper's rows: the words, the value, and the setting of ours
+TABLE4 = {  # the paper's rows: name, value, and our settings
     "Horizon (T)": ("512", ("num_steps",)),
     "Adam stepsize": ("adjusted by the KL", ("learning_rate", "lr_kl_target")),
     "Num. epochs": ("15", ("update_epochs",)),
@@ -37,7 +37,7 @@ TABLE4 = {  # the paper's rows: the words, the value, and the setting of ours
 
 
 def paper_last_tenth(environment: str) -> list[float]:
-    """The mean of each of the paper's two digitised curves over the last tenth of its axis."""
+    """Return the mean of each of the paper's two digitised curves over the last tenth of its axis."""
     curves = published("fig4_curves").query("env == @environment")
     late = curves[curves["timesteps_M"] * 1e6 > 0.9 * TASKS[environment]]
     return [float(mean) for mean in late.groupby("run")["return"].mean()]
@@ -49,12 +49,12 @@ def measured(data: Data) -> pd.DataFrame:
     runs = data.trained
     scores = last_tenth(data.episodes, runs[runs["complete"]]).rename(columns={"score": "last_tenth"})
     frame = runs[[*RUN, "total_timesteps", "steps_done"]].merge(scores, on=RUN, how="left")
-    theirs = [paper_last_tenth(environment) for environment in frame["environment"]]
-    return frame.assign(paper_higher=[max(pair) for pair in theirs], paper_lower=[min(pair) for pair in theirs])
+    in_paper = [paper_last_tenth(environment) for environment in frame["environment"]]
+    return frame.assign(paper_higher=[max(pair) for pair in in_paper], paper_lower=[min(pair) for pair in in_paper])
 
 
 def figure4_table(data: Data) -> Table:
-    """Show what each task's runs reached in their last tenth beside the paper's two."""
+    """Tabulate the last tenth of each task's runs beside the paper's two."""
     numbers = measured(data) if len(data.trained) else pd.DataFrame(columns=["environment", "last_tenth"])
     shown = pd.DataFrame(
         {
@@ -84,7 +84,7 @@ def _seeds(runs: pd.DataFrame) -> str:
 
 
 def table4(data: Data) -> Table:
-    """Show Table 4's settings beside those that our runs were trained with."""
+    """Tabulate Table 4's settings beside those of our runs."""
     settings = [run["settings"] for run in data.manifest["runs"]] if len(data.trained) else []
     shown = pd.DataFrame(
         {"Hyperparameter": words, "Paper": value, "Ours": _values(settings, names)}
@@ -98,23 +98,23 @@ def table4(data: Data) -> Table:
 
 
 def _values(settings: list[dict[str, Any]], names: tuple[str, ...]) -> str:
-    """The distinct values that the runs have, in their order; of several settings joined by a comma."""
-    found = dict.fromkeys(", ".join(f"{own.get(name, NOTHING)}" for name in names) for own in settings)
-    return "; ".join(found) or NOTHING
+    """Return the distinct values among the runs, in order; those of several settings joined by a comma."""
+    values = dict.fromkeys(", ".join(f"{of_run.get(name, NOTHING)}" for name in names) for of_run in settings)
+    return "; ".join(values) or NOTHING
 
 
 @matplotlib.rc_context(STYLE)
 def figure4(data: Data) -> Drawing:
-    """Figure 4: learning curves of the humanoid tasks, ours beside the paper's two runs, on the paper's axes."""
+    """Draw Figure 4: learning curves of the humanoid tasks, ours and the paper's two runs, on the paper's axes."""
     figure = Figure(figsize=(14, 4.2), layout="constrained")
     paper = published("fig4_curves")
     for axes, (environment, budget) in zip(figure.subplots(1, 3), TASKS.items(), strict=True):
-        for _, theirs in paper[paper["env"] == environment].groupby("run"):
-            steps = theirs["timesteps_M"] * 1e6
-            axes.plot(steps, theirs["return"], color="#333333", linewidth=1.2, linestyle=DASHES)
+        for _, curve in paper[paper["env"] == environment].groupby("run"):
+            steps = curve["timesteps_M"] * 1e6
+            axes.plot(steps, curve["return"], color="#333333", linewidth=1.2, linestyle=DASHES)
         ours = _curves(data, environment)
-        for _, own in ours.groupby("seed"):
-            axes.plot(own["step"], own["mean_return"], color=algorithm_lines(["ppo"])["ppo"].colour, linewidth=1.6)
+        for _, run in ours.groupby("seed"):
+            axes.plot(run["step"], run["mean_return"], color=algorithm_lines(["ppo"])["ppo"].colour, linewidth=1.6)
         frame_panel(axes, environment.removesuffix("-v0"), budget, empty="" if len(ours) else "no runs of ours yet")
     figure.supxlabel("Environment steps", fontsize=10)
     figure.supylabel("Episode return", fontsize=10)
@@ -134,7 +134,7 @@ def figure4(data: Data) -> Drawing:
 
 
 def _curves(data: Data, environment: str) -> pd.DataFrame:
-    """The curves of one task's runs, on its own budget's grid."""
+    """Return the curves of one task's runs, on the grid of its budget."""
     runs = data.trained
     runs = runs[runs["environment"] == environment] if len(runs) else runs
     if runs.empty:

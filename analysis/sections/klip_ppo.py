@@ -1,4 +1,4 @@
-"""Not the paper's: KLip-PPO's table (arXiv 2606.23932) and our runs with its settings, an outside check."""
+"""A check against another paper: KLip-PPO's table (arXiv 2606.23932) and our runs with its settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from analysis.style.drawing import DASHES, STYLE, Drawing, frame_panel, note_of,
 from analysis.style.formats import NOTHING, Table, interval, number
 
 SUFFIX = "+klip-ppo"
-"""Ends the names of the settings that are KLip-PPO's, and not the paper's."""
+"""Ends the names of KLip-PPO's settings."""
 
 OBJECTIVES = {
     ("ppo", "clip-0.2"): "Clipping, ε = 0.2",
@@ -30,14 +30,14 @@ OBJECTIVES = {
     ("ppo", "fixed-kl-1"): "Fixed KL, β = 1",
     ("ppo", "adaptive-kl-0.02"): "Adaptive KL d_targ = 0.02",
 }
-"""By algorithm and setting, as in published/klip_ppo.csv."""
+"""By algorithm and setting of published/klip_ppo.csv."""
 
 CLIPPED, PENALISED = "ppo", "per-sample-kl"
-"""The algorithms that are drawn beside each other."""
+"""The algorithms in the figure."""
 
 
 def measured(data: Data) -> pd.DataFrame:
-    """List each cell of published/klip_ppo.csv that was planned here, by task and objective: theirs, ours, difference.
+    """List each cell of published/klip_ppo.csv that is planned here, by task and objective, with ours and difference.
 
     `algorithm`, `setting`, `environment` (the task); `published_mean`, `published_std`, `published_seeds`; `mean`,
     `std`, `seeds` of our complete runs' `last_tenth`; `difference` of the means, `low`, `high`: its 95 % interval by
@@ -50,8 +50,8 @@ def measured(data: Data) -> pd.DataFrame:
         key = [cell["algorithm"], f"{cell['setting']}{SUFFIX}", f"{cell['environment']}-v4"]
         if tuple(key) not in planned:
             continue
-        mine = runs[(runs[["algorithm", "setting", "environment"]] == key).all(axis=1)]
-        values = mine["last_tenth"].dropna().to_numpy(dtype=float)
+        ours = runs[(runs[["algorithm", "setting", "environment"]] == key).all(axis=1)]
+        values = ours["last_tenth"].dropna().to_numpy(dtype=float)
         mean, deviation, seeds = (cell[name] for name in ("mean", "std", "seeds"))
         estimate = published_difference(values, mean, deviation * math.sqrt(seeds / (seeds - 1)), seeds)
         low, high = estimate.interval()
@@ -75,7 +75,7 @@ def measured(data: Data) -> pd.DataFrame:
 
 
 def table(data: Data) -> Table:
-    """Show our cells beside KLip-PPO's."""
+    """Tabulate our cells beside KLip-PPO's."""
     numbers = measured(data)
     rows = numbers.to_dict("records")
     shown = pd.DataFrame(
@@ -116,7 +116,7 @@ def _difference(value: float, low: float, high: float) -> str:
 
 @matplotlib.rc_context(STYLE)
 def figure(data: Data) -> Drawing:
-    """Draw the per-sample KL on its task over clipping with the same seeds, and KLip-PPO's mean at the end."""
+    """Draw the per-sample KL and clipping with the same seeds, and KLip-PPO's mean at the end."""
     numbers = measured(data)
     penalised = data.trained[data.trained["algorithm"] == PENALISED]
     (name,), seeds = penalised["environment"].map(task).unique(), sorted(penalised["seed"])

@@ -1,4 +1,4 @@
-"""The algorithms' scores beside the paper's and those that others have published."""
+"""The algorithms' scores beside the paper's and other published ones."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _SOURCE = ["source", "environment_version", "steps", "seeds", "metric"]
 
 
 def elsewhere(data: Data) -> Table:
-    """Returns at the end of training, by algorithm: ours, the paper's, and those others have published."""
+    """Tabulate returns at the end of training, by algorithm: ours, the paper's, and other published ones."""
     runs, others = scored(data), published("elsewhere")
     algorithms = ordered([*runs["algorithm"], *others["algorithm"], *drawn_in_paper()], ALGORITHMS)
     lines = []
     for algorithm in algorithms:
         name = algorithm_name(algorithm)
-        mine = runs[runs["algorithm"] == algorithm]
-        lines += [[name, *row] for row in (_ours(mine) if len(mine) else [])]
+        scores = runs[runs["algorithm"] == algorithm]
+        lines += [[name, *row] for row in (_ours(scores) if len(scores) else [])]
         finals = [number(paper_final(environment, algorithm)[0]) for environment in ENVIRONMENTS]
         if set(finals) != {NOTHING}:
             lines.append([name, "PPO paper, Figure 3 (digitised)", "v1", "1,000,000", NOTHING, "last 100k", *finals])
@@ -80,7 +80,7 @@ def _published_score(row: Mapping[Hashable, Any]) -> str:
 
 
 def _long(runs: pd.DataFrame, column: str, metric: str) -> pd.DataFrame:
-    """Our means in the columns of elsewhere.csv (without those that do not apply)."""
+    """Return our means in the columns of elsewhere.csv (without those that do not apply)."""
     keys = ["algorithm", "task", "environment"]
     rows = runs.groupby(keys, as_index=False).agg(
         score=(column, "mean"), seeds=("seed", "nunique"), steps=("total_timesteps", "max")

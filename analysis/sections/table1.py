@@ -1,4 +1,4 @@
-"""Table 1, the surrogate objectives: the table, what it is made of, and both as pictures."""
+"""Table 1, the surrogate objectives: the table, the scores behind it, and figures of both."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from analysis.style.formats import NOTHING, Table, interval, number, signed
 
 @dataclass(frozen=True)
 class Table1:
-    """Everything that Table 1 is made of, in raw returns and normalised."""
+    """The scores behind Table 1, raw and normalised, and their scale."""
 
     runs: pd.DataFrame
     """One row per complete run: environment, task, setting, seed, diverged_at, score (raw), by_run and by_setting
@@ -48,7 +48,7 @@ class Table1:
 
 
 def evaluate(data: Data) -> Table1:
-    """Scores of the complete runs, raw and on both scales."""
+    """Score the complete runs, raw and on both scales."""
     runs = scores.scored(data)
     random, best_run, best_setting = (
         scores.random_levels(data.episodes),
@@ -62,7 +62,7 @@ def evaluate(data: Data) -> Table1:
 
 @dataclass(frozen=True)
 class Row:
-    """One row of Table 1, as it goes into the CSV; scores are normalised, NaN where unknown."""
+    """A row of Table 1 and of its CSV; scores are normalised, NaN if unknown."""
 
     setting: str
     ours: float
@@ -74,43 +74,43 @@ class Row:
     ours_by_setting: float
     paper: float
     difference: float
-    """NaN unless all seven tasks went in, as in the paper's number."""
+    """NaN unless there are all seven tasks, as in the paper's number."""
     tasks: int
     runs: int
     planned: int
     diverged: int
     superseded: int
     chose: str
-    """The marks of what this row was used to choose (`calibration`)."""
+    """Marks of the choices made by this row (`calibration`)."""
 
 
 def table1_rows(data: Data, parts: Table1) -> list[Row]:
-    """Table 1: per setting the mean over its runs of the normalised score (section 6.1), and what stands beside it."""
+    """List Table 1's rows: per setting the mean normalised score (section 6.1), and its statistics."""
     paper = published("table1").set_index("setting")["score"]
     return [_row(setting, data, parts, float(paper.get(setting, np.nan))) for setting in _settings(data)]
 
 
 def _row(setting: str, data: Data, parts: Table1, paper: float) -> Row:
     planned = data.trained[data.trained["setting"] == setting]
-    mine = _scaled(parts, setting)
+    members = _scaled(parts, setting)
     estimate = _estimate(parts, setting)
     low, high = estimate.interval()
-    tasks = set(mine["task"])
+    tasks = set(members["task"])
     return Row(
         setting=setting,
         ours=estimate.value,
         low=low,
         high=high,
-        iqm=float(statistics.iqm(mine["by_run"].to_numpy(dtype=float))) if len(mine) else float("nan"),
-        ours_by_setting=float(mine.groupby("task")["by_setting"].mean().mean()),
+        iqm=float(statistics.iqm(members["by_run"].to_numpy(dtype=float))) if len(members) else float("nan"),
+        ours_by_setting=float(members.groupby("task")["by_setting"].mean().mean()),
         paper=paper,
         difference=estimate.value - paper if tasks == set(ENVIRONMENTS) else float("nan"),
         tasks=len(tasks),
-        runs=len(mine),
+        runs=len(members),
         planned=len(planned),
         diverged=int(planned["diverged_at"].notna().sum()),
-        superseded=int(superseded(mine).sum()),
-        chose=calibration.marks(mine),
+        superseded=int(superseded(members).sum()),
+        chose=calibration.marks(members),
     )
 
 
@@ -124,7 +124,7 @@ def _estimate(parts: Table1, setting: str) -> intervals.Estimate:
 
 
 def table1(data: Data, parts: Table1) -> Table:
-    """Table 1 beside the paper's printed one."""
+    """Make Table 1 beside the paper's printed one."""
     rows = table1_rows(data, parts)
     show = pd.DataFrame([_cells(row) for row in rows])
     caption = (
@@ -143,7 +143,7 @@ def table1(data: Data, parts: Table1) -> Table:
 
 
 def ranks(data: Data, parts: Table1) -> Table:
-    """Tabulate how sure the order of Table 1's rows is: the probability of each rank, from the seeds' spreads.
+    """Tabulate the probability of each rank of Table 1's rows, from the seeds' spreads.
 
     Each row's mean is drawn 20,000 times from value + error x t(freedom), whose middle 95 % is the row's interval, rows
     independently, and the ranks are counted (`intervals.rank_probabilities`).
@@ -170,11 +170,11 @@ def ranks(data: Data, parts: Table1) -> Table:
 
 
 def raw_scores(data: Data, parts: Table1) -> Table:
-    """The scores behind Table 1, in raw returns: mean (each seed) per setting and environment."""
+    """Tabulate the scores behind Table 1, in raw returns: mean (each seed) per setting and environment."""
     rows = []
     for setting in _settings(data):
-        mine = parts.runs[parts.runs["setting"] == setting]
-        cells = [mine[mine["task"] == name] for name in ENVIRONMENTS]
+        members = parts.runs[parts.runs["setting"] == setting]
+        cells = [members[members["task"] == name] for name in ENVIRONMENTS]
         rows.append([setting_name(setting), *(seeds_cell(cell) + calibration.marks(cell) for cell in cells)])
     for label, level in (
         ("Random level (0)", parts.random),
@@ -197,11 +197,11 @@ def raw_scores(data: Data, parts: Table1) -> Table:
 
 
 def normalised_by_environment(data: Data, parts: Table1) -> Table:
-    """Table 1 before the mean over environments: which task makes a row what it is."""
+    """Tabulate Table 1 by environment."""
     rows, cells = [], []
     for setting in _settings(data):
-        mine = parts.runs[parts.runs["setting"] == setting]
-        each = {name: mine[mine["task"] == name] for name in ENVIRONMENTS}
+        members = parts.runs[parts.runs["setting"] == setting]
+        each = {name: members[members["task"] == name] for name in ENVIRONMENTS}
         rows.append({"setting": setting, **{name: float(runs["by_run"].mean()) for name, runs in each.items()}})
         shown = {name: _two(float(runs["by_run"].mean())) + marks(runs) for name, runs in each.items()}
         cells.append({"Setting": setting_name(setting), **shown})
@@ -215,7 +215,7 @@ def normalised_by_environment(data: Data, parts: Table1) -> Table:
 
 
 def _settings(data: Data) -> list[str]:
-    """The settings of the planned runs in the paper's order; the paper's own where nothing is planned."""
+    """List the settings of the planned runs in the paper's order; all of the paper's if no run is planned."""
     return ordered(data.trained["setting"], SETTINGS) or list(SETTINGS)
 
 
@@ -238,9 +238,9 @@ def _notes(data: Data, parts: Table1, rows: list[Row]) -> tuple[str, ...]:
     if data.problem:
         return incomplete(data)
     whole = [row for row in rows if row.tasks == len(ENVIRONMENTS)]
-    theirs = [row.paper for row in whole]
-    main = statistics.rank_correlation([row.ours for row in whole], theirs)
-    other = statistics.rank_correlation([row.ours_by_setting for row in whole], theirs)
+    in_paper = [row.paper for row in whole]
+    main = statistics.rank_correlation([row.ours for row in whole], in_paper)
+    other = statistics.rank_correlation([row.ours_by_setting for row in whole], in_paper)
     notes = [
         f"Rank correlation (Spearman) of the rows with the paper's: {number(main, 2)}; {number(other, 2)} where best "
         "is the best setting's mean.",
@@ -259,11 +259,11 @@ def _two(value: float) -> str:
 
 @matplotlib.rc_context(STYLE)
 def table1_scores(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
-    """Table 1 as a picture: our score and interval of each setting beside the paper's; `runs` are those of the rows."""
+    """Draw Table 1: our score and interval of each setting beside the paper's; `runs`: those of the rows."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
     known = [value for row in rows for value in (row.ours, row.low) if np.isfinite(value)]
-    left = max(-1.5, min([-0.5, *known]) - 0.1)  # one exploding setting must not squeeze the others together
+    left = max(-1.5, min([-0.5, *known]) - 0.1)  # one diverging setting must not squeeze the others together
     for height, row in enumerate(reversed(rows)):
         colour = setting_colour(row.setting)
         axes.plot([row.paper], [height], "D", color="white", markeredgecolor="#333333", markersize=6, zorder=4)
@@ -293,7 +293,7 @@ FAMILIES = {"Clipping": "clip-", "Adaptive KL": "adaptive-kl-", "Fixed KL": "fix
 
 @matplotlib.rc_context(STYLE)
 def table1_curves(data: Data) -> Drawing:
-    """The learning curves behind Table 1: a row per environment, a column per family of settings."""
+    """Draw the learning curves behind Table 1: a row per environment, a column per family of settings."""
     figure = Figure(figsize=(11, 14))
     panels = figure.subplots(len(ENVIRONMENTS), len(FAMILIES), sharex=True, sharey="row")
     figure.subplots_adjust(left=0.085, right=0.98, top=0.95, bottom=0.125, hspace=0.24, wspace=0.08)
@@ -301,16 +301,16 @@ def table1_curves(data: Data) -> Drawing:
     budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
     levels = {task(str(environment)): level for environment, level in scores.random_levels(data.episodes).items()}
     for row, name in zip(panels, ENVIRONMENTS, strict=True):
-        here = curves[curves["task"] == name]
+        drawn = curves[curves["task"] == name]
         for axes, (family, prefix) in zip(row, FAMILIES.items(), strict=True):
-            members = [s for s in ordered(here["setting"], SETTINGS) if s.startswith(prefix) or s == "none"]
+            members = [s for s in ordered(drawn["setting"], SETTINGS) if s.startswith(prefix) or s == "none"]
             for setting in members:
-                draw_runs(axes, here[here["setting"] == setting], setting_colour(setting), width=1.7)
+                draw_runs(axes, drawn[drawn["setting"] == setting], setting_colour(setting), width=1.7)
             if name in levels:
                 axes.axhline(levels[name], color="#444444", linewidth=0.9, linestyle=":")
-            frame_panel(axes, f"{name}: {family}", budget, empty="" if len(here) else "no runs yet")
-        drawn = {setting_name(str(setting)): group["mean_return"] for setting, group in here.groupby("setting")}
-        bound_below(row[0], drawn, levels.get(name, float("nan")))
+            frame_panel(axes, f"{name}: {family}", budget, empty="" if len(drawn) else "no runs yet")
+        by_name = {setting_name(str(setting)): group["mean_return"] for setting, group in drawn.groupby("setting")}
+        bound_below(row[0], by_name, levels.get(name, float("nan")))
     figure.supylabel("Episode return", fontsize=10)
     for axes, prefix in zip(panels[-1], FAMILIES.values(), strict=True):
         members = [setting for setting in SETTINGS if setting.startswith(prefix) or setting == "none"]

@@ -1,4 +1,4 @@
-"""Which of our two TRPOs the paper's curve is nearer to: TRPO, or TRPO as released in 2017, and how near."""
+"""Distances of the paper's TRPO curve to our TRPO and to TRPO as released in 2017."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from analysis.style.formats import NOTHING, Table, number
 
 VARIANTS = ("trpo", "trpo-2017")
 NEAR = 0.1
-"""The share of the range of the paper's curves above which a distance is not called near."""
+"""Largest distance that is called near, as a share of the range of the paper's curves."""
 
 
 def distances(data: Data) -> pd.DataFrame:
-    """Per task and variant the distance of our mean curve to the paper's TRPO curve; one row per task.
+    """Compute, per task (row) and variant, the distance of our mean curve to the paper's TRPO curve.
 
-    `distance_*`: mean absolute difference, in returns, over the steps at which the paper and every variant that has a
-    curve there at all have a value, so that both are measured over the same steps (`points` of them, up to
-    `last_step`). `relative_*`: the same as a fraction of `paper_range`, from the lowest to the highest value of the
-    paper's six curves in that task. `nearer`: the variant with the smaller distance; "" unless both are known.
+    `distance_*`: mean absolute difference, in returns, over the steps (`points` of them, up to `last_step`) at which
+    the paper and every variant with a curve have a value. `relative_*`: the same as a fraction of `paper_range`, from
+    the lowest to the highest value of the paper's six curves in that task. `nearer`: the variant with the smaller
+    distance; "" unless both are known.
     """
     paper = published("fig3_curves").assign(task=lambda frame: frame["env"].map(task))
     curves, _ = run_curves(data)
@@ -31,11 +31,11 @@ def distances(data: Data) -> pd.DataFrame:
 
 
 def _distances(name: str, paper: pd.DataFrame, curves: pd.DataFrame) -> dict[str, object]:
-    theirs = paper[paper["algorithm"] == paper_curve("trpo")]
+    in_paper = paper[paper["algorithm"] == paper_curve("trpo")]
     ours = {variant: _mean(curves, name, variant) for variant in VARIANTS}
     drawn = pd.DataFrame({variant: curve for variant, curve in ours.items() if curve.notna().any()})
     steps = drawn.index.to_numpy(dtype=float)
-    at = np.interp(steps, theirs["timestep"], theirs["mean"], left=np.nan, right=np.nan)
+    at = np.interp(steps, in_paper["timestep"], in_paper["mean"], left=np.nan, right=np.nan)
     gap = drawn.sub(at, axis=0).abs().dropna()
     span = float(paper["mean"].max() - paper["mean"].min())
     distance = {variant: float(gap[variant].mean()) if variant in gap else np.nan for variant in VARIANTS}
@@ -52,12 +52,12 @@ def _distances(name: str, paper: pd.DataFrame, curves: pd.DataFrame) -> dict[str
 
 
 def _mean(curves: pd.DataFrame, name: str, variant: str) -> pd.Series[float]:
-    here = curves[(curves["task"] == name) & (curves["algorithm"] == variant)]
-    return mean_curve(by_seed(here[here["complete"].astype(bool)]))
+    drawn = curves[(curves["task"] == name) & (curves["algorithm"] == variant)]
+    return mean_curve(by_seed(drawn[drawn["complete"].astype(bool)]))
 
 
 def trpo(data: Data) -> Table:
-    """The distances of TRPO and TRPO as released in 2017 to the paper's TRPO curve, and which is nearer."""
+    """Tabulate the distances of TRPO and TRPO as released in 2017 to the paper's TRPO curve."""
     frame = distances(data)
     show = pd.DataFrame({"Environment": frame["environment"]})
     for variant in VARIANTS:

@@ -1,4 +1,4 @@
-"""How the comparison algorithms were tuned: the score of every setting that was tried."""
+"""The tuning of the comparison algorithms: the score of every setting that was tried."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from analysis.style.drawing import DASHES, STYLE, Drawing, limits_above, note_of
 from analysis.style.formats import NOTHING, Table, number
 
 AXIS = "learning_rate"
-"""What scores are drawn against where an algorithm's settings vary it; otherwise what they vary most."""
+"""The setting on the horizontal axis if an algorithm varies it; otherwise the one that it varies most."""
 SCALING = "norm_reward"
-"""What has panels and a column of its own: sweeps are crossed with it, whatever else they vary."""
+"""The setting with separate panels and a separate column: all sweeps are crossed with it."""
 SCALINGS = ("none", "reset", "never-reset")
 SWEEP = ["algorithm", "total_timesteps"]
-"""Only settings of one algorithm that were trained as long are compared."""
+"""Only settings of one algorithm with equal budgets are compared."""
 MAX_TICKS = 3
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def values(setting: str) -> dict[str, str]:
-    """'learning_rate=0.0007,ema_decay=0.9' -> {'learning_rate': '0.0007', 'ema_decay': '0.9'}; {} for a plain name."""
+    """Split 'learning_rate=0.0007,ema_decay=0.9' into {'learning_rate': '0.0007', ...}; {} for a plain name."""
     pairs = (part.partition("=") for part in setting.split(",") if "=" in part)
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def measured(data: Data, runs: pd.DataFrame) -> pd.DataFrame:
-    """One row per algorithm, setting and task, settings in the manifest's order; `runs` as from `scored`.
+    """List a row per algorithm, setting and task, settings in the manifest's order; `runs`: from `scored`.
 
     Means over the complete runs: `score` (last 100 episodes), `last_tenth`; `runs`, `planned`, `total_timesteps`; and
-    `best`: no setting of that algorithm that was trained as long scores higher on that task.
+    `best`: whether no setting of that algorithm with the same budget scores higher on that task.
     """
     keys = ["algorithm", "setting", "task"]
     trained = data.trained.assign(task=data.trained["environment"].map(task))
@@ -55,7 +55,7 @@ def measured(data: Data, runs: pd.DataFrame) -> pd.DataFrame:
 
 
 def judged(data: Data, numbers: pd.DataFrame) -> pd.DataFrame:
-    """One row per algorithm and setting with all its runs: what it is chosen by; `numbers` as from `measured`.
+    """List the criteria of choice: a row per algorithm and setting with all its runs; `numbers`: from `measured`.
 
     `relative`: (score - untrained) / (best of its sweep - untrained), mean over the tasks. `smoothed`: mean of that
     over the setting and its neighbours, since with one seed the best of many is the luckiest. `chosen`: highest of
@@ -84,31 +84,31 @@ def judged(data: Data, numbers: pd.DataFrame) -> pd.DataFrame:
 
 
 def neighbours(setting: str, tried: list[str]) -> list[str]:
-    """Those of ``tried`` whose fractional values are at most one step of the sweep away, all others being the same."""
-    own = values(setting)
-    like = [other for other in tried if values(other).keys() == own.keys()]
+    """List those of ``tried`` whose fractional values are at most one step of the sweep away and all others equal."""
+    fixed = values(setting)
+    like = [other for other in tried if values(other).keys() == fixed.keys()]
     steps: dict[str, list[float]] = {}
-    for name in own:
-        found = {values(other)[name] for other in like}
-        if all("." in value or "e-" in value for value in found):
-            steps[name] = sorted(float(value) for value in found)
+    for name in fixed:
+        steps_of = {values(other)[name] for other in like}
+        if all("." in value or "e-" in value for value in steps_of):
+            steps[name] = sorted(float(value) for value in steps_of)
 
     def near(other: dict[str, str], name: str) -> bool:
         if name not in steps:
-            return other[name] == own[name]
-        return abs(steps[name].index(float(other[name])) - steps[name].index(float(own[name]))) <= 1
+            return other[name] == fixed[name]
+        return abs(steps[name].index(float(other[name])) - steps[name].index(float(fixed[name]))) <= 1
 
-    return [other for other in like if all(near(values(other), name) for name in own)]
+    return [other for other in like if all(near(values(other), name) for name in fixed)]
 
 
 def scalings(data: Data) -> dict[tuple[str, str], str]:
-    """How each algorithm's setting scales rewards; "" where it has no such setting."""
+    """Return the reward scaling of each algorithm's setting; "" without such a setting."""
     runs = data.manifest.get("runs", ())
     return {(run["algorithm"], run["setting"]): str((run.get("settings") or {}).get(SCALING, "")) for run in runs}
 
 
 def tuning(data: Data) -> Table:
-    """One row per algorithm and setting: its score on each task, each seed, and what it is chosen by."""
+    """Tabulate per algorithm and setting: the score on each task, each seed, and the criteria of choice."""
     runs = scored(data)
     scaling = scalings(data)
     numbers = measured(data, runs)
@@ -117,7 +117,7 @@ def tuning(data: Data) -> Table:
     tasks = ordered(numbers["task"], ENVIRONMENTS)
     rows = []
     for (algorithm, setting), group in numbers.groupby(["algorithm", "setting"], sort=False):
-        mine = runs[(runs["algorithm"] == algorithm) & (runs["setting"] == setting)]
+        scores = runs[(runs["algorithm"] == algorithm) & (runs["setting"] == setting)]
         best = ordered(group.loc[group["best"], "task"], ENVIRONMENTS)
         verdict = verdicts[str(algorithm), str(setting)]
         rows.append(
@@ -126,7 +126,7 @@ def tuning(data: Data) -> Table:
                 _shown(values(str(setting)), SCALING) or (NOTHING if values(str(setting)) else str(setting)),
                 scaling[str(algorithm), str(setting)] or NOTHING,
                 f"{int(group['total_timesteps'].max()):,}",
-                *(seeds_cell(mine[mine["task"] == name]) for name in tasks),
+                *(seeds_cell(scores[scores["task"] == name]) for name in tasks),
                 ", ".join(best) or NOTHING,
                 number(verdict["relative"], 2),
                 number(verdict["smoothed"], 2) + (" ← chosen" if verdict["chosen"] else ""),
@@ -152,12 +152,12 @@ def tuning(data: Data) -> Table:
 
 
 def points(data: Data) -> pd.DataFrame:
-    """The scored runs as the figure shows them: `axis` (what x is), `x`, `scaling` (of the rewards; "" without such a
+    """Return the points of the figure: `axis` (the setting of x), `x`, `scaling` (of the rewards; "" without such a
     setting) and `line` (the setting's other values).
 
-    A value that a setting's name leaves out is taken from the run's settings in the manifest; where an algorithm has
-    sweeps of several lengths, `line` begins with the steps. Runs without a positive number for x, which have no place
-    on a logarithmic axis, are not among them.
+    A value that a setting's name omits is taken from the run's settings in the manifest; if an algorithm has sweeps of
+    several lengths, `line` begins with the steps. Runs whose x is not positive have no place on a logarithmic axis and
+    are left out.
     """
     runs = scored(data)
     stored = {(run["algorithm"], run["setting"]): run.get("settings") or {} for run in data.manifest["runs"]}
@@ -185,7 +185,7 @@ def _axis(settings: list[dict[str, str]]) -> str:
     varied = {
         name: {setting.get(name) for setting in settings} for setting in settings for name in setting if name != SCALING
     }
-    names = [name for name, found in varied.items() if len(found) > 1] or list(varied) or [AXIS]
+    names = [name for name, distinct in varied.items() if len(distinct) > 1] or list(varied) or [AXIS]
     return AXIS if AXIS in names else max(names, key=lambda name: len(varied.get(name, ())))
 
 
@@ -195,7 +195,7 @@ def _shown(named: dict[str, str], *without: str) -> str:
 
 @matplotlib.rc_context(STYLE)
 def figure(data: Data) -> Drawing:
-    """Scores against what was tuned: a row of panels per algorithm, in it one per task and reward scaling."""
+    """Draw scores against the tuned setting: a row of panels per algorithm, one panel per task and reward scaling."""
     runs = points(data)
     algorithms = ordered(runs["algorithm"], ALGORITHMS) or ordered(data.trained["algorithm"], ALGORITHMS)
     tasks = ordered(runs["task"], ENVIRONMENTS) or ordered(data.trained["environment"].map(task), ENVIRONMENTS)
@@ -205,11 +205,11 @@ def figure(data: Data) -> Drawing:
     drawn = Figure(figsize=(2.2 * max(columns, 4) + 2.0, 2.3 * len(algorithms) + 0.5), layout="constrained")
     panels = drawn.subplots(len(algorithms), columns, squeeze=False)
     for row, algorithm in zip(panels, algorithms, strict=True):
-        mine = runs[runs["algorithm"] == algorithm]
+        scores = runs[runs["algorithm"] == algorithm]
         blocks = {name: list(row[place * width :][:width]) for place, name in enumerate(tasks)}
-        _row(blocks, mine, limits)
+        _row(blocks, scores, limits)
         row[0].set_ylabel(algorithm_name(algorithm) + dagger(data.trained[data.trained["algorithm"] == algorithm]))
-        if any(mine["line"]):
+        if any(scores["line"]):
             lines = {label: line for axes in row for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
             beside = 1.02 if row[-1].axison else 0.0  # to the right of the last panel, or in its place
             row[-1].legend(lines.values(), lines, fontsize=7, loc="center left", bbox_to_anchor=(beside, 0.5))
@@ -226,8 +226,7 @@ def figure(data: Data) -> Drawing:
 
 
 def _limits(scores: pd.Series[float]) -> tuple[float, float]:
-    """Return what a task's panels show of its scores: from the lower quartile down a score is one of the bad ones, and
-    need not be seen in full."""
+    """Return the vertical limits of a task's panels: bad scores, those below the lower quartile, may be cut off."""
     if scores.empty:
         return 0.0, 1.0
     margin = 0.05 * float(scores.max() - scores.min()) or 1.0
@@ -236,7 +235,7 @@ def _limits(scores: pd.Series[float]) -> tuple[float, float]:
 
 
 def _row(blocks: dict[str, list[Axes]], runs: pd.DataFrame, limits: dict[str, tuple[float, float]]) -> None:
-    """Draw an algorithm's `runs`: in each task's block of panels one for each reward scaling, the rest left empty."""
+    """Draw an algorithm's `runs`: in each task's block one panel for each reward scaling; the rest stay empty."""
     tried = ordered(runs["scaling"], SCALINGS) or [""]
     lines = list(dict.fromkeys(runs["line"]))
     ticks = sorted(set(runs["x"]))
@@ -255,14 +254,14 @@ def _row(blocks: dict[str, list[Axes]], runs: pd.DataFrame, limits: dict[str, tu
 
 
 def _panel(axes: Axes, runs: pd.DataFrame, lines: list[str], limits: tuple[float, float]) -> None:
-    """Draw `runs`; of the algorithm's `lines` each has its colour in every panel."""
+    """Draw `runs`; each of the algorithm's `lines` has the same colour in every panel."""
     axes.set_xscale("log")
     axes.minorticks_off()
-    for line, here in runs.groupby("line", sort=False):
+    for line, drawn in runs.groupby("line", sort=False):
         place = lines.index(str(line))
         colour, style = LINES[place % len(LINES)], "-" if place < len(LINES) else DASHES
-        means = here.groupby("x")["score"].mean()
-        axes.plot(here["x"], here["score"], "o", color=colour, markersize=3, alpha=0.6)
+        means = drawn.groupby("x")["score"].mean()
+        axes.plot(drawn["x"], drawn["score"], "o", color=colour, markersize=3, alpha=0.6)
         axes.plot(means.index.to_numpy(), means.to_numpy(), color=colour, linewidth=1.6, linestyle=style, label=line)
     axes.set_ylim(*limits)
     tell_lowest(axes, {f"{x:g}": group["score"] for x, group in runs.groupby("x")}, limits[0])

@@ -1,1 +1,1 @@
-"""How a table is printed and a figure drawn."""
+"""Formats of tables and the style of figures."""

@@ -1,4 +1,4 @@
-"""The cells and notes that several tables share."""
+"""Cells and notes that several tables share."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ INTERVAL = (
     "In brackets: the 95 % t interval over the seeds, with degrees of freedom by Satterthwaite, environments and "
     "normalisation held fixed; a dash where an environment has one run, or where no environment has any spread."
 )
-"""What captions say of the interval of a mean over tasks (`intervals.task_mean`)."""
+"""Sentence in captions about the interval of a mean over tasks (`intervals.task_mean`)."""
 
 
 def seeds_cell(runs: pd.DataFrame, digits: int | None = None) -> str:
-    """'mean (seed · seed · seed)' of `score`, × behind a run that diverged; `digits` as for `number`.
+    """Format `score` as 'mean (seed · seed · seed)', with × behind a run that diverged; `digits`: as in `number`.
 
-    † behind it where a run is superseded.
+    † behind the cell if a run is superseded.
     """
     if runs.empty:
         return NOTHING
@@ -32,18 +32,18 @@ def seeds_cell(runs: pd.DataFrame, digits: int | None = None) -> str:
 
 
 def paper_cell(name: str, algorithm: str) -> str:
-    """'mean ± half width of the band' over the last 100k steps of the paper's Figure 3, digitised."""
+    """Format the last 100k steps of the paper's Figure 3, digitised, as 'mean ± half width of the band'."""
     mean, band = paper_final(name, algorithm)
     return f"{number(mean)} ± {number(band)}" if np.isfinite(mean) else NOTHING
 
 
 def marks(runs: pd.DataFrame) -> str:
-    """Mark a number made from `runs`: superseded (†), used to choose (‡, §)."""
+    """Return the marks of a number computed from `runs`: superseded (†), used in a choice (‡, §)."""
     return dagger(runs) + calibration.marks(runs)
 
 
 def left_out(runs: pd.DataFrame) -> tuple[str, ...]:
-    """The note on the tasks whose runs have a `score` and no normalised one (`by_run`)."""
+    """Return the note on tasks whose runs have a `score` but no normalised one (`by_run`)."""
     no_scale = sorted(set(runs.loc[runs["by_run"].isna() & runs["score"].notna(), "task"]))
     if not no_scale:
         return ()

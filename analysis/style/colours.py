@@ -1,13 +1,12 @@
-"""The line that each algorithm has in every figure, and the colour that each row of Table 1 has.
+"""The line of each algorithm in every figure, and the colour of each row of Table 1.
 
-The colours of the algorithms (`baselines.ALGORITHMS`) have a contrast of at least CONTRAST with either of BACKGROUNDS,
-as WCAG 2.2 asks of lines, and a `distance` of at least 8 from each other: the least over people with normal vision and
-without red, green or blue cones. (The palette before, Okabe and Ito's with additions, had 3.3, and three colours below
-a contrast of 3.) An algorithm that has no colour there gets the one farthest from all that are taken; six such are
-still 5 apart. Within that the line's dashes tell it from its nearest.
+The colours of the algorithms (`baselines.ALGORITHMS`) have a contrast of at least CONTRAST with both BACKGROUNDS, as
+WCAG 2.2 requires of lines, and a `distance` of at least 8 from each other: the smallest over people with normal vision
+and without red, green or blue cones. (An earlier palette, Okabe and Ito's with additions, had 3.3, and three colours
+below a contrast of 3.) An algorithm without a colour gets the one farthest from all used ones; six of these are still 5
+apart. The line's dashes distinguish it from the nearest colour.
 
-The eleven rows of Table 1 have one hue per family, darker for the weaker constraint, so that a family is recognised
-before its member is.
+The eleven rows of Table 1 have one hue per family, darker for the weaker constraint.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ import baselines
 Array = npt.NDArray[np.float64]
 
 BACKGROUNDS = ("#ffffff", "#121212")
-"""A page's, light and dark."""
+"""Of pages, light and dark."""
 CONTRAST = 3.0
 
 VISIONS: Array = np.array(
@@ -56,7 +55,7 @@ _OKLAB: Array = np.array(
 )
 
 _SPARE_DASHES = ((1.2, 1.2), (6.0, 1.4, 1.2, 1.4), (9.0, 1.4), (6.0, 1.4, 1.2, 1.4, 1.2, 1.4))
-"""Of algorithms without a colour of their own, in turn."""
+"""Lines of algorithms whose records have no colour, in turn."""
 
 _SETTINGS = {
     "none": "#000000",
@@ -78,7 +77,7 @@ LineStyle = Literal["-"] | tuple[float, Sequence[float]]
 
 @dataclass(frozen=True)
 class Line:
-    """How a curve of ours is drawn."""
+    """Colour and dashes of a curve of ours."""
 
     colour: str
     dashes: tuple[float, ...] = ()
@@ -91,19 +90,19 @@ class Line:
 
 
 def algorithm_lines(algorithms: Iterable[str]) -> dict[str, Line]:
-    """Give each algorithm its line: that of its record, or the next that is unlike all others.
+    """Return the line of each algorithm: that of its record, or the next one that is distinct from all others.
 
-    Listed algorithms without a colour come first, so they have the same in every figure; then names that are not
-    listed (data of another version, or of a class from elsewhere), by alphabet.
+    Listed algorithms without a colour come first, so that they have the same line in every figure; then names that are
+    not listed (data of another version, or of a user's class), in alphabetical order.
     """
-    wanted = list(algorithms)
+    named = list(algorithms)
     records = baselines.ALGORITHMS
     lines = {name: Line(record.colour, record.dashes) for name, record in records.items() if record.colour}
-    rest = [name for name in records if name not in lines] + sorted(set(wanted) - set(records))
+    rest = [name for name in records if name not in lines] + sorted(set(named) - set(records))
     for place, name in enumerate(rest):
         dashes = _SPARE_DASHES[place % len(_SPARE_DASHES)]
         lines[name] = Line(next_colour([line.colour for line in lines.values()]), dashes)
-    return {name: lines[name] for name in wanted}
+    return {name: lines[name] for name in named}
 
 
 def setting_colour(setting: str) -> str:
@@ -112,7 +111,7 @@ def setting_colour(setting: str) -> str:
 
 
 def next_colour(taken: Sequence[str]) -> str:
-    """Find the colour farthest from its nearest among `taken`, of those with enough contrast."""
+    """Find the colour, of those with enough contrast, that is farthest from its nearest among `taken`."""
     candidates = _candidates()
     nearest = _distances(candidates, np.stack([_rgb(colour) for colour in taken])).min(axis=1)
     red, green, blue = (255 * candidates[int(nearest.argmax())]).round().astype(int)
@@ -120,9 +119,9 @@ def next_colour(taken: Sequence[str]) -> str:
 
 
 def distance(one: str, other: str) -> float:
-    """Measure how far two colours are apart for whoever tells them apart least: 100 is from black to white.
+    """Measure the smallest perceived distance of two colours over VISIONS: 100 is from black to white.
 
-    Euclidean in Oklab times 100, the least over VISIONS; about 2 is just noticeable.
+    Euclidean in Oklab times 100; about 2 is just noticeable.
     """
     return float(_distances(_rgb(one)[None], _rgb(other)[None])[0, 0])
 
@@ -144,9 +143,9 @@ def _candidates() -> Array:
 
 
 def _distances(ones: Array, others: Array) -> Array:
-    """`distance` of each of ``[n, 3]`` to each of ``[m, 3]``: ``[n, m]``."""
-    seen, theirs = _seen(ones), _seen(others)
-    apart: Array = np.linalg.norm(seen[:, :, None] - theirs[:, None], axis=-1).min(axis=0)
+    """Compute the `distance` of each of ``[n, 3]`` to each of ``[m, 3]``: ``[n, m]``."""
+    seen, others_seen = _seen(ones), _seen(others)
+    apart: Array = np.linalg.norm(seen[:, :, None] - others_seen[:, None], axis=-1).min(axis=0)
     return apart
 
 

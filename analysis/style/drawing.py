@@ -1,6 +1,6 @@
-"""What all figures share: the style, how runs become lines, the mark of quick and partial data, and saving.
+"""Shared parts of figures: style, curves of runs, marks of partial data, and saving.
 
-Nothing here keeps state (no pyplot), and `pictures` gives the same bytes for the same data on the same versions.
+There is no global state (no pyplot), and `pictures` returns the same bytes for the same data and versions.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ STYLE: dict[Any, Any] = {
 }
 WARNING = "#B03A2E"
 UNDER_TEXT = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0}
-"""Behind words that lines may cross."""
+"""Box behind text that lines may cross."""
 DASHES = (0, (3.5, 1.8))
-"""The paper's lines."""
+"""Line style of the paper's curves."""
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A finished figure with what stands under it."""
+    """A finished figure with its caption."""
 
     name: str
     title: str
@@ -63,7 +63,7 @@ class Drawing:
 
 
 def pictures(drawing: Drawing) -> dict[str, bytes]:
-    """The figure as {"png": ..., "svg": ...}, without dates or program versions in the files.
+    """Render the figure as {"png": ..., "svg": ...}, without dates or program versions in the files.
 
     The canvases are called directly: `Figure.savefig` lays the figure out and draws it twice for every file.
     """
@@ -84,8 +84,8 @@ def draw_runs(
     band: bool = False,
     style: LineStyle = "-",
 ) -> None:
-    """The runs of one line: their mean thick, a cross where one diverged, and the seeds as thin lines, or (`band`) the
-    range from the lowest to the highest of those that have a value."""
+    """Draw the runs of one line: their mean thick, a cross where one diverged, and the seeds as thin lines, or (`band`)
+    the range from the lowest to the highest seed."""
     seeds = by_seed(curves)
     steps = seeds.index.to_numpy()
     if band:
@@ -99,19 +99,19 @@ def draw_runs(
 
 
 Values = Mapping[str, "pd.Series[float]"]
-"""The drawn numbers under the names of their lines."""
+"""Name of a line -> its numbers."""
 
 
 def bound_below(axes: Axes, values: Values, base: float) -> None:
-    """Limits the panel's depth (`limits_above`), and says what falls below that."""
+    """Limit the panel's lower end (`limits_above`), and name the line that falls deepest below it."""
     if limits := limits_above(values, base):
         axes.set_ylim(*limits)
         tell_lowest(axes, values, limits[0])
 
 
 def limits_above(values: Values, base: float) -> tuple[float, float] | None:
-    """Limits from `base` less half the span above it, so that one bad run does not flatten the rest; None if nothing
-    lies lower than that."""
+    """Return limits from `base` less half the span above it, so that one bad run does not flatten the rest; None if no
+    value lies lower."""
     known = pd.concat(list(values.values())).dropna() if values else pd.Series(dtype=float)
     if known.empty or not np.isfinite(base):
         return None
@@ -121,7 +121,7 @@ def limits_above(values: Values, base: float) -> tuple[float, float] | None:
 
 
 def tell_lowest(axes: Axes, values: Values, floor: float) -> None:
-    """In the corner: which line falls deepest below `floor`, and how far."""
+    """Write in the corner which line falls deepest below `floor`, and how far."""
     lowest = {name: float(column.min()) for name, column in values.items() if (column < floor).any()}
     if lowest:
         name = min(lowest, key=lowest.__getitem__)
@@ -132,7 +132,7 @@ def tell_lowest(axes: Axes, values: Values, floor: float) -> None:
 def draw_interval(
     axes: Axes, height: float, point: tuple[float, float, float], colour: str, marker: str, edge: float
 ) -> None:
-    """A point (value, low, high) on a horizontal interval, if it has one; an arrow where it lies left of `edge`."""
+    """Draw a point (value, low, high) with a horizontal interval, if it has one; an arrow if it lies left of `edge`."""
     value, low, high = point
     if not np.isfinite(value):
         return
@@ -147,7 +147,7 @@ def draw_interval(
 
 
 def frame_panel(axes: Axes, title: str, budget: int, empty: str) -> None:
-    """Title, step axis in millions (thousands for a short budget), and a word where nothing of ours is drawn."""
+    """Add title, step axis in millions (thousands for a short budget), and a text if there is no curve of ours."""
     axes.set_title(title)
     axes.set_xlim(0, budget)
     axes.xaxis.set_major_locator(MaxNLocator(4))
@@ -159,7 +159,7 @@ def frame_panel(axes: Axes, title: str, budget: int, empty: str) -> None:
 
 
 def legend_of_lines(ours: bool, band: bool = False) -> list[Line2D]:
-    """The part of a legend that says whose line is whose; `band` as in `draw_runs`."""
+    """Return the legend's entries for line styles: ours and the paper's; `band`: as in `draw_runs`."""
     handles = []
     if ours:
         handles.append(Line2D([], [], color="#333333", linewidth=2.2, label="ours, mean"))

@@ -1,4 +1,4 @@
-"""One table, four dresses: Markdown, CSV (the numbers, unrounded), LaTeX (booktabs) and HTML."""
+"""A table in four formats: Markdown, CSV (the numbers, unrounded), LaTeX (booktabs) and HTML."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 NOTHING = "–"
-"""Shown where there is no number."""
+"""The cell of a missing number."""
 
-# What LaTeX cannot take as it stands; the longer patterns first.
+# Characters that LaTeX needs escaped; longer patterns first.
 _LATEX = {
     "d_targ": r"$d_{\mathrm{targ}}$",
     "\\": r"\textbackslash{}",
@@ -37,7 +37,7 @@ _LATEX = {
 
 @dataclass(frozen=True)
 class Table:
-    """A finished table. `shown` holds the cells as text; `data` the same facts as plain numbers, for other programs."""
+    """A finished table. `shown` has the cells as text, `data` the same facts as numbers, for other programs."""
 
     name: str
     title: str
@@ -46,11 +46,11 @@ class Table:
     data: pd.DataFrame
     notes: tuple[str, ...] = ()
     text_columns: int = 1
-    """How many columns from the left hold words (aligned left); the others hold numbers (aligned right)."""
+    """Number of columns with text, from the left (aligned left); the others have numbers (aligned right)."""
 
 
 def number(value: float, digits: int | None = None) -> str:
-    """A number as read by people: a true minus sign; without `digits`, none after the point from 100 on, else one."""
+    """Format a number with a true minus sign; without `digits`, no decimals from 100 on, else one."""
     if value is None or not math.isfinite(value):
         return NOTHING
     if digits is None:
@@ -61,13 +61,13 @@ def number(value: float, digits: int | None = None) -> str:
 
 
 def signed(value: float, digits: int | None = None) -> str:
-    """A difference, with its sign."""
+    """Format a difference, with its sign."""
     text = number(value, digits)
     return f"+{text}" if text != NOTHING and value > 0 else text
 
 
 def interval(value: float, low: float, high: float, digits: int | None = 2) -> str:
-    """'0.80 [0.73, 0.87]'; '0.80 [–]' where there is no interval, and a dash where there is no value."""
+    """Format as '0.80 [0.73, 0.87]'; '0.80 [–]' without an interval, and a dash without a value."""
     if not math.isfinite(value):
         return NOTHING
     bounds = f"{number(low, digits)}, {number(high, digits)}" if math.isfinite(low) else NOTHING
@@ -75,12 +75,12 @@ def interval(value: float, low: float, high: float, digits: int | None = 2) -> s
 
 
 def p_value(value: float) -> str:
-    """'0.012'; '<0.001' below that."""
+    """Format as '0.012', and '<0.001' below that."""
     return "<0.001" if value < 0.001 else number(value, 3)
 
 
 def p_values(plain: float, corrected: float) -> str:
-    """'0.012 (0.048)': as it is, and corrected for the comparisons made."""
+    """Format as '0.012 (0.048)': uncorrected, and corrected for the number of comparisons."""
     return f"{p_value(plain)} ({p_value(corrected)})" if math.isfinite(plain) else NOTHING
 
 
@@ -106,7 +106,7 @@ def csv(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    """A table environment for a document with \\usepackage{booktabs}."""
+    """Return a table environment for a document with \\usepackage{booktabs}."""
     columns = table.shown.columns
     alignment = "l" * table.text_columns + "r" * (len(columns) - table.text_columns)
     rows = [" & ".join(_latex(str(cell)) for cell in row) + r" \\" for row in table.shown.to_numpy().tolist()]
@@ -146,7 +146,7 @@ def table_html(table: Table) -> str:
 def _latex(text: str) -> str:
     result = ""
     while text:
-        found = next((pattern for pattern in _LATEX if text.startswith(pattern)), None)
-        result += _LATEX[found] if found else text[0]
-        text = text[len(found) if found else 1 :]
+        pattern = next((pattern for pattern in _LATEX if text.startswith(pattern)), None)
+        result += _LATEX[pattern] if pattern else text[0]
+        text = text[len(pattern) if pattern else 1 :]
     return result

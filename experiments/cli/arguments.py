@@ -1,7 +1,6 @@
 """Argument parser of the ppo command: sub-commands and flags.
 
-Only the sub-command that is asked for gets its flags, and what they are made of is imported there: help that needs no
-algorithm takes no seconds.
+Only the named sub-command gets its flags, and it imports what they need: help that needs no algorithm is fast.
 """
 
 import argparse
@@ -18,11 +17,11 @@ from experiments.paper.readings import DEFAULT, READINGS
 from experiments.training.options import Engine, Options
 
 ONLY = {"environments": "environment", "algorithms": "algorithm", "seeds": "seed"}
-"""The flags that choose among a protocol's runs, and the field of a run that each is about."""
+"""The flags that select some of a protocol's runs, and the field of a run that each refers to."""
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what was wrong in one line, with exit code 2."""
+    """Reports an error in one line, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
         print(f"{self.prog}: {message}", file=sys.stderr)
@@ -30,11 +29,11 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Namespace:
-    """Read what ``argv`` asks for; ``profiles`` are those that it can name.
+    """Parse ``argv``; ``profiles``: those that --profile can name.
 
     Raises ``ValueError`` for an unknown algorithm, profile or flag.
     """
-    parser = Parser(prog="ppo", description="The whole paper from one command, or an agent of your own.")
+    parser = Parser(prog="ppo", description="Reproduce the paper's experiments, or train agents of your own.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (about, add_flags) in _COMMANDS.items():
         command: Parser = commands.add_parser(name, help=about, description=about)
@@ -59,10 +58,10 @@ def _add_plan(command: Parser, argv: Sequence[str]) -> None:
         nargs="+",
         type=machine,
         metavar="MACHINE",
-        help="also say how long all of it takes on each, and what it costs: cores=16,gpus=1,price=2.5",
+        help="also estimate hours and price of all runs on each machine: cores=16,gpus=1,price=2.5",
     )
     command.add_argument(
-        "--throughput", type=Path, help="what `make throughput` measured (default: throughput.json in results)"
+        "--throughput", type=Path, help="speeds measured by `make throughput` (default: throughput.json in results)"
     )
     _add_training_options(command)
 
@@ -73,17 +72,17 @@ def _add_run(command: Parser, argv: Sequence[str]) -> None:
 
 
 def _add_status(command: Parser, argv: Sequence[str]) -> None:
-    command.add_argument("protocols", nargs="*", metavar="PROTOCOL", help="default: all that are there")
+    command.add_argument("protocols", nargs="*", metavar="PROTOCOL", help="default: all in the folder")
     command.add_argument("--results", type=Path, default=Path("results"))
 
 
 def _add_merge(command: Parser, argv: Sequence[str]) -> None:
-    command.add_argument("destination", type=Path, metavar="DESTINATION", help="made if it is not there")
+    command.add_argument("destination", type=Path, metavar="DESTINATION", help="folder to join into, made if missing")
     command.add_argument("sources", type=Path, nargs="+", metavar="SOURCE")
     command.add_argument(
         "--mixed",
         action="store_true",
-        help="also join what differs in versions, profile, settings or results; of two results the first folder's",
+        help="also join different versions, profiles or settings; of two results of a run keep the first folder's",
     )
 
 
@@ -98,14 +97,14 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument(
         "--total-timesteps", type=int, default=1_000_000, help="environment steps of each run (default: 1000000)"
     )
-    command.add_argument("--out", type=Path, required=True, help="folder to train into; what it holds is continued")
+    command.add_argument("--out", type=Path, required=True, help="folder to train into; trainings in it are continued")
     _add_reading(command)
     _add_training_options(command)
     add_settings(command, usual_settings(*_trained(argv)))
 
 
 def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
-    """Find the environment, the algorithm and the reading that are asked for: the settings depend on them."""
+    """Find environment, algorithm and reading in ``argv``: the settings depend on them."""
     from baselines import ALGORITHMS, REFERENCE
     from ppo.envs.atari import ATARI_ROMS
 
@@ -138,13 +137,13 @@ def _add_report(command: Parser, argv: Sequence[str]) -> None:
 
 def _add_compare(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR of a folder")
-    command.add_argument("--results", type=Path, default=Path("results"), help="where to look if no DIR is named")
-    command.add_argument("--protocol", help="only in this protocol (default: the first that has both)")
+    command.add_argument("--results", type=Path, default=Path("results"), help="results folder, if NAME has no DIR")
+    command.add_argument("--protocol", help="protocol to compare in (default: the first that has both)")
 
 
 def _add_choice_of_runs(command: Parser) -> None:
     command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
-    command.add_argument("--profile", default="paper", help="how much of it: paper or quick (default: paper)")
+    command.add_argument("--profile", default="paper", help="size of the runs: paper or quick (default: paper)")
     command.add_argument(
         "--results", type=Path, default=None, help="default: results, or benchmark for --profile quick"
     )
@@ -154,7 +153,7 @@ def _add_choice_of_runs(command: Parser) -> None:
             nargs="+",
             type=int if field == "seed" else str,
             metavar=field.upper(),
-            help=f"only these {flag} of the protocols",
+            help=f"only these {flag}",
         )
     _add_reading(command)
     command.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts")
@@ -162,7 +161,7 @@ def _add_choice_of_runs(command: Parser) -> None:
         "--fraction",
         type=fraction,
         default=1.0,
-        help="train only this first part of each run, to be continued later (default: 1)",
+        help="train only this first part of each run; it can be continued later (default: 1)",
     )
 
 
@@ -171,12 +170,12 @@ def _add_reading(command: Parser) -> None:
         "--reading",
         default=DEFAULT,
         metavar="NAME",
-        help=f"of what the text leaves open of PPO on MuJoCo: {', '.join(READINGS)} (default: {DEFAULT})",
+        help=f"choice of the details of PPO on MuJoCo that the text omits: {', '.join(READINGS)} (default: {DEFAULT})",
     )
 
 
 def _add_training_options(command: Parser) -> None:
-    """Add where and how to train: what is a field of ``Options`` has that field's name and default."""
+    """Add the flags of where and how to train; those of ``Options`` have its fields' names and defaults."""
     from ppo.process import cores
 
     command.add_argument(
@@ -199,8 +198,8 @@ def _add_training_options(command: Parser) -> None:
     command.add_argument(
         "--engine",
         choices=get_args(Engine),
-        help="what computes: numba, or torch (default: numba where it can be had, for networks for vectors on a CPU; "
-        "what was begun with the other goes on only if this says so)",
+        help="numba or torch (default: numba if installed, for networks for vectors on a CPU; a training that another "
+        "engine began continues only if this flag names the new one)",
     )
     command.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
 
@@ -213,23 +212,23 @@ def _add_choice_of_policies(command: Parser) -> None:
     command.add_argument(
         "--import", nargs="+", default=[], dest="modules", metavar="MODULE", help="import what MODULE:ENV needs"
     )
-    command.add_argument("--run-seed", type=int, help="only the policies of runs with this seed")
+    command.add_argument("--run-seed", type=int, help="only policies of runs with this seed")
     command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
     command.add_argument("--deterministic", action="store_true", help="take the most likely action instead of sampling")
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
-    "plan": ("Say which runs, stacks, steps and hours, and start nothing.", _add_plan),
-    "run": ("Train what the protocols still miss, and gather their episodes.", _add_run),
-    "status": ("How far the protocols in a results folder are.", _add_status),
+    "plan": ("Print runs, stacks, steps and hours; start nothing.", _add_plan),
+    "run": ("Train the runs that the protocols still lack, and collect their episodes.", _add_run),
+    "status": ("Print the progress of the protocols in a results folder.", _add_status),
     "merge": (
-        "Join results folders, such as those of a job array's parts, into one; the sources stay as they are.",
+        "Join results folders, such as those of a job array's parts, into one; the sources are not changed.",
         _add_merge,
     ),
-    "train": ("Train anything by hand.", _add_train),
+    "train": ("Train any algorithm in any environment.", _add_train),
     "evaluate": ("Play episodes with every policy in PATH and print their returns.", _add_evaluate),
     "video": ("Film one episode of every policy in PATH.", _add_video),
     "report": ("Draw the tables and figures.", _add_report),
-    "compare": ("Two algorithms or settings side by side, with what their seeds can show.", _add_compare),
+    "compare": ("Compare two algorithms or settings, with intervals over their seeds.", _add_compare),
 }
-"""Of each sub-command what it does, and what adds its flags."""
+"""Name -> description of a sub-command, and the function that adds its flags."""

@@ -1,6 +1,6 @@
 """The one command: ppo plan | run | status | merge | train | evaluate | video | report | compare.
 
-Each imports what it needs when it is called: most need no torch, which takes seconds.
+Each sub-command imports what it needs when it is called: most need no torch, which takes seconds.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def _merge(arguments: argparse.Namespace, console: Console) -> int:
     destination, sources = arguments.destination, arguments.sources
     known = None
     if not merging.same_settings([destination, *sources]):
-        from experiments.run import known_settings  # what older records lack: only the algorithms know it
+        from experiments.run import known_settings  # older records lack settings, whose defaults the algorithms define
 
         known = known_settings()
     for line in merging.merge(destination, sources, known, arguments.mixed):
@@ -92,9 +92,9 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 
 
 def main(argv: Sequence[str] | None = None, profiles: Mapping[str, Profile] = PROFILES) -> int:
-    """Return the exit code: 0, 1 if a stack failed, 2 for bad input, 130 if stopped.
+    """Run the command; return the exit code: 0, 1 if a stack failed, 2 for bad input, 130 if stopped.
 
-    ``profiles``: what --profile can name.
+    ``profiles``: those that --profile can name.
     """
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
     try:
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None, profiles: Mapping[str, Profile] = PR
         print(f"ppo: {error}", file=sys.stderr)
         return 2
     except (BusyError, OSError) as error:
-        print(f"ppo: {error}; what was recorded before is kept", file=sys.stderr)
+        print(f"ppo: {error}; results recorded so far are kept", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -1,4 +1,4 @@
-"""What `ppo run` and `ppo train` share: where stacks are trained, and how it went."""
+"""Shared by `ppo run` and `ppo train`: where stacks are trained, and the outcome."""
 
 import argparse
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,9 @@ from ppo.stacked.engine import available
 
 
 def make_executor(arguments: argparse.Namespace, console: Console, fraction: float = 1.0) -> Executor:
-    """Return this machine, or a cluster. Raises ``ValueError`` if it cannot be used."""
+    """Return the executor for this machine or a cluster. Raises ``ValueError`` if it cannot be used."""
     if arguments.device == "cpu" and not arguments.engine and not available():
-        console.print("numba is not installed: the torch engine trains, which is slower")
+        console.print("numba is not installed: training with the torch engine, which is slower")
     workers: int = arguments.workers or cores()
     options = Options(
         device=arguments.device,
@@ -46,16 +46,16 @@ def _check_device(device: str) -> None:
 
 
 def finished_keys(recorded: Mapping[str, Recorded], fraction: float) -> set[str]:
-    """Return the keys of the runs of which that part is trained."""
+    """Return the keys of the runs that are trained up to this fraction of the budget."""
     return {key for key, run in recorded.items() if run.reaches(fraction)}
 
 
 def report_outcome(console: Console, outcome: Outcome, problems: Sequence[str]) -> int:
-    """Print what went wrong; returns the exit code."""
+    """Print problems; return the exit code."""
     for problem in problems:
         console.print(problem)
     for name in outcome.busy:
-        console.print(f"{name}: another process is training it; left to that")
+        console.print(f"{name}: another process is training it")
     for reason in outcome.failed.values():
         console.print(f"failed: {reason}")
     if outcome.stopped:

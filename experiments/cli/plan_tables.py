@@ -1,4 +1,4 @@
-"""A plan in words and tables: runs, stacks, steps, hours, and what they cost on other machines."""
+"""Printing a plan: runs, stacks, steps, hours, and the price on other machines."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ def print_plan(
     workers: int,
     costs: Costs = CONSTANTS,
 ) -> None:
-    """Print which runs, stacks, steps and hours."""
+    """Print runs, stacks, steps and hours."""
     for protocol in protocols:
         updates = f" and {len(protocol.first_updates)} first updates" if protocol.first_updates else ""
         console.print(f"{protocol.name}: {len(protocol.runs)} runs{updates}, {about.PROTOCOLS[protocol.name]}")
@@ -50,12 +50,12 @@ def print_plan(
     console.print(
         f"to train: {runs} runs in {len(stacks)} stacks, {steps:,} steps, about {duration(total)} "
         f"({total / 3600:.1f} h) with {workers} worker{'s' if workers > 1 else ''}"
-        + (f", busy {busy(stacks, workers, costs):.0%} of it" if stacks else "")
+        + (f", which train {busy(stacks, workers, costs):.0%} of that time" if stacks else "")
     )
 
 
 def _seeds(protocol: Protocol) -> list[str]:
-    """Say which rows or algorithms have which seeds, a line for each set of seeds; nothing if all have the same."""
+    """Name the rows or algorithms with each set of seeds, a line per set; no lines if all have the same."""
     rows: dict[tuple[str, str], dict[int, None]] = {}
     for run in protocol.trained:
         rows.setdefault((run.algorithm, run.setting), {})[run.seed] = None
@@ -100,4 +100,4 @@ def print_estimates(
         )
     console.print(table)
     if any(machine.gpus for machine in machines) and "cuda" not in costs:
-        console.print("GPUs are left out: no speed on one is known (`make throughput DEVICE=cuda` there measures it)")
+        console.print("GPUs are left out: no speed on one is recorded (run `make throughput DEVICE=cuda` there)")

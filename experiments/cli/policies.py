@@ -1,4 +1,4 @@
-"""`ppo evaluate` and `ppo video`: saved policies, played and filmed."""
+"""`ppo evaluate` and `ppo video`: play and film saved policies."""
 
 import argparse
 
@@ -30,9 +30,9 @@ def video(arguments: argparse.Namespace, console: Console) -> int:
     """Film one episode of every policy in PATH."""
     if arguments.format not in ("mp4", "gif"):
         raise StoreError(f"cannot film as {arguments.format!r}: choose mp4 or gif")
-    chosen = _chosen(arguments)
+    policies = _chosen(arguments)
     ensure_writable(arguments.out)
-    for policy in chosen:
+    for policy in policies:
         run = policy.run
         name = file_name(f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}")
         path = arguments.out / f"{name}.{arguments.format}"

@@ -26,7 +26,7 @@ from ppo.process import cores
 
 
 def plan(arguments: argparse.Namespace, console: Console) -> int:
-    """Print which runs, stacks, steps and hours, and start nothing."""
+    """Print runs, stacks, steps and hours; start nothing."""
     protocols = _selected(arguments)
     workers = arguments.workers or cores()
     stacks, _ = _remaining(arguments, protocols, known_settings(), workers)
@@ -34,13 +34,13 @@ def plan(arguments: argparse.Namespace, console: Console) -> int:
     parts = [stack.part(arguments.fraction) for stack in stacks]
     print_plan(console, protocols, parts, workers, costs["cpu"])
     if arguments.machines:
-        asked = [_part(arguments, protocol) for protocol in protocols]
-        print_estimates(console, asked, arguments.machines, costs, arguments.gpus_per_stack)
+        parts = [_part(arguments, protocol) for protocol in protocols]
+        print_estimates(console, parts, arguments.machines, costs, arguments.gpus_per_stack)
     return 0
 
 
 def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Train what the protocols still miss, and gather their episodes."""
+    """Train the runs that the protocols still lack, and collect their episodes."""
     protocols = _selected(arguments)  # before any folder is made
     executor = make_executor(arguments, console, arguments.fraction)
     ensure_writable(arguments.results)
@@ -69,13 +69,12 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
 
 def _measure_first_updates(arguments: argparse.Namespace, protocol: Protocol, about: dict[str, Any]) -> None:
     folder = first_update.folder_of(arguments.results, protocol)
-    asked = _asked(arguments, protocol.first_updates)
-    if asked and not first_update.is_measured(folder, protocol.first_updates):
+    if _filtered(arguments, protocol.first_updates) and not first_update.is_measured(folder, protocol.first_updates):
         first_update.measure(folder, about, protocol.first_updates)
 
 
 def _selected(arguments: argparse.Namespace) -> list[Protocol]:
-    """Plan the protocols that were asked for. Raises ``ValueError`` if what is asked for of them is in none."""
+    """Plan the named protocols. Raises ``ValueError`` if a filter matches no run of them."""
     protocols = select(arguments.protocols, arguments.profile, arguments.reading)
     for flag, field in ONLY.items():
         runs = [run for protocol in protocols for run in (*protocol.runs, *protocol.first_updates)]
@@ -94,24 +93,24 @@ def _remaining(
     workers: int,
     mend: bool = False,
 ) -> tuple[list[planner.Stack], list[str]]:
-    """Return the stacks of this shard that are not finished, and what was found damaged."""
+    """Return the unfinished stacks of this shard, and messages about damaged files."""
     runs = {run.key: run for protocol in protocols for run in protocol.runs}
     recorded, problems = results.recorded_runs(arguments.results, known, mend)
     finished = finished_keys(recorded, arguments.fraction)
-    asked = _asked(arguments, runs.values())
-    return left_to_train(arguments.results, asked, finished, workers, arguments.shard), problems
+    selected = _filtered(arguments, runs.values())
+    return left_to_train(arguments.results, selected, finished, workers, arguments.shard), problems
 
 
-def _asked(arguments: argparse.Namespace, runs: Iterable[Run]) -> tuple[Run, ...]:
-    """Return those of ``runs`` with the environments, algorithms and seeds that were asked for."""
+def _filtered(arguments: argparse.Namespace, runs: Iterable[Run]) -> tuple[Run, ...]:
+    """Return those of ``runs`` with the environments, algorithms and seeds that the flags name."""
     only = {field: getattr(arguments, flag) for flag, field in ONLY.items()}
     return tuple(run for run in runs if all(not of or getattr(run, field) in of for field, of in only.items()))
 
 
 def _part(arguments: argparse.Namespace, protocol: Protocol) -> Protocol:
-    """Return what was asked for of a protocol, each run as long as the part of it that is."""
+    """Return a protocol with only the runs that the flags name, shortened to --fraction."""
     trained, untrained = (
-        tuple(run.part(arguments.fraction) for run in _asked(arguments, runs))
+        tuple(run.part(arguments.fraction) for run in _filtered(arguments, runs))
         for runs in (protocol.trained, protocol.untrained)
     )
     return replace(protocol, trained=trained, untrained=untrained)

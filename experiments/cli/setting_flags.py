@@ -13,7 +13,7 @@ from ppo.settings import Settings, declared
 
 
 def field_docs(kind: type[Settings]) -> dict[str, str]:
-    """The docstring under each field of a settings class and of those that it inherits from."""
+    """Read the docstring under each field of a settings class and its base classes."""
     docs: dict[str, str] = {}
     for cls in reversed(kind.__mro__[:-1]):
         body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
@@ -29,31 +29,31 @@ def field_docs(kind: type[Settings]) -> dict[str, str]:
 
 
 def add_settings(parser: argparse.ArgumentParser, defaults: Settings) -> None:
-    """One flag per setting; several values of a flag make a sweep."""
+    """Add one flag per setting; several values of a flag make a sweep."""
     kind = type(defaults)
     group = parser.add_argument_group(f"settings ({kind.__name__}; several values of one make a sweep)")
     docs = field_docs(kind)
-    for name, own in declared(kind).items():
+    for name, declaration in declared(kind).items():
         group.add_argument(
             "--" + name.replace("_", "-"),
             dest=f"setting_{name}",
             nargs="+",
-            type=_boolean if own.kind is bool else own.kind,
-            choices=own.choices or None,
-            metavar=None if own.choices else own.kind.__name__.upper(),
+            type=_boolean if declaration.kind is bool else declaration.kind,
+            choices=declaration.choices or None,
+            metavar=None if declaration.choices else declaration.kind.__name__.upper(),
             help=f"{docs[name]} (default: {getattr(defaults, name)})".replace("%", "%%"),
         )
 
 
 def sweep(arguments: argparse.Namespace, defaults: Settings) -> dict[str, Settings]:
-    """Every combination of the settings that were given, by a name that says where it differs from ``defaults``."""
+    """Return every combination of the flags' values, by a name that lists its differences from ``defaults``."""
     usual = dataclasses.asdict(defaults)
-    given = {name: getattr(arguments, f"setting_{name}") or [value] for name, value in usual.items()}
+    choices = {name: getattr(arguments, f"setting_{name}") or [value] for name, value in usual.items()}
     combinations: dict[str, Settings] = {}
-    for values in itertools.product(*given.values()):
-        chosen: dict[str, Any] = dict(zip(given, values, strict=True))
-        changed = [f"{name}={value}" for name, value in chosen.items() if value != usual[name]]
-        settings = replace(defaults, **chosen)
+    for values in itertools.product(*choices.values()):
+        combination: dict[str, Any] = dict(zip(choices, values, strict=True))
+        changed = [f"{name}={value}" for name, value in combination.items() if value != usual[name]]
+        settings = replace(defaults, **combination)
         settings.check()
         combinations[",".join(changed) or "default"] = settings
     return combinations

@@ -1,4 +1,4 @@
-"""What is planned and how far it is, read from outside: from the files alone, whether anything runs or not."""
+"""`ppo status`: planned runs and their progress, read from the files alone."""
 
 import socket
 import time
@@ -14,7 +14,7 @@ from experiments.store.files import StoreError, is_locked, read_json
 from experiments.store.stack_folder import StackFolder, stack_folders
 
 QUIET_SECONDS = 600
-"""A worker on another machine that has posted nothing for so long is taken for dead."""
+"""A worker on another machine counts as dead after so many seconds without news."""
 
 
 def show(console: Console, results: Path, names: Sequence[str]) -> int:
@@ -23,7 +23,7 @@ def show(console: Console, results: Path, names: Sequence[str]) -> int:
         if name not in PROTOCOLS:
             raise ValueError(unknown_name_message("protocol", name, PROTOCOLS))
     if not results.is_dir():
-        raise StoreError(f"there is no results folder {results}: `ppo run` makes it")
+        raise StoreError(f"there is no results folder {results}: `ppo run` creates it")
     for path in [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]:
         if names and path.parent.name not in names:
             continue
@@ -63,7 +63,7 @@ def _state(folder: StackFolder) -> str:
 
 
 def _alive(folder: StackFolder, progress: dict[str, Any]) -> bool:
-    """Tell whether a worker holds the folder. Not every file system tells that to other machines."""
+    """Return whether a worker holds the folder's lock. Some file systems do not show locks to other machines."""
     if is_locked(folder.path):
         return True
     return bool(progress["host"] != socket.gethostname() and abs(time.time() - progress["updated"]) < QUIET_SECONDS)

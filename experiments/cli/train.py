@@ -1,4 +1,4 @@
-"""`ppo train`: anything by hand."""
+"""`ppo train`: any algorithm in any environment."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from ppo.settings import SettingsError
 
 
 def train(arguments: argparse.Namespace, console: Console) -> int:
-    """Train anything by hand."""
+    """Train the runs that the flags describe."""
     usual = usual_settings(arguments.environment, arguments.algorithm, arguments.reading)
     reading = "" if arguments.reading == DEFAULT else f"+{arguments.reading}"
     runs = [
@@ -46,7 +46,7 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _check(runs: Sequence[Run]) -> None:
-    """Refuse, before anything is trained, what cannot be."""
+    """Raise ``ValueError`` for runs that cannot be trained, before any training starts."""
     first = runs[0]
     make(first.environment, [0]).close()
     for run in runs:

@@ -1,4 +1,4 @@
-"""What flags of the command can be given, checked."""
+"""Types of the command's flags: each reads a value, or raises ``ArgumentTypeError``."""
 
 import argparse
 import math
@@ -24,15 +24,15 @@ def seconds(text: str) -> float:
 
 
 def fraction(text: str) -> float:
-    """Read a part above 0, at most 1."""
+    """Read a fraction above 0, at most 1."""
     value = _number(text)
     if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a part above 0 and at most 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a fraction above 0 and at most 1")
     return value
 
 
 def share(text: str) -> float:
-    """Read a part of a GPU, or several whole ones."""
+    """Read a fraction of a GPU, or a number of GPUs."""
     value = _number(text)
     if not (0 < value <= 1 or (1 < value < math.inf and value.is_integer())):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of GPUs above 0, such as 0.25 or 1")
@@ -40,7 +40,7 @@ def share(text: str) -> float:
 
 
 def shard(text: str) -> tuple[int, int]:
-    """Read one part of several."""
+    """Read i/n, one part of several."""
     index, _, of = text.partition("/")
     if not (index.isdigit() and of.isdigit() and 1 <= int(index) <= int(of)):
         raise argparse.ArgumentTypeError(f"{text!r} is no shard: write i/n with 1 <= i <= n, such as 2/8")
@@ -49,21 +49,21 @@ def shard(text: str) -> tuple[int, int]:
 
 def machine(text: str) -> "Machine":
     """Read ``cores=16,gpus=1,price=2.5``; all but the cores may be left out."""
-    from experiments.planning.estimates import Machine  # seconds to import: only a plan is asked for machines
+    from experiments.planning.estimates import Machine  # takes seconds to import; only `ppo plan` needs it
 
     kinds = {"cores": int, "gpus": int, "price": float}
     try:
-        given = [part.split("=") for part in text.split(",")]
-        asked = Machine(**{name: kinds[name](value) for name, value in given})
+        parts = [part.split("=") for part in text.split(",")]
+        described = Machine(**{name: kinds[name](value) for name, value in parts})
     except (KeyError, TypeError, ValueError):
         raise argparse.ArgumentTypeError(f"{text!r} is no machine: write cores=16,gpus=1,price=2.5") from None
-    if asked.cores < 1 or asked.gpus < 0 or not 0 <= (asked.price or 0.0) < math.inf:
+    if described.cores < 1 or described.gpus < 0 or not 0 <= (described.price or 0.0) < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is no machine: at least one core, no GPUs or price below 0")
-    return asked
+    return described
 
 
 def _number(text: str) -> float:
-    """Return NaN, which no comparison holds for, if it is no number."""
+    """Read a number; NaN, for which every comparison is false, if it is none."""
     try:
         return float(text)
     except ValueError:

@@ -1,1 +1,1 @@
-"""The paper as data: settings and their sources, readings of what it leaves open, the runs of each artefact."""
+"""The paper as data: settings with sources, readings of the details that it omits, and each artefact's runs."""

@@ -1,4 +1,4 @@
-"""What there is to run, in a line each: for help and plans."""
+"""A line about each protocol, for help and plans."""
 
 from experiments.paper.readings import BEST
 
@@ -9,15 +9,15 @@ PAPER = {
     "figure3": "comparison of algorithms (sec. 6.2, Figure 3)",
     "atari": "Atari games (sec. 6.4, Tables 2 and 6, Figure 6)",
 }
-"""The paper's own tables and figures: "all"."""
+"""The paper's tables and figures, which "all" stands for."""
 
 PROTOCOLS = {
     **PAPER,
-    "readings": "a designed experiment over what the text leaves open",
+    "readings": "a designed experiment over the details that the text omits",
     "readings-best": "the best readings on all seven tasks"
     + ("" if BEST else " (none is chosen yet: `ppo run readings` first)"),
-    "tuning": "sweeps over what is not known of the algorithms of Figure 3",
+    "tuning": "sweeps over the unknown settings of the algorithms of Figure 3",
     "precision": "PPO on Pong with gradients in float32 and in bfloat16",
-    "klip-ppo": "not the paper's: KLip-PPO's table, an outside check",
+    "klip-ppo": "KLip-PPO's table, a check against another paper",
 }
-"""And what was done before them, on other seeds, or beside them."""
+"""All protocols: the paper's, and the project's experiments beside them."""

@@ -34,7 +34,7 @@ class Seeds:
 
     usual: tuple[int, ...]
     more: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """of the rows or algorithms that have others, by name"""
+    """other seeds of some rows or algorithms, by name"""
 
     def of(self, name: str) -> tuple[int, ...]:
         """Return the seeds of one row or algorithm."""
@@ -47,7 +47,7 @@ class Profile:
 
     name: str
     results: str
-    """the folder that they are kept in if no other is named"""
+    """default results folder"""
     total_timesteps: int
     """of each MuJoCo run"""
     table1_seeds: Seeds
@@ -56,13 +56,13 @@ class Profile:
     """by algorithm"""
     untrained_seeds: tuple[int, ...]
     untrained_timesteps: int
-    """for the random policy's level, per seed"""
+    """of the random policy, per seed"""
     figure2_seeds: tuple[int, ...]
-    """The paper shows one update of one run; more cost seconds each and show how much they differ."""
+    """The paper shows one update of one run; more take seconds each and show how much they differ."""
     study_seeds: tuple[int, ...]
-    """of the study of readings; none that is reported"""
+    """of the study of readings; none is used in a table of results"""
     first_update_seeds: tuple[int, ...]
-    """of the first updates that it measures"""
+    """of the first updates in the study of readings"""
     games: tuple[str, ...]
     """of Atari"""
     atari_seeds: tuple[int, ...]
@@ -71,9 +71,9 @@ class Profile:
     environments: tuple[str, ...] = ENVIRONMENTS
     """of Table 1 and Figure 3"""
     figure3_algorithms: tuple[str, ...] | None = None
-    """None for all that it compares"""
+    """None for all of Figure 3"""
     atari_algorithms: tuple[str, ...] | None = None
-    """None for all that are compared there"""
+    """None for all on Atari"""
 
 
 _FIVE, _TEN = tuple(range(1, 6)), tuple(range(1, 11))
@@ -83,7 +83,7 @@ PROFILES = {
         "paper",
         "results",
         total_timesteps=1_000_000,  # sec. 6.1
-        # sec. 6.1 has three. With 1, 2 and 3 its numbers are made again; more show what three of them can tell.
+        # sec. 6.1 has three; more show how uncertain a mean of three is.
         table1_seeds=Seeds(_FIVE, dict.fromkeys(("none", "clip-0.1", "clip-0.2", "clip-0.3"), _TEN)),
         figure3_seeds=Seeds(_FIVE, dict.fromkeys(("ppo", "trpo"), _TEN)),
         untrained_seeds=_TEN,

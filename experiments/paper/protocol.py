@@ -1,4 +1,4 @@
-"""A protocol: the runs of one table or figure, by what kind of run they are."""
+"""A protocol: the runs of one table or figure, by kind."""
 
 import itertools
 from collections.abc import Iterable
@@ -11,19 +11,19 @@ from experiments.run import Run
 
 @dataclass(frozen=True)
 class Protocol:
-    """One of the tables or figures: the paper's, or what was done before or beside them."""
+    """The runs of one table or figure of the paper or of this project."""
 
     name: str
     trained: tuple[Run, ...] = ()
     """Runs that learn."""
     untrained: tuple[Run, ...] = ()
-    """Runs of the random policy, which scores are measured from."""
+    """Runs of the random policy, the zero of normalised scores."""
     first_updates: tuple[Run, ...] = ()
     """Runs that end with their first update, along which the surrogates are measured (Figure 2)."""
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """Those of which episodes are recorded."""
+        """The runs whose episodes are recorded."""
         return (*self.trained, *self.untrained)
 
 

@@ -17,7 +17,7 @@ from ppo.settings import Settings
 
 
 def table1(profile: Profile) -> Protocol:
-    """Plan sec. 6.1: 11 surrogate objectives x 7 tasks x seeds, and the random policy that scores are measured from."""
+    """Plan sec. 6.1: 11 surrogate objectives x 7 tasks x seeds, and the random policy, the zero of the scores."""
     trained = tuple(
         Run(environment, "ppo", setting, seed, profile.total_timesteps, settings)
         for environment in profile.environments
@@ -28,7 +28,7 @@ def table1(profile: Profile) -> Protocol:
 
 
 def figure1(profile: Profile) -> Protocol:
-    """Plan nothing: a drawing of equation 7."""
+    """Plan no runs: Figure 1 is a drawing of equation 7."""
     return Protocol("figure1")
 
 
@@ -49,7 +49,7 @@ def figure3(profile: Profile) -> Protocol:
 
 
 def _only(names: tuple[str, ...] | None, compared: Mapping[str, Settings]) -> Mapping[str, Settings]:
-    """Return those of ``compared`` that are called ``names``; None for all."""
+    """Return the entries of ``compared`` with these ``names``; None for all."""
     return compared if names is None else {name: compared[name] for name in names}
 
 
@@ -58,7 +58,7 @@ def _setting(algorithm: str) -> str:
 
 
 def runs_with_saved_policy(profile: Profile) -> list[Run]:
-    """List the runs of Figure 3 whose final policies are kept beside the results: the first seed of each algorithm."""
+    """List the runs of Figure 3 whose final policies are saved with the results: each algorithm's first seed."""
     return [run for run in figure3(profile).trained if run.seed == profile.figure3_seeds.of(run.algorithm)[0]]
 
 
@@ -84,7 +84,7 @@ def precision(profile: Profile) -> Protocol:
 
 
 def in_reading(protocol: Protocol, reading: str) -> Protocol:
-    """Return ``protocol`` with the rows of Table 1 in another reading; what else it trains stays as it is."""
+    """Return ``protocol`` with the rows of Table 1 in another reading, and its other runs unchanged."""
     changes = read(reading)
     if reading == DEFAULT:
         return protocol
@@ -109,14 +109,15 @@ PROTOCOLS: dict[str, Callable[[Profile], Protocol]] = {
     "precision": precision,
     "klip-ppo": klip_ppo,
 }
-"""Those that ``about.PROTOCOLS`` describes."""
+"""The protocols that ``about.PROTOCOLS`` describes."""
 
 
 def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> list[Protocol]:
-    """Plan the protocols called ``names``, in a reading of what the text leaves open; "all": the paper's own, of which
-    another reading leaves out those that it does not change.
+    """Plan the protocols ``names``, in a reading of the details that the text omits; "all": the paper's, but in another
+    reading only those that it changes.
 
-    Raises ``ValueError`` for unknown names, with the nearest, and for a named one that the reading does not change.
+    Raises ``ValueError`` for an unknown name, with the nearest ones, and for a named protocol that the reading does not
+    change.
     """
     named: dict[str, bool] = {}
     for name in names:

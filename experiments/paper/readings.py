@@ -1,9 +1,9 @@
-"""What the paper's text leaves open, in which ways it can be read, and the designed experiment that chooses a reading.
+"""Details of PPO that the paper's text omits, their possible choices, and the experiment that decides among them.
 
-A detail is something that the text does not say and that a program must do one way or another; a level is one way; a
-reading has a level of every detail. "ppo1" and "ppo2" are the programs that the paper's authors released as
-openai/baselines, each at a commit: their first release (da99706, 2017-07-20), ppo1 (d9f194f, 2017-08-27), ppo2
-(b05be68, 2017-11-16) and the ppo2 whose benchmark comes near the paper's numbers (ea68f3b, 2018-08).
+A detail is a choice that a program must make and that the text does not state; a level is one choice; a reading has a
+level of every detail. "ppo1" and "ppo2" are the programs that the paper's authors released as openai/baselines, each at
+a commit: their first release (da99706, 2017-07-20), ppo1 (d9f194f, 2017-08-27), ppo2 (b05be68, 2017-11-16) and the ppo2
+whose benchmark comes near the paper's numbers (ea68f3b, 2018-08).
 """
 
 import math
@@ -11,19 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 Levels = Mapping[str, str]
-"""Of each detail, by its name."""
+"""Levels, by the name of the detail."""
 
-DETAILS: dict[str, dict[str, dict[str, Any]]] = {  # detail -> level -> settings of PPO; at first stands ppo2's of 2017
+DETAILS: dict[
+    str, dict[str, dict[str, Any]]
+] = {  # detail -> level -> settings of PPO; the first level is that of ppo2 of 2017
     "reward-scaling": {  # by the running deviation of the discounted return, and clipped to +-10; the text has none
         "none": {"norm_reward": "none"},  # the first release, ppo1
-        "reset": {"norm_reward": "reset"},  # the return starts afresh with each episode: ppo2 from ad219e2, 2018-09-06
+        "reset": {"norm_reward": "reset"},  # the return starts at 0 after each episode: ppo2 from ad219e2, 2018-09-06
         "never-reset": {"norm_reward": "never-reset"},  # ppo2 of 2017-11 and of 2018-08
     },
     "gradient-clip": {  # the norm of the whole gradient, of policy and value together
         "0.5": {"max_grad_norm": 0.5},  # ppo2
         "none": {"max_grad_norm": math.inf},  # the first release, ppo1
     },
-    "advantages": {  # over what they are standardised
+    "advantages": {  # the samples over which they are standardised
         "minibatch": {"norm_adv": "minibatch"},  # ppo2
         "batch": {"norm_adv": "batch"},  # the first release, ppo1
     },
@@ -37,17 +39,17 @@ DETAILS: dict[str, dict[str, dict[str, Any]]] = {  # detail -> level -> settings
     },
     "time-limits": {
         "terminate": {"bootstrap_truncation": False},  # all code of 2017
-        "bootstrap": {"bootstrap_truncation": True},  # what section 5's estimator would ask for
+        "bootstrap": {"bootstrap_truncation": True},  # as section 5's estimator would need
     },
     "actions": {
         "raw": {"clip_actions": False},  # all code of 2017
         "clipped": {"clip_actions": True},  # openai/baselines from 9b68103 (2019-05-08) on; today's libraries
     },
     "observation-filter": {
-        "every-step-10": {"obs_filter": "step", "clip_obs": 10.0},  # ppo2: renewed at every step, clipped to +-10
+        "every-step-10": {"obs_filter": "step", "clip_obs": 10.0},  # ppo2: updated at every step, clipped to +-10
         "per-batch-5": {"obs_filter": "batch", "clip_obs": 5.0},  # the first release, ppo1: before each update, +-5
     },
-    "c1": {  # the first release had 0.5 x squared error, which these two bracket: if they do not matter, nor does it
+    "c1": {  # the first release had 0.5 x squared error, which lies between these two
         "0.25": {"vf_coef": 0.25},  # ppo2: 0.5 x 0.5 x squared error
         "1": {"vf_coef": 1.0},  # equation 9 with c1 = 1, ppo1
     },
@@ -57,7 +59,7 @@ DETAILS: dict[str, dict[str, dict[str, Any]]] = {  # detail -> level -> settings
             "vf_clip_range": math.inf
         },  # equation 9; ppo1, whose authors had found it "severely degrading performance"
     },
-    "pendulum-force": {  # no setting of PPO: in which environment InvertedPendulum is trained
+    "pendulum-force": {  # no setting of PPO but a choice of InvertedPendulum's environment
         "unclamped": {},  # gym's v1, which the paper ran: its model lacked ctrllimited
         "clamped": {},  # gym from 3e006f3ea (2022-05) on, and so every -v4
     },
@@ -68,23 +70,23 @@ DETAILS: dict[str, dict[str, dict[str, Any]]] = {  # detail -> level -> settings
 }
 
 DEFAULT = "paper"
-"""The reading that is used if nothing is said."""
+"""The default reading."""
 
 PENDULUMS = {"unclamped": "InvertedPendulumUnclamped-v4", "clamped": "InvertedPendulum-v4"}
 
 
 def settings_of(levels: Levels) -> dict[str, Any]:
-    """The settings of PPO that a reading is."""
+    """Return the settings of PPO in a reading."""
     return {name: value for detail, level in levels.items() for name, value in DETAILS[detail][level].items()}
 
 
 def _reading(**changes: str) -> dict[str, str]:
-    """The levels of ppo2 of 2017-11, but for ``changes`` (by the detail's name with underscores)."""
+    """Return the levels of ppo2 of 2017-11, except for ``changes`` (by the detail's name with underscores)."""
     ppo2 = {detail: next(iter(levels)) for detail, levels in DETAILS.items()} | {"reward-scaling": "never-reset"}
     return ppo2 | {detail.replace("_", "-"): level for detail, level in changes.items()}
 
 
-READINGS: dict[str, dict[str, Any]] = {  # by name, as settings of PPO; each names the same settings
+READINGS: dict[str, dict[str, Any]] = {  # name -> settings of PPO, the same settings in each
     DEFAULT: settings_of(  # of the preset `paper`: see experiments/paper/settings.py for why
         _reading(reward_scaling="reset", advantages="batch", value_clipping="none")
     )
@@ -104,7 +106,7 @@ READINGS: dict[str, dict[str, Any]] = {  # by name, as settings of PPO; each nam
     | {"anneal_clip": True},  # with the step size, ppo1 annealed the clip range too
     "ppo2": settings_of(_reading()) | {"anneal_clip": False},
 }
-"""Under ppo1's filter the old policy is evaluated anew once the filter is renewed, as in its release."""
+"""Under ppo1's filter the old policy is evaluated again after the filter's update, as in its release."""
 
 _SIGNS = {  # (reward scaling, gradient clip, advantages): the signs of OTHERS
     ("none", "0.5", "minibatch"): "+-++-+++-",
@@ -122,9 +124,9 @@ _SIGNS = {  # (reward scaling, gradient clip, advantages): the signs of OTHERS
 }
 """The design's first half: all combinations of the three details whose interaction is the question. With the signs of
 gradient clip and advantages these columns are Plackett and Burman's design of 12 points; the second half has the same
-combinations with every sign of OTHERS turned over (a fold-over). So each of OTHERS has both its levels once in each
-combination: their main effects are clear of each other and of everything that the three do, interactions included. What
-is left aliased is told by `analysis.sections.readings.model`."""
+combinations with every sign of OTHERS reversed (a fold-over). So each of OTHERS has both levels once in each
+combination: their main effects are not aliased with each other or with any effect of the three. The remaining aliases
+are computed in `analysis.sections.readings.model`."""
 
 CROSSED = ("reward-scaling", "gradient-clip", "advantages")
 OTHERS = tuple(detail for detail in DETAILS if detail not in CROSSED)
@@ -138,7 +140,9 @@ def _point(crossed: tuple[str, ...], signs: str) -> dict[str, str]:
 
 _TURNED = str.maketrans("+-", "-+")
 
-DESIGN: dict[str, dict[str, str]] = {  # 24 readings, p01 ... p24; p09 is ppo2 and p16 ppo1, but for its clip range
+DESIGN: dict[
+    str, dict[str, str]
+] = {  # 24 readings, p01 ... p24; p09 is ppo2, and p16 is ppo1 except for its clip range
     f"p{number:02}": _point(crossed, signs)
     for number, (crossed, signs) in enumerate(
         [*_SIGNS.items(), *((crossed, signs.translate(_TURNED)) for crossed, signs in _SIGNS.items())], start=1
@@ -146,10 +150,9 @@ DESIGN: dict[str, dict[str, str]] = {  # 24 readings, p01 ... p24; p09 is ppo2 a
 }
 
 STUDY_SEEDS = (101, 102, 103, 104)
-"""None of those that are reported."""
+"""None is used in a table of results."""
 FIRST_UPDATE_SEEDS = tuple(range(101, 121))
-"""Of Figure 2 under each reading."""
+"""Seeds of Figure 2's update in each reading."""
 
 BEST: dict[str, dict[str, str]] = {}
-"""The three readings that `analysis.sections.readings.choice` chooses from the study's data: empty until those are
-there."""
+"""The three readings that `analysis.sections.readings.choice` chooses from the study's data; empty until it is done."""

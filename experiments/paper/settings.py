@@ -1,14 +1,13 @@
 """Every constant of the experiments, with its source. "Table N" and "sec. N" are the paper's.
 
-The `paper` preset is the text; what the text leaves open is a reading, whose details have their sources in
-experiments/paper/readings.py. `paper` is the reading that all of PPO in sections 6.1 and 6.2 is trained with; `ppo1`
-and `ppo2`, as released, can be asked for by name. The one that stands there now was chosen before the study of readings
-was designed, one detail at a time:
+The text gives most settings; details that it omits are chosen by a reading (experiments/paper/readings.py has their
+sources). `paper` is the reading of all PPO runs of sections 6.1 and 6.2; `ppo1` and `ppo2` are the released programs.
+The present `paper` reading was chosen before the study of readings was designed, one detail at a time:
 
 - observations normalised by running statistics and clipped to +-10; gradients clipped to norm 0.5; Adam's epsilon 1e-5;
   orthogonal initialisation; value loss 0.5 x 0.5 x squared error: openai/baselines' ppo2 of 2017-11 (b05be68).
 - rewards divided by the running standard deviation of the discounted return and clipped to +-10: ppo2. The return
-  starts afresh with each episode, as ppo2's does only from 2018-09-06 (ad219e2) on.
+  starts at 0 after each episode, as ppo2's does only from 2018-09-06 (ad219e2) on.
 - actions are not clipped before the environment, and the control cost is paid on the raw action: no released code of
   2017 clipped, and only so can "no clipping or penalty" score -0.39.
 - time limits are treated as terminations: all code of 2017 did.
@@ -18,8 +17,8 @@ was designed, one detail at a time:
 - advantages are standardised over the batch, as in the code released with the paper (2017-07-20); ppo2 did it per
   minibatch.
 
-`ppo run readings` tries all of this at once, and `readings-best` what comes out of it on all seven tasks; by what rule
-one is chosen, and what the rule looks at, was written before the runs: analysis/sections/readings/choice.py.
+`ppo run readings` varies all of these together, and `readings-best` trains the best readings on all seven tasks. The
+rule of choice was written before the runs: analysis/sections/readings/choice.py.
 """
 
 import math
@@ -47,8 +46,8 @@ MUJOCO = PPOSettings(  # Table 3
     minibatch_size=64,
     gamma=0.99,
     gae_lambda=0.95,
-    clip_coef=0.2,  # the best of Table 1, and Figure 3's
-    **READINGS["paper"],  # what the text leaves open
+    clip_coef=0.2,  # the best row of Table 1, used in Figure 3
+    **READINGS["paper"],  # details that the text omits
 )
 
 _NO_CLIP = replace(MUJOCO, clip_coef=math.inf)
@@ -73,7 +72,7 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
         num_envs=4,  # "several actors"; 16 on Atari
         num_steps=5,  # openai/baselines a2c, on Atari; as are lambda, RMSProp and the gradient clip
         learning_rate=1.85e-3,  # tuned over the whole budget, with and without annealing
-        anneal_lr=True,  # tuned; constant rates that are best at a fifth of the budget fall apart later
+        anneal_lr=True,  # tuned; constant rates that are best at a fifth of the budget diverge later
     ),
     "a2c-trust-region": A2CTrustRegionSettings(
         num_envs=4,
@@ -96,7 +95,7 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
         vf_minibatch_size=64,
         norm_reward="none",
     ),
-    "trpo-2017": TRPO2017Settings(),  # all that this file ran at da99706, its two bugs included
+    "trpo-2017": TRPO2017Settings(),  # the settings of this file at da99706, including its two bugs
     "npg": NPGSettings(),  # the same without the line search
     "vpg": VPGSettings(
         num_steps=2500,  # openai/baselines acktr_cont, which adapts its step by the same rule
@@ -113,14 +112,14 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
         extra_std=0.01,
         population=20,  # tuned; 200 there
         initial_std=0.1,  # tuned; 1 there
-        deterministic=True,  # there too, and better than searching for the log-std as well
+        deterministic=True,  # there too, and better than also searching the log-std
     ),
 }
-"""The same stand in the classes as defaults. What is called tuned was chosen by `ppo run tuning` (sweeps.py)."""
+"""Equal to the defaults of the classes. "Tuned": chosen by `ppo run tuning` (sweeps.py)."""
 
 
-ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says "tuned", and no more
-    "ppo": PPOSettings(  # Table 5; what it leaves out as in MUJOCO, which is openai/baselines' ppo2 here too
+ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says only "tuned"
+    "ppo": PPOSettings(  # Table 5; other settings as in MUJOCO, from openai/baselines' ppo2
         num_envs=8,  # "number of actors"
         num_steps=128,
         learning_rate=2.5e-4,  # "x alpha"
@@ -187,17 +186,17 @@ COMPARED: dict[str, Settings] = {
         if record.compared and name not in FIGURE3 and record.load().continuous
     },
 }
-"""The algorithms of Figure 3 with their settings; one that has none in FIGURE3 has the defaults of its class."""
+"""The algorithms of Figure 3 with their settings: from FIGURE3, or else the defaults of the class."""
 
 
 def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> Settings:
-    """Return what an algorithm is trained with by default: its own settings; on Atari games those of section 6.4.
+    """Return the settings of an algorithm in `ppo train` by default; on Atari games those of section 6.4.
 
-    Raises ``ValueError`` for an unknown ``reading``, and for one that is not of this.
+    Raises ``ValueError`` for an unknown ``reading``, and for one that does not apply.
     """
     if reading != DEFAULT and (algorithm != "ppo" or environment in ATARI_ROMS):
         what = environment if algorithm == "ppo" else algorithm
-        raise ValueError(f"the {reading} reading is one of PPO on MuJoCo (sections 6.1 and 6.2): {what} has none")
+        raise ValueError(f"the {reading} reading is for PPO on MuJoCo (sections 6.1 and 6.2): {what} has none")
     if environment in ATARI_ROMS and algorithm in ATARI:
         return ATARI[algorithm]
     usual = ALGORITHMS[algorithm].load().Settings()
@@ -205,7 +204,7 @@ def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> 
 
 
 def read(reading: str) -> dict[str, Any]:
-    """Return a named reading, as settings of PPO. Raises ``ValueError`` that names the nearest ones."""
+    """Return a named reading, as settings of PPO. Raises ``ValueError`` with the nearest names."""
     if reading not in READINGS:
         raise ValueError(unknown_name_message("reading", reading, READINGS))
     return READINGS[reading]

@@ -1,4 +1,4 @@
-"""The study of what the text leaves open: the designed experiment, and the readings that it chooses."""
+"""The study of the details that the text omits: the designed experiment, and the readings that it chooses."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -11,9 +11,9 @@ from experiments.run import Run
 
 
 def readings(profile: Profile) -> Protocol:
-    """Plan the designed experiment over what the text leaves open.
+    """Plan the designed experiment over the details that the text omits.
 
-    HalfCheetah clipped and not, where the row of -0.39 is made, InvertedPendulum, and Figure 2's update on Hopper.
+    HalfCheetah with and without clipping (the row of -0.39), InvertedPendulum, and Figure 2's update on Hopper.
     """
     runs = [
         run
@@ -29,7 +29,7 @@ def readings(profile: Profile) -> Protocol:
 
 
 def readings_best(profile: Profile) -> Protocol:
-    """Plan the readings that it chose, on all seven tasks; and "none" where the text says how that ends."""
+    """Plan the readings that it chose, on all seven tasks; and the row "none" on HalfCheetah."""
     runs = [
         run
         for reading, levels in BEST.items()
@@ -53,7 +53,7 @@ def _read_runs(profile: Profile, environment: str, row: str, reading: str, level
 
 
 def _updates(profile: Profile, designed: Mapping[str, Levels]) -> tuple[Run, ...]:
-    """Plan Figure 2's runs in each of the readings."""
+    """Plan Figure 2's runs in each reading."""
     return tuple(
         replace(run, setting=f"{run.setting}+{reading}", settings=replace(run.settings, **settings_of(levels)))
         for reading, levels in designed.items()

@@ -1,8 +1,8 @@
-"""The sweeps by which the algorithms of Figure 3 got the settings that the paper does not give.
+"""The sweeps that chose the settings of the algorithms of Figure 3 that the paper does not give.
 
-PPO got to choose how its rewards are scaled (`experiments.paper.readings`), so the others may too: the sweeps of A2C,
-A2C with a trust region and vanilla policy gradient are crossed with it; TRPO and the natural policy gradient, whose
-numbers are known, try it alone. CEM has no such setting, and TRPO as released in 2017 stays what it was.
+PPO's reward scaling was chosen among several (`experiments.paper.readings`), so that of the others is too: the sweeps
+of A2C, A2C with a trust region and vanilla policy gradient are crossed with it; TRPO and the natural policy gradient,
+whose other numbers are known, vary it alone. CEM has no such setting, and TRPO as released in 2017 is not tuned.
 """
 
 import itertools
@@ -22,21 +22,21 @@ from experiments.run import Run
 from ppo.settings import Settings
 
 SWEPT_ENVIRONMENTS = ("HalfCheetah-v4", "Hopper-v4")
-SWEEP_SEED = 201  # none of those that are reported
+SWEEP_SEED = 201  # none is used in a table of results
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Settings of one algorithm that are compared with each other. An algorithm with several sweeps gets what the
-    longest one chooses."""
+    """Settings of one algorithm that are compared with each other. Of several sweeps of an algorithm the longest
+    decides."""
 
     algorithm: str
     settings: dict[str, Settings]
-    """by a name that says them"""
+    """by a descriptive name"""
     fraction: float = 0.2
-    """of the profile's budget, for each run"""
+    """of the profile's budget"""
     seeds: tuple[int, ...] = (SWEEP_SEED,)
-    """one is enough where a setting is judged together with its neighbours"""
+    """one is enough if a setting is judged together with its neighbours"""
 
 
 Scaling = Literal["none", "reset", "never-reset"]
@@ -44,7 +44,7 @@ SCALINGS: tuple[Scaling, ...] = ("none", "reset", "never-reset")
 
 
 def _combined(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settings]:
-    """Change ``settings`` to every combination of ``values``, by a name that says them."""
+    """Change ``settings`` to every combination of ``values``, by a descriptive name."""
     combinations = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     return {
         ",".join(f"{name}={value}" for name, value in changes.items()): replace(settings, **changes)
@@ -55,8 +55,8 @@ def _combined(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settin
 def _scaled(
     settings: A2CTrustRegionSettings | VPGSettings, first: Scaling, **values: tuple[Any, ...]
 ) -> dict[str, Settings]:
-    """Change ``settings`` to every combination of ``values`` under each reward scaling. The sweep at ``first`` was
-    trained before there were others, so its names do not say it."""
+    """Change ``settings`` to every combination of ``values`` with each reward scaling. The sweep with scaling ``first``
+    was trained before there were others, so its names omit it."""
     others = tuple(scaling for scaling in SCALINGS if scaling != first)
     return {
         **_combined(replace(settings, norm_reward=first), **values),
@@ -78,7 +78,7 @@ _STDS = (0.03, 0.1, 0.3, 1.0)
 
 SWEEPS = (
     Sweep("a2c", _combined(A2CSettings(anneal_lr=False, norm_reward="reset"), learning_rate=_rates(3e-5, 3e-2, 32))),
-    Sweep(  # over the whole budget, where the rates that are best at a fifth of it fall apart
+    Sweep(  # over the whole budget, on which rates that are best at a fifth of it diverge
         "a2c",
         {
             **_combined(A2CSettings(norm_reward="reset"), learning_rate=_A2C_RATES, anneal_lr=_ANNEALED),
@@ -103,7 +103,7 @@ SWEEPS = (
             ),
         },
     ),
-    # three settings that are no steps of a scale have no neighbours: three seeds instead
+    # reward scalings have no order and so no neighbours: three seeds instead
     Sweep("trpo", _combined(TRPOSettings(), norm_reward=SCALINGS), fraction=1.0, seeds=(SWEEP_SEED, 202, 203)),
     Sweep("npg", _combined(NPGSettings(), norm_reward=SCALINGS), fraction=1.0, seeds=(SWEEP_SEED, 202, 203)),
 )

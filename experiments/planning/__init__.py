@@ -1,1 +1,1 @@
-"""From runs to stacks, and what they cost in time."""
+"""Runs grouped into stacks, and their time."""

@@ -1,19 +1,19 @@
-"""What a stack costs in time: a model with few numbers, fitted to what was measured.
+"""The time of a stack: a model with few numbers, fitted to measurements.
 
 A vector step of a stack (every run takes a step in each of its ``num_envs`` environments) takes
 
     runs x num_envs x (environment + algorithm)  +  vector
 
-seconds: a part for each environment step, which depends on the task and the algorithm, and a part for each vector step
-however few its runs, which depends on the algorithm (its `seconds` in `baselines.ALGORITHMS`): PyTorch's cost per
-operation. Updates are in both.
+seconds: a part for each environment step, which depends on the task and the algorithm, and a part for each vector step,
+for any number of runs, which depends on the algorithm (its `seconds` in `baselines.ALGORITHMS`): PyTorch's cost per
+operation. Both include updates.
 
 The constants: 41 stacks (PPO with 3 and 33 runs on all tasks and with 1, 9 and 18 on some; each other algorithm with
 3 and 12 runs on HalfCheetah, and some on Hopper) were timed in CPU seconds and fitted by least squares of the
-relative errors: the fit is within 18 % of each (tests/experiments/stack_seconds.csv holds them). So they are what one
-core of an AMD EPYC takes that does nothing else. By the clock, 110 finished stacks in results/, trained by two workers
-on two cores, took 0.8 times as long as the model says in the median, nine of ten from half to twice as long; where
-their machine did much other work, up to 3.6 times as long.
+relative errors: the fit is within 18 % of each (tests/experiments/stack_seconds.csv). They are times of one otherwise
+idle core of an AMD EPYC. In wall time, 110 finished stacks in results/, trained by two workers on two cores, took a
+median of 0.8 times as long as the model says, nine of ten from half to twice as long; on a busy machine, up to 3.6
+times as long.
 """
 
 import statistics
@@ -26,10 +26,10 @@ from baselines import ALGORITHMS, REFERENCE
 from experiments.run import Run
 
 GAME = "NoFrameskip-v4"
-"""How the ids of Atari games end."""
+"""End of the ids of Atari games."""
 
 START_SECONDS = 3.0
-"""For a worker to start."""
+"""Time for a worker to start."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +37,16 @@ class Costs:
     """Seconds, on one core or one share of a GPU."""
 
     environment: Mapping[str, float]
-    """per environment step of PPO (`REFERENCE`); "" for all the rest"""
+    """per environment step of PPO (`REFERENCE`), by environment; "" for all others"""
     algorithm: Mapping[str, float]
-    """what another algorithm takes beyond that (below zero: less)"""
+    """additional time per environment step, by algorithm (may be negative)"""
     vector: Mapping[str, float]
-    """per vector step, by algorithm; "" for all the rest"""
+    """per vector step, by algorithm; "" for all others"""
     atari: Mapping[str, float] = field(default_factory=dict)
-    """per agent step of a game, by algorithm: emulator and network together, in a stack of whatever size"""
+    """per agent step of a game, by algorithm: emulator and network together, in a stack of any size"""
 
     def per_vector_step(self, environment: str, algorithm: str, rows: int) -> float:
-        """Seconds of a vector step with ``rows`` = runs x num_envs environments."""
+        """Estimate the seconds of a vector step with ``rows`` = runs x num_envs environments."""
         name = environment.replace("-v5", "-v4")
         if name.endswith(GAME) and algorithm in self.atari:
             return rows * self.atari[algorithm]
@@ -55,7 +55,7 @@ class Costs:
         return rows * row + self.vector.get(algorithm, self.vector[""])
 
     def seconds(self, runs: Sequence[Run]) -> float:
-        """Of training ``runs`` as one stack."""
+        """Estimate the seconds of training ``runs`` as one stack."""
         first = runs[0]
         envs = first.settings.num_envs
         vector_steps = first.total_timesteps / envs
@@ -83,7 +83,7 @@ CONSTANTS = Costs(
         name: record.seconds.game for name, record in ALGORITHMS.items() if record.seconds.game is not None
     },
 )
-"""Of an algorithm whose record has none: as PPO."""
+"""Used for an algorithm whose record has no times: those of PPO."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +101,9 @@ class Measured:
 def fit(measured: Sequence[Measured]) -> Costs:
     """Return the costs with the least sum of squared relative errors.
 
-    What was not measured is the constants', times how this machine compares with them where both are known.
+    Numbers that were not measured are the constants, scaled by this machine's ratio to the constants that were.
     """
-    from scipy.optimize import lsq_linear  # slow to import, and only wanted where speeds were measured
+    from scipy.optimize import lsq_linear  # slow to import; needed only for measured speeds
 
     games = [one for one in measured if one.environment.endswith(GAME)]
     measured = [one for one in measured if not one.environment.endswith(GAME)]

@@ -1,4 +1,4 @@
-"""How long protocols take on a machine and what they cost, from speeds that were measured."""
+"""Hours and price of protocols on a machine, from measured speeds."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from experiments.store.files import StoreError, read_json, write_json
 
 @dataclass(frozen=True)
 class Machine:
-    """A machine, or several alike that are rented together."""
+    """A machine, or several equal ones that are rented together."""
 
     cores: int
     gpus: int = 0
@@ -23,7 +23,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Estimate:
-    """One set of runs on one machine, from nothing to finished."""
+    """Training a set of runs on one machine from the beginning."""
 
     machine: Machine
     gpus: int
@@ -31,25 +31,25 @@ class Estimate:
     stacks: int
     hours: float
     busy: float
-    """the part of them that the cores train, on average"""
+    """average part of the hours in which a core trains"""
     longest_stack: float
     """in hours"""
 
     @property
     def price(self) -> float | None:
-        """In the currency of the machine's; None where that is not known."""
+        """In the currency of the machine's price; None if that is unknown."""
         return None if self.machine.price is None else self.hours * self.machine.price
 
 
 def write_measured(path: Path, device: str, measured: Sequence[Measured], about: Mapping[str, Any]) -> None:
-    """Keep ``measured`` for ``read_costs``, beside what ``path`` holds of another device."""
+    """Write ``measured`` for ``read_costs``; keep the measurements of other devices in ``path``."""
     data = read_json(path) if path.exists() else {}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_json(path, {**data, device: {**about, "measured": [vars(one) for one in measured]}})
 
 
 def read_costs(path: Path) -> dict[str, Costs]:
-    """Read the costs by device ("cpu", "cuda") as measured in ``path``; the constants for a CPU that was not measured.
+    """Read the costs by device ("cpu", "cuda") from the measurements in ``path``; a CPU without any: the constants.
 
     Raises ``StoreError`` if the file holds something else.
     """
@@ -59,14 +59,14 @@ def read_costs(path: Path) -> dict[str, Costs]:
             for device, data in read_json(path).items():
                 costs[device] = fit([Measured(**one) for one in data["measured"]])
         except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"{path} holds no measured speeds ({error}): `make throughput` writes it anew") from error
+            raise StoreError(f"{path} holds no measured speeds ({error}): `make throughput` replaces it") from error
     return costs
 
 
 def estimates(
     runs: Sequence[Run], machine: Machine, costs: Mapping[str, Costs], gpus_per_stack: float
 ) -> Iterator[Estimate]:
-    """Estimate ``runs`` on ``machine``: trained by its cores, and by its GPUs if a speed on one is known."""
+    """Estimate ``runs`` on ``machine``: trained by its cores, and also by its GPUs if their speed is known."""
     for device, workers in _devices(machine, costs, gpus_per_stack).items():
         stacks = planner.stacks(runs, workers)
         yield Estimate(

@@ -1,4 +1,4 @@
-"""Runs -> stacks -> schedule."""
+"""Grouping runs into stacks, and scheduling stacks."""
 
 import hashlib
 import heapq
@@ -12,11 +12,11 @@ from experiments.store.file_names import file_name
 from ppo.stacked.convolutional import ARCHITECTURES
 
 MAX_STACK = 64
-"""Runs in one stack at most: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow.
-Convolutions gain nothing from a stack: such runs are apart, side by side on the cores or on one GPU."""
+"""Limit of runs in one stack: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow.
+Convolutions gain nothing from a stack: such runs are trained separately, side by side on the cores or on one GPU."""
 
 WORTH = 0.99
-"""Split further only if the whole then takes less than this part of the time."""
+"""Split further only if the total time shrinks below this fraction."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Stack:
 
     @property
     def name(self) -> str:
-        """A folder's name: the same for the same runs, whatever else is planned."""
+        """The name of its folder, which depends only on its runs."""
         first = self.runs[0]
         digest = hashlib.sha256(
             "\n".join(sorted(run.key for run in self.runs)).encode(errors="surrogatepass")
@@ -35,7 +35,7 @@ class Stack:
         return f"{file_name(first.environment)}_{first.algorithm}_{len(self.runs)}_{digest}"
 
     def part(self, fraction: float) -> "Stack":
-        """Return a stack as long as the first part of this one, to estimate with."""
+        """Return a stack as long as this ``fraction`` of it, for estimates."""
         return Stack(tuple(run.part(fraction) for run in self.runs))
 
     @property
@@ -45,7 +45,7 @@ class Stack:
 
     @property
     def seconds(self) -> float:
-        """A guess at the time on one core, the same on every machine: stacks are planned by it."""
+        """Estimated time on one core, the same on every machine so that every machine plans the same stacks."""
         return CONSTANTS.seconds(self.runs)
 
 
@@ -64,11 +64,11 @@ class StackGroup:
         """number of parts -> seconds of each"""
 
     def count(self, limit: float) -> int:
-        """Return the fewest parts of which none takes longer than ``limit``, if need be as many as there are runs."""
+        """Return the fewest parts of which none takes longer than ``limit``; at most one part per run."""
         return next((count for count, loads in self.loads.items() if max(loads) <= limit), len(self.runs))
 
     def parts(self, count: int) -> list[Stack]:
-        """Split into even parts; which run is in which does not depend on the order that they are named in."""
+        """Split into even parts, independent of the order of the runs."""
         runs = self.runs if count == 1 else sorted(self.runs, key=lambda run: run.key)
         return [Stack(tuple(runs[start:stop])) for start, stop in self._bounds(count)]
 
@@ -79,11 +79,11 @@ class StackGroup:
 def stacks(runs: Iterable[Run], workers: int = 1, begun: Sequence[Stack] = ()) -> list[Stack]:
     """Group runs that can be trained in lockstep, longest stack first.
 
-    A run costs least in a large stack, but with few large stacks some cores are idle at the end: some are split, into
-    even parts, where ``workers`` cores are then done earlier with them and what was ``begun``. A run's results are the
-    same in any stack.
+    A run costs least in a large stack, but with few large stacks some cores are idle at the end: stacks are split into
+    even parts if ``workers`` cores then finish them and the ``begun`` stacks earlier. A run's results are the same in
+    any stack.
 
-    The grouping depends on these arguments and nothing else, so every shard of a protocol sees the same stacks.
+    The grouping depends only on these arguments, so every shard of a protocol has the same stacks.
     """
     alike: dict[object, list[Run]] = {}
     for run in dict.fromkeys(runs):
@@ -97,38 +97,38 @@ def stacks(runs: Iterable[Run], workers: int = 1, begun: Sequence[Stack] = ()) -
 
 
 def _counts(groups: Sequence[StackGroup], workers: int, begun: Sequence[float]) -> list[int]:
-    """Choose how many parts of each group make the whole shortest.
+    """Choose the numbers of parts of each group with the shortest total time.
 
-    First whatever takes longer than some limit is split, with the best of all limits; then one more group at a time,
-    while that helps.
+    First, groups that take longer than a limit are split, with the best of all limits; then one more group at a time,
+    as long as that helps.
     """
 
     def length(counts: Sequence[int]) -> float:
         parts = [group.loads[count] for group, count in zip(groups, counts, strict=True)]
         return _length([*begun, *itertools.chain(*parts)], workers)
 
-    chosen = [group.fewest for group in groups]
-    best = length(chosen)
+    best_counts = [group.fewest for group in groups]
+    best = length(best_counts)
     limits = {max(loads) for group in groups for loads in group.loads.values()}
     for counts in dict.fromkeys(
         tuple(group.count(limit) for group in groups) for limit in sorted(limits, reverse=True)
     ):
         if (shorter := length(counts)) < WORTH * best:
-            best, chosen = shorter, list(counts)
+            best, best_counts = shorter, list(counts)
     while True:
         more = [
-            [*chosen[:index], count + 1, *chosen[index + 1 :]]
-            for index, count in enumerate(chosen)
+            [*best_counts[:index], count + 1, *best_counts[index + 1 :]]
+            for index, count in enumerate(best_counts)
             if count < len(groups[index].runs)
         ]
-        nearest = min(more, key=length, default=chosen)
+        nearest = min(more, key=length, default=best_counts)
         if length(nearest) >= WORTH * best:
-            return chosen
-        best, chosen = length(nearest), nearest
+            return best_counts
+        best, best_counts = length(nearest), nearest
 
 
 def _length(loads: Iterable[float], workers: int) -> float:
-    """Return when the last of ``workers`` is done, if whoever is free takes the longest that is left."""
+    """Return the time at which the last of ``workers`` is done, if each free one takes the longest remaining stack."""
     busy = [0.0] * max(workers, 1)
     for load in sorted(loads, reverse=True):
         heapq.heapreplace(busy, busy[0] + load)
@@ -140,7 +140,7 @@ def _longest_first(stack: Stack) -> tuple[float, str]:
 
 
 def shard(planned: Iterable[Stack], index: int, count: int) -> list[Stack]:
-    """Return part ``index`` (1 ... ``count``) of the stacks: the parts take about the same time."""
+    """Return part ``index`` (1 ... ``count``) of the stacks; the parts take about the same time."""
     loads = [(0.0, number) for number in range(1, count + 1)]
     part = []
     for stack in sorted(planned, key=_longest_first):
@@ -157,6 +157,6 @@ def seconds(planned: Iterable[Stack], workers: int, costs: Costs = CONSTANTS) ->
 
 
 def busy(planned: Sequence[Stack], workers: int, costs: Costs = CONSTANTS) -> float:
-    """Return the part of that time that the cores train, on average."""
+    """Return the average part of that time in which a core trains."""
     length = seconds(planned, workers, costs)
     return sum(costs.seconds(stack.runs) for stack in planned) / (workers * length) if length else 1.0

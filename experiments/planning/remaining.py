@@ -1,4 +1,4 @@
-"""What is left to train of a set of runs."""
+"""The stacks that remain to be trained for a set of runs."""
 
 from collections.abc import Container, Iterable
 from pathlib import Path
@@ -15,8 +15,8 @@ def left_to_train(
 ) -> list[Stack]:
     """Plan the stacks of part ``shard`` of ``runs`` that are not finished.
 
-    What was begun and is wanted goes on in the stack in which it was begun, whatever is planned beside it now; only the
-    rest is grouped anew. The parts depend on the runs alone, so that every shard sees the same ones.
+    A run that was begun continues in its stack; only the others are grouped again. The parts depend only on the runs,
+    so that every shard sees the same ones.
     """
     index, count = shard
     part = planner.shard(planner.stacks(runs, count), index, count)

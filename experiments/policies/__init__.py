@@ -1,1 +1,1 @@
-"""Saved policies, played and filmed."""
+"""Playing and filming saved policies."""

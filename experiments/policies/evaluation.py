@@ -1,4 +1,4 @@
-"""Use what was trained: load policies and play episodes with them. The observation normaliser belongs to the policy."""
+"""Load trained policies, with their observation normalisers, and play episodes."""
 
 import importlib
 import sys
@@ -29,7 +29,7 @@ from ppo.seeding import environment_seeds
 
 @dataclass(frozen=True)
 class TrainedPolicy:
-    """One trained policy with its observation normaliser."""
+    """A trained policy with its observation normaliser."""
 
     run: Run
     policy: Policy
@@ -51,7 +51,7 @@ class TrainedPolicy:
         return clipped(actions, self.action_space) if self.run.settings.clip_actions else actions
 
     def actor(self, seed: int, deterministic: bool) -> Act:
-        """Return how it acts in step after step; ``seed`` is its noise's."""
+        """Return a function that acts at successive steps; ``seed``: of the noise."""
 
         def act(observations: NDArray[Any], step: int) -> NDArray[Any]:
             rows = len(observations)
@@ -62,7 +62,7 @@ class TrainedPolicy:
 
 
 def policies_in(path: Path) -> list[TrainedPolicy]:
-    """Load the policies in a training's folder, a stack's, a checkpoint, an exported policy or a folder of those."""
+    """Load the policies of a folder of `ppo train`, a stack, a checkpoint, an exported policy or a folder of these."""
     files = [path] if path.is_file() else sorted({*path.glob("*.pt"), *path.glob("stacks/*/checkpoint.pt")})
     if not files:
         raise StoreError(
@@ -78,7 +78,9 @@ def _load(path: Path) -> Iterator[TrainedPolicy]:
         statistics = state["algorithm"]["collector"]["observation_normalizer"]
         for row, run in enumerate(runs):
             module, colon, _ = run.environment.partition(":")
-            if colon and module not in sys.modules:  # Gymnasium would import what the file says, and so run it
+            if (
+                colon and module not in sys.modules
+            ):  # Gymnasium would import the module that the file names, and so run its code
                 raise StoreError(
                     f"{path} needs the module {module!r} for {run.environment!r}: --import it if you trust it"
                 )
@@ -104,7 +106,7 @@ def _load(path: Path) -> Iterator[TrainedPolicy]:
 
 
 def export(trained: TrainedPolicy, path: Path) -> None:
-    """Write one policy as a small file that ``policies_in`` reads."""
+    """Write a policy as a small file that ``policies_in`` reads."""
     statistics = trained.normalizer.statistics.state() if trained.normalizer else None
     algorithm = {"parameters": trained.policy.parameters, "collector": {"observation_normalizer": statistics}}
     checkpoint.save(path, {"about": {"runs": [trained.run.record.to_json()]}, "algorithm": algorithm})
@@ -126,7 +128,7 @@ def keep_policies(results: Path, runs: Iterable[Run]) -> None:
 
 
 def play(trained: TrainedPolicy, episodes: int, seed: int, deterministic: bool) -> NDArray[np.float64]:
-    """Return the raw returns of ``episodes`` episodes (Atari: whole games), all played side by side: ``[episodes]``."""
+    """Play ``episodes`` episodes side by side; return their raw returns ``[episodes]`` (Atari: of whole games)."""
     env = make(trained.run.environment, environment_seeds([seed], episodes))
     observations, act = env.reset(), trained.actor(seed, deterministic)
     returns, playing, step = np.zeros(episodes), np.ones(episodes, dtype=np.bool_), 0
@@ -154,10 +156,10 @@ def chosen_policies(
     if not path.exists():
         raise StoreError(f"there is no {path}: name a folder of `ppo train` or a policy file")
     loaded = policies_in(path)
-    chosen = [
+    policies = [
         policy for policy in loaded if run_seed in (None, policy.run.seed) and setting in (None, policy.run.setting)
     ]
-    if not chosen:
+    if not policies:
         runs = ", ".join(f"{policy.run.setting}/{policy.run.seed}" for policy in loaded)
         raise StoreError(f"{path} holds no such policy; setting/seed there: {runs}")
-    return chosen
+    return policies

@@ -16,9 +16,9 @@ from ppo.envs.atari import ATARI_ROMS
 from ppo.envs.emulator import FRAME_SKIP
 
 Act = Callable[[NDArray[Any], int], NDArray[Any]]
-"""Actions ``[1, ...]`` at observations ``[1, ...]`` in a step of the episode."""
+"""A function that returns actions ``[1, ...]`` at observations ``[1, ...]`` in a step of the episode."""
 Scenes = Iterator[tuple[NDArray[np.uint8], float]]
-"""Each step's picture, and the raw reward of the action that was taken there."""
+"""The image of each step, and the raw reward of the action taken there."""
 
 FRAMES_PER_SECOND = 60
 """of an Atari console"""
@@ -27,8 +27,8 @@ ENLARGED = 4
 
 
 def film(environment: str, act: Act, path: Path, seed: int) -> float:
-    """Film one episode as ``path`` (.mp4 or .gif); returns its raw return. ``seed`` is the environment's."""
-    import imageio.v2 as imageio  # slow to import, and only wanted here
+    """Film one episode as ``path`` (.mp4 or .gif); return its raw return. ``seed``: of the environment."""
+    import imageio.v2 as imageio  # slow to import
 
     if environment in ATARI_ROMS:
         fps, scenes = FRAMES_PER_SECOND / FRAME_SKIP, _game(environment, act, seed)
@@ -46,7 +46,7 @@ def film(environment: str, act: Act, path: Path, seed: int) -> float:
 
 
 def _game(environment: str, act: Act, seed: int) -> Scenes:
-    """A whole game, as the network sees it: the newest frame of each observation."""
+    """Play a whole game; yield the newest frame of each observation, as the network sees it."""
     env = make(environment, [seed])
     observations, step, over = env.reset(), 0, False
     while not over:
@@ -69,7 +69,7 @@ def _episode(env: gymnasium.Env[Any, Any], act: Act, seed: int) -> Scenes:
 
 
 def _rendering_environment(name: str) -> gymnasium.Env[Any, Any]:
-    """The environment with a picture, drawn without a screen: by EGL, or by OSMesa where there is none."""
+    """Make the environment so that it renders without a screen: by EGL, or by OSMesa if there is no EGL."""
     if "MUJOCO_GL" not in os.environ and not os.environ.get("DISPLAY"):
         os.environ["MUJOCO_GL"] = "egl" if ctypes.util.find_library("EGL") else "osmesa"
     try:

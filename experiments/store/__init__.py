@@ -1,1 +1,1 @@
-"""What is recorded, as files: written atomically, read with suspicion, never lost. Imports no torch, no algorithm."""
+"""Results on disk: written atomically, validated when read, never lost. Imports no torch and no algorithm."""

@@ -8,10 +8,10 @@ LONGEST = 120
 
 
 def file_name(text: str) -> str:
-    """``text`` as one component of a path: no folder, no dot in front, only harmless ASCII, at most ``LONGEST`` of it.
+    """Turn ``text`` into one component of a path: no folder, no leading dot, safe ASCII, at most ``LONGEST`` of it.
 
-    A slash becomes a dash, as in ALE-Pong-v5. What is changed more than that ends with a digest of ``text``, so that
-    two texts do not get the same name.
+    A slash becomes a dash, as in ALE-Pong-v5. A name that is changed in any other way ends with a digest of ``text``,
+    so that two texts do not get the same name.
     """
     plain = text.replace("/", "-")
     safe = re.sub(r"[^A-Za-z0-9_.,:=+@() -]", "-", plain).lstrip(".")

@@ -1,4 +1,4 @@
-"""Files that are never half-written, never lost and never trusted: atomic writes, JSON, locks, copies kept aside."""
+"""Files that are never half-written, lost or trusted: atomic writes, JSON, locks, copies of replaced files."""
 
 import contextlib
 import fcntl
@@ -13,21 +13,21 @@ from typing import Any
 
 
 class StoreError(ValueError):
-    """A file of results that cannot be used, or a folder that cannot be written: one line naming it and why."""
+    """A file of results that cannot be used, or a folder that cannot be written; one line with its name and reason."""
 
 
 class OtherVersionError(StoreError):
-    """A file that another version of this project wrote: whole, but not to be read with this one's settings."""
+    """A valid file of another version of this project, whose settings this version does not have."""
 
 
 class BusyError(RuntimeError):
-    """Another process is at work on the same folder."""
+    """Another process is using the same folder."""
 
 
 def write_atomically(path: Path, write: Any) -> None:
-    """Let ``write(temporary_path)`` make the file, then give it its name: readers see the old one or the new one."""
+    """Let ``write(temporary_path)`` make the file, then rename it: readers see the old one or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    temporary.unlink(missing_ok=True)  # another process of this number may have been killed here
+    temporary.unlink(missing_ok=True)  # a killed process with the same id may have left one
     try:
         write(temporary)
         with temporary.open("rb") as file:
@@ -55,8 +55,8 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def set_aside(*paths: Path, why: str = "damaged") -> list[Path]:
-    """Rename files that cannot be used any more, so that they are not lost either: those that are there, under one
-    number; returns their new names."""
+    """Rename those of the files that exist, so that damaged files are not lost; return the new names, with the same
+    number."""
     targets = _free_names(paths, why)
     for path, target in targets.items():
         path.rename(target)
@@ -64,18 +64,18 @@ def set_aside(*paths: Path, why: str = "damaged") -> list[Path]:
 
 
 def keep_aside(*paths: Path, why: str) -> list[Path]:
-    """Copy files that are about to be replaced: those that are there, under one number; returns the copies' names."""
+    """Copy those of the files that exist, before they are replaced; return the copies' names, with the same number."""
     targets = _free_names(paths, why)
     for path, target in targets.items():
         try:
             os.link(path, target)
-        except OSError:  # a file system without second names
+        except OSError:  # a file system without hard links
             write_atomically(target, functools.partial(shutil.copyfile, path))
     return list(targets.values())
 
 
 def _free_names(paths: Sequence[Path], why: str) -> dict[Path, Path]:
-    """A name for each of ``paths`` that is there."""
+    """Return a free name for each of ``paths`` that exists."""
     for number in range(1, 1000):
         targets = {path: path.with_name(f"{path.name}.{why}-{number}") for path in paths}
         if not any(map(os.path.lexists, targets.values())):
@@ -84,8 +84,8 @@ def _free_names(paths: Sequence[Path], why: str) -> dict[Path, Path]:
 
 
 def check_inside(results: Path, folder: Path) -> Path:
-    """Return ``folder``, which must lie in ``results``, as must the files in it. Raises ``StoreError`` for a link that
-    leads elsewhere, as an archive from a stranger may hold one."""
+    """Return ``folder`` if it and the files in it lie in ``results``. Raises ``StoreError`` for a link that leads
+    elsewhere, which an untrusted archive may contain."""
     home = results.resolve()
     for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
         if not path.resolve().is_relative_to(home):
@@ -94,14 +94,14 @@ def check_inside(results: Path, folder: Path) -> Path:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed left half-written in ``folder``, which the caller holds (``locked``)."""
+    """Remove half-written files of a killed process from ``folder``, which the caller has ``locked``."""
     for name in ("episodes.parquet", "manifest.json", "progress.json"):
         for path in folder.glob(f".{name}.*.writing"):
             path.unlink(missing_ok=True)
 
 
 def ensure_writable(folder: Path) -> None:
-    """Make ``folder``; raises ``StoreError`` if it cannot be written, before anything is trained for it."""
+    """Make ``folder``; raises ``StoreError`` if it cannot be written, before any training starts."""
     probe = folder / f".probe.{os.getpid()}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def ensure_writable(folder: Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: Path, patience: float = 0.0, unless: object = False) -> Iterator[None]:
-    """Hold ``folder`` for this process; a dead process holds nothing. Raises ``BusyError`` if another still holds it
+    """Lock ``folder`` for this process; the lock ends with the process. Raises ``BusyError`` if another still holds it
     after ``patience`` seconds, or once ``unless`` is true."""
     deadline = time.monotonic() + patience
     with (folder / ".lock").open("a") as file:
@@ -129,7 +129,7 @@ def locked(folder: Path, patience: float = 0.0, unless: object = False) -> Itera
 
 
 def is_locked(folder: Path) -> bool:
-    """Tell whether a process holds ``folder`` now, whatever its number is."""
+    """Return whether any process holds the lock of ``folder`` now."""
     try:
         with (folder / ".lock").open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)  # for a moment, which a worker waits for
@@ -141,5 +141,5 @@ def is_locked(folder: Path) -> bool:
 
 
 def one_line(error: Exception) -> str:
-    """Return what an exception says, in one short line."""
+    """Return an exception's message in one short line."""
     return " ".join(str(error).split())[:200]

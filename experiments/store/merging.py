@@ -1,7 +1,7 @@
 """Join results folders, such as those of a job array's shards, into one.
 
-Everything is read and compared first; only then is anything written, each file atomically. The sources stay as they
-are. Joining the same again changes nothing, and a merge that was killed is completed by the same command.
+Everything is read and compared before anything is written, each file atomically. The sources are not changed. Joining
+the same folders again changes nothing, and the same command completes a merge that was killed.
 """
 
 import functools
@@ -32,12 +32,12 @@ INTERPOLATION = "interpolation.parquet"
 
 
 def merge(destination: Path, sources: Sequence[Path], known: Known | None = None, mixed: bool = False) -> list[str]:
-    """Join ``sources`` into ``destination``; returns what there is to say, a line each.
+    """Join ``sources`` into ``destination``; return messages, a line each.
 
-    ``known`` are needed where records of one algorithm name different settings (``same_settings``). Raises
-    ``StoreError`` for a source that is damaged or holds no results, and for results that do not belong together: of
-    other versions or another profile, or different results of the same run. With ``mixed`` they are joined all the
-    same: of different results the first folder's is taken, ``destination`` being the first of all.
+    ``known`` is needed if records of one algorithm name different settings (``same_settings``). Raises ``StoreError``
+    for a source that is damaged or holds no results, and for results that do not belong together: of different
+    versions or profiles, or different results of the same run. With ``mixed`` they are joined: of different results
+    the first folder's is taken, and ``destination`` comes before all sources.
     """
     folders = [destination, *sources] if destination.exists() else list(sources)
     manifests: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
@@ -48,25 +48,25 @@ def merge(destination: Path, sources: Sequence[Path], known: Known | None = None
         for path in manifest_paths:
             manifests.setdefault(str(path.parent.relative_to(folder)), []).append((path.parent, _manifest(path)))
     lines: list[str] = []
-    for found in manifests.values():
-        _same("profile", [(folder, manifest.get("profile")) for folder, manifest in found], mixed, lines)
-        readings = [(folder, manifest.get("reading", DEFAULT_READING)) for folder, manifest in found]
+    for listed in manifests.values():
+        _same("profile", [(folder, manifest.get("profile")) for folder, manifest in listed], mixed, lines)
+        readings = [(folder, manifest.get("reading", DEFAULT_READING)) for folder, manifest in listed]
         _same("reading", readings, mixed, lines)
-    planned = {name: _planned(found, known, mixed, lines) for name, found in manifests.items()}
-    chosen = _choose([(folder, _recorded(folder, known)) for folder in folders], mixed, lines)
+    planned = {name: _planned(listed, known, mixed, lines) for name, listed in manifests.items()}
+    records = _choose([(folder, _recorded(folder, known)) for folder in folders], mixed, lines)
     curves = {
-        name: _curves(found, mixed, lines) for name, found in manifests.items() if Path(name).name == FIRST_UPDATES
+        name: _curves(listed, mixed, lines) for name, listed in manifests.items() if Path(name).name == FIRST_UPDATES
     }
     ensure_writable(destination)
     with locked(destination, patience=math.inf):
-        lines += _join_stacks(destination, sources, chosen, known)
-    for name, found in manifests.items():
-        about = {key: value for key, value in found[0][1].items() if key != "runs"}
+        lines += _join_stacks(destination, sources, records, known)
+    for name, listed in manifests.items():
+        about = {key: value for key, value in listed[0][1].items() if key != "runs"}
         folder = destination / name
         folder.mkdir(exist_ok=True, parents=True)
         if name not in curves:
             with locked(folder, patience=math.inf):
-                results.write(folder, about, planned[name], chosen, known)
+                results.write(folder, about, planned[name], records, known)
         elif (curve := curves[name]) and curve.parent != folder:
             write_atomically(folder / INTERPOLATION, functools.partial(shutil.copyfile, curve))
             write_json(folder / "manifest.json", _manifest(curve.with_name("manifest.json")))
@@ -74,9 +74,9 @@ def merge(destination: Path, sources: Sequence[Path], known: Known | None = None
 
 
 def same_settings(folders: Sequence[Path]) -> bool:
-    """Tell whether all records of an algorithm in ``folders`` name the same settings.
+    """Return whether all records of an algorithm in ``folders`` name the same settings.
 
-    If not, some are older than others and lack settings that are younger than they are.
+    If not, some records are older than others and lack later settings.
     """
     names: dict[str, set[frozenset[str]]] = {}
     for folder in folders:
@@ -101,11 +101,11 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _planned(
-    found: Sequence[tuple[Path, dict[str, Any]]], known: Known | None, mixed: bool, lines: list[str]
+    manifests: Sequence[tuple[Path, dict[str, Any]]], known: Known | None, mixed: bool, lines: list[str]
 ) -> list[RunRecord]:
     """List the runs that any manifest of a protocol lists, each once."""
     planned: dict[tuple[Any, ...], tuple[Path, RunRecord]] = {}
-    for folder, manifest in found:
+    for folder, manifest in manifests:
         path = folder / "manifest.json"
         for run in completed(path, records_from_json(path, manifest["runs"]), known):
             first, listed = planned.setdefault((run.environment, run.algorithm, run.setting, run.seed), (folder, run))
@@ -123,37 +123,37 @@ def _recorded(folder: Path, known: Known | None) -> dict[str, Recorded]:
 
 
 def _choose(recorded: Sequence[tuple[Path, dict[str, Recorded]]], mixed: bool, lines: list[str]) -> dict[str, Recorded]:
-    """One result for each run: one that is not superseded, the one that went further, or the first folder's; what is
-    wrong with that is refused, or said."""
+    """Choose one result for each run: one that is not superseded, the longest, or the first folder's. Conflicts raise
+    ``StoreError``, or with ``mixed`` are added to ``lines``."""
     _same_versions(
-        [(path, own.entry.get("versions")) for path, runs in recorded for own in runs.values()], mixed, lines
+        [(path, record.entry.get("versions")) for path, runs in recorded for record in runs.values()], mixed, lines
     )
-    chosen: dict[str, tuple[Path, Recorded]] = {}
+    results: dict[str, tuple[Path, Recorded]] = {}
     for folder, runs in recorded:
-        for key, own in runs.items():
-            first, known = chosen.setdefault(key, (folder, own))
-            if own.worth > known.worth:
-                chosen[key] = folder, own
-            elif own.worth == known.worth and known.episodes != own.episodes and not _equal(known, own):
+        for key, record in runs.items():
+            first, known = results.setdefault(key, (folder, record))
+            if record.worth > known.worth:
+                results[key] = folder, record
+            elif record.worth == known.worth and known.episodes != record.episodes and not _equal(known, record):
                 _differ(f"{key} has other episodes", first, folder, mixed, lines)
-    return {key: own for key, (_, own) in chosen.items()}
+    return {key: record for key, (_, record) in results.items()}
 
 
-def _equal(own: Recorded, other: Recorded) -> bool:
-    return own.entry["diverged_at"] == other.entry["diverged_at"] and _episodes(own).equals(_episodes(other))
+def _equal(record: Recorded, other: Recorded) -> bool:
+    return record.entry["diverged_at"] == other.entry["diverged_at"] and _episodes(record).equals(_episodes(other))
 
 
-def _episodes(own: Recorded) -> pd.DataFrame:
-    table = read_episodes(own.episodes)
+def _episodes(record: Recorded) -> pd.DataFrame:
+    table = read_episodes(record.episodes)
     for name in IDENTITY:
-        table = table[table[name] == own.entry[name]]
+        table = table[table[name] == record.entry[name]]
     return table.reset_index(drop=True)
 
 
-def _same_versions(found: Sequence[tuple[Path, Any]], mixed: bool, lines: list[str]) -> None:
-    """The same of each library, as far as the runs recorded it: a run of before one was listed says nothing of it."""
-    recorded = [(folder, versions) for folder, versions in found if isinstance(versions, dict)]
-    about = [(folder, "some" if isinstance(versions, dict) else "none") for folder, versions in found]
+def _same_versions(listed: Sequence[tuple[Path, Any]], mixed: bool, lines: list[str]) -> None:
+    """Compare the versions of each library, among the runs that recorded it: older runs may lack a library."""
+    recorded = [(folder, versions) for folder, versions in listed if isinstance(versions, dict)]
+    about = [(folder, "some" if isinstance(versions, dict) else "none") for folder, versions in listed]
     _same("records of versions", about, mixed, lines)
     for name in dict.fromkeys(name for _, versions in recorded for name in versions):
         known = [(folder, versions[name]) for folder, versions in recorded if name in versions]
@@ -161,7 +161,7 @@ def _same_versions(found: Sequence[tuple[Path, Any]], mixed: bool, lines: list[s
 
 
 def _same(what: str, values: Sequence[tuple[Path, Any]], mixed: bool, lines: list[str]) -> None:
-    """Refuse values that differ, or say so."""
+    """Raise ``StoreError`` for values that differ, or with ``mixed`` add a line."""
     for folder, value in values[1:]:
         first, expected = values[0]
         if value != expected:
@@ -175,17 +175,17 @@ def _differ(what: str, first: Path, other: Path, mixed: bool, lines: list[str]) 
 
 
 def _join_stacks(
-    destination: Path, sources: Sequence[Path], chosen: dict[str, Recorded], known: Known | None
+    destination: Path, sources: Sequence[Path], results: dict[str, Recorded], known: Known | None
 ) -> list[str]:
-    """Copy the stacks that ``destination`` lacks, with their policies and checkpoints, or holds less far trained."""
+    """Copy the stacks, with policies and checkpoints, that ``destination`` lacks or that are trained further."""
     lines = []
-    aside = destination / "stacks" / ".merging"  # not where stacks are looked for
+    aside = destination / "stacks" / ".merging"  # stacks are not searched for here
     shutil.rmtree(aside, ignore_errors=True)  # of a merge that was killed
     for source in sources:
         for folder in stack_folders(source):
             target = StackFolder(destination / "stacks" / folder.path.name)
             try:
-                done = all(run.key in chosen for run in completed(folder.stack, folder.runs(), known))
+                done = all(run.key in results for run in completed(folder.stack, folder.runs(), known))
                 if (done and not folder.finished) or _steps(folder) <= _steps(target):
                     continue
                 with locked(folder.path):
@@ -196,7 +196,7 @@ def _join_stacks(
 
 
 def _steps(folder: StackFolder) -> float:
-    """How far a stack is trained; below 0 if it is not there."""
+    """Return the steps that a stack is trained; -1 if it is not there."""
     if folder.finished:
         return float("inf")
     if not folder.stack.exists():
@@ -208,7 +208,7 @@ def _steps(folder: StackFolder) -> float:
 
 
 def _copy(source: Path, target: Path, aside: Path) -> None:
-    """``source`` under the name ``target``, whole or not at all; what was there gives way to it."""
+    """Copy ``source`` to ``target``, whole or not at all; replace what was there."""
     try:
         copy = Path(shutil.copytree(source, aside / "new", ignore=shutil.ignore_patterns(".lock", "*.writing")))
         if target.exists():
@@ -219,9 +219,9 @@ def _copy(source: Path, target: Path, aside: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _curves(found: Sequence[tuple[Path, dict[str, Any]]], mixed: bool, lines: list[str]) -> Path | None:
-    """Return the file of a protocol's curves of first updates: every shard that measures them measures all."""
-    paths = [folder / INTERPOLATION for folder, _ in found if (folder / INTERPOLATION).exists()]
+def _curves(listed: Sequence[tuple[Path, dict[str, Any]]], mixed: bool, lines: list[str]) -> Path | None:
+    """Return the file of a protocol's curves of first updates: a shard that measures them measures all."""
+    paths = [folder / INTERPOLATION for folder, _ in listed if (folder / INTERPOLATION).exists()]
     tables = [read_table(path, INTERPOLATION_COLUMNS) for path in paths]
     for path, table in zip(paths, tables, strict=True):
         if not table.equals(tables[0]):

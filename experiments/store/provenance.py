@@ -1,4 +1,4 @@
-"""Where numbers come from: versions, commit, machine, processor."""
+"""The origin of results: versions, commit, machine, processor."""
 
 import contextlib
 import os
@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 FAMILIES = {"x86_64": "x86-64", "AMD64": "x86-64", "aarch64": "arm64", "arm64": "arm64"}
-"""One name for what systems call differently."""
+"""One name for an architecture that systems name differently."""
 
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the version of everything whose change can change a result."""
+    """Return the version of each library whose change can change a result."""
     packages = {}
     for package in ("torch", "numpy", "numba", "scipy", "gymnasium", "mujoco", "ale-py", "opencv-python-headless"):
         try:
@@ -52,12 +52,12 @@ def machine() -> str:
 
 @cache
 def processor() -> dict[str, Any]:
-    """Describe what of the processor can change the bits of a result.
+    """Describe the properties of the processor that can change the bits of a result.
 
-    ``family``: x86-64, arm64, or the system's word for another. ``model``: its name. ``microarchitecture``: what LLVM,
-    and so numba, compiles for. ``vector_extensions``: those that torch and numpy choose their code by.
+    ``family``: x86-64, arm64, or the system's name of another. ``model``: its name. ``microarchitecture``: the target
+    of LLVM, and so of numba. ``vector_extensions``: those by which torch and numpy choose their code.
     """
-    import torch  # seconds to import: only who trains asks
+    import torch  # takes seconds to import; only training needs it
 
     simd = np.show_config(mode="dicts").get("SIMD Extensions", {})
     return {
@@ -72,12 +72,12 @@ def processor() -> dict[str, Any]:
 
 
 def _model() -> str:
-    """Return the processor's name: Linux has the maker's for x86-64 and none for arm64, other systems no such file."""
+    """Return the processor's name: Linux has it for x86-64 but not for arm64; other systems have no such file."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
-    with contextlib.suppress(KeyError, RuntimeError):  # where torch's own library does not know the processor
+    with contextlib.suppress(KeyError, RuntimeError):  # if torch's library does not know the processor
         import torch
 
         return str(torch.cpu.get_capabilities()["cpu_name"])
@@ -85,7 +85,7 @@ def _model() -> str:
 
 
 def _microarchitecture() -> str:
-    """Return LLVM's name of the processor; "unknown" where numba, which brings LLVM, is not installed."""
+    """Return LLVM's name of the processor; "unknown" without numba, which contains LLVM."""
     try:
         from llvmlite import binding
     except ImportError:

@@ -1,4 +1,4 @@
-"""A run as manifests and stacks record it: data, without the classes that train it."""
+"""Runs as recorded in manifests and stacks: plain data, without the classes that train them."""
 
 import hashlib
 import json
@@ -17,9 +17,9 @@ class KnownSettings:
     """The settings that an algorithm has in this version, with their defaults."""
 
     recorded: Mapping[str, Setting]
-    """of which records tell the value, whatever it is"""
+    """settings that every record has"""
     added: Mapping[str, Setting]
-    """of which records tell the value only where it is not the default"""
+    """settings that a record has only if they differ from the default"""
 
 
 Known = Mapping[str, KnownSettings]
@@ -28,7 +28,7 @@ Known = Mapping[str, KnownSettings]
 
 @dataclass(frozen=True)
 class RunRecord:
-    """One training: one algorithm with its settings, one environment, one seed, one budget."""
+    """One training: an algorithm with its settings, an environment, a seed and a budget."""
 
     environment: str
     algorithm: str
@@ -41,18 +41,18 @@ class RunRecord:
 
     @property
     def key(self) -> str:
-        """The same for two runs exactly if they train the same thing under the same name."""
+        """Equal for two runs if and only if they have the same name and train the same."""
         about = [self.environment, self.algorithm, self.seed, self.total_timesteps, dict(self.settings)]
         digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:12]
         return f"{self.environment}_{self.algorithm}_{self.setting}_{self.seed}_{digest}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data, for manifests and stacks."""
+        """Return the record as JSON data."""
         return {**vars(self), "settings": dict(self.settings)}
 
 
 def records_from_json(path: Path, data: Any) -> list[RunRecord]:
-    """Read runs as a manifest or a stack holds them; ``path`` is for the message of the ``StoreError``."""
+    """Read the runs of a manifest or a stack; ``path``: for the message of a ``StoreError``."""
     try:
         return [_record_from_json(item) for item in data]
     except (KeyError, TypeError, ValueError) as error:
@@ -75,10 +75,10 @@ def _record_from_json(item: Any) -> RunRecord:
 
 
 def completed(path: Path, records: list[RunRecord], known: Known | None) -> list[RunRecord]:
-    """Give every record the settings of this version: one that is younger than the record had its default then.
+    """Complete every record with the settings of this version: a setting that is later than the record had its default.
 
-    Without ``known`` they stay as they are. Raises ``OtherVersionError`` for an algorithm, a setting or a kind of value
-    that is not ``known``: the file at ``path`` may be whole, and another version of this project wrote it.
+    Without ``known`` they are returned unchanged. Raises ``OtherVersionError`` for an algorithm, a setting or a type of
+    value that is not ``known``: another version of this project may have written the file at ``path``.
     """
     if known is None:
         return records
@@ -96,11 +96,11 @@ def _completed(path: Path, record: RunRecord, known: Known) -> RunRecord:
             raise OtherVersionError(f"{other}: {record.algorithm} has no setting {name!r}")
         if not _alike(value, defaults[name]):
             raise OtherVersionError(f"{other}: {record.algorithm} cannot have {name} = {value!r}")
-    told = {name: value for name, value in record.settings.items() if name not in added or value != added[name]}
-    return replace(record, settings={**recorded, **told})
+    named = {name: value for name, value in record.settings.items() if name not in added or value != added[name]}
+    return replace(record, settings={**recorded, **named})
 
 
 def _alike(value: Setting, default: Setting) -> bool:
-    """Tell whether both are numbers, infinity included, or both of one other kind."""
+    """Return whether both are numbers, infinity included, or both of one other type."""
     number = [type(one) in (int, float) or one in ("inf", "-inf") for one in (value, default)]
     return all(number) or (not any(number) and type(value) is type(default))

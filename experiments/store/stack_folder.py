@@ -1,4 +1,4 @@
-"""``RESULTS/stacks/<stack>/``: a training in progress or done.
+"""``RESULTS/stacks/<stack>/``: a training, unfinished or finished.
 
 It holds stack.json (its runs), checkpoint.pt, progress.json and log.txt; once finished also episodes.parquet and
 manifest.json.
@@ -27,12 +27,12 @@ class StackFolder:
 
     @property
     def finished(self) -> bool:
-        """Whether it is trained: the manifest is written last."""
+        """Whether the training is finished: the manifest is written last."""
         return self.manifest.exists() and self.episodes.exists()
 
     def create(self, runs: Sequence[RunRecord]) -> None:
-        """Write what a worker needs to train ``runs``. A list of the same runs stays: their order is the
-        checkpoint's."""
+        """Write stack.json for a worker to train ``runs``. An existing list of the same runs is kept: the checkpoint
+        has its order."""
         self.check()
         self.path.mkdir(parents=True, exist_ok=True)
         try:
@@ -43,14 +43,14 @@ class StackFolder:
         write_json(self.stack, {"runs": [run.to_json() for run in runs]})
 
     def check(self) -> None:
-        """Raise ``StoreError`` if what is written here would land elsewhere."""
+        """Raise ``StoreError`` if files written here would land elsewhere."""
         check_inside(Path(os.path.abspath(self.path)).parents[1], self.path)
 
     def runs(self) -> list[RunRecord]:
-        """Read the stack's runs, in its order. Raises ``StoreError`` for a file that is damaged."""
+        """Read the stack's runs, in order. Raises ``StoreError`` for a damaged file."""
         return records_from_json(self.stack, read_json(self.stack).get("runs"))
 
 
 def stack_folders(results: Path) -> list[StackFolder]:
-    """List all stacks that were ever begun in ``results``."""
+    """List all stacks in ``results``."""
     return [StackFolder(path.parent) for path in sorted((results / "stacks").glob("*/stack.json"))]

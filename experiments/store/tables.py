@@ -35,7 +35,7 @@ IDENTITY = ["environment", "algorithm", "setting", "seed"]
 
 
 def episode_frame(runs: Sequence[RunRecord], columns: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
-    """Return the tidy table of a stack's episodes, from ``columns`` as ``ppo.training.EpisodeColumns`` has them."""
+    """Return the tidy table of a stack's episodes; ``columns``: as in ``ppo.training.EpisodeColumns``."""
     index = columns["run"]
     table = {
         "environment": np.array([run.environment for run in runs], dtype=object)[index],
@@ -64,7 +64,7 @@ def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
         with pq.ParquetFile(path) as file:
             if missing := [name for name in columns if name not in file.schema_arrow.names]:
                 raise StoreError(f"{path} lacks the columns {', '.join(missing)}")
-            # The columns and nothing else: what pandas notes in a file may name types and indices of a stranger's.
+            # Only the columns: pandas' metadata in an untrusted file may name arbitrary types and indices.
             frame: pd.DataFrame = file.read(list(columns)).to_pandas(ignore_metadata=True)
     except (FileNotFoundError, StoreError):
         raise
@@ -76,9 +76,9 @@ def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     try:
         return frame[list(columns)].astype(columns)
     except (TypeError, ValueError) as error:
-        raise StoreError(f"{path} holds other values than it should: {one_line(error)}") from error
+        raise StoreError(f"{path} holds values of the wrong type: {one_line(error)}") from error
 
 
 def empty_episodes() -> pd.DataFrame:
-    """Return a table of no episodes."""
+    """Return an empty table of episodes."""
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in EPISODE_COLUMNS.items()})

@@ -1,1 +1,1 @@
-"""How fast training is, beside its peers and the physics alone."""
+"""Measuring the speed of training, of other libraries, and of the physics alone."""

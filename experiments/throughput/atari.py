@@ -1,8 +1,8 @@
-"""The games' part of ``make throughput``: emulators beside the bare loop that they cannot do without, PPO beside its
-two limits and beside its nearest peer.
+"""The Atari part of ``make throughput``: emulators compared with a bare loop, PPO compared with its emulators, its
+learner and another library.
 
-A run's learner and its emulators work by turns, so on one core the two limits are spent one after the other. With as
-many runs as cores, one run's emulators work while another learns.
+A run's learner and its emulators work in turn, so on one core their times add up. With as many runs as cores, one run's
+emulators work while another learns.
 """
 
 import contextlib
@@ -40,12 +40,12 @@ EMULATED = 128
 
 
 def run_of(environment: str, algorithm: str = "ppo", **changes: Any) -> Run:
-    """A run with the protocol's settings, but for ``changes``."""
+    """Return a run with the protocol's settings, except for ``changes``."""
     return Run(environment, algorithm, "default", 1, BUDGET, replace(ATARI[algorithm], **changes))
 
 
 def without_emulator(algorithm: Algorithm) -> None:
-    """Let its environment give again, at no cost, what one iteration met."""
+    """Replace the environment's steps by a recording of one iteration, at no cost."""
     step, met = algorithm.env.step, []
 
     def recorded(actions: Any) -> Any:
@@ -59,7 +59,7 @@ def without_emulator(algorithm: Algorithm) -> None:
 
 
 def emulators(environment: str, count: int) -> Callable[[int], None]:
-    """Plays so many steps at random in each of ``count`` games, all in one worker process."""
+    """Return a function that plays random steps in each of ``count`` games, all in one worker process."""
     env = make(environment, list(range(count)), processes=1)
     env.reset()
     generator = np.random.default_rng(0)
@@ -73,28 +73,28 @@ def emulators(environment: str, count: int) -> Callable[[int], None]:
 
 @contextlib.contextmanager
 def one_core() -> Iterator[None]:
-    """Hold this process, and those that it starts meanwhile, to one of its cores, where the system can do that."""
+    """Limit this process, and those that it starts meanwhile, to one core, on systems that can."""
     if not hasattr(os, "sched_setaffinity"):
         yield
         return
-    own = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(own)})
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(usable)})
     try:
         yield
     finally:
-        os.sched_setaffinity(0, own)
+        os.sched_setaffinity(0, usable)
 
 
 def seconds(work: Callable[[], object], steps: int) -> float:
-    """Of one of the ``steps`` that ``work`` does."""
+    """Return the seconds per step of ``work``, which does ``steps``."""
     start = time.perf_counter()
     work()
     return (time.perf_counter() - start) / steps
 
 
 def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]:
-    """Seconds per agent step, block by block, of each contestant: all on one core, with whatever processes they have,
-    but for a run whose emulators are spread over ``cores``."""
+    """Measure seconds per agent step, block by block, of each contestant: all on one core with all their processes,
+    except for a run whose emulators are spread over ``cores``."""
     settings = ATARI["ppo"]
     envs, batch = settings.num_envs, settings.num_envs * settings.num_steps
     with one_core():
@@ -130,7 +130,7 @@ def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]
 
 
 def loop(environment: str, who: str, threads: int) -> None:
-    """Train for a while and print the steps per second, in a process of its own."""
+    """Train for a while in a separate process and print the steps per second."""
     settings = ATARI["ppo"]
     prepare_process()
     torch.set_num_threads(threads)
@@ -149,14 +149,14 @@ def loop(environment: str, who: str, threads: int) -> None:
 
 
 def together(environment: str, who: str, processes: int, threads: int) -> float:
-    """Steps per second of ``processes`` trainings side by side, all in all."""
+    """Measure the total steps per second of ``processes`` trainings side by side."""
     command = [sys.executable, "-m", "experiments.throughput", "--atari-loop", environment, who, str(threads)]
     started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
     return sum(float(process.communicate()[0].split()[-1]) for process in started)
 
 
 def sample(environment: str, blocks: int, cores: int) -> dict[str, Any]:
-    """All that is measured of a game: seconds of a step, steps per second of several processes, a memory's size."""
+    """Measure a game: seconds per step, steps per second of several processes, the size of a replay memory."""
     pairs = [(together(environment, "sb3", 1, cores), together(environment, "ppo", cores, 1)) for _ in range(3)]
     settings = ATARI["acer"]
     assert isinstance(settings, ACERSettings)
@@ -167,31 +167,32 @@ def sample(environment: str, blocks: int, cores: int) -> dict[str, Any]:
 
 
 def rows(environment: str, sampled: dict[str, Any]) -> Iterator[Row]:
-    """What the table says of a game."""
-    found, cores = sampled["seconds"], sampled["cores"]
+    """Return the table's rows of a game."""
+    seconds, cores = sampled["seconds"], sampled["cores"]
     sb3, spread = "Stable-Baselines3 PPO", f"ppo, emulators on {cores} cores"
-    both = [sum(own) for own in zip(found["emulators"], found["learner"], strict=True)]
-    said = {
+    both = [sum(pair) for pair in zip(seconds["emulators"], seconds["learner"], strict=True)]
+    remarks = {
         "bare emulators": "",
-        "emulators": f"{ratio(found['bare emulators'], found['emulators']):.2f}x the bare ones",
+        "emulators": f"{ratio(seconds['bare emulators'], seconds['emulators']):.2f}x the bare ones",
         "learner": "",
-        "ppo": f"{ratio(both, found['ppo']):.2f}x both in turn, {ratio(found[sb3], found['ppo']):.2f}x {sb3}",
-        "ppo, bfloat16": f"{ratio(found['ppo'], found['ppo, bfloat16']):.2f}x ppo" if "ppo, bfloat16" in found else "",
-        spread: f"{ratio(found['learner'], found[spread]):.2f}x the learner",
+        "ppo": f"{ratio(both, seconds['ppo']):.2f}x both in turn, {ratio(seconds[sb3], seconds['ppo']):.2f}x {sb3}",
+        "ppo, bfloat16": f"{ratio(seconds['ppo'], seconds['ppo, bfloat16']):.2f}x ppo"
+        if "ppo, bfloat16" in seconds
+        else "",
+        spread: f"{ratio(seconds['learner'], seconds[spread]):.2f}x the learner",
         sb3: "",
     }
-    for name, values in found.items():
-        yield f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", said[name]
-    theirs, ours = zip(*sampled["together"], strict=True)
-    gain = f"{ratio(ours, theirs):.2f}x {sb3}"
-    yield f"{environment}, {sb3}, {cores} threads", f"{statistics.median(theirs):,.0f}", ""
-    yield f"{environment}, ppo, {cores} runs on {cores} cores", f"{statistics.median(ours):,.0f}", gain
+    for name, values in seconds.items():
+        yield f"{environment}, {name}", f"{1 / statistics.median(values):,.0f}", remarks[name]
+    peer_speeds, speeds = zip(*sampled["together"], strict=True)
+    gain = f"{ratio(speeds, peer_speeds):.2f}x {sb3}"
+    yield f"{environment}, {sb3}, {cores} threads", f"{statistics.median(peer_speeds):,.0f}", ""
+    yield f"{environment}, ppo, {cores} runs on {cores} cores", f"{statistics.median(speeds):,.0f}", gain
     yield f"{environment}, acer, replay memory of a run", "", f"{sampled['memory'] / 2**30:.2f} GiB"
 
 
 def cost_runs(environment: str) -> list[Run]:
-    """A run of each algorithm, for what its steps cost; ACER's has updates from a memory that is as good as full at
-    once."""
+    """Return a run of each algorithm to measure its cost; ACER's updates from the memory begin at once."""
     runs = {name: run_of(environment, name) for name in ATARI}
     if isinstance(acer := ATARI.get("acer"), ACERSettings):
         quick = replace(acer, replay_start=acer.num_steps, replay_capacity=10 * acer.num_steps)

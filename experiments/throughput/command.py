@@ -1,7 +1,7 @@
-"""``make throughput``: how fast training is, beside the nearest peers and beside the physics alone, in one run.
+"""``make throughput``: the speed of training, of other libraries, and of the physics alone.
 
-Machines are noisy, so everything that is compared is measured in turn, block by block, and what is quoted is the median
-of the blocks' ratios. One thread each. The raw samples are kept in results/throughput/.
+Machines are noisy, so contestants are measured in turn, block by block, and the median of the blocks' ratios is
+reported. One thread each. The raw samples are saved in results/throughput/.
 """
 
 import argparse
@@ -37,9 +37,9 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen
 
 
 def measure_costs(environments: Sequence[str], games: Sequence[str], device: str) -> Iterator[Measured]:
-    """What a vector step takes: of PPO in stacks of 3 and 33 in each of ``environments``, of each other algorithm in
-    stacks of 3 and 12, and of one run of each algorithm in each of ``games``. Each is trained for ``COST_SECONDS`` at
-    least, after an iteration that warms up."""
+    """Measure the seconds of a vector step: of PPO in stacks of 3 and 33 in each of ``environments``, of each other
+    algorithm in stacks of 3 and 12, and of one run of each algorithm in each of ``games``. Each is trained for at least
+    ``COST_SECONDS``, after an iteration that warms up."""
     cases = [(environment, REFERENCE, count) for environment in environments for count in (3, 33)]
     cases += [(BASELINE_ENVIRONMENT, name, count) for name in COMPARED if name != REFERENCE for count in (3, 12)]
     stacks = [
@@ -62,19 +62,19 @@ def measure_costs(environments: Sequence[str], games: Sequence[str], device: str
 
 
 def loop(environment: str, seconds: float) -> None:
-    """Train a stack of 33 for a while and print its steps per second and its peak memory, in a process of its own."""
+    """Train a stack of 33 for a while in a separate process and print its steps per second and its peak memory."""
     stack = stack_of(environment, 33)
     stack.iterate()
     start, before = time.perf_counter(), stack.steps_done
     while time.perf_counter() - start < seconds:
         stack.iterate()
     per_second = (stack.steps_done - before) * 33 / (time.perf_counter() - start)
-    status = Path("/proc/self/status").read_text()  # getrusage counts what the process was forked from as well
+    status = Path("/proc/self/status").read_text()  # getrusage also counts the process that this one was forked from
     print(per_second, int(status.partition("VmHWM:")[2].split()[0]) / 2**20)
 
 
 def workers(environment: str, count: int, seconds: float) -> tuple[float, float]:
-    """Steps per second of ``count`` workers together, and the peak memory of the largest in GiB."""
+    """Measure the total steps per second of ``count`` workers, and the peak memory of the largest in GiB."""
     command = [sys.executable, "-m", "experiments.throughput", "--loop", environment, str(seconds)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(count)]
     lines = [process.communicate()[0].split() for process in processes]
@@ -82,7 +82,7 @@ def workers(environment: str, count: int, seconds: float) -> tuple[float, float]
 
 
 def sample(environments: Sequence[str], games: Sequence[str], blocks: int, warmup: int) -> dict[str, Any]:
-    """All that is measured: seconds of an environment step, block by block, and steps per second of workers."""
+    """Measure everything: seconds per environment step, block by block, and steps per second of workers."""
     sampled: dict[str, Any] = {
         REFERENCE: {environment: mujoco.measure(environment, blocks, warmup) for environment in environments},
         "baselines": {
@@ -95,13 +95,13 @@ def sample(environments: Sequence[str], games: Sequence[str], blocks: int, warmu
 
 
 def rows(sampled: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """What the table says of it: medians, and medians of the blocks' ratios."""
+    """Return the table's rows: medians, and medians of the blocks' ratios."""
     for environment, seconds in sampled[REFERENCE].items():
         yield from mujoco.rows(environment, seconds)
     for name, seconds in sampled["baselines"].items():
         yield from mujoco.baseline_rows(BASELINE_ENVIRONMENT, name, seconds)
-    for game, found in sampled["games"].items():
-        yield from atari.rows(game, found)
+    for game, game_samples in sampled["games"].items():
+        yield from atari.rows(game, game_samples)
     alone, pairs = ([trained[place] for trained in sampled["workers"]] for place in (0, 1))
     gain = statistics.median(both[0] / single[0] for single, both in zip(alone, pairs, strict=True))
     one, two = (f"{statistics.median(speed for speed, _ in trained):,.0f}" for trained in (alone, pairs))
@@ -111,23 +111,21 @@ def rows(sampled: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def markdown(sampled: dict[str, Any]) -> str:
-    """The same as README shows it."""
+    """Return the rows as a Markdown table."""
     lines = [f"| {' | '.join(row)} |" for row in rows(sampled)]
     return "\n".join(["| one thread each | steps/s | ratio |", "|---|---|---|", *lines])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print the table."""
+    """Measure, save the samples and print the table."""
     parser = argparse.ArgumentParser(prog="throughput", description=__doc__)
     parser.add_argument("--environments", nargs="+", default=["HalfCheetah-v4", "Hopper-v4"])
     parser.add_argument("--blocks", type=int, default=5)
-    parser.add_argument(
-        "--warmup", type=int, default=5, help="iterations of the single run before anything is measured"
-    )
-    parser.add_argument("--costs", type=Path, help="write what `ppo plan` reckons with to this file, and do no more")
+    parser.add_argument("--warmup", type=int, default=5, help="iterations of the single run before measuring")
+    parser.add_argument("--costs", type=Path, help="only measure the costs for `ppo plan` and write them to this file")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for --costs (default: cpu)")
     parser.add_argument("--games", nargs="*", default=["PongNoFrameskip-v4"])
-    parser.add_argument("--markdown", type=Path, help="print the table of these samples, and measure nothing")
+    parser.add_argument("--markdown", type=Path, help="only print the table of these samples")
     parser.add_argument("--out", type=Path, default=Path("results/throughput"), help="folder for the raw samples")
     parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
     parser.add_argument("--atari-loop", nargs=3, metavar=("ENV", "WHO", "THREADS"), help=argparse.SUPPRESS)
@@ -139,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.markdown:
         print(markdown(read_json(arguments.markdown)))
         return 0
-    os.environ.update(ONE_THREAD)  # of processes that are started, and of JAX, which is loaded later
+    os.environ.update(ONE_THREAD)  # for child processes, and for JAX, which is imported later
     prepare_process()
     if arguments.loop:
         loop(arguments.loop[0], float(arguments.loop[1]))

@@ -1,7 +1,7 @@
-"""A learner in JAX to time ours against: PPO's update of a whole batch, jitted and vmapped over the runs of a stack.
+"""A learner in JAX for comparison of speed: PPO's update of a whole batch, jitted and vmapped over a stack's runs.
 
-The update alone, with Table 3's settings on made-up data: networks of 64-64 tanh units, clipped surrogate, squared
-error, gradients clipped to a norm, Adam. How fast such an update is depends on the shapes and not on what is in them.
+The update alone, with Table 3's settings on random data: networks of 64-64 tanh units, clipped surrogate, squared
+error, gradients clipped to a norm, Adam. The speed of such an update depends on the shapes, not on the values.
 """
 
 import time
@@ -12,7 +12,10 @@ from ppo.ppo import PPOSettings
 
 
 def update_block(runs: int, inputs: int, actions: int, settings: PPOSettings) -> Block:
-    """The seconds per environment step of one update of ``runs`` runs. Raises ``ImportError`` without JAX."""
+    """Return a block that times an update of ``runs`` runs, in seconds per environment step.
+
+    Raises ``ImportError`` without JAX.
+    """
     import jax
     import jax.numpy as jnp
 
@@ -63,7 +66,10 @@ def update_block(runs: int, inputs: int, actions: int, settings: PPOSettings) ->
         def layers(sizes: tuple[int, ...]) -> Any:
             keys = jax.random.split(key, len(sizes) - 1)
             pairs = zip(sizes, sizes[1:], keys, strict=False)
-            return [(0.1 * jax.random.normal(own, (n_in, n_out)), jnp.zeros(n_out)) for n_in, n_out, own in pairs]
+            return [
+                (0.1 * jax.random.normal(layer_key, (n_in, n_out)), jnp.zeros(n_out))
+                for n_in, n_out, layer_key in pairs
+            ]
 
         parameters = layers((inputs, 64, 64, actions)), jnp.zeros(actions), layers((inputs, 64, 64, 1))
         zeros = jax.tree.map(jnp.zeros_like, parameters)

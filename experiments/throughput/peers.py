@@ -1,4 +1,4 @@
-"""The nearest implementation elsewhere of each algorithm, with the same settings: what ours is timed against."""
+"""Other libraries' implementations of the algorithms, with the same settings, for comparison of speed."""
 
 import statistics
 import time
@@ -14,11 +14,11 @@ from ppo.ppo import PPOSettings
 from ppo.settings import Settings
 
 Block = Callable[[], float]
-"""Trains for a while; returns the seconds per environment step."""
+"""A function that trains for a while and returns the seconds per environment step."""
 
 
 def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block] | None:
-    """Find the peer's name and a block of its training, one run in this process, on one thread; None without a peer."""
+    """Return a peer's name and a block of its training (one run, this process, one thread); None without a peer."""
     name = ALGORITHMS[algorithm].peer
     if not name:
         return None
@@ -27,7 +27,7 @@ def peer(algorithm: str, settings: Any, environment: str) -> tuple[str, Block] |
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
-    """Median over the blocks of slow / fast."""
+    """Return the median over the blocks of slow / fast."""
     return statistics.median(a / b for a, b in zip(slow, fast, strict=True))
 
 
@@ -56,7 +56,7 @@ PICTURES: dict[str, Any] = {"policy": "CnnPolicy", "seed": 1, "device": "cpu"}  
 
 
 def _ppo_settings(settings: Any, environment: str) -> dict[str, Any]:
-    """The environments and our settings by the names that Stable-Baselines3 and SBX have for them."""
+    """Return environments and settings by the argument names of Stable-Baselines3 and SBX."""
     return {
         "env": _environments(settings, environment, settings.gamma, settings.norm_reward),
         "learning_rate": settings.learning_rate,
@@ -78,7 +78,7 @@ def sb3_ppo(settings: Any, environment: str) -> Block:
 
 
 def sbx(settings: PPOSettings, environment: str) -> Block:
-    """A block of Stable-Baselines3's twin in JAX. Raises ``ImportError`` where it is not installed."""
+    """Return a block of SBX, Stable-Baselines3's twin in JAX. Raises ``ImportError`` if it is not installed."""
     import jax
     from sbx import PPO
 
@@ -99,7 +99,7 @@ def _a2c(settings: Any, environment: str) -> Block:
 
 
 def _vpg(settings: Any, environment: str) -> Block:
-    """A step of Adam on a whole batch."""
+    """Build VPG: a step of Adam on a whole batch."""
     return _a2c_block(settings, environment, iterations=1, use_rms_prop=False, normalize_advantage=True)
 
 
@@ -143,7 +143,7 @@ def _ars(settings: Any, environment: str) -> Block:
 
     model = ARS(
         env=_environments(replace(settings, num_envs=1), environment, 0.99, "none"),
-        n_delta=2,  # four episodes make a block; how many candidates a generation has does not change the speed
+        n_delta=2,  # a block is four episodes; the number of candidates in a generation does not change the speed
         policy="MlpPolicy",
         policy_kwargs={"net_arch": list(hidden_units(settings.network))},
         seed=1,
@@ -165,4 +165,4 @@ PEERS: dict[str, Callable[[Any, str], Block]] = {
     "sb3-contrib TRPO": _trpo,
     "sb3-contrib ARS": _ars,
 }
-"""How each is built, from our settings and the environment's id. Which algorithm has which: `baselines.ALGORITHMS`."""
+"""Name of a peer in `baselines.ALGORITHMS` -> function that builds it from settings and the environment's id."""

@@ -1,1 +1,1 @@
-"""One stack trained in a process of its own, and many side by side, here or on a cluster."""
+"""Training stacks: each in a separate process, many side by side, on one machine or on a cluster."""

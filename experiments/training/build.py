@@ -1,4 +1,4 @@
-"""A stack as an algorithm with its environments."""
+"""Building the algorithm of a stack, with its environments."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ def build(
     engine: Engine | None = None,
     storage_dir: Path | None = None,
 ) -> Algorithm:
-    """Return the algorithm of a stack (or ``kind`` in its place), with its environments.
+    """Build the algorithm of a stack, or ``kind`` instead, with its environments.
 
-    ``reports``: whether it computes diagnostics. ``engine``: what computes; None for the fastest one there is.
-    ``storage_dir``: for state that is too large to repeat in every checkpoint.
+    ``reports``: whether it computes diagnostics. ``engine``: None for the fastest available. ``storage_dir``: directory
+    for state that is too large to repeat in every checkpoint.
     """
     seeds = [run.seed for run in runs]
     settings = [run.settings for run in runs]

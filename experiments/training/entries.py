@@ -1,4 +1,4 @@
-"""What a manifest says of a run that was trained."""
+"""The manifest's entry of a trained run."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ppo.algorithm import Algorithm
 
 
 def began_with() -> dict[str, Any]:
-    """Return the versions and the processor that a training begins with."""
+    """Return the versions and the processor at the start of a training."""
     return {**provenance.versions(), "processor": provenance.processor()}
 
 

@@ -1,4 +1,4 @@
-"""A stack on its way through an executor."""
+"""The interface of executors, which start workers and watch them."""
 
 import json
 from typing import Any, Protocol
@@ -7,37 +7,37 @@ from experiments.planning.planner import Stack
 from experiments.store.stack_folder import StackFolder
 
 FINISHED, FAILED, STOPPED, BUSY = 0, 1, 3, 4
-"""Exit codes of a worker: done; failed, and error.txt says why; stopped, to be continued; another process trains it."""
+"""Exit codes of a worker: finished; failed, with the reason in error.txt; stopped; trained by another process."""
 
 
 class Job:
-    """One stack to train. Where its worker runs is what executors differ in, and nothing else."""
+    """One stack to train. Executors differ only in where its worker runs."""
 
     def __init__(self, stack: Stack, folder: StackFolder) -> None:
         self.stack = stack
         self.folder = folder
         self.state = "waiting"
         self.refused: str | None = None
-        """Why no worker could be started, if none could."""
+        """Reason why no worker could be started, if so."""
 
     def create(self) -> None:
-        """Write what the worker needs to train the stack."""
+        """Write the files that the worker reads."""
         self.folder.create([run.record for run in self.stack.runs])
 
     def start(self) -> None:
-        """Have a worker started, now or as soon as there is room."""
+        """Start a worker, now or as soon as there is room."""
         raise NotImplementedError
 
     def poll(self) -> int | None:
-        """Return the worker's exit code; None while it is not over."""
+        """Return the worker's exit code; None while it runs."""
         raise NotImplementedError
 
     def terminate(self) -> None:
-        """Ask the worker to save and end; harmless once it has ended."""
+        """Ask the worker to save and end; no effect once it has ended."""
         raise NotImplementedError
 
     def progress(self) -> dict[str, Any]:
-        """Read what the worker posted last; {} if nothing yet."""
+        """Read the worker's latest progress; {} if there is none yet."""
         try:
             data = json.loads(self.folder.progress.read_text())
         except (OSError, ValueError):
@@ -49,7 +49,7 @@ class Executor(Protocol):
     """Where workers run: this machine, or a cluster."""
 
     def slots(self) -> int:
-        """Tell how many stacks can be trained at once."""
+        """Return how many stacks can be trained at once."""
 
     def job(self, stack: Stack, folder: StackFolder) -> Job:
         """Return a job for ``stack``, not started yet."""

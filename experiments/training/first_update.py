@@ -30,7 +30,7 @@ FACTORS: NDArray[np.float64] = np.round(np.linspace(-0.5, 2.0, 101), 4)
 
 
 class FirstUpdate(PPO):
-    """PPO that keeps the batch of its update."""
+    """PPO that stores the batch of its update."""
 
     batch: Batch | None = None
 
@@ -40,13 +40,13 @@ class FirstUpdate(PPO):
 
 
 def folder_of(results: Path, protocol: Protocol) -> Path:
-    """Return where the curves of a protocol's first updates are kept: beside its episodes, if it has any."""
+    """Return the folder of the curves of a protocol's first updates: a sub-folder if it also has episodes."""
     return results / protocol.name / FIRST_UPDATES if protocol.runs else results / protocol.name
 
 
 def is_measured(folder: Path, runs: Sequence[Run]) -> bool:
-    """Tell whether ``folder`` holds the curves of ``runs`` already, whole and not superseded; the manifest is written
-    last."""
+    """Return whether ``folder`` already holds the curves of ``runs``, complete and not superseded; the manifest is
+    written last."""
     path = folder / "manifest.json"
     try:
         read_table(folder / "interpolation.parquet", INTERPOLATION_COLUMNS)
@@ -59,8 +59,7 @@ def is_measured(folder: Path, runs: Sequence[Run]) -> bool:
 
 
 def measure(folder: Path, about: dict[str, Any], runs: Sequence[Run]) -> None:
-    """Train the first update of every run and write ``folder``/interpolation.parquet and manifest.json, which begins
-    with ``about``."""
+    """Train the first update of every run; write ``folder``/interpolation.parquet, and manifest.json with ``about``."""
     prepare_process()
     measured = [_measured_stack(stack.runs) for stack in planner.stacks(runs)]
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +74,7 @@ def measure(folder: Path, about: dict[str, Any], runs: Sequence[Run]) -> None:
 
 
 def _measured_stack(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[Run, dict[str, Any]]]:
-    """Return the curves of a stack's runs, and their entries in a manifest."""
+    """Train a stack's first updates; return their curves and their entries in a manifest."""
     start = time.perf_counter()
     algorithm = build(runs, kind=FirstUpdate)
     assert isinstance(algorithm, FirstUpdate)
@@ -104,7 +103,7 @@ def _measured_stack(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[Run, dict[s
 
 @torch.no_grad()
 def interpolate(algorithm: PPO, batch: Batch, before: Tensor, after: Tensor) -> dict[str, NDArray[np.float64]]:
-    """Compute Figure 2's four curves, each ``[factors, runs]``.
+    """Compute Figure 2's four curves, ``[factors, runs]`` each.
 
     The advantages are standardised over the batch, so that every surrogate is 0 at theta_old.
     """

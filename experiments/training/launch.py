@@ -1,6 +1,6 @@
-"""A stack's worker as a process: the same on this machine and on a node of a cluster.
+"""Starting a stack's worker as a process, on this machine or on a node of a cluster.
 
-Only the standard library: what a node holds beside its workers stays small.
+Imports only the standard library, so that the process beside each worker on a node stays small.
 """
 
 import os
@@ -14,19 +14,19 @@ from pathlib import Path
 
 
 def launch(folder: Path, options: str) -> "subprocess.Popen[bytes]":
-    """Start the worker of the stack in ``folder``, on one core; ``options`` as ``Options.to_text`` writes them."""
+    """Start the worker of the stack in ``folder``, on one core; ``options``: the text of ``Options.to_text``."""
     command = [sys.executable, "-m", "experiments.training.worker", str(folder)]
     command += ["--parent", str(os.getpid()), "--options", options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with (folder / "log.txt").open("ab") as log:
-        return subprocess.Popen(  # in a session of its own, so that Ctrl-C reaches it through us, once
+        return subprocess.Popen(  # in a new session, so that Ctrl-C reaches it only through this process, once
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True
         )
 
 
 class WorkerActor:
-    """Keeps one worker on a node of a cluster, for the driver to ask about and to stop. If the actor dies, so does the
-    worker: it sees that its parent is gone, saves and ends."""
+    """Runs one worker on a node of a cluster; the driver polls and stops it. If the actor dies, the worker sees that
+    its parent is gone, saves and ends."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None

@@ -1,4 +1,4 @@
-"""How a set of stacks goes, live: from what their workers post, wherever they run."""
+"""A live table of the progress of stacks, from the files that their workers write."""
 
 import socket
 import time
@@ -14,11 +14,11 @@ from experiments.messages import duration
 from experiments.training.executor import Job
 
 LOG_SECONDS = 30.0
-"""Between two lines about a stack where the output is not a terminal."""
+"""Between two lines about a stack if the output is not a terminal."""
 
 
 class Display:
-    """A live table on a terminal; elsewhere a line per stack now and then, which reads well in a log file."""
+    """A live table on a terminal; otherwise a line per stack from time to time, for log files."""
 
     def __init__(self, console: Console, jobs: Sequence[Job]) -> None:
         self.console = console
@@ -55,7 +55,9 @@ class Display:
         for column in ("stack", "runs", "state", "steps", "steps/s", "score", "left"):
             table.add_column(column, justify="left" if column in ("stack", "state") else "right")
         shown = [job for job in self.jobs if job.state != "waiting"]
-        for job in sorted(shown, key=lambda job: job.state == "finished"):  # last, where a small terminal cuts
+        for job in sorted(
+            shown, key=lambda job: job.state == "finished"
+        ):  # last, because a small terminal cuts the end
             progress = job.progress()
             name = f"{job.stack.runs[0].environment} {job.stack.runs[0].algorithm}{_where(progress)}"
             table.add_row(name, str(len(job.stack.runs)), job.state, *_cells(progress))
@@ -74,7 +76,7 @@ def _cells(progress: dict[str, Any]) -> list[str]:
             "" if score is None else f"{score:,.1f}",
             "" if left is None else duration(left),
         ]
-    except (KeyError, TypeError, ValueError):  # nothing posted yet, or not by us
+    except (KeyError, TypeError, ValueError):  # no progress yet, or not of this project
         return ["", "", "", ""]
 
 
@@ -87,6 +89,6 @@ def _line(progress: dict[str, Any]) -> str:
 
 
 def _where(progress: dict[str, Any]) -> str:
-    """On which machine, if not on this one."""
+    """Name the machine, if it is not this one."""
     host = progress.get("host", socket.gethostname())
     return "" if host == socket.gethostname() else f" on {host}"

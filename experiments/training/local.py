@@ -18,11 +18,11 @@ class LocalExecutor:
     options: Options
 
     def slots(self) -> int:
-        """Tell how many stacks can be trained at once."""
+        """Return how many stacks can be trained at once."""
         return self.workers
 
     def job(self, stack: Stack, folder: StackFolder) -> Job:
-        """Return a job that is a process of this machine."""
+        """Return a job whose worker is a process of this machine."""
         return LocalJob(stack, folder, self.options)
 
 

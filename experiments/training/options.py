@@ -1,11 +1,11 @@
-"""How stacks are trained, whatever they are: as the command line, executors and workers pass it on."""
+"""Execution options, passed from the command line through executors to workers."""
 
 import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
 Engine = Literal["numba", "torch"]
-"""As ``ppo.stacked.engine`` has it, which needs torch."""
+"""The same as in ``ppo.stacked.engine``, which imports torch."""
 
 
 @dataclass(frozen=True)
@@ -16,15 +16,15 @@ class Options:
     processes: int = 1
     """for emulators"""
     engine: Engine | None = None
-    """what computes: the fastest one there is, or the one that the stack was begun with"""
+    """None: the fastest available, or the one that the stack began with"""
     fraction: float = 1.0
-    """of the budget, whose schedules stay those of the whole"""
+    """of the budget; schedules follow the whole budget"""
     checkpoint_interval: float = 60.0
     """in seconds"""
     tensorboard: bool = False
 
     def to_text(self) -> str:
-        """Return one word of a command line."""
+        """Return the options as one word of a command line."""
         return json.dumps(asdict(self))
 
 

@@ -1,4 +1,4 @@
-"""How far a stack is, for whoever watches from outside."""
+"""The progress file of a stack, read by the live table and `ppo status`."""
 
 import bisect
 import math
@@ -26,7 +26,7 @@ class ProgressFile:
         self.steps = [training.algorithm.steps_done]
 
     def write(self, state: str, force: bool = False) -> None:
-        """Post ``state`` (training, finished, stopped) with steps, steps/s, score and time left."""
+        """Write ``state`` (training, finished, stopped) with steps, steps/s, score and time left."""
         now = time.monotonic()
         if not force and now - self.last < PROGRESS_INTERVAL:
             return
@@ -35,7 +35,7 @@ class ProgressFile:
         per_second = self._per_second(now)
         scores = self.training.scores()
         score = math.nan if np.isnan(scores).all() else float(np.nanmean(scores))
-        left = max(self.training.goal - algorithm.steps_done, 0)  # the last iteration may go beyond the goal
+        left = max(self.training.goal - algorithm.steps_done, 0)  # the last iteration may exceed the goal
         write_json(
             self.folder.progress,
             {
@@ -54,8 +54,8 @@ class ProgressFile:
         )
 
     def _per_second(self, now: float) -> float:
-        """Steps of each run per second, over the later half of the time since this process began: the first iterations
-        are slower than the rest, and what else the machine has to do changes."""
+        """Compute the steps of each run per second, over the later half of the time since this process began: the first
+        iterations are slower, and the machine's other load changes."""
         self.times.append(now)
         self.steps.append(self.training.algorithm.steps_done)
         half = min(bisect.bisect_left(self.times, (self.times[0] + now) / 2), len(self.times) - 2)

@@ -1,7 +1,7 @@
-"""Train stacks on the nodes of a Ray cluster: the same workers as on one machine, kept by one Ray actor each.
+"""Train stacks on the nodes of a Ray cluster: the same workers as on one machine, each run by a Ray actor.
 
-The results folder must be on storage that all nodes share, under the same path. A stack whose node dies is given to
-another node and continues from its last checkpoint there. If a lost node's worker is still alive (network partition),
+The results folder must be on storage that all nodes share, under the same path. A stack whose node dies moves to
+another node and continues from its last checkpoint. If a lost node's worker is still alive (network partition),
 it keeps the stack's lock; the replacement retries until the lock is free.
 """
 
@@ -18,20 +18,20 @@ from experiments.training.launch import WorkerActor
 from experiments.training.options import Options
 
 BUSY_SECONDS = 5.0
-"""Between two tries to take a stack over from a worker that still holds it."""
+"""Between two attempts to take over a stack that another worker has locked."""
 
 
 class RayExecutor:
     """A running Ray cluster. Every stack takes a core and ``gpus_per_stack`` of a GPU."""
 
     def __init__(self, address: str, workers: int | None, gpus_per_stack: float, options: Options) -> None:
-        """``workers``: stacks at once at most; None for as many as the cluster has room for.
+        """Connect to the cluster; ``workers``: limit of stacks at once, None for as many as the cluster has room for.
 
-        Raises ``ValueError`` if Ray is not installed, there is no cluster at ``address`` (auto: where this machine is a
-        node of one), or it has no room for a stack.
+        Raises ``ValueError`` if Ray is not installed, there is no cluster at ``address`` (auto: the one of this
+        machine), or it has no room for a stack.
         """
         try:
-            import ray  # an extra of this project, and seconds to import
+            import ray  # an optional dependency that takes seconds to import
         except ImportError:
             raise ValueError("--cluster needs Ray: pip install 'ppo-reproduction[cluster]'") from None
         self.ray: Any = ray
@@ -39,7 +39,7 @@ class RayExecutor:
         self.gpus_per_stack = gpus_per_stack
         self.options = options
         try:
-            if address != "auto":  # Ray itself would try for minutes
+            if address != "auto":  # Ray would retry for minutes
                 host, _, port = address.removeprefix("ray://").rpartition(":")
                 socket.create_connection((host, int(port)), timeout=10).close()
             ray.init(address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
@@ -54,7 +54,7 @@ class RayExecutor:
             raise ValueError(f"the Ray cluster at {address!r} has no room for a stack, which takes {share}")
 
     def slots(self) -> int:
-        """Tell how many stacks can be trained at once: nodes may come and go."""
+        """Return how many stacks can be trained at once, which changes as nodes join and leave."""
         if self.workers is not None:
             return self.workers
         resources = self.ray.cluster_resources()
@@ -62,19 +62,19 @@ class RayExecutor:
         return min(cores, int(resources.get("GPU", 0) / self.gpus_per_stack)) if self.gpus_per_stack else cores
 
     def job(self, stack: Stack, folder: StackFolder) -> Job:
-        """Return a job whose worker runs on whichever node has room."""
+        """Return a job whose worker runs on any node with room."""
         return RayJob(stack, folder, self)
 
 
 class RayJob(Job):
-    """One stack and the actor that keeps its worker."""
+    """One stack and the actor that runs its worker."""
 
     def __init__(self, stack: Stack, folder: StackFolder, cluster: RayExecutor) -> None:
         super().__init__(stack, folder)
         self.cluster = cluster
         self.actor: Any = None
         self.answer: Any = None
-        """What the actor was asked last: how its worker ended, if it did."""
+        """The last poll of the actor: its worker's exit code, if it has ended."""
         self.moved = False
         self.stopping = False
         self.again = 0.0
@@ -85,7 +85,7 @@ class RayJob(Job):
 
     def poll(self) -> int | None:
         ray = self.cluster.ray
-        if self.answer is None:  # another worker held it
+        if self.answer is None:  # another worker had locked it
             if not self.stopping and time.monotonic() >= self.again:
                 self._launch()
             return STOPPED if self.stopping else None
@@ -131,6 +131,6 @@ class RayJob(Job):
         return None
 
     def _release(self) -> None:
-        """Give the node's core back; the worker has ended, or ends when it sees that its actor did."""
+        """Free the node's core; the worker has ended, or ends when it sees that its actor did."""
         self.cluster.ray.kill(self.actor)
         self.actor = self.answer = None

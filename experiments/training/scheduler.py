@@ -1,4 +1,4 @@
-"""Train stacks, longest first, as many at a time as the executor has room for, and show how they go."""
+"""Train stacks, longest first, as many at a time as the executor has room for, and show their progress."""
 
 import signal
 import time
@@ -18,23 +18,23 @@ POLL_SECONDS = 0.5
 
 @dataclass
 class Outcome:
-    """What became of a set of stacks."""
+    """The outcome of training a set of stacks."""
 
     finished: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
-    """stack name -> one line saying why"""
+    """stack name -> reason, in one line"""
     busy: list[str] = field(default_factory=list)
     stopped: bool = False
 
 
 def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: Console) -> Outcome:
-    """Train ``stacks`` in their order. Ctrl-C or SIGTERM stops them cleanly.
+    """Train ``stacks`` in order. Ctrl-C or SIGTERM stops them cleanly.
 
     A worker that crashes does not stop the others; it is named in the outcome.
     """
     jobs = [executor.job(stack, StackFolder(results / "stacks" / stack.name)) for stack in stacks]
     waiting, running, outcome = list(jobs), list[Job](), Outcome()
-    stops = (signal.SIGINT, signal.SIGTERM)  # SIGINT too: in the background of a script it would be ignored
+    stops = (signal.SIGINT, signal.SIGTERM)  # also SIGINT, which a background job of a script ignores by default
     before = [signal.signal(number, signal.default_int_handler) for number in stops]
     display = Display(console, jobs)
     try:
@@ -48,7 +48,7 @@ def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: C
                 running = [job for job in running if not _is_finished(job, outcome)]
                 display.update()
     except KeyboardInterrupt:
-        for number in stops:  # asked for again, it is under way already: the stacks are saving
+        for number in stops:  # a second signal changes nothing: the stacks are already saving
             signal.signal(number, signal.SIG_IGN)
         outcome.stopped = True
         console.print("stopping: each stack finishes its iteration and saves ...")
@@ -65,14 +65,16 @@ def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: C
 
 
 def _is_finished(job: Job, outcome: Outcome) -> bool:
-    """Tell whether the job's worker has ended; if so, enter it into the outcome."""
+    """Return whether the job's worker has ended; if so, record it in the outcome."""
     code = job.poll()
     if code is None:
         return False
     if code == FINISHED:
         job.state = "finished"
         outcome.finished.append(job.stack.name)
-    elif code == STOPPED or (outcome.stopped and code == -signal.SIGTERM):  # or stopped before it could listen
+    elif code == STOPPED or (
+        outcome.stopped and code == -signal.SIGTERM
+    ):  # or stopped before it could handle the signal
         job.state = "stopped"
         outcome.stopped = True
     elif code == BUSY:

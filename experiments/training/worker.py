@@ -1,6 +1,6 @@
 """Train one stack in this process: ``python -m experiments.training.worker RESULTS/stacks/STACK``.
 
-Exit codes: 0 finished, 3 stopped and can be continued, 4 another process trains it, 1 failed (error.txt says why).
+Exit codes: 0 finished, 3 stopped and can be continued, 4 another process trains it, 1 failed (reason in error.txt).
 """
 
 import argparse
@@ -37,13 +37,13 @@ from ppo.stacked.engine import available
 from ppo.training import Training
 
 PATIENCE = 30.0
-"""Seconds to wait for a stack that another process holds: one whose parent was killed is about to save and end."""
+"""Seconds to wait for a stack that another process has locked: if its parent was killed, it soon saves and ends."""
 MOST_DEATHS = 3
-"""How often an environment may die before the training has saved anything new."""
+"""Limit of deaths of an environment without a new checkpoint between them."""
 
 
 class StopSignal:
-    """Tells whether to stop at the end of this iteration: a signal asked for it, or the parent died."""
+    """True if training should stop at the end of this iteration: on a signal, or when the parent died."""
 
     def __init__(self, parent: int) -> None:
         self.asked = False
@@ -60,15 +60,15 @@ class StopSignal:
 
 def log(message: str) -> None:
     """Print a line of the stack's log, with the time."""
-    with contextlib.suppress(OSError):  # a full disk; what can still be saved must not be lost to that
+    with contextlib.suppress(OSError):  # a full disk must not end the training before it saves
         print(time.strftime("%Y-%m-%d %H:%M:%S %z"), message, flush=True)
 
 
 def train(folder: StackFolder, options: Options, stop: StopSignal) -> int:
-    """Begin or continue a stack; returns the exit code.
+    """Begin or continue a stack; return the exit code.
 
-    Where a process of the environment dies, the stack goes on from its last checkpoint with a new environment, unless
-    ``MOST_DEATHS`` deaths in a row have come before anything new was saved.
+    If a process of the environment dies, the stack continues from its last checkpoint with a new environment, at most
+    ``MOST_DEATHS`` times without a new checkpoint between.
     """
     runs = trainable(folder.stack, folder.runs())
     first = runs[0]
@@ -97,7 +97,7 @@ def train(folder: StackFolder, options: Options, stop: StopSignal) -> int:
             deaths, saved_at = 1 if reached > saved_at else deaths + 1, max(reached, saved_at)
             if deaths == MOST_DEATHS:
                 raise EnvironmentDied(f"its environment died {deaths} times after step {saved_at}: {error}") from error
-            log(f"{error}; going on from the last checkpoint with a new environment")
+            log(f"{error}; continuing from the last checkpoint with a new environment")
 
 
 def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: StopSignal) -> int:
@@ -136,23 +136,23 @@ def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options
         began_with=training.began_with,
         wall_time=training.wall_time,
     )
-    write_json(folder.manifest, {"runs": recorded})  # last: no worker will tidy up after this one
+    write_json(folder.manifest, {"runs": recorded})  # last: no later worker would remove unfinished files
     log(f"finished after {training.wall_time:,.0f} seconds of training")
     return FINISHED
 
 
 def _storage_dir(folder: StackFolder) -> Path:
-    """Return where state lies that is too large to repeat in every checkpoint."""
+    """Return the directory for state that is too large to repeat in every checkpoint."""
     return folder.path / "files"
 
 
 def _close(algorithm: Algorithm) -> None:
-    with contextlib.suppress(EnvironmentDied, OSError, EOFError):  # of processes that have died already
+    with contextlib.suppress(EnvironmentDied, OSError, EOFError):  # its processes may have died already
         algorithm.env.close()
 
 
 def _continue(folder: StackFolder, training: Training, about: dict[str, Any], change_engine: bool) -> None:
-    """Load the newest whole checkpoint; damaged or foreign ones are named and set aside."""
+    """Load the newest valid checkpoint; log damaged or foreign ones and set them aside."""
     for path in (folder.checkpoint, folder.checkpoint.with_name(folder.checkpoint.name + ".previous")):
         if not path.exists():
             continue
@@ -166,10 +166,10 @@ def _continue(folder: StackFolder, training: Training, about: dict[str, Any], ch
 
 
 def _tensorboard_writers(folder: StackFolder, runs: Sequence[Run], steps_done: int) -> list[Any]:
-    from torch.utils.tensorboard import SummaryWriter  # seconds to import, and only wanted on request
+    from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
 
     names = [file_name(f"{run.setting}_{run.seed}") for run in runs]
-    # what was logged after the last checkpoint comes again
+    # scalars after the last checkpoint are logged again
     return [SummaryWriter(str(folder.path / "tensorboard" / name), purge_step=steps_done + 1) for name in names]
 
 
@@ -187,13 +187,11 @@ def _log_scalars(writers: Sequence[Any], training: Training, metrics: Metrics) -
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The worker's command line, for the executors."""
+    """Run the worker's command line, for the executors."""
     parser = argparse.ArgumentParser(prog="experiments.training.worker", description=__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--options", type=options_from_text, default=Options(), help="as JSON")
-    parser.add_argument(
-        "--parent", type=int, default=os.getppid(), help="stop when this process is not the parent any more"
-    )
+    parser.add_argument("--parent", type=int, default=os.getppid(), help="stop when the parent has another process id")
     arguments = parser.parse_args(argv)
     options: Options = arguments.options
     folder = StackFolder(arguments.folder)
@@ -201,8 +199,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if available():
         from ppo.stacked.compiling import tell_of_compiling
 
-        tell_of_compiling(lambda: log("compiling the numba engine: once on this machine"))
-    provenance.commit()  # now: of the code that is loaded, whatever is committed while it trains
+        tell_of_compiling(lambda: log("compiling the numba engine, once on this machine"))
+    provenance.commit()  # at the start: the commit of the loaded code, even if others follow during the training
     stop = StopSignal(arguments.parent)
     try:
         folder.check()
@@ -217,7 +215,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BusyError as error:
         log(str(error))
         return BUSY
-    except Exception as error:  # whatever it is, the other stacks go on and the end names it
+    except Exception as error:  # any error: the other stacks continue, and the outcome names it
         text = f"{folder.path.name}: {_reason(error)}"
         with contextlib.suppress(OSError):
             write_atomically(folder.error, lambda temporary: temporary.write_text(text + "\n"))
@@ -229,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
-        return f"{error.strerror or error} ({error.filename or 'while saving'}); what was recorded before is kept"
+        return f"{error.strerror or error} ({error.filename or 'while saving'}); results recorded so far are kept"
     if isinstance(error, (ValueError, EnvironmentDied)):
         return str(error)
     return f"{type(error).__name__}: {error}"

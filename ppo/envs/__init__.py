@@ -18,7 +18,7 @@ ROBOSCHOOL_IDS: dict[str, float | None] = {
     "RoboschoolHumanoidFlagrun-v0": 2000.0,
     "RoboschoolHumanoidFlagrunHarder-v0": None,
 }
-"""The tasks of section 6.3, and the returns with which Roboschool takes them for solved."""
+"""The tasks of section 6.3, and the return at which Roboschool considers each solved."""
 
 for _id, _threshold in ROBOSCHOOL_IDS.items():
     register(
@@ -31,18 +31,18 @@ for _id, _threshold in ROBOSCHOOL_IDS.items():
 
 
 def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
-    """One row of ``env_id`` for each seed. An id that cannot be made raises a one-line ``ValueError``.
+    """Make ``env_id`` with one row for each seed. An id that cannot be made raises a one-line ``ValueError``.
 
     ``processes``: for Atari, how many to spread the rows over; by default one per core. No result depends on it.
     """
-    # Here and not above: the worker processes of Atari run in this package, and need neither engine.
+    # Imported here because Atari's worker processes import this package and need neither engine.
     from ppo.envs.atari import ATARI_ROMS, AtariVectorEnv
     from ppo.envs.gymnasium import GymnasiumVectorEnv
     from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
     from ppo.envs.roboschool import RoboschoolVectorEnv
 
     if len(seeds) == 0:
-        raise ValueError(f"environment {env_id!r}: no seeds were given; one for each row is needed")
+        raise ValueError(f"environment {env_id!r}: the list of seeds is empty; one for each row is needed")
     if env_id in MUJOCO_IDS:
         return MujocoVectorEnv(env_id, seeds)
     if env_id in ROBOSCHOOL_IDS:
@@ -66,7 +66,7 @@ def _is_atari(spec: EnvSpec) -> bool:
 
 
 def _hint(env_id: str, mujoco: Iterable[str], atari: Iterable[str]) -> str:
-    """The ids that are nearest to an unknown one."""
+    """Suggest the ids that are nearest to an unknown one."""
     usable = [name for name, spec in registry.items() if isinstance(spec.entry_point, str) and not _is_atari(spec)]
     usable += [name for name in mujoco if name not in registry]
     games = {name.removesuffix("NoFrameskip-v4"): name for name in atari}

@@ -1,8 +1,8 @@
 """The Atari games of section 6.4: one worker process per core, several emulators each, the pictures in shared memory.
 
 The emulator is a thousand times slower than the copying of its pictures and holds Python's lock, so what counts is that
-every core has one process that does nothing else. What a row shows and pays is emulator.py's, what a worker does
-atari_worker.py's.
+every core has one process that does nothing else. emulator.py defines a row's observations and rewards,
+atari_worker.py the worker processes.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ ATARI_ROMS: dict[str, str] = {
 
 
 class AtariVectorEnv(VectorEnv):
-    """Row i is the game behind OpenAI's wrappers of 2017 (emulator.py), its randomness from ``seeds[i]`` alone.
+    """Rows of an Atari game, each behind OpenAI's wrappers of 2017 (emulator.py) and random by ``seeds[i]`` alone.
 
     Observations are bytes, ``[rows, 84, 84, 4]``: the last four frames of each pixel, the oldest first; at an episode's
     start zeros and its first frame (baselines' VecFrameStack). Which process plays a row changes nothing.
@@ -50,7 +50,7 @@ class AtariVectorEnv(VectorEnv):
     frames = NUM_STACK
 
     def __init__(self, env_id: str, seeds: Seeds, processes: int | None = None) -> None:
-        """``processes``: how many workers, at most one per row; by default one per core that this process may use."""
+        """Check the game; ``processes``: number of workers, at most one per row, by default one per usable core."""
         if env_id not in ATARI_ROMS:
             raise ValueError(f"{env_id!r} is not an Atari game of ale-py {ale_py.__version__}")
         if processes is not None and processes < 1:
@@ -76,9 +76,9 @@ class AtariVectorEnv(VectorEnv):
         return self._memory.observations()
 
     def step(self, actions: NDArray[Any]) -> Transition:
-        """In a step without an episode's end, ``final_observations`` is the very array ``observations``.
+        """Step every row. If no episode ends, ``final_observations`` is the array ``observations`` itself.
 
-        Raises ``EnvironmentDied`` if a worker is no more; the environment is then closed.
+        Raises ``EnvironmentDied`` if a worker process died; the environment is then closed.
         """
         self._check_began("step")
         if actions.shape != (self.rows,):
@@ -93,8 +93,11 @@ class AtariVectorEnv(VectorEnv):
         return transition(memory)
 
     def get_state(self) -> State:
-        """``emulators`` is ALE's own state with a checksum. The current frames are not part of it, so
-        ``observations`` are saved beside it; ``pending_rewards`` are what the next ``raw_rewards`` begin with."""
+        """Return the state of every row.
+
+        ``emulators`` is ALE's state with a checksum. It lacks the current frames, so ``observations`` are saved beside
+        it; ``pending_rewards`` are points that the next ``raw_rewards`` begin with.
+        """
         self._check_began("get_state")
         saved = [row for rows in self._ask([SAVE] * self._processes) for row in rows]
         emulators, generators, pending = zip(*saved, strict=True)
@@ -132,7 +135,7 @@ class AtariVectorEnv(VectorEnv):
         self._end()
 
     def _parts(self) -> list[slice]:
-        """The rows of each worker: neighbours, as even as can be."""
+        """Divide the rows among the workers: consecutive ones, as evenly as possible."""
         bounds = [worker * self.rows // self._processes for worker in range(self._processes + 1)]
         return [slice(first, last) for first, last in pairwise(bounds)]
 
@@ -140,8 +143,8 @@ class AtariVectorEnv(VectorEnv):
         self._check_open()
         if not self._workers:
             for part in self._parts():
-                own = (part.start, self._seeds[part])
-                self._workers.append(Worker(self._env_id, self._file, self.rows, self._rom, *own))
+                rows_and_seeds = (part.start, self._seeds[part])
+                self._workers.append(Worker(self._env_id, self._file, self.rows, self._rom, *rows_and_seeds))
 
     def _check_open(self) -> None:
         if not self._end.alive:
@@ -153,18 +156,18 @@ class AtariVectorEnv(VectorEnv):
             raise ValueError(f"{self._env_id}: {what}() was called before reset()")
 
     def _ask(self, requests: Sequence[bytes]) -> list[Any]:
-        """The answer of each worker to its request; all work at the same time."""
+        """Return each worker's answer to its request; all work at the same time."""
         try:
             for worker, request in zip(self._workers, requests, strict=True):
                 worker.send(request)
             return [worker.receive() for worker in self._workers]
-        except BaseException:  # also Ctrl-C: with an answer still to come, no question can be asked any more
+        except BaseException:  # also Ctrl-C: an answer that is still to come would be taken for the next one
             self.close()
             raise
 
 
 def transition(memory: Memory) -> Transition:
-    """What the workers have written in a step."""
+    """Return the workers' results of a step."""
     observations = final_observations = memory.observations()
     outcomes = memory.outcomes.copy()
     ended = outcomes["terminated"] | outcomes["truncated"]
@@ -181,7 +184,7 @@ class Worker:
     def __init__(self, env_id: str, memory: BinaryIO, rows: int, rom: Path, first: int, seeds: Sequence[int]) -> None:
         self.rows = f"{env_id}, rows {first} to {first + len(seeds) - 1}"
         arguments = (memory.fileno(), rows, rom, first, json.dumps(list(seeds)))
-        # -P and the parent's path: the modules of this very project, not what lies in the working directory
+        # -P and the parent's path: import this project's modules, not files of the working directory
         self.process = subprocess.Popen(
             [sys.executable, "-P", "-m", "ppo.envs.atari_worker", *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -208,14 +211,14 @@ class Worker:
         return None if line == DONE else json.loads(line)
 
     def death(self) -> EnvironmentDied:
-        """What is to be said of a worker whose pipes are closed."""
+        """Describe how the worker, whose pipes are closed, ended."""
         code = self.process.wait()
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return EnvironmentDied(f"{self.rows}: worker process {self.process.pid} {how}")
 
 
 def end(workers: list[Worker]) -> None:
-    """End the processes: each ends when its requests do."""
+    """Stop the processes: each ends when its standard input is closed."""
     for worker in workers:
         with contextlib.suppress(BrokenPipeError):
             worker.requests.close()
@@ -230,7 +233,7 @@ def end(workers: list[Worker]) -> None:
 
 
 def find_rom(env_id: str) -> Path:
-    """Where the game's ROM is; raises a one-line ``ValueError`` if it is not."""
+    """Return the path of the game's ROM; raises a one-line ``ValueError`` if there is none."""
     game = ATARI_ROMS[env_id]
     try:
         path = ale_py.roms.get_rom_path(game)
@@ -246,8 +249,8 @@ def find_rom(env_id: str) -> Path:
 
 
 def shared_memory(size: int) -> BinaryIO:
-    """``size`` bytes that a process can be handed by their descriptor, and that are gone with the last one that has
-    them: without a name, a killed training leaves nothing behind."""
+    """Allocate ``size`` bytes of shared memory without a name: processes receive its descriptor, and it is freed with
+    the last of them, so a killed training leaves nothing behind."""
     if hasattr(os, "memfd_create"):
         memory: BinaryIO = os.fdopen(os.memfd_create("atari"), "r+b")
     else:

@@ -1,9 +1,9 @@
 """A worker process of ``AtariVectorEnv``: the games of some rows, stepped when a request comes.
 
-It imports neither torch nor MuJoCo, so it is started as a program of its own (``python -m ppo.envs.atari_worker``) and
-not as a fork of a training. A request is a line on standard input, its answer a line of JSON on standard output; what
-is large and moves at every step, actions and results, lies in memory that both sides share. Standard input ends when
-the parent does, however that happens, and with it the worker.
+It imports neither torch nor MuJoCo, so it is started as a separate program (``python -m ppo.envs.atari_worker``) and
+not as a fork of the training. A request is a line on standard input, its answer a line of JSON on standard output;
+actions and results of every step lie in memory that both sides share. When the parent ends, for whatever reason,
+standard input ends, and then the worker.
 """
 
 import json
@@ -38,14 +38,14 @@ RESET, STEP, SAVE, RESTORE = b"reset\n", b"step\n", b"save\n", b"restore"
 """The requests. ``restore`` is followed by a list of what ``save`` answered for each row."""
 
 DONE = b"null\n"
-"""The answer when there is nothing to say."""
+"""The answer to a request that returns nothing."""
 
 
 class Memory:
-    """What the parent and its workers share, in ``buffer``."""
+    """Arrays in ``buffer``, the memory that the parent and its workers share."""
 
     newest: NDArray[np.int64]
-    """``[1]``: where in ``frames`` the last ones are; the parent moves it on before each step."""
+    """``[1]``: index of the newest frames in ``frames``; the parent advances it before each step."""
     actions: NDArray[np.int64]
     """``[rows]``."""
     outcomes: NDArray[Any]
@@ -53,7 +53,7 @@ class Memory:
     frames: NDArray[np.uint8]
     """``[NUM_STACK, rows, 84, 84]``: a ring, so that a step writes one frame of each row and moves none."""
     final_observations: NDArray[np.uint8]
-    """``[rows, 84, 84, NUM_STACK]``: what a row's last episode ended with."""
+    """``[rows, 84, 84, NUM_STACK]``: the last observation of a row's last episode."""
 
     def __init__(self, buffer: mmap.mmap | bytearray, rows: int) -> None:
         fields = np.frombuffer(buffer, self.layout(rows))[0]
@@ -73,7 +73,7 @@ class Memory:
         )
 
     def observations(self) -> NDArray[np.uint8]:
-        """``[rows, 84, 84, NUM_STACK]``, the newest frame last: the caller's."""
+        """Return a copy, ``[rows, 84, 84, NUM_STACK]``, the newest frame last."""
         return in_order(self.frames, int(self.newest[0]))
 
     def set_observations(self, observations: NDArray[np.uint8]) -> None:
@@ -83,7 +83,7 @@ class Memory:
 
 
 def in_order(frames: NDArray[np.uint8], newest: int) -> NDArray[np.uint8]:
-    """The ring ``[NUM_STACK, rows, 84, 84]`` as ``[rows, 84, 84, NUM_STACK]``, ``frames[newest]`` last."""
+    """Turn the ring ``[NUM_STACK, rows, 84, 84]`` into ``[rows, 84, 84, NUM_STACK]``, ``frames[newest]`` last."""
     ring = [frames[(newest + age) % NUM_STACK].reshape(-1, SIZE) for age in range(1, NUM_STACK + 1)]
     pixels: NDArray[np.uint8] = cv2.merge(ring)
     return pixels.reshape(-1, SIZE, SIZE, NUM_STACK)
@@ -117,7 +117,7 @@ class Player:
 
 
 def answer(request: bytes, players: list[Player]) -> Any:
-    """Do what is asked: the state of each game for ``save``, else None, or a complaint about what cannot be done."""
+    """Carry out a request; return the games' states for ``save``, an error text if it cannot be done, else None."""
     if request == STEP:
         for player in players:
             player.step()
@@ -136,8 +136,9 @@ def answer(request: bytes, players: list[Player]) -> Any:
 
 
 def main() -> None:
-    """``argv``: the shared memory's descriptor and rows, the ROM's path, and from which row on which seeds are ours."""
-    # Ctrl-C and whoever ends the whole job reach the parent, which may yet want to save: it ends us.
+    """Serve requests. ``argv``: the shared memory's descriptor, its number of rows, the ROM's path, this worker's
+    first row, and the seeds of its rows."""
+    # Ctrl-C and a job's end signal every process; the parent may still want to save, and ends the workers itself.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)
@@ -148,8 +149,8 @@ def main() -> None:
     os.dup2(2, 1)  # whatever a library prints must not pass for an answer
     try:
         for request in sys.stdin.buffer:
-            said = answer(request, players)
-            answers.write(DONE if said is None else json.dumps(said).encode() + b"\n")
+            reply = answer(request, players)
+            answers.write(DONE if reply is None else json.dumps(reply).encode() + b"\n")
     except BrokenPipeError:
         pass  # the parent ended while we worked
 

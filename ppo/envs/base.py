@@ -1,4 +1,4 @@
-"""What an environment is to the rest of the project: rows of one task, stepped together."""
+"""The interface of environments: rows of one task, stepped together."""
 
 import json
 from abc import ABC, abstractmethod
@@ -17,30 +17,30 @@ an array ``[rows, ...]`` or a list of ``rows`` strings, so the rows of one run c
 class Transition(NamedTuple):
     """One step of all rows. A row that ended has already been reset (Gymnasium's ``SAME_STEP``).
 
-    What is learnt from (``rewards``, ``terminated``, ``truncated``) is one thing, what is recorded (``raw_rewards``,
-    ``game_over``) another: on Atari, learning sees clipped rewards and ends an episode with each lost life, while the
-    scores of the literature are whole games in the game's own points. Elsewhere both are the same.
+    Learning sees ``rewards``, ``terminated`` and ``truncated``; scores are computed from ``raw_rewards`` and
+    ``game_over``. On Atari these differ: learning sees clipped rewards and an episode that ends with each lost life,
+    while the literature's scores are points of whole games. Elsewhere both are the same.
     """
 
     observations: NDArray[Any]
     """``[rows, *observation_shape]``: where the next action is taken; after an episode's end, the next one's start."""
     rewards: NDArray[np.float64]
-    """``[rows]``: what learning sees: on Atari the sign of the points, elsewhere the environment's own reward."""
+    """``[rows]``: what learning sees: on Atari the sign of the points, elsewhere the environment's reward."""
     terminated: NDArray[np.bool_]
     """``[rows]``: the task ended the episode; on Atari also a lost life does."""
     truncated: NDArray[np.bool_]
     """``[rows]``: the time limit cut the episode."""
     final_observations: NDArray[Any]
-    """``[rows, *observation_shape]``: what the action led to: an ended episode's last one, else ``observations``."""
+    """``[rows, *observation_shape]``: the state after the action: the last one of an ended episode, else
+    ``observations``."""
     raw_rewards: NDArray[np.float64]
-    """``[rows]``: all that the game which is running, or ended in this step, has paid since the last step, neither
-    scaled nor clipped."""
+    """``[rows]``: points of the running or just ended game since the last step, neither scaled nor clipped."""
     game_over: NDArray[np.bool_]
     """``[rows]``: that game ended."""
 
 
 class EnvironmentDied(RuntimeError):
-    """A process that an environment needs is no more. What it knew is lost; a state saved before can be continued."""
+    """A simulator process died; resume from the last saved state."""
 
 
 class VectorEnv(ABC):
@@ -53,8 +53,8 @@ class VectorEnv(ABC):
     observation_shape: tuple[int, ...]
     observation_dtype: np.dtype[Any]
     frames: int = 1
-    """How many consecutive frames an observation holds along its last axis, the newest last; those that would be from
-    before the episode are zeros."""
+    """Number of consecutive frames along an observation's last axis, the newest last; frames before the episode's
+    start are zeros."""
     action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete
     """The space of one row's action."""
 
@@ -64,27 +64,27 @@ class VectorEnv(ABC):
 
     @abstractmethod
     def step(self, actions: NDArray[Any]) -> Transition:
-        """``actions``: ``[rows, *action_space.shape]``, of ``action_space.dtype``; not clipped to its bounds."""
+        """Step every row with ``actions`` ``[rows, *action_space.shape]``, of ``action_space.dtype``, not clipped."""
 
     @abstractmethod
     def get_state(self) -> State:
-        """A copy of everything that the continuation depends on."""
+        """Return a copy of everything that later steps depend on."""
 
     @abstractmethod
     def set_state(self, state: State) -> NDArray[Any]:
         """Continue from ``state``; returns the current observations. A state that does not fit: ``ValueError``."""
 
-    def close(self) -> None:  # noqa: B027 (most environments hold nothing that must be given back)
-        """Give back what the environment holds (processes, windows)."""
+    def close(self) -> None:  # noqa: B027 (most environments hold no processes or windows)
+        """Release processes and windows."""
 
 
 def generator_state(generator: np.random.Generator) -> str:
-    """A generator's state as JSON: unlike a pickle, a file from a stranger cannot run code through it."""
+    """Return a generator's state as JSON: unlike a pickle, an untrusted file cannot run code through it."""
     return json.dumps(generator.bit_generator.state)
 
 
 def set_generator_state(generator: np.random.Generator, state: str) -> None:
-    """The inverse of :func:`generator_state`."""
+    """Restore what :func:`generator_state` returned."""
     try:
         generator.bit_generator.state = json.loads(state)
     except (ValueError, TypeError, KeyError) as error:
@@ -93,7 +93,7 @@ def set_generator_state(generator: np.random.Generator, state: str) -> None:
 
 
 Seeds = Sequence[int]
-"""One seed per row, handed to the row's own generator as ``gymnasium.Env.reset(seed=...)`` would."""
+"""One seed per row, passed to the row's generator as ``gymnasium.Env.reset(seed=...)`` does."""
 
 
 def check_state(env_id: str, state: State, texts: Sequence[str], arrays: Mapping[str, NDArray[Any]], rows: int) -> None:
@@ -115,13 +115,12 @@ def check_state(env_id: str, state: State, texts: Sequence[str], arrays: Mapping
     for name, array in arrays.items():
         value = state[name]
         if not isinstance(value, np.ndarray) or (value.shape, value.dtype) != (array.shape, array.dtype):
-            found = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
-            raise ValueError(f"state for {env_id}: {name!r} is {found}, needed is {array.dtype} {array.shape}")
+            actual = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else type(value).__name__
+            raise ValueError(f"state for {env_id}: {name!r} is {actual}, needed is {array.dtype} {array.shape}")
 
 
 def state_of_rows(env_id: str, generators: Sequence[np.random.Generator], arrays: Mapping[str, NDArray[Any]]) -> State:
-    """Copy what an engine that steps all rows at once keeps of them: a generator each, and ``arrays`` by their names in
-    the state."""
+    """Copy the state of rows that are stepped by one engine: a generator each, and ``arrays`` by their names."""
     if not generators:
         raise ValueError(f"{env_id}: get_state() was called before reset()")
     return {

@@ -3,7 +3,7 @@
 The wrappers are those that openai/baselines ran PPO, A2C and ACER with when it published all three (November 2017,
 commit 2dd7d30, common/atari_wrappers.py), in their order: NoopReset, MaxAndSkip, EpisodicLife, FireReset, WarpFrame,
 ClipReward. Here they are one class, which can be saved; VecFrameStack, the last of them, is in atari_worker.py.
-Where it differs from them is said where it does.
+Each difference from them is noted where it is made.
 """
 
 import base64
@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from ppo.envs.base import generator_state, set_generator_state
 
 NOOP_MAX = 30
-"""A game begins with 1 to so many frames of no action (NoopReset's ``noop_max``)."""
+"""A game begins with 1 to ``NOOP_MAX`` frames of no action (NoopReset's ``noop_max``)."""
 FRAME_SKIP = 4
 """Frames that an action is held for (MaxAndSkip's ``skip``)."""
 TIME_LIMIT = 400_000
-"""Frames after which a game is cut: those of gym's NoFrameskip-v4 ids in 2017 (gym/envs/__init__.py: 100,000 x 4)."""
+"""Frames after which a game is cut off, as gym's NoFrameskip-v4 ids did in 2017 (gym/envs/__init__.py: 100,000 x 4)."""
 SIZE = 84
 """Height and width of a frame."""
 
@@ -51,7 +51,7 @@ class Game:
         self.seed = seed
 
     def _open(self, seed: int) -> None:
-        """A fresh emulator."""
+        """Open a fresh emulator."""
         self.ale = ale = open_rom(self.rom, seed)
         self.actions = ale.getMinimalActionSet()
         # wrap_deepmind fires "if 'FIRE' in env.unwrapped.get_action_meanings()", and FireReset wants it as action 1 of
@@ -69,13 +69,13 @@ class Game:
 
     def start(self) -> None:
         """Begin the first game of the seed."""
-        own, emulator = np.random.SeedSequence(self.seed).generate_state(2)
-        self._open(int(emulator.astype(np.int32)))
-        self.generator = seeding.np_random(int(own))[0]
+        noop_seed, emulator_seed = np.random.SeedSequence(self.seed).generate_state(2)
+        self._open(int(emulator_seed.astype(np.int32)))
+        self.generator = seeding.np_random(int(noop_seed))[0]
         self._begin_episode()
 
     def step(self, action: int) -> Outcome:
-        """One action, its index in the minimal set; after an episode's end also the next one's beginning."""
+        """Take one action, an index into the minimal set; if the episode ends, begin the next one."""
         self.recorded = None
         before = self.paid
         self._play(self.actions[action])
@@ -94,7 +94,7 @@ class Game:
         return reward, raw_reward, terminated, truncated, False
 
     def _begin_episode(self) -> None:
-        """FireReset: FIRE and then the third action, after every beginning of an episode, so also after a lost life.
+        """Do FireReset: FIRE, then the third action, at the beginning of every episode, so also after a lost life.
 
         Should a life or the game end in it, the next one begins. (Then OpenAI's showed the frame before that
         beginning if it happened in the second of the two actions; here it is the frame after it.)
@@ -108,7 +108,7 @@ class Game:
         self.first_frame = warp(self.screen)
 
     def _next_life(self) -> None:
-        """EpisodicLife's reset: after a lost life one step of no action, a new game only once the old one is over.
+        """Do EpisodicLife's reset: one step of no action after a lost life, a new game only once the old one is over.
 
         (OpenAI's did not look whether the game ended in that step of no action, and went on in a finished game.)
         """
@@ -119,7 +119,7 @@ class Game:
         self.lives = self.ale.lives()
 
     def _new_game(self) -> None:
-        """NoopReset: the emulator's reset and 1 to 30 frames of no action, of which the last is shown."""
+        """Do NoopReset: reset the emulator, then 1 to 30 frames of no action, of which the last is shown."""
         if self.recorded is None:
             self.recorded = self.paid  # a game without a single step after it is no game: what it paid is forgotten
         self.over = False
@@ -133,7 +133,7 @@ class Game:
         self.ale.getScreenRGB(self.screen)
 
     def _play(self, action: Action) -> None:
-        """EpisodicLife's step: a lost life ends the episode that learning sees.
+        """Do EpisodicLife's step: a lost life ends the episode that learning sees.
 
         Lives of 0 are no loss: some games have none, and Qbert stays at 0 for some frames before it is over.
         """
@@ -143,8 +143,8 @@ class Game:
         self.lives = lives
 
     def _skip(self, action: Action) -> None:
-        """MaxAndSkip: four frames of ``action``, shown as the maximum of the last two, because games draw some sprites
-        on every other frame. A game that ends earlier is shown as it ended. (OpenAI's: "the observation on the
+        """Do MaxAndSkip: four frames of ``action``, shown as the maximum of the last two, because games draw some
+        sprites on every other frame. A game that ends earlier is shown as it ended. (OpenAI's: "the observation on the
         done=True frame doesn't matter"; it was one of another step.)"""
         ale = self.ale
         for frame in range(FRAME_SKIP):
@@ -159,8 +159,8 @@ class Game:
             np.maximum(self.screen, self.previous, out=self.screen)
 
     def save(self) -> tuple[str, str, int]:
-        """The emulator's state, the no-op generator's, and the points that no step has reported yet. Nothing else
-        lasts from one step to the next."""
+        """Return the states of the emulator and of the no-op generator, and the points that no step has reported yet.
+        Nothing else lasts from one step to the next."""
         emulator = self.ale.cloneState(include_rng=True).serialize()
         return pack(emulator), generator_state(self.generator), self.paid
 
@@ -181,7 +181,7 @@ class Game:
 
 
 def open_rom(rom: str | PathLike[str], seed: int) -> ALEInterface:
-    """A silent emulator with the game in it."""
+    """Open a silent emulator of the game."""
     ALEInterface.setLoggerMode(LoggerMode.Error)
     ale = ALEInterface()
     ale.setFloat("repeat_action_probability", 0.0)
@@ -199,18 +199,18 @@ def screens(height: int, width: int) -> NDArray[np.uint8]:
 
 
 def warp(screen: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """WarpFrame: ``[height, width, 3]`` as grey (luminance 0.299, 0.587, 0.114), and 84x84 by OpenCV's INTER_AREA."""
+    """Do WarpFrame: turn ``[height, width, 3]`` grey (luminance 0.299, 0.587, 0.114), and 84x84 by INTER_AREA."""
     grey = cv2.cvtColor(screen, cv2.COLOR_RGB2GRAY)
     return cv2.resize(grey, (SIZE, SIZE), interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
 
 
 def pack(data: bytes) -> str:
-    """``data`` as text with a checksum, for the emulator itself takes a damaged state without a word."""
+    """Encode ``data`` as text with a checksum: the emulator accepts a damaged state without an error."""
     return base64.b64encode(hashlib.sha256(data).digest() + data).decode()
 
 
 def unpack(text: str) -> bytes:
-    """The inverse of :func:`pack`; raises ``ValueError`` for a text that is not what it returned."""
+    """Decode the text of :func:`pack`; raises ``ValueError`` for any other text."""
     data = base64.b64decode(text, validate=True)
     if hashlib.sha256(data[32:]).digest() != data[:32]:
         raise ValueError("its contents do not match its checksum")
@@ -218,7 +218,7 @@ def unpack(text: str) -> bytes:
 
 
 def bare_loop(rom: str | PathLike[str], emulators: int, seed: int = 0) -> Callable[[int], None]:
-    """What no step on pictures can do without: the yardstick of throughput.
+    """Return a function that does only what every step on images needs: the reference of throughput.
 
     The function that is returned plays so many steps at random in each of ``emulators``, by turns as a stack of rows
     has to (one emulator alone would have the core's cache to itself): four frames, two screens, their maximum, in

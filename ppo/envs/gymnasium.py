@@ -1,4 +1,4 @@
-"""Any other Gymnasium environment: a loop over Gymnasium's own, restartable by replaying each row's episode."""
+"""Any other Gymnasium environment: a loop over separate environments, restored by replaying each row's episode."""
 
 import json
 from typing import Any
@@ -15,11 +15,11 @@ from ppo.envs.base import Seeds, State, Transition, VectorEnv, check_state, gene
 class GymnasiumVectorEnv(VectorEnv):
     """Row i is ``make(env_id)`` after ``reset(seed=seeds[i])``, for Box observations, and Discrete or 1-D Box actions.
 
-    No Gymnasium environment can be asked for its state, and a pickle of one can run code when it is loaded. So a state
-    here is a row's generator as it was before the episode began, and the actions since; restoring plays them again.
-    That is exact for an environment whose randomness all comes from its ``np_random`` and which carries nothing else
-    from one episode to the next; restoring costs as long as the unfinished episodes took. Where the replay does not
-    lead to the saved observation, ``set_state`` refuses.
+    Gymnasium has no way to read an environment's state, and a pickle can run code when it is loaded. So the state of a
+    row is its generator before the episode began, and the actions since; restoring plays them again. This is exact if
+    all of the environment's randomness comes from its ``np_random`` and it carries nothing else from one episode to the
+    next; it takes as long as the unfinished episodes took. If the replay does not lead to the saved observation,
+    ``set_state`` raises ``ValueError``.
     """
 
     action_space: Box | Discrete

@@ -50,7 +50,7 @@ class MujocoVectorEnv(VectorEnv):
         return self.sim.observations.copy()
 
     def step(self, actions: NDArray[Any]) -> Transition:
-        """In a step without an episode's end, ``final_observations`` is the very array ``observations``."""
+        """Step every row. If no episode ends, ``final_observations`` is the array ``observations`` itself."""
         sim, task = self.sim, self._task
         if actions.shape != sim.ctrl.shape:
             raise ValueError(f"{self._env_id}: actions have shape {actions.shape}, needed is {sim.ctrl.shape}")
@@ -88,7 +88,7 @@ class MujocoVectorEnv(VectorEnv):
         self._elapsed[ids] = 0
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything that the continuation depends on but the generators, by its name in a state."""
+        """Return the arrays of a state, by name: everything that later steps depend on but the generators."""
         return {
             # mjSTATE_INTEGRATION: without the solver's warm start, part of it, a continuation is not exact
             "simulation": self.sim.state,

@@ -17,7 +17,7 @@ Actions = NDArray[Any]
 
 
 def spared(model: mujoco.MjModel) -> int:
-    """What a small model cannot gain from, as flags that disable it: the same bits in less time.
+    """Return the disable flags of the features that a small model gains nothing from: the same bits in less time.
 
     Constraints fall into islands by kinematic trees. With one tree there is one island, and looking for it is in vain;
     with two, as in Reacher (arm and target), solving the islands apart gives other last bits.
@@ -30,7 +30,7 @@ class Simulation:
     """A batch of simulations and live views of what the tasks read, each ``[rows, ...]``; SI units, angles in rad."""
 
     def __init__(self, xml: str, frame_skip: int, observation_size: int, rows: int, clamps: bool = True) -> None:
-        """``clamps``: whether the actuators' forces are clamped to their ranges, as the file says."""
+        """Compile ``xml``; ``clamps``: whether the actuators' forces are clamped to their ranges, as in the file."""
         path = Path(gymnasium.__file__).parent / "envs/mujoco/assets" / xml
         with warnings.catch_warnings():
             # Compiled through MjSpec, HalfCheetah's deprecated attribute is a Python warning; MjModel.from_xml_path
@@ -60,13 +60,13 @@ class Simulation:
 
 
 def clip_to_10(values: Floats) -> None:
-    """``np.clip(values, -10, 10)`` in place, without its Python layers."""
+    """Do ``np.clip(values, -10, 10)`` in place, without its Python layers."""
     np.maximum(values, -10.0, out=values)
     np.minimum(values, 10.0, out=values)
 
 
 def control_cost(weight: float, actions: Actions) -> NDArray[np.float32]:
-    """``weight * sum(a^2)``, ``[rows]``, in the actions' own precision as in Gymnasium."""
+    """Return ``weight * sum(a^2)``, ``[rows]``, in the precision of the actions as in Gymnasium."""
     cost: NDArray[np.float32] = np.add.reduce(np.square(actions), axis=1)
     cost *= weight
     return cost

@@ -29,7 +29,7 @@ class Task:
     observe: Callable[[Simulation], None]
     """Write ``sim.observations``."""
     before: Callable[[Simulation], Any]
-    """What the reward needs to know from before the physics step."""
+    """What the reward needs from before the physics step."""
     reward: Callable[[Simulation, Any, Actions, Bools], Floats]
     """``(sim, before, actions, terminated) -> [rows]``."""
     terminated: Callable[[Simulation], Bools]
@@ -52,12 +52,12 @@ def never(sim: Simulation) -> Bools:
 
 
 def uniform(scale: float, generator: np.random.Generator, rest: Floats) -> Floats:
-    """Positions and velocities from U(-scale, scale) around rest."""
+    """Draw positions and velocities from U(-scale, scale) around rest."""
     return rest + generator.uniform(-scale, scale, rest.size)
 
 
 def uniform_normal(generator: np.random.Generator, rest: Floats) -> Floats:
-    """Positions from U(-0.1, 0.1) around rest, velocities from N(0, 0.1^2)."""
+    """Draw positions from U(-0.1, 0.1) around rest, velocities from N(0, 0.1^2)."""
     half = rest.size // 2
     return np.concatenate([rest[:half] + generator.uniform(-0.1, 0.1, half), 0.1 * generator.standard_normal(half)])
 
@@ -68,7 +68,7 @@ FINGERTIP, TARGET = 3, 4  # bodies of reacher.xml
 
 
 def observe_reacher(sim: Simulation) -> None:
-    """cos and sin of the two joints, target xy, joint velocities, fingertip - target (v4 xyz, v5 xy)."""
+    """Return cos and sin of the two joints, target xy, joint velocities, fingertip - target (v4 xyz, v5 xy)."""
     observations, qpos = sim.observations, sim.qpos
     np.cos(qpos[:, :2], out=observations[:, :2])
     np.sin(qpos[:, :2], out=observations[:, 2:4])
@@ -78,18 +78,18 @@ def observe_reacher(sim: Simulation) -> None:
 
 
 def norm(vectors: Floats) -> Floats:
-    """``[rows]``; vecdot runs the same dot product that ``np.linalg.norm`` runs on one row's vector."""
+    """Return norms ``[rows]``; vecdot runs the dot product that ``np.linalg.norm`` runs on one row's vector."""
     length: Floats = np.sqrt(np.vecdot(vectors, vectors))
     return length
 
 
 def reach_before(sim: Simulation) -> Floats:
-    """From the last observation, which a restored simulation has too; its derived fields are empty until a step."""
+    """Return the last distance, from the observation: a restored simulation's derived fields are empty until a step."""
     return norm(sim.observations[:, 8:])
 
 
 def reacher_reward_v4(sim: Simulation, distance: Floats, actions: Actions, terminated: Bools) -> Floats:
-    """v4 measures the distance before the step."""
+    """Return the reward: v4 measures the distance before the step."""
     return -distance - control_cost(1.0, actions)
 
 
@@ -98,7 +98,7 @@ def reacher_reward_v5(sim: Simulation, before: None, actions: Actions, terminate
 
 
 def reacher_start(generator: np.random.Generator, rest: Floats) -> Floats:
-    """The last two of the four positions are the target's: uniform in the disc of radius 0.2, at rest."""
+    """Draw a start; the last two of the four positions are the target's: uniform in the disc of radius 0.2, at rest."""
     arm_and_target = rest[:4] + generator.uniform(-0.1, 0.1, 4)
     target = generator.uniform(-0.2, 0.2, 2)
     while np.linalg.norm(target) >= 0.2:
@@ -134,7 +134,7 @@ def inverted_pendulum_reward_v5(sim: Simulation, before: None, actions: Actions,
 
 
 def observe_double_pendulum(sim: Simulation) -> None:
-    """x, sin and cos of the two angles, velocities, constraint forces (v4 all three, v5 the cart's)."""
+    """Return x, sin and cos of the two angles, velocities, constraint forces (v4 all three, v5 the cart's)."""
     observations, angles = sim.observations, sim.qpos[:, 1:]
     observations[:, 0] = sim.x
     np.sin(angles, out=observations[:, 1:3])
@@ -150,7 +150,8 @@ def double_pendulum_fell(sim: Simulation) -> Bools:
 
 
 def double_pendulum_reward(sim: Simulation, bonuses: list[float]) -> Floats:
-    """In Python floats: Gymnasium squares scalars with C's pow, which numpy's x * x misses by a bit once in 1300."""
+    """Compute the reward in Python floats: Gymnasium squares with C's pow, from which numpy's x * x differs in the last
+    bit once in 1300."""
     tip = sim.site_xpos[:, 0].tolist()
     velocity = sim.qvel.tolist()
     return np.array(

@@ -1,8 +1,8 @@
-"""HalfCheetah, Swimmer, Hopper and Walker2d: they run in a plane, paid for speed less control cost.
+"""HalfCheetah, Swimmer, Hopper and Walker2d: robots in a plane, rewarded for speed less control cost.
 
-Hopper and Walker2d are also paid for being alive, and their episodes end with a fall. In numpy, what follows a physics
-step is two dozen calls, which cost a single run as much as a third of its physics. ``settle`` does the same in one
-compiled call, in the same order of floating-point operations and so to the same bits.
+Hopper and Walker2d are also rewarded for being alive, and their episodes end with a fall. In numpy, observations and
+rewards take two dozen calls, which cost a single run a third of the time of its physics. ``settle`` does the same in
+one compiled call, in the same order of floating-point operations and so to the same bits.
 """
 
 from collections.abc import Callable
@@ -16,13 +16,13 @@ from ppo.stacked.optional import exactly
 
 
 def torso_x(sim: Simulation) -> Floats:
-    """Return where the robots are before a step: ``[rows]``."""
+    """Return the robots' x before a step: ``[rows]``."""
     return sim.x.copy()
 
 
 @dataclass(frozen=True)
 class PlanarRobot:
-    """What tells the four apart, and what they observe, are paid and fall by."""
+    """The constants of one robot, and the rules that all four share: observation, fall, reward."""
 
     control_weight: float
     hidden: int = 1
@@ -32,19 +32,19 @@ class PlanarRobot:
     alive: float = 0.0
     """Reward of a step for being alive."""
     alive_at_fall: bool = True
-    """Whether it is paid on the step of the fall too."""
+    """Whether this reward is also given on the step of the fall."""
     low: Floats = field(default_factory=lambda: np.empty(0))
-    """The first positions and velocities after x must lie strictly between ``low`` and ``high``, or it has fallen."""
+    """A robot has fallen unless its first numbers after x are strictly between ``low`` and ``high``."""
     high: Floats = field(default_factory=lambda: np.empty(0))
 
     def observe(self, sim: Simulation) -> None:
-        """Write positions, but the hidden ones, and velocities."""
+        """Write the observations: positions, except for the hidden ones, and velocities."""
         sim.observations[...] = sim.motion[:, self.hidden :]
         if self.clips_velocities:
             clip_to_10(sim.observations[:, sim.qpos.shape[1] - self.hidden :])
 
     def fell(self, sim: Simulation) -> Bools:
-        """Return whether not every bounded value lies between its bounds, ``[rows]``; NaN lies nowhere."""
+        """Return the rows in which a bounded value is not between its bounds, ``[rows]``; NaN never is."""
         bounded = sim.motion[:, 1 : 1 + len(self.low)]
         inside = bounded > self.low
         inside &= bounded < self.high
@@ -52,7 +52,7 @@ class PlanarRobot:
         return out
 
     def reward(self, sim: Simulation, x_before: Floats, actions: Actions, terminated: Bools) -> Floats:
-        """Return forward velocity, with what being alive pays, less control cost: ``[rows]``."""
+        """Return forward velocity, plus the reward for being alive, less control cost: ``[rows]``."""
         rewards: Floats = (sim.x - x_before) / sim.dt
         if self.alive:
             rewards = rewards + (self.alive if self.alive_at_fall else self.alive * ~terminated)
@@ -77,7 +77,7 @@ def _settle(
     rewards: Floats,
     terminated: Bools,
 ) -> None:
-    """Fill the last three arrays from the others, row by row; ``positions``: how many of ``motion``'s columns."""
+    """Fill the last three arrays from the others, row by row; ``positions``: their number in ``motion``'s columns."""
     for row in range(len(motion)):
         fell = False
         for column in range(len(low)):
@@ -101,7 +101,7 @@ def _settle(
 
 def settle(robot: PlanarRobot) -> Callable[[Simulation, Floats, Actions], tuple[Floats, Bools]] | None:
     """Return ``observe``, ``fell`` and ``reward`` of ``robot`` as one compiled function ``(sim, x_before, actions) ->
-    (rewards, terminated)``; None where numba cannot be had."""
+    (rewards, terminated)``; None without numba."""
     if _settle is None:
         return None
     rules = robot.control_weight, robot.hidden, robot.clips_velocities, robot.alive, robot.alive_at_fall

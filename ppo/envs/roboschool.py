@@ -1,7 +1,7 @@
 """The humanoid tasks of section 6.3 (Figures 4 and 5, Table 4) on MuJoCo: Roboschool's v0 rules over many rows.
 
 The rules are those of Roboschool at commit c1cb983, the last before its v1 tasks: gym_forward_walkers.py and
-gym_humanoid_flagrun.py. The body they act on is ``roboschool_model``'s, its physics ``roboschool_physics``'s.
+gym_humanoid_flagrun.py. The body is defined in ``roboschool_model``, its physics in ``roboschool_physics``.
 """
 
 from dataclasses import dataclass
@@ -24,13 +24,13 @@ STANDING = 0.8
 FALLEN = 0.78
 """Metres: below, the episodes of the two tasks without getting up end."""
 FLAG_STEPS = 200
-"""A flag stands for so many steps at most. The paper says so too (section 6.3); v1 has 150."""
+"""Steps for which a flag stands at most; also in the paper (section 6.3). v1 has 150."""
 FLAG_RANGE = np.array([13.125, 6.25])
 """Metres: flags lie within +-, x and y: half of the stadium, 26.25 by 12.5."""
 LYING = ((np.pi / 2, 0.45), (3 * np.pi / 2, 0.25))
 """Pitch and height of the two starts on the ground."""
 DOWN_STEPS = 170
-"""In Harder the episode ends when so many more steps were spent down than standing."""
+"""In Harder the episode ends when this many more steps were spent down than standing."""
 CUBE_DISTANCE = 4.0
 """Metres from which the cube is thrown."""
 REWARD_PARTS = ("alive", "progress", "electricity", "joints_at_limit", "feet_collision")
@@ -38,7 +38,7 @@ REWARD_PARTS = ("alive", "progress", "electricity", "joints_at_limit", "feet_col
 
 @dataclass(frozen=True)
 class Task:
-    """What tells the three tasks apart."""
+    """The differences between the three tasks."""
 
     flags: bool
     """Whether the target is a flag that moves; otherwise it is the point (1000, 0)."""
@@ -64,7 +64,7 @@ def upright(height: Floats) -> Floats:
 
 
 class RoboschoolVectorEnv(VectorEnv):
-    """Row i is ``gymnasium.make(env_id)`` after ``reset(seed=seeds[i])``: the same bits at every step of every episode.
+    """Rows of a task, row i the same to the bit as ``gymnasium.make(env_id)`` after ``reset(seed=seeds[i])``.
 
     A row's result does not depend on the other rows. ``reward_parts`` has the last step's rewards in their five parts,
     ``[rows, 5]``, in the order of ``REWARD_PARTS``. Actions are not clipped in the reward, as in Roboschool; the motors
@@ -73,7 +73,7 @@ class RoboschoolVectorEnv(VectorEnv):
 
     def __init__(self, env_id: str, seeds: Seeds) -> None:
         if env_id not in TASKS:
-            raise ValueError(f"{env_id!r} is not a task of Roboschool's that can be made; known are {', '.join(TASKS)}")
+            raise ValueError(f"{env_id!r} is not one of Roboschool's humanoid tasks; known are {', '.join(TASKS)}")
         self._env_id, self._task = env_id, TASKS[env_id]
         self._seeds = [int(seed) for seed in seeds]
         self.rows = rows = len(self._seeds)
@@ -106,7 +106,7 @@ class RoboschoolVectorEnv(VectorEnv):
         return self._observations.copy()
 
     def step(self, actions: NDArray[Any]) -> Transition:
-        """In a step without an episode's end, ``final_observations`` is the very array ``observations``."""
+        """Step every row. If no episode ends, ``final_observations`` is the array ``observations`` itself."""
         sim = self.sim
         if actions.shape != sim.ctrl.shape:
             raise ValueError(f"{self._env_id}: actions have shape {actions.shape}, needed is {sim.ctrl.shape}")
@@ -137,8 +137,8 @@ class RoboschoolVectorEnv(VectorEnv):
         return Transition(observations, rewards, terminated, truncated, final_observations, rewards, ended)
 
     def _aim(self, rows: Rows, position: Floats, yaw: Floats) -> tuple[Floats, Floats, Bools]:
-        """Count the flags' steps and move those that are reached or have stood for their time. Return the distance to
-        each target, the angle to it, and whether it moved."""
+        """Count the flags' steps and move those that are reached or whose time is over. Return the distance to each
+        target, the angle to it, and whether it moved."""
         moved = np.zeros(len(yaw), np.bool_)
         x, y = (self.target[rows] - position).T
         if self._task.flags:
@@ -199,8 +199,8 @@ class RoboschoolVectorEnv(VectorEnv):
         self.sim.throw_cube(row, start, attack)
 
     def _potentials(self, rows: Rows, distance: Floats, height: Floats) -> Floats:
-        """Return what progress is the change of: the distance in control steps at 1 m/s, negative; in Harder without
-        what was crawled, and 100 to 200 for the height."""
+        """Return the potential, whose change is the reward for progress: the negative distance in control steps at
+        1 m/s; in Harder without the distance crawled, and 100 to 200 for the height."""
         progress = -distance / CONTROL_STEP
         if not self._task.harder:
             return progress
@@ -219,7 +219,7 @@ class RoboschoolVectorEnv(VectorEnv):
         return cost
 
     def _start_episodes(self, ids: NDArray[np.intp]) -> None:
-        """Touches no other row: measured anew, it would show newer contacts."""
+        """Begin the episodes of these rows and leave the others: measured again, they would show newer contacts."""
         for row in ids.tolist():
             self._place(row)
         self.sim.refresh(ids)
@@ -243,7 +243,7 @@ class RoboschoolVectorEnv(VectorEnv):
             self._set_flag(row)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        """Everything that the continuation depends on but the generators, by its name in a state."""
+        """Return the arrays of a state, by name: everything that later steps depend on but the generators."""
         return {
             "simulation": self.sim.state,  # mjSTATE_INTEGRATION, with the drag and the solver's warm start
             "elapsed": self._elapsed,

@@ -13,7 +13,7 @@ from ppo.envs.mujoco_simulation import Floats
 
 try:
     from ppo.stacked.compiling import exactly
-except ImportError:  # there are no wheels of numba for some platforms and the newest Python
+except ImportError:  # numba has no wheels for some platforms and for the newest Python
 
     def exactly(function: Callable[..., Any]) -> Any:
         return None
@@ -29,7 +29,7 @@ def link_drag(twist: Any, arm: Any, rotation: Any, mass: Any, inertia: Any) -> t
     """Return force (N) and torque (Nm) on a link in the world frame: six numbers, or arrays.
 
     ``twist``: the link's angular velocity, and its velocity extended to the robot's centre of mass. ``arm``: from there
-    to the link's. ``rotation``: of the link, by rows. ``inertia``: about its own axes.
+    to the link's. ``rotation``: of the link, by rows. ``inertia``: about the link's axes.
     """
     p, q, r, u, v, w = twist
     x, y, z = arm
@@ -47,7 +47,7 @@ def link_drag(twist: Any, arm: Any, rotation: Any, mass: Any, inertia: Any) -> t
 def drag_by_numpy(
     cvel: Floats, xipos: Floats, ximat: Floats, subtree_com: Floats, masses: Floats, inertias: Floats, force: Floats
 ) -> None:
-    """Write the drag on the links, bodies 1 to ``len(masses)``, to ``force``, a view of ``xfrc_applied``; the other
+    """Write the drag on the links, bodies 1 to ``len(masses)``, to ``force``, a view of ``xfrc_applied``. The other
     arrays are MuJoCo's derived fields of these names, ``[rows, bodies, ...]``."""
     links = slice(1, 1 + len(masses))
     twist, arm = np.moveaxis(cvel[:, links], -1, 0), np.moveaxis(xipos[:, links] - subtree_com[:, 1:2], -1, 0)

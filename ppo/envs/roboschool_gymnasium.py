@@ -79,10 +79,10 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
 
 
 class Drawing:
-    """Draws the robot and its flag from a model of its own: in the stepped one, a flag would be part of the state."""
+    """Draws the robot and its flag with a separate model: in the stepped one, a flag would be part of the state."""
 
     def __init__(self, cube: bool, flag: bool, width: int, height: int) -> None:
-        from gymnasium.envs.mujoco.mujoco_rendering import OffScreenViewer  # here: it loads libraries of graphics
+        from gymnasium.envs.mujoco.mujoco_rendering import OffScreenViewer  # loads graphics libraries
 
         spec = humanoid(cube)
         spec.material("MatPlane").reflectance = 0.0  # a mirror image of the robot confuses, and takes long to draw
@@ -126,7 +126,7 @@ class Drawing:
 
 
 def _add_flag(spec: mujoco.MjSpec) -> None:
-    """A red ball on a pole; and on the floor an arrow from the robot towards it."""
+    """Add a red ball on a pole, and on the floor an arrow from the robot towards it."""
     red, kind = [0.9, 0.1, 0.1, 1.0], mujoco.mjtGeom
     pole = spec.worldbody.add_body(name="flag", mocap=True)
     pole.add_geom(type=kind.mjGEOM_CYLINDER, size=[0.03, 0.75, 0.0], pos=[0.0, 0.0, 0.75], rgba=red)

@@ -38,7 +38,7 @@ class Body(NamedTuple):
 
 
 # As Bullet's importer computes them, read from pybullet: the centre of mass is the middle of the last capsule (the
-# body's origin if the last geom is a sphere), the inertia that of the geoms' bounding boxes. With MuJoCo's own inertias
+# body's origin if the last geom is a sphere), the inertia that of the geoms' bounding boxes. With MuJoCo's inertias
 # the legs turn 1.8 times too fast.
 BODIES = {
     "torso": Body(8.907462, (-0.01, 0.0, -0.12), (0.2817727, 0.2214989, 0.1321274)),
@@ -144,7 +144,7 @@ def _set_joints(spec: mujoco.MjSpec) -> None:
 
 
 def _add_cube(spec: mujoco.MjSpec) -> None:
-    """models_household/cube.urdf: 0.6 kg, 0.1 m, moments of inertia 0.001."""
+    """Add the cube of models_household/cube.urdf: 0.6 kg, 0.1 m, moments of inertia 0.001."""
     cube = spec.worldbody.add_body(name="cube", pos=CUBE_REST)
     cube.add_freejoint(name="cube")
     cube.explicitinertial, cube.mass, cube.ipos, cube.inertia = True, 0.6, np.zeros(3), [0.001] * 3
@@ -152,7 +152,7 @@ def _add_cube(spec: mujoco.MjSpec) -> None:
 
 
 def _lineage(spec: mujoco.MjSpec) -> list[tuple[str, str]]:
-    """The 33 pairs of a body of the robot and one that descends from it."""
+    """Return the 33 pairs of a body of the robot and one that descends from it."""
     pairs = []
     for name in BODIES:
         ancestor = spec.body(name).parent

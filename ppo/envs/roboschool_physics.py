@@ -154,7 +154,7 @@ class Simulation:
 
 
 def norm(vectors: Floats) -> Floats:
-    """The lengths ``[n]`` of vectors ``[n, 3]``."""
+    """Return the lengths ``[n]`` of vectors ``[n, 3]``."""
     x, y, z = vectors.T
     length: Floats = np.sqrt(x * x + y * y + z * z)
     return length

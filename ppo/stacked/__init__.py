@@ -1,1 +1,1 @@
-"""All that is only speed: each trick beside its plain PyTorch twin of a few lines, which the tests compare."""
+"""Code that exists only for speed. Each piece has a plain twin of a few lines, and tests compare the two."""

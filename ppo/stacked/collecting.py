@@ -1,8 +1,8 @@
-"""What a step takes beside the simulation, compiled: to normalise, to act, and to take in what the environment gave.
+"""Compiled work of a step beside the simulation: normalise, act, and record what the environment returned.
 
-Of a single run these are dozens of numpy calls on a handful of numbers, and the calls are the price. The plain twins
-are ``ActorCritic.act``, ``ObservationNormalizer`` and ``Collector.take_in``: of observations in float64 the same bits
-but for the actions, whose sums are added up in another order.
+For a single run these are dozens of numpy calls on a handful of numbers, and the calls cost most. The plain twins are
+``ActorCritic.act``, ``ObservationNormalizer`` and ``Collector.take_in``: the same bits for observations in float64,
+except for the actions, whose sums are added up in another order.
 """
 
 import math
@@ -25,7 +25,7 @@ Doubles = NDArray[np.float64]
 
 @compiled
 def _layer(inputs: Floats, weights: Floats, n_out: int, outputs: Floats) -> None:
-    """One state's ``inputs`` times ``weights`` (flat, ``[inputs + 1, n_out]``, the bias last)."""
+    """Multiply one state's ``inputs`` by ``weights`` (flat, ``[inputs + 1, n_out]``, the bias last)."""
     n_in = len(weights) // n_out - 1
     for unit in range(n_out):
         outputs[unit] = weights[n_in * n_out + unit]
@@ -37,7 +37,7 @@ def _layer(inputs: Floats, weights: Floats, n_out: int, outputs: Floats) -> None
 
 @compiled
 def _outputs(weights: Floats, sizes: Integers, relu: bool, inputs: Floats, scratch: Floats) -> Floats:
-    """The network's outputs at one state, in ``scratch`` ``[2, widest]``."""
+    """Compute the network's outputs at one state, in ``scratch`` ``[2, widest]``."""
     at, turn, current = 0, 0, inputs
     for layer in range(len(sizes) - 1):
         n_in, n_out = sizes[layer], sizes[layer + 1]
@@ -61,8 +61,9 @@ def draw(
     scratch: Floats,
     actions: Floats,
 ) -> None:
-    """Draw ``actions`` ``[runs, envs, size]`` at ``observations`` ``[runs, envs, inputs]``, given ``noise`` of their
-    shape, from the Gaussians of the actors in ``parameters`` ``[runs, columns]``; ``log_std``: its first column."""
+    """Fill ``actions`` ``[runs, envs, size]`` with samples of Gaussian policies at ``observations``
+    ``[runs, envs, inputs]``, made from ``noise`` of the actions' shape. ``parameters``: ``[runs, columns]``;
+    ``log_std``: the first column of the log-std."""
     runs, envs, size = actions.shape
     for run in range(runs):
         for env in range(envs):
@@ -104,8 +105,8 @@ def normalise(
     clip: Doubles,
     outputs: Floats,
 ) -> None:
-    """``observations`` ``[runs, envs, n]`` as ``ObservationNormalizer`` gives them, to ``outputs``; ``mean``, ``var``:
-    ``[runs, n]``, ``clip``: ``[runs]``."""
+    """Normalise ``observations`` ``[runs, envs, n]`` into ``outputs`` as ``ObservationNormalizer`` does; ``mean``,
+    ``var``: ``[runs, n]``, ``clip``: ``[runs]``."""
     runs, envs, size = observations.shape
     for run in range(runs):
         for column in range(size):
@@ -119,31 +120,31 @@ def normalise(
 
 @exactly
 def _renew(mean: Doubles, var: Doubles, count: float, values: NDArray[np.floating]) -> None:
-    """Take ``values`` ``[runs, envs, n]`` into statistics ``[runs, n]``, as ``RunningMeanStd.update`` does."""
+    """Update statistics ``[runs, n]`` with ``values`` ``[runs, envs, n]``, as ``RunningMeanStd.update`` does."""
     runs, envs, size = values.shape
     total = count + envs
     for run in range(runs):
         for column in range(size):
-            own = 0.0
+            average = 0.0
             for env in range(envs):
-                own += values[run, env, column]
-            own /= envs
-            delta = own - mean[run, column]
+                average += values[run, env, column]
+            average /= envs
+            delta = average - mean[run, column]
             mean[run, column] += delta * (envs / total)
             var[run, column] *= count / total
             var[run, column] += delta * delta * (count * envs / (total * total))
             if envs > 1:
                 square = 0.0
                 for env in range(envs):
-                    square += (values[run, env, column] - own) ** 2
+                    square += (values[run, env, column] - average) ** 2
                 var[run, column] += square / envs * (envs / total)
 
 
 Statistics = tuple[bool, Doubles, Doubles, float]
-"""Whether there are any; a ``RunningMeanStd``'s mean and variance, ``[runs, n]`` each, and count. Plain tuples: a call
-with named ones takes numba 2 us longer for each."""
+"""Whether there are statistics; mean and variance of a ``RunningMeanStd``, ``[runs, n]`` each, and its count. A plain
+tuple: each named one makes a call of a compiled function 2 us slower."""
 Scaling = tuple[Doubles, Doubles, bool, float]
-"""A ``RewardNormalizer``'s returns, gamma, reset and clip."""
+"""Returns, gamma, reset and clip of a ``RewardNormalizer``."""
 
 
 @exactly
@@ -159,8 +160,8 @@ def take_in(
     episodic_lengths: Integers,
     scaled: Doubles,
 ) -> bool:
-    """Do with a step's numbers, ``[runs, envs, ...]``, what ``Collector.take_in`` does; fills ``scaled`` with the
-    rewards that learning sees. Returns whether all of them are numbers."""
+    """Do what ``Collector.take_in`` does with the arrays of a step, ``[runs, envs, ...]``; fill ``scaled`` with the
+    rewards that learning sees. Return whether all of them are finite."""
     runs, envs, size = observations.shape
     finite = True
     for run in range(runs):
@@ -193,7 +194,7 @@ def take_in(
 
 
 def acting(policy: "ActorCritic") -> Act:
-    """``ActorCritic.act`` of ``policy``, compiled."""
+    """Return the compiled twin of ``policy.act``, for an ``ActorCritic``."""
     parameters, sizes = policy.parameters.detach().numpy(), np.array(policy.networks["actor"].sizes)
     scratch, log_std = np.empty((2, max(sizes)), np.float32), policy.log_std_columns.start
 
@@ -211,15 +212,15 @@ def acting(policy: "ActorCritic") -> Act:
 
 
 class CompiledCollector(Collector):
-    """A ``Collector`` with its arithmetic compiled, where observations are vectors of floats."""
+    """A ``Collector`` whose arithmetic is compiled, for observations that are vectors of floats."""
 
     def normalised(self, observations: NDArray[Any]) -> NDArray[Any]:
         normalizer = self.observation_normalizer
         if normalizer is None or observations.ndim != 3:
             return super().normalised(observations)
-        outputs, own = np.empty(observations.shape, np.float32), normalizer.statistics
+        outputs, statistics = np.empty(observations.shape, np.float32), normalizer.statistics
         epsilon, least = normalizer.epsilon, normalizer.least_variance
-        normalise(observations, own.mean, own.var, epsilon, least, normalizer.clip, outputs)
+        normalise(observations, statistics.mean, statistics.var, epsilon, least, normalizer.clip, outputs)
         return outputs
 
     def take_in(self, transition: Transition, ended: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -253,8 +254,8 @@ _NOTHING = np.empty((0, 0))
 _NO_SCALING: Scaling = (_NOTHING, _NOTHING, False, 0.0)
 
 
-def _statistics(own: RunningMeanStd | None) -> Statistics:
-    if own is None:
+def _statistics(running: RunningMeanStd | None) -> Statistics:
+    if running is None:
         return False, _NOTHING, _NOTHING, 0.0
-    runs = len(own.mean)
-    return True, own.mean.reshape(runs, -1), own.var.reshape(runs, -1), own.count
+    runs = len(running.mean)
+    return True, running.mean.reshape(runs, -1), running.var.reshape(runs, -1), running.count

@@ -1,8 +1,8 @@
-"""How functions are compiled by numba, and where what was compiled is kept for the next process.
+"""How numba compiles functions, and where compiled code is cached.
 
-numba's own cache looks at the file of a function alone, and not at the functions of other files that it calls: after an
-update of one file it would go on with the old ones. So the folder's name says what all files here hold. Where no folder
-can be written, each process compiles for itself.
+numba's cache depends only on the file of a function, not on the functions of other files that it calls: after a change
+in one file, stale code would be used. So the name of the cache folder is a hash of all files here. If no folder can be
+written, each process compiles for itself.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ _SOURCES = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.g
 
 
 def _folder() -> Path | None:
-    """The folder for what is compiled from these very sources; None if it cannot be written."""
+    """Return the cache folder for these sources; None if it cannot be written."""
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     parent = Path(os.environ.get("NUMBA_CACHE_DIR") or Path(home) / "ppo-reproduction")
     folder = parent / f"compiled-{hashlib.sha256(_SOURCES).hexdigest()[:16]}"
@@ -47,13 +47,13 @@ def _compile(function: Callable[..., Any], **options: Any) -> Any:
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """Compile for speed: sums may be added up in another order and products fused, which vector instructions need; NaN
-    and infinity keep their meaning."""
+    """Compile for speed: sums may be reordered and products fused, as vector instructions need; NaN and infinity keep
+    their meaning."""
     return _compile(function, fastmath={"contract", "reassoc", "arcp", "nsz"})
 
 
 def exactly(function: Callable[..., Any]) -> Any:
-    """Compile as it is written: the bits are those of the same operations in numpy."""
+    """Compile without reordering: the same bits as the same operations in numpy."""
     return _compile(function)
 
 
@@ -62,13 +62,13 @@ _threads = threadpoolctl.ThreadpoolController()
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Let matrix products have one thread: they are too small for two."""
+    """Limit matrix products to one thread: they are too small for two."""
     with _threads.limit(limits=1, user_api="blas"):
         yield
 
 
 class _Once(event.Listener):
-    """Calls ``tell`` when something is compiled for the first time in this process, and not loaded."""
+    """Calls ``tell`` the first time that this process compiles a function instead of loading it."""
 
     def __init__(self, tell: Callable[[], None]) -> None:
         self.tell: Callable[[], None] | None = tell
@@ -83,5 +83,5 @@ class _Once(event.Listener):
 
 
 def tell_of_compiling(tell: Callable[[], None]) -> None:
-    """Call ``tell`` once, if something has to be compiled in this process."""
+    """Call ``tell`` once, if this process has to compile a function."""
     event.register("numba:compile", _Once(tell))  # type: ignore[no-untyped-call]

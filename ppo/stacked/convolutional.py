@@ -21,21 +21,24 @@ ARCHITECTURES = {
     "nature": Architecture(((32, 8, 4), (64, 4, 2), (64, 3, 1)), 512),  # Mnih et al. 2015
     "a3c": Architecture(((16, 8, 4), (32, 4, 2)), 256),  # Mnih et al. 2016
 }
-"""The paper cites the second; all of OpenAI's code of 2017 has the first, and so have its A2C and ACER."""
+"""The paper cites the second; all of OpenAI's code of 2017, also its A2C and ACER, uses the first."""
 
 
 class ConvTrunk:
     """The layers that policy and value share, in the first columns of a parameter matrix ``[runs, P]``.
 
-    Nothing but PyTorch: where a convolution is the price, autograd's bookkeeping is not. Each run's convolutions are
-    calls of their own, because grouped ones are slower, and so a run's bits depend on nothing beside it. Images come as
-    ``[height, width, channels]`` and weights lie in the matrix as ``[out, height, width, in]``, which is PyTorch's
-    channels-last layout: 1.6 times as fast on a CPU, and to turn bytes into numbers then takes a tenth of the time.
+    Plain PyTorch: convolutions cost so much that autograd's bookkeeping does not matter. Each run's convolutions are
+    separate calls, because grouped ones are slower, so a run's bits do not depend on its neighbours. Images are
+    ``[height, width, channels]`` and weights ``[out, height, width, in]``, PyTorch's channels-last layout: 1.6 times as
+    fast on a CPU, and turning bytes into floats takes a tenth of the time.
     """
 
     def __init__(self, name: str, image: tuple[int, ...], backward_dtype: torch.dtype = torch.float32) -> None:
-        """``name``: one of ``ARCHITECTURES``. ``image``: (height, width, channels). Too small a one: ``ValueError``.
-        ``backward_dtype``: in which gradients are computed; what goes forward is float32."""
+        """Compute the shapes; raises ``ValueError`` for too small an image.
+
+        ``name``: one of ``ARCHITECTURES``. ``image``: (height, width, channels). ``backward_dtype``: precision of the
+        gradients; the forward pass is float32.
+        """
         architecture = ARCHITECTURES[name]
         self.backward_dtype = backward_dtype
         *size, channels = image
@@ -50,12 +53,12 @@ class ConvTrunk:
         self.shapes += [(self.units, channels * math.prod(size)), (self.units,)]
 
     def initialise(self, rng: torch.Generator) -> list[Tensor]:
-        """One run's parameters, flat: orthogonal weights of gain sqrt 2, zero biases (as in openai/baselines' ppo2)."""
+        """Draw one run's parameters, flat: orthogonal, gain sqrt 2, zero biases (as in openai/baselines' ppo2)."""
         return [flat for weights in self.shapes[::2] for flat in orthogonal(weights, math.sqrt(2), rng)]
 
     def forward(self, parameters: list[Tensor], images: Tensor) -> Tensor:
-        """Features ``[batch, units]`` of one run's ``images`` ``[batch, height, width, channels]``; bytes are taken as
-        fractions of 255. ``parameters``: flat, in the order of ``shapes``."""
+        """Return features ``[batch, units]`` of one run's ``images`` ``[batch, height, width, channels]``, whose bytes
+        are divided by 255. ``parameters``: flat, in the order of ``shapes``."""
         hidden = images.to(torch.float32).permute(0, 3, 1, 2)
         shaped = [flat.view(shape) for flat, shape in zip(parameters, self.shapes, strict=True)]
         weights, biases = shaped[::2], shaped[1::2]
@@ -77,10 +80,10 @@ class ConvTrunk:
 
 
 class _Convolution(torch.autograd.Function):
-    """``F.conv2d``, exact forward, with gradients computed in another type.
+    """``F.conv2d``, exact in the forward pass, with gradients computed in another type.
 
-    Ratios and values are exact, so the surrogate is; the gradient is off by a hundredth of a minibatch's own noise,
-    where a forward pass in bfloat16 would bend it by a quarter.
+    Ratios and values are exact, and so is the surrogate; the gradient's error is a hundredth of a minibatch's noise. A
+    forward pass in bfloat16 would cause an error of a quarter.
     """
 
     @staticmethod
@@ -92,17 +95,17 @@ class _Convolution(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, kernel = ctx.saved_tensors
-        wanted = [ctx.needs_input_grad[0], True, True]
+        mask = [ctx.needs_input_grad[0], True, True]
         pair, none = [ctx.stride, ctx.stride], [0, 0]
-        own = torch.ops.aten.convolution_backward(
-            grad.to(inputs.dtype), inputs, kernel, [len(kernel)], pair, none, [1, 1], False, none, 1, wanted
+        parts = torch.ops.aten.convolution_backward(
+            grad.to(inputs.dtype), inputs, kernel, [len(kernel)], pair, none, [1, 1], False, none, 1, mask
         )
-        d_inputs, d_kernel, d_bias = (None if part is None else part.float() for part in own)
+        d_inputs, d_kernel, d_bias = (None if part is None else part.float() for part in parts)
         return d_inputs, d_kernel, d_bias, None, None
 
 
 class _Linear(torch.autograd.Function):
-    """``F.linear``, exact forward, with gradients computed in another type."""
+    """``F.linear``, exact in the forward pass, with gradients computed in another type."""
 
     @staticmethod
     def forward(ctx: Any, inputs: Tensor, weights: Tensor, bias: Tensor, dtype: torch.dtype) -> Tensor:
@@ -112,15 +115,15 @@ class _Linear(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weights = ctx.saved_tensors
-        own = grad.to(inputs.dtype)
-        return (own @ weights).float(), (own.T @ inputs).float(), grad.sum(0), None
+        d_outputs = grad.to(inputs.dtype)
+        return (d_outputs @ weights).float(), (d_outputs.T @ inputs).float(), grad.sum(0), None
 
 
 def computes_bfloat16() -> bool:
-    """Whether this processor has instructions for products of bfloat16: without them it is slower than float32."""
+    """Return whether the processor has instructions for bfloat16 products: without them it is slower than float32."""
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def orthogonal(shape: tuple[int, ...], gain: float, rng: torch.Generator) -> list[Tensor]:
-    """A layer's parameters, flat: orthogonal weights of ``shape`` ``[out, ...]``, and zeros for its bias."""
+    """Draw a layer's parameters, flat: orthogonal weights of ``shape`` ``[out, ...]``, and zeros for its bias."""
     return [torch.nn.init.orthogonal_(torch.empty(shape), gain, generator=rng).view(-1), torch.zeros(shape[0])]

@@ -1,5 +1,5 @@
-"""Whole updates, compiled: the passes over a batch in minibatches of PPO (``ppo_epochs``) and of a value function's
-regression (``regression_epochs``), run by run; and what turns the stack's tensors into their arrays."""
+"""Whole updates, compiled, run by run: PPO's epochs of minibatches (``ppo_epochs``) and those of a value function's
+regression (``regression_epochs``); and the conversion of a stack's tensors into their arrays."""
 
 import math
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 class Moments(NamedTuple):
-    """Adam's, of the columns that it optimises: ``[runs, columns]``, and each run's number of steps ``[runs]``."""
+    """Adam's moments of the columns that it optimises, ``[runs, columns]``, and each run's steps ``[runs]``."""
 
     mean: Floats
     mean_square: Floats
@@ -43,7 +43,7 @@ class Moments(NamedTuple):
 
 
 class Coefficients(NamedTuple):
-    """Of PPO's loss and its descent, ``[runs]`` each."""
+    """Coefficients of PPO's loss and its optimiser, ``[runs]`` each."""
 
     clip_coef: Floats
     kl_coef: Floats
@@ -56,7 +56,7 @@ class Coefficients(NamedTuple):
 
 @compiled
 def standardising(samples: Floats, index: Integers) -> tuple[np.float32, np.float32]:
-    """The mean of the advantages at ``index``, and 1 / (their deviation + 1e-8)."""
+    """Return the mean of the advantages at ``index``, and 1 / (their deviation + 1e-8)."""
     mean, variance = 0.0, 0.0
     for row in range(len(index)):
         mean += samples[index[row], ADVANTAGE]
@@ -68,7 +68,7 @@ def standardising(samples: Floats, index: Integers) -> tuple[np.float32, np.floa
 
 @compiled
 def workspace(shape: Shape, rows: int) -> Work:
-    """Scratch memory for minibatches of ``rows``."""
+    """Allocate scratch memory for minibatches of ``rows``."""
     widest = max(shape.actor.max(), shape.critic.max())
     size = shape.actor[-1]
     return Work(
@@ -90,18 +90,18 @@ def ppo_epochs(
     old_log_std: Floats,
     orders: Integers,
     minibatch_size: int,
-    own: Coefficients,
+    coefficients: Coefficients,
     standardise: bool,
     shape: Shape,
 ) -> Floats:
     """Descend on PPO's loss in minibatches of each of the ``orders`` ``[runs, epochs, batch]`` of the ``samples``
-    ``[runs, batch, columns]``; returns the last gradient norm of each run. ``parameters`` ``[runs, columns]`` and
+    ``[runs, batch, columns]``; return the last gradient norm of each run. ``parameters`` ``[runs, columns]`` and
     ``moments`` change in place."""
     runs, epochs, batch = orders.shape
     norms, gradient = np.zeros(runs, np.float32), np.zeros(parameters.shape[1], np.float32)
     work = workspace(shape, min(minibatch_size, BLOCK))
     for run in range(runs):
-        clip_coef = own.clip_coef[run]
+        clip_coef = coefficients.clip_coef[run]
         for epoch in range(epochs):
             for start in range(0, batch, minibatch_size):
                 index = orders[run, epoch, start : start + minibatch_size]
@@ -114,13 +114,13 @@ def ppo_epochs(
                     scale,
                     np.float32(1) - clip_coef,
                     np.float32(1) + clip_coef,
-                    own.kl_coef[run],
-                    own.vf_coef[run],
-                    own.ent_coef[run],
-                    own.vf_clip_range[run],
+                    coefficients.kl_coef[run],
+                    coefficients.vf_coef[run],
+                    coefficients.ent_coef[run],
+                    coefficients.vf_clip_range[run],
                 )
                 loss_gradient(parameters[run], samples[run], index, old_log_std[run], terms, shape, work, gradient)
-                norms[run], factor = clipped_norm(gradient, own.max_grad_norm[run])
+                norms[run], factor = clipped_norm(gradient, coefficients.max_grad_norm[run])
                 moments.steps[run] += 1
                 adam(
                     parameters[run],
@@ -128,7 +128,7 @@ def ppo_epochs(
                     moments.mean[run],
                     moments.mean_square[run],
                     moments.steps[run],
-                    own.learning_rate[run],
+                    coefficients.learning_rate[run],
                     moments.eps,
                     factor,
                 )
@@ -166,13 +166,15 @@ def regression_epochs(
             for start in range(0, batch, minibatch_size):
                 index = orders[run, epoch, start : start + minibatch_size]
                 for block in range(0, len(index), BLOCK):
-                    chosen = index[block : block + BLOCK]
-                    own, d_own = values[: len(chosen)].reshape(-1, 1), d_values[: len(chosen)].reshape(-1, 1)
-                    gather(observations[run], chosen, 0, sizes[0], memory.activations)
-                    forward(network, memory, own)
-                    for row in range(len(chosen)):
-                        d_own[row, 0] = np.float32(2) / len(index) * (own[row, 0] - targets[run, chosen[row]])
-                    backward(network, memory, d_own, gradient if block == 0 else part)
+                    samples = index[block : block + BLOCK]
+                    predictions = values[: len(samples)].reshape(-1, 1)
+                    d_predictions = d_values[: len(samples)].reshape(-1, 1)
+                    gather(observations[run], samples, 0, sizes[0], memory.activations)
+                    forward(network, memory, predictions)
+                    for row in range(len(samples)):
+                        error = predictions[row, 0] - targets[run, samples[row]]
+                        d_predictions[row, 0] = np.float32(2) / len(index) * error
+                    backward(network, memory, d_predictions, gradient if block == 0 else part)
                     if block > 0:
                         add(gradient, part)
                 moments.steps[run] += 1
@@ -190,7 +192,7 @@ def regression_epochs(
 
 @one_thread()
 def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
-    """Do what ``PPO.descend`` does, the loss's gradient written out; returns the last gradient norms ``[runs]``."""
+    """Do what ``PPO.descend`` does, with the gradient written out; return the last gradient norms ``[runs]``."""
     policy, optimizer, shared = ppo.policy, ppo.optimizer, ppo.shared
     assert isinstance(policy, ActorCritic)
     actor, critic = (np.array(policy.networks[name].sizes) for name in ("actor", "critic"))
@@ -221,8 +223,8 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
 
 @one_thread()
 def regress(policy: Policy, optimizer: Adam, batch: Batch, orders: NDArray[np.int64], minibatch_size: int) -> None:
-    """Descend on the mean squared error of the values as predictions of the returns, in minibatches of each of the
-    ``orders`` ``[runs, epochs, batch]``, with an ``optimizer`` of the critic's columns."""
+    """Fit the values to the returns by minibatch descent on their mean squared error, in each of the ``orders``
+    ``[runs, epochs, batch]``, with an ``optimizer`` of the critic's columns."""
     assert isinstance(policy, ActorCritic)
     network = policy.networks["critic"]
     regression_epochs(
@@ -240,7 +242,7 @@ def regress(policy: Policy, optimizer: Adam, batch: Batch, orders: NDArray[np.in
 
 
 def _samples(batch: Batch, size: int) -> Floats:
-    """The batch in the columns that ``ppo_gradient`` names."""
+    """Arrange the batch in the columns that ``ppo_gradient`` names."""
     if isinstance(batch.distribution, Categorical):
         actions = torch.nn.functional.one_hot(batch.actions, size).float()
         outputs = batch.distribution.log_probs

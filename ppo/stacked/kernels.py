@@ -1,9 +1,9 @@
-"""Compiled pieces of an update, for one run at a time: a network's forward and backward pass, and Adam.
+"""Compiled parts of an update, for one run at a time: a network's forward and backward pass, and Adam.
 
-A run goes through all the minibatches of an update before the next run begins, so its parameters, moments and
-activations stay in the processor's cache, and its bits cannot depend on its neighbours. A layer's bias lies behind its
-weights: with a column of ones behind the inputs a layer is one product forward, and one for both gradients. The plain
-twin of each piece is PyTorch's (ppo/stacked/mlp.py, ppo/stacked/optimizers.py), and the tests compare them.
+A run completes all minibatches of an update before the next run begins, so its parameters, moments and activations stay
+in the processor's cache, and its bits cannot depend on its neighbours. A layer's bias lies behind its weights: with a
+column of ones behind the inputs, a layer is one product forward, and one for both gradients. The plain twins are in
+ppo/stacked/mlp.py and ppo/stacked/optimizers.py, and the tests compare them.
 
 Shapes: ``rows`` samples; a network of ``sizes`` (inputs, hidden ..., outputs); float32 throughout. Products are scipy's
 BLAS, which numba calls for ``np.dot``.
@@ -25,16 +25,16 @@ TANH_BOUND = np.float32(9)
 """Beyond it tanh is 1 in float32."""
 P0, P1, P2, P3, P4 = map(np.float32, (0.9999999795, 0.1338103344, 3.495597269e-3, 2.060922637e-5, 1.335484657e-8))
 Q1, Q2, Q3, Q4 = map(np.float32, (0.4671434904, 2.587701732e-2, 3.28564951e-4, 7.776637256e-7))
-"""tanh(x) = x P(x^2) / Q(x^2), fitted by weighted least squares up to the bound: off by 2e-8 of itself, in float32 by
-4e-7, as far as rounding alone takes it."""
+"""tanh(x) = x P(x^2) / Q(x^2), fitted by weighted least squares up to the bound: relative error 2e-8, in float32 4e-7
+by rounding."""
 
 SMALL = 1_000_000
-"""Multiplications of a product that OpenBLAS does without packing its factors, and 1.7 times as fast if none of them is
-transposed on the right."""
+"""Products of at most this many multiplications OpenBLAS does without packing the factors, and 1.7 times as fast if the
+right one is not transposed."""
 
 
 class Network(NamedTuple):
-    """One run's network: its weights, flat (each layer's ``[inputs + 1, outputs]`` behind the other's), its sizes, and
+    """One run's network: its weights, flat (``[inputs + 1, outputs]`` of one layer after the other), its sizes, and
     whether its units are rectified (tanh if not)."""
 
     weights: Floats
@@ -43,10 +43,10 @@ class Network(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Memory for a forward and a backward pass, which one network uses after the other."""
+    """Memory for a forward and a backward pass, shared by the networks in turn."""
 
     activations: Floats
-    """flat, one layer's inputs ``[rows, size + 1]`` behind the other's"""
+    """flat: the inputs ``[rows, size + 1]`` of one layer after the other"""
     sums: Floats
     """``[2, rows x widest]``"""
     transposed: Floats
@@ -55,8 +55,7 @@ class Scratch(NamedTuple):
 
 @compiled
 def aligned(count: int) -> Floats:
-    """Memory for ``count`` floats that begins at a multiple of 64 bytes: elsewhere products take up to 1.4 times as
-    long."""
+    """Allocate ``count`` floats at a multiple of 64 bytes: unaligned, products take up to 1.4 times as long."""
     memory = np.empty(count + 16, np.float32)
     skipped = (-memory.ctypes.data % 64) // 4
     return memory[skipped : skipped + count]
@@ -64,13 +63,13 @@ def aligned(count: int) -> Floats:
 
 @compiled
 def scratch(rows: int, inputs: int, widest: int) -> Scratch:
-    """For ``rows`` samples and networks of at most ``inputs`` (as ``width`` counts them) and ``widest`` units."""
+    """Allocate memory for ``rows`` samples and networks of at most ``inputs`` (as ``width`` counts) and ``widest``."""
     return Scratch(aligned(rows * inputs), aligned(2 * rows * widest).reshape(2, -1), aligned(widest * widest))
 
 
 @compiled
 def width(sizes: Integers) -> int:
-    """Floats that a sample takes in ``activations``: each layer's inputs, and a one behind them."""
+    """Count the floats of a sample in ``activations``: each layer's inputs, and a one behind them."""
     total = 0
     for layer in range(len(sizes) - 1):
         total += sizes[layer] + 1
@@ -79,7 +78,7 @@ def width(sizes: Integers) -> int:
 
 @compiled
 def tanh(x: np.float32) -> np.float32:
-    """tanh as a ratio of polynomials, which vector instructions compute (the library's is a call for each number)."""
+    """Compute tanh as a ratio of polynomials, with vector instructions (the library's is one call per number)."""
     x = TANH_BOUND if x > TANH_BOUND else x
     x = -TANH_BOUND if x < -TANH_BOUND else x
     y = x * x
@@ -106,13 +105,13 @@ def through_activation(gradient: Floats, outputs: Floats, relu: bool) -> None:
     """Turn the ``gradient`` ``[rows, units]`` of a layer's ``outputs`` ``[rows, units + 1]`` into that of its sums."""
     rows, units = gradient.shape
     for row in range(rows):
-        own, output = gradient[row], outputs[row]
+        slope, output = gradient[row], outputs[row]
         if relu:
             for unit in range(units):
-                own[unit] = np.float32(0) if output[unit] <= 0 else own[unit]
+                slope[unit] = np.float32(0) if output[unit] <= 0 else slope[unit]
         else:
             for unit in range(units):
-                own[unit] -= own[unit] * output[unit] * output[unit]
+                slope[unit] -= slope[unit] * output[unit] * output[unit]
 
 
 @compiled
@@ -121,15 +120,15 @@ def gather(samples: Floats, index: Integers, first: int, inputs: int, activation
     front of ``activations``: the first layer's inputs."""
     target = activations[: len(index) * (inputs + 1)].reshape(len(index), inputs + 1)
     for row in range(len(index)):
-        source, own = samples[index[row], first:], target[row]
+        source, copy = samples[index[row], first:], target[row]
         for column in range(inputs):
-            own[column] = source[column]
-        own[inputs] = ONE
+            copy[column] = source[column]
+        copy[inputs] = ONE
 
 
 @compiled
 def transposed(matrix: Floats, memory: Floats) -> Floats:
-    """``matrix`` transposed, written to ``memory``."""
+    """Write ``matrix`` transposed to ``memory``; return it."""
     rows, columns = matrix.shape
     target = memory[: rows * columns].reshape(columns, rows)
     for column in range(columns):
@@ -152,9 +151,9 @@ def forward(network: Network, memory: Scratch, outputs: Floats) -> None:
         if layer == layers - 1:
             np.dot(inputs, matrix, outputs)
         else:
-            own = memory.sums[0, : rows * n_out].reshape(rows, n_out)
-            np.dot(inputs, matrix, own)
-            activate(own, network.relu, memory.activations[at : at + rows * (n_out + 1)].reshape(rows, n_out + 1))
+            sums = memory.sums[0, : rows * n_out].reshape(rows, n_out)
+            np.dot(inputs, matrix, sums)
+            activate(sums, network.relu, memory.activations[at : at + rows * (n_out + 1)].reshape(rows, n_out + 1))
 
 
 @compiled
@@ -189,7 +188,7 @@ def add(total: Floats, part: Floats) -> None:
 
 @compiled
 def clipped_norm(gradient: Floats, max_grad_norm: np.float32) -> tuple[np.float32, np.float32]:
-    """The norm of ``gradient``, and what it is multiplied by so that it is ``max_grad_norm`` at most."""
+    """Return the norm of ``gradient``, and the factor that makes it ``max_grad_norm`` at most."""
     square = np.float32(0)
     for column in range(len(gradient)):
         square += gradient[column] * gradient[column]
@@ -215,9 +214,9 @@ def adam(
     ``gradient``; all arrays ``[columns]``."""
     size = np.float32(learning_rate / (1 - 0.9**steps))
     scale = np.float32(1 / math.sqrt(1 - 0.999**steps))
-    tenth, kept, added, least = np.float32(0.1), np.float32(0.999), np.float32(0.001), np.float32(eps)
+    tenth, decay, added, least = np.float32(0.1), np.float32(0.999), np.float32(0.001), np.float32(eps)
     for column in range(len(gradient)):
-        own = gradient[column] * factor
-        mean[column] += (own - mean[column]) * tenth
-        mean_square[column] = mean_square[column] * kept + own * own * added
+        slope = gradient[column] * factor
+        mean[column] += (slope - mean[column]) * tenth
+        mean_square[column] = mean_square[column] * decay + slope * slope * added
         parameters[column] -= size * mean[column] / (np.float32(math.sqrt(mean_square[column])) * scale + least)

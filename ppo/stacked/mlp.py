@@ -11,22 +11,22 @@ Layers = list[tuple[Tensor, Tensor]]
 
 
 class MLP:
-    """A network of tanh or rectified units in columns ``offset ... offset + size`` of the parameter matrix, with its
-    own derivatives.
+    """A network of tanh or rectified units in columns ``offset ... offset + size`` of the parameter matrix, with
+    derivatives written out by hand.
 
-    Written out by hand because a 64-unit network is so small that autograd's bookkeeping and a separate kernel for
-    every bias are a third of its price; and because TRPO needs the forward-mode derivative as well.
+    A 64-unit network is so small that autograd's bookkeeping and a separate kernel for every bias are a third of its
+    time; and TRPO needs the forward-mode derivative as well.
     """
 
     def __init__(self, sizes: Sequence[int], offset: int, relu: bool = False) -> None:
-        """``sizes``: (inputs, hidden ..., outputs)."""
+        """Lay out the columns; ``sizes``: (inputs, hidden ..., outputs)."""
         self.sizes = tuple(sizes)
         self.relu = relu
         self.offset = offset
         self.size = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
 
     def layers(self, matrix: Tensor) -> Layers:
-        """The layers as views of ``matrix`` ``[runs, P]`` (parameters, a gradient, a direction)."""
+        """Return the layers as views of ``matrix`` ``[runs, P]`` (parameters, a gradient, a direction)."""
         runs, start, views = matrix.shape[0], self.offset, []
         for n_in, n_out in pairwise(self.sizes):
             weights = matrix[:, start : start + n_in * n_out].view(runs, n_in, n_out)
@@ -36,7 +36,7 @@ class MLP:
         return views
 
     def forward(self, layers: Layers, inputs: Tensor) -> list[Tensor]:
-        """The inputs ``[runs, batch, in]``, each hidden layer's output, and the outputs ``[runs, batch, out]``."""
+        """Return the inputs ``[runs, batch, in]``, each hidden layer's output, the outputs ``[runs, batch, out]``."""
         activations = [inputs]
         for weights, bias in layers[:-1]:
             inputs = activations[-1]
@@ -47,8 +47,8 @@ class MLP:
         return activations
 
     def backward(self, layers: Layers, activations: list[Tensor], grad: Tensor) -> list[Tensor]:
-        """Vector-Jacobian product: ``grad`` ``[runs, batch, outputs]`` back to this network's columns, in pieces
-        ``[runs, n]`` in their order."""
+        """Compute the vector-Jacobian product of ``grad`` ``[runs, batch, outputs]``: the gradient of this network's
+        columns, in pieces ``[runs, n]`` in their order."""
         pieces = []
         for index in reversed(range(len(layers))):
             inputs = activations[index]
@@ -60,7 +60,8 @@ class MLP:
         return pieces[::-1]
 
     def jvp(self, layers: Layers, activations: list[Tensor], tangent: Tensor) -> Tensor:
-        """Jacobian-vector product: the change ``[runs, batch, out]`` of the outputs along ``tangent`` ``[runs, P]``."""
+        """Compute the Jacobian-vector product: the outputs' change ``[runs, batch, out]`` along ``tangent``
+        ``[runs, P]``."""
         tangents = self.layers(tangent)
         change = _linear(activations[0], *tangents[0])
         for index in range(1, len(layers)):
@@ -72,8 +73,8 @@ class MLP:
     def initialise(
         self, row: Tensor, gains: Sequence[float], draw: Callable[..., Tensor], rng: torch.Generator
     ) -> None:
-        """Weights that ``draw`` makes, of the given gain per layer, and zero biases, into one run's ``row`` ``[1, P]``;
-        ``draw``: torch.nn.init.orthogonal_ or ``column_norm_``."""
+        """Fill one run's ``row`` ``[1, P]`` with weights by ``draw``, of a gain per layer, and zero biases; ``draw``:
+        torch.nn.init.orthogonal_ or ``column_norm_``."""
         for (weights, bias), gain in zip(self.layers(row), gains, strict=True):
             draw(weights[0], gain, generator=rng)
             bias.zero_()

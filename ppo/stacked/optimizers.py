@@ -1,5 +1,5 @@
-"""Adam and RMSProp over the rows of a parameter matrix: one learning rate and one gradient norm per run; and the moving
-average that follows one."""
+"""Adam and RMSProp over the rows of a parameter matrix, with one learning rate and one gradient norm per run; and an
+exponential moving average of parameters."""
 
 import math
 from abc import ABC, abstractmethod
@@ -12,14 +12,13 @@ from ppo.stacked.parameters import Group, aligned
 
 
 class Optimizer(ABC):
-    """Descent by rows: each run with its own learning rate, its gradient first clipped to its own norm.
+    """Descent by rows: one learning rate and one bound of the gradient's norm for each run.
 
     ``parameters``: ``[runs, P]``, a leaf that is updated in place, or a part of one.
     """
 
     def __init__(self, parameters: Tensor | Group, learning_rate: Tensor, max_grad_norm: Tensor | None = None) -> None:
-        """``learning_rate``, ``max_grad_norm``: ``[runs, 1]``; without a norm, or where it is inf, the gradient is left
-        as it is."""
+        """Start without moments; ``learning_rate``, ``max_grad_norm``: ``[runs, 1]``, None or inf: no clipping."""
         group = parameters if isinstance(parameters, Group) else Group(parameters, slice(None))
         self.parameters, self.columns = group.matrix, group.columns
         self.learning_rate = learning_rate
@@ -31,17 +30,17 @@ class Optimizer(ABC):
         self._clips, self._all_clip = bool(self._clipped.any()), bool(self._clipped.all())
 
     def step(self, loss: Tensor, where: Tensor | None = None) -> Tensor:
-        """Descend on ``loss`` ``[runs]``; nothing mixes across runs, so the gradient of the sum is each run's own.
+        """Descend on ``loss`` ``[runs]``: no run's loss depends on another's parameters, so one gradient serves all.
 
         ``where``: ``[runs]``, bool: the runs that take the step; the others keep parameters, moments and step counts
-        to the bit. Returns each run's gradient norm before clipping, ``[runs]``.
+        to the bit. Return each run's gradient norm before clipping, ``[runs]``.
         """
         (gradient,) = torch.autograd.grad(loss, self.parameters, torch.ones_like(loss))
         return self.apply(gradient[:, self.columns], where)
 
     def apply(self, gradient: Tensor, where: Tensor | None = None) -> Tensor:
-        """Take one step along ``gradient`` ``[runs, columns]``, which it may overwrite, with the runs of ``where``;
-        returns its norms ``[runs]``."""
+        """Take one step along ``gradient`` ``[runs, columns]``, which may be overwritten, in the runs of ``where``;
+        return the gradient's norms ``[runs]``."""
         norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
         if self._clips:
             factor = (self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0)
@@ -60,12 +59,12 @@ class Optimizer(ABC):
 
     @abstractmethod
     def change(self, gradient: Tensor, where: Tensor | None) -> Tensor:
-        """What is added at learning rate 1, given the clipped ``gradient``: both ``[runs, aligned columns]``. The
-        moments of runs that ``where`` leaves out stay as they are, and their rows mean nothing."""
+        """Return the change at learning rate 1 from the clipped ``gradient``: both ``[runs, aligned columns]``. Update
+        the moments of the runs of ``where``; rows of other runs are undefined."""
 
     @abstractmethod
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
 
     @abstractmethod
     def load_state(self, state: dict[str, Any]) -> None:
@@ -91,7 +90,7 @@ class Adam(Optimizer):
         self.mean_square = torch.zeros_like(self.mean)
         self._change = torch.zeros_like(self.mean)
         self.steps = torch.zeros(len(self._rows), device=self._rows.device)
-        """Of each run: one that leaves steps out is where it would be alone."""
+        """Steps taken by each run, ``[runs]``: a run may leave steps out."""
 
     def change(self, gradient: Tensor, where: Tensor | None) -> Tensor:
         runs = range(len(gradient)) if where is None else where.nonzero().squeeze(1).tolist()
@@ -99,12 +98,12 @@ class Adam(Optimizer):
             return self._change
 
         def rows(matrix: Tensor) -> list[Tensor]:
-            own = matrix.unbind(0)
-            return [own[run] for run in runs]
+            each = matrix.unbind(0)
+            return [each[run] for run in runs]
 
         self.steps.add_(1 if where is None else where)
-        # PyTorch's fused kernel passes over the matrices once instead of seven times, but knows a single learning rate:
-        # at rate 1 and from 0 it leaves the change itself.
+        # PyTorch's fused kernel passes over the matrices once instead of seven times, but has one learning rate for
+        # all: with lr = 1 and parameters 0 it returns the raw Adam step, which is then scaled per run.
         torch._fused_adam_(
             rows(self._change.zero_()),
             rows(gradient),
@@ -123,7 +122,7 @@ class Adam(Optimizer):
         return self._change
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint holds."""
+        """Return what a checkpoint holds."""
         return {"steps": self.steps, "mean": self.mean, "mean_square": self.mean_square}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -146,7 +145,7 @@ class RMSProp(Optimizer):
         decay: Tensor,
         eps: Tensor,
     ) -> None:
-        """``decay``, ``eps``: ``[runs, 1]``."""
+        """Start at mean square 1; ``decay``, ``eps``: ``[runs, 1]``."""
         super().__init__(parameters, learning_rate, max_grad_norm)
         self.decay = decay
         self.eps = eps
@@ -167,7 +166,7 @@ class RMSProp(Optimizer):
 
 
 def follow(average: Tensor, parameters: Tensor, decay: Tensor, where: Tensor | None = None) -> None:
-    """Move an exponential moving ``average`` towards ``parameters``, ``[runs, P]`` both, of the runs of ``where``
+    """Update an exponential moving ``average`` of ``parameters``, ``[runs, P]`` both, in the runs of ``where``
     ``[runs]``: decay x average + (1 - decay) x parameters, with ``decay`` ``[runs, 1]``."""
     moved = torch.lerp(average, parameters.detach(), 1 - decay)
     average.copy_(moved if where is None else torch.where(where.unsqueeze(1), moved, average))

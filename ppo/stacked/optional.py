@@ -1,4 +1,4 @@
-"""Compilation where numba can be had: there are no wheels of it for some platforms and the newest Python."""
+"""Compilation if numba is installed: it has no wheels for some platforms and for the newest Python."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ try:
 except ImportError:
 
     def exactly(function: Callable[..., Any]) -> Any:
-        """Return None: whoever asks uses the plain twin."""
+        """Return None: the caller then uses the plain twin."""
         return None
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 ALIGNMENT = 16
-"""Row width is padded to a multiple of this: where a row ends within a vector register, kernels compute its end
-otherwise than its middle, and a run's bits would depend on its place in the stack."""
+"""The width of a row is padded to a multiple of this. Kernels treat the last few columns differently where a row ends
+within a vector register, and a run's bits would depend on its position in the stack."""
 
 
 def aligned(width: int) -> int:
@@ -16,7 +16,7 @@ def aligned(width: int) -> int:
 
 @dataclass(frozen=True)
 class Group:
-    """Part of the parameters of every run, such as a policy's actor: what an optimiser is given."""
+    """Part of the parameters of every run, such as a policy's actor, for an optimiser."""
 
     matrix: Tensor
     """``[runs, P]``, all parameters: a leaf"""

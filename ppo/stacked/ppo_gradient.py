@@ -1,6 +1,6 @@
 """The gradient of ``PPO.loss`` on one run's minibatch, written out and compiled.
 
-``PPO.loss`` is the definition; the tests hold this to its gradient. A minibatch that is large is taken in blocks of
+``PPO.loss`` is the definition; tests compare its gradient with this one. A large minibatch is processed in blocks of
 rows that stay in the cache.
 """
 
@@ -13,14 +13,14 @@ from ppo.stacked.compiling import compiled
 from ppo.stacked.kernels import ONE, Floats, Integers, Network, Scratch, add, backward, forward, gather
 
 LOG_PROB, ADVANTAGE, RETURN, VALUE, ACTION = range(5)
-"""Columns of a sample: log pi_old(a|s), A, V^targ, V_old; then the action (of discrete ones a one at the chosen one,
-and zeros), pi_old's mean (or log-probabilities), and the observation."""
+"""Columns of a sample: log pi_old(a|s), A, V^targ, V_old; then the action (a discrete one as one-hot), pi_old's mean
+(or log-probabilities), and the observation."""
 BLOCK = 128
 """Rows of a minibatch at a time, at most."""
 
 
 class Shape(NamedTuple):
-    """What the runs of a stack have in common."""
+    """Sizes and columns that the runs of a stack share."""
 
     actor: Integers
     """(inputs, hidden ..., outputs)"""
@@ -55,7 +55,7 @@ class Terms(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Scratch memory, which one run uses after the other."""
+    """Scratch memory, shared by the runs in turn."""
 
     passes: Scratch
     outputs: Floats
@@ -69,7 +69,7 @@ class Work(NamedTuple):
 
 @compiled
 def slope(ratio: np.float32, advantage: np.float32, terms: Terms) -> np.float32:
-    """The derivative of min(r A, clip(r, low, high) A) in r (equation 7)."""
+    """Return the derivative of min(r A, clip(r, low, high) A) by r (equation 7)."""
     near = terms.low if ratio < terms.low else (terms.high if ratio > terms.high else ratio)
     return np.float32(0) if ratio * advantage > near * advantage else advantage
 
@@ -121,25 +121,25 @@ def categorical_gradient(samples: Floats, index: Integers, logits: Floats, terms
     become log-probabilities."""
     rows, size = logits.shape
     for row in range(rows):
-        sample, own = samples[index[row]], logits[row]
-        highest = own[0]
+        sample, logit = samples[index[row]], logits[row]
+        highest = logit[0]
         for j in range(1, size):
-            highest = own[j] if own[j] > highest else highest
+            highest = logit[j] if logit[j] > highest else highest
         total = np.float32(0)
         for j in range(size):
-            total += np.float32(math.exp(own[j] - highest))
+            total += np.float32(math.exp(logit[j] - highest))
         normaliser = highest + np.float32(math.log(total))
         log_prob, entropy = np.float32(0), np.float32(0)
         for j in range(size):
-            own[j] -= normaliser
-            log_prob += sample[ACTION + j] * own[j]
-            entropy -= np.float32(math.exp(own[j])) * own[j]
+            logit[j] -= normaliser
+            log_prob += sample[ACTION + j] * logit[j]
+            entropy -= np.float32(math.exp(logit[j])) * logit[j]
         ratio = np.float32(math.exp(log_prob - sample[LOG_PROB]))
         advantage = (sample[ADVANTAGE] - terms.shift) * terms.scale
         pull = -terms.share * ratio * slope(ratio, advantage, terms)
         for j in range(size):
-            p = np.float32(math.exp(own[j]))
-            d_logits[row, j] = pull * (sample[ACTION + j] - p) + terms.ent_coef * terms.share * p * (own[j] + entropy)
+            p = np.float32(math.exp(logit[j]))
+            d_logits[row, j] = pull * (sample[ACTION + j] - p) + terms.ent_coef * terms.share * p * (logit[j] + entropy)
             if terms.kl_coef > 0:
                 old = np.float32(math.exp(sample[ACTION + size + j]))
                 d_logits[row, j] += terms.kl_coef * terms.share * (p - old)
@@ -184,7 +184,7 @@ def loss_gradient(
         work.d_log_std[j] = work.spread[j] = 0
     for first in range(0, len(index), BLOCK):
         rows = index[first : first + BLOCK]
-        own = gradient if first == 0 else work.gradient
+        target = gradient if first == 0 else work.gradient
         outputs = work.outputs[: len(rows) * size].reshape(len(rows), size)
         d_outputs = work.d_outputs[: len(rows) * size].reshape(len(rows), size)
         gather(samples, rows, ACTION + 2 * size, inputs, work.passes.activations)
@@ -193,15 +193,15 @@ def loss_gradient(
             categorical_gradient(samples, rows, outputs, terms, d_outputs)
         else:
             gaussian_gradient(samples, rows, outputs, log_std, terms, work, d_outputs)
-        backward(actor, work.passes, d_outputs, own[: shape.log_std])
+        backward(actor, work.passes, d_outputs, target[: shape.log_std])
         values = work.outputs[: len(rows)].reshape(len(rows), 1)
         d_values = work.d_outputs[: len(rows)].reshape(len(rows), 1)
         forward(critic, work.passes, values)
         value_gradient(samples, rows, values, terms, d_values)
-        backward(critic, work.passes, d_values, own[shape.value : shape.stop])
+        backward(critic, work.passes, d_values, target[shape.value : shape.stop])
         if first > 0:
-            add(gradient[: shape.log_std], own[: shape.log_std])
-            add(gradient[shape.value : shape.stop], own[shape.value : shape.stop])
+            add(gradient[: shape.log_std], target[: shape.log_std])
+            add(gradient[shape.value : shape.stop], target[shape.value : shape.stop])
     if shape.fixed_log_std:
         gradient[shape.log_std : shape.value] = 0
     else:

@@ -1,4 +1,4 @@
-"""Acting with a policy, and what it gave at the states that it met."""
+"""Acting with a policy, and its outputs at the states of a rollout."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class Recorder:
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._outputs: list[tuple[Tensor, ...]] = []
-        """Of each step since the last evaluation."""
+        """Network outputs of each step since the last evaluation."""
 
     def act(self, observations: NDArray[Any], noise: NDArray[np.float32]) -> NDArray[Any]:
         """Sample actions ``[runs, envs, ...]`` at ``observations`` ``[runs, envs, ...]``."""
@@ -32,8 +32,8 @@ class Recorder:
         return actions
 
     def evaluate(self, observations: Tensor) -> tuple[Distribution, Tensor]:
-        """Return action distribution and values of the policy that acted at ``observations`` ``[runs, batch, ...]``, of
-        all steps since the last time."""
+        """Return action distribution and values of the policy that acted, at the ``observations``
+        ``[runs, batch, ...]`` of all steps since the last call."""
         if self.policy.batch_evaluation:
             return self.policy(observations)
         (log_std, *_), *_ = self._outputs

@@ -352,7 +352,7 @@ def test_settings_that_cannot_be_trained_are_refused_by_name(name, value):
 
 
 def test_continuous_actions_are_refused_in_one_line():
-    with pytest.raises(SettingsError, match=r"^ACER is for discrete actions") as caught:
+    with pytest.raises(SettingsError, match=r"^ACER needs discrete actions") as caught:
         ACER(ScriptedEnv([7] * 16, CONTINUOUS_1), [ACERSettings()], [1], 1600)
     assert "\n" not in str(caught.value)
 
@@ -366,7 +366,7 @@ def test_a_memory_that_the_machine_has_no_room_for_is_refused_at_once(available,
     if available is None:
         monkeypatch.setattr(replay.np, "zeros", refuse)
     env = ScriptedEnv([7] * 32, DISCRETE_4)
-    with pytest.raises(SettingsError, match=r"^replay_capacity = 50000 cannot be held: 2 runs of 16") as caught:
+    with pytest.raises(SettingsError, match=r"^replay_capacity = 50000 is too large: 2 runs of 16") as caught:
         ACER(env, [ACERSettings(), ACERSettings()], [1, 2], 16 * 100_000)
     size = 32 * 50_001 * (3 * 4 + 8 + 4 + 1 + 4 * 4) / 2**30
     assert f"need {size:.1f} GiB of memory, {named}" in str(caught.value)

@@ -82,7 +82,7 @@ def test_a_missing_rom_is_one_line(monkeypatch, tmp_path, damaged):
 
 
 def test_no_rows_are_refused():
-    with pytest.raises(ValueError, match="'Hopper-v4': no seeds were given"):
+    with pytest.raises(ValueError, match="'Hopper-v4': the list of seeds is empty"):
         make("Hopper-v4", [])
 
 

@@ -278,5 +278,5 @@ def test_misuse_is_said_in_one_line():
     env.reset()
     with pytest.raises(ValueError, match=r"Harder-v0: actions have shape \(17,\), needed is \(2, 17\)"):
         env.step(np.zeros(17, np.float32))
-    with pytest.raises(ValueError, match="'Humanoid-v5' is not a task of Roboschool's"):
+    with pytest.raises(ValueError, match="'Humanoid-v5' is not one of Roboschool's"):
         RoboschoolVectorEnv("Humanoid-v5", [0])

@@ -58,7 +58,7 @@ def refused(capsys, *argv):
         ([*TRAIN, "--reading", "ppo1", "--algorithm", "cem"], "(sections 6.1 and 6.2): cem has none"),
         (
             ["train", "PongNoFrameskip-v4", "--out", "out", "--reading", "ppo2"],
-            "the ppo2 reading is one of PPO on MuJoCo (sections 6.1 and 6.2): PongNoFrameskip-v4 has none",
+            "the ppo2 reading is for PPO on MuJoCo (sections 6.1 and 6.2): PongNoFrameskip-v4 has none",
         ),
         (["run", "tuning", "--reading", "ppo1"], "the ppo1 reading changes nothing in tuning"),
         ([], "COMMAND"),
@@ -91,7 +91,7 @@ def test_a_name_that_is_not_there_gets_its_nearest(capsys, argv, said):
         (["--learning-rate", "-1"], "learning_rate = -1.0"),
         (["--learning-rate", "nan"], "learning_rate = nan"),
         (["--learning-rate", "inf"], "learning_rate = inf"),
-        (["--gamma", "1.5"], "gamma = 1.5 cannot be trained: it must be between 0 and 1"),
+        (["--gamma", "1.5"], "gamma = 1.5 cannot be trained: it must be at least 0 and at most 1"),
         (["--kl-coef", "-1"], "kl_coef = -1.0"),
         (["--max-grad-norm", "0"], "max_grad_norm = 0.0"),
         (["--update-epochs", "0"], "update_epochs = 0"),

@@ -225,7 +225,7 @@ def test_a_full_disk_is_said_and_what_was_saved_goes_on(disk, undisturbed, monke
     monkeypatch.undo()
     said = capsys.readouterr().out
     assert "No space left on device" in said.splitlines()[-1]
-    assert "what was recorded before is kept" in said.splitlines()[-1]
+    assert "results recorded so far are kept" in said.splitlines()[-1]
     assert not list(stack.path.glob("*.writing"))
     (disk / "ballast").unlink()
     assert work(stack) == worker.FINISHED
@@ -558,7 +558,7 @@ def test_a_stack_that_another_engine_began_goes_on_only_if_that_is_asked_for(tmp
         train_until(stack, AtIteration(3, killed), engine="torch")
     before = stack.checkpoint.read_bytes()
     assert work(stack) == worker.FAILED
-    assert "was trained by the torch engine: --engine torch goes on with it" in stack.error.read_text()
+    assert "was trained by the torch engine: --engine torch continues it" in stack.error.read_text()
     assert stack.checkpoint.read_bytes() == before, "it is not damaged"
     assert worker.main([str(stack.path), "--options", Options(engine="numba").to_text()]) == worker.FINISHED
     (said,) = {run["engine"] for run in read_json(stack.manifest)["runs"]}

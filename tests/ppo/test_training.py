@@ -109,7 +109,7 @@ def test_a_training_of_another_engine_goes_on_only_if_that_is_asked_for(tmp_path
     assert first.engine == "torch"
     other = training("numba")
     with pytest.raises(
-        OtherEngineError, match=r"c\.pt was trained by the torch engine: --engine torch goes on"
+        OtherEngineError, match=r"c\.pt was trained by the torch engine: --engine torch continues"
     ) as error:
         other.load(tmp_path / "c.pt", {})
     assert "\n" not in str(error.value)

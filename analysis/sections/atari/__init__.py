@@ -1,1 +1,1 @@
-"""Section 6.4: Figure 6, Tables 2 and 6, and what stands beside them."""
+"""Section 6.4: Figure 6, Tables 2 and 6, and tables beside them."""

@@ -1,8 +1,8 @@
-"""Figure 6, learning curves on the Atari games: the paper's, openai/baselines' and ours, all smoothed alike.
+"""Figure 6, learning curves on the Atari games: the paper's, openai/baselines' and ours, with the same smoothing.
 
 The paper's are smoothed: each point is a mean over the frames around it, cut off at the curve's ends (WINDOW, as
-measured by `smoothing`). A raw curve cannot be held against them, so ours are averaged in the same way, and only at
-points whose window lies inside what was trained.
+measured by `smoothing`). Raw curves are not comparable with them, so ours are averaged in the same way, and only at
+points whose whole window was trained.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ FULL = 40_000_000
 WINDOW = {"a2c": 4_100_000, "acer": 4_100_000, "ppo": 4_600_000}
 """Frames over which a point of Figure 6 is a mean, half of them later ones.
 
-Measured on published/fig6_curves.csv (table `smoothing`); ACER's is known less well, and A2C's lies in its interval.
+Measured on published/fig6_curves.csv (table `smoothing`); ACER's is less certain, and A2C's lies in its interval.
 """
 BIN = 400_000
-"""Frames from one digitised point of Figure 6 to the next, and in each of the bins whose mean is taken."""
+"""Frames between digitised points of Figure 6, and in each bin that is averaged."""
 POINTS = BIN * np.arange(1, FULL // BIN + 1)
 """The frames of the digitised points: 0.4M to 40M."""
 
 
 def window_in_words() -> str:
-    """Say what a point of Figure 6 is a mean over, for captions."""
+    """Describe the window of a point of Figure 6, for captions."""
     sharing = {window: [name.upper() for name in WINDOW if WINDOW[name] == window] for window in WINDOW.values()}
     halves = " or ".join(f"{window / 2e6:.3g}M ({', '.join(names)})" for window, names in sharing.items())
     return (
@@ -63,15 +63,15 @@ def window_in_words() -> str:
 
 
 def inside_window(window: int) -> npt.NDArray[np.bool_]:
-    """Mark the bins that the mean at each of POINTS is over: their middle lies in its window. [points, bins]"""
+    """Return a mask of the bins in the window of each of POINTS, by their middles: [points, bins]."""
     middles = POINTS - BIN / 2
     return np.asarray(np.abs(middles - POINTS[:, None]) <= window / 2)
 
 
 def smooth(bins: Array, window: int) -> Array:
-    """Average over the window around each of POINTS a curve given by its means in `bins`, cut off at both ends.
+    """Average a curve over the window around each of POINTS, cut off at both ends.
 
-    `bins` and the result: [POINTS]. NaN in `bins` where no episode ended: such a bin does not count.
+    `bins`: the curve's means in bins; it and the result: [POINTS]. A bin without an episode is NaN and does not count.
     """
     known = np.isfinite(bins)
     inside = inside_window(window)
@@ -81,27 +81,27 @@ def smooth(bins: Array, window: int) -> Array:
 
 
 def covered(window: int, end: float) -> npt.NDArray[np.bool_]:
-    """Mark those of POINTS whose window, and every bin in it, lies inside a training of `end` frames.
+    """Return a mask of the POINTS whose window, and every bin in it, lies inside a training of `end` frames.
 
-    The upper end is cut off at FULL frames as the lower one at 0: so are the paper's.
+    The window is cut off at FULL frames and at 0, as in the paper.
     """
     last_bin = np.where(inside_window(window), POINTS, 0).max(axis=1)
     return np.asarray(np.maximum(np.minimum(POINTS + window / 2, FULL), last_bin) <= end)
 
 
 def frames_reached(data: Data) -> float:
-    """Count the frames that the runs are to train; FULL before any is planned."""
+    """Return the frames that the runs are to train; FULL if none is planned."""
     per_step = max(map(frames_per_step, data.trained["environment"]), default=1)
     return data.fraction * budget(data)[1] * per_step or FULL
 
 
 def comparable_points(data: Data) -> npt.NDArray[np.int64]:
-    """Select those of POINTS at which the runs of every algorithm can be held against Figure 6 once they are done."""
+    """Select the POINTS at which the runs of every algorithm are comparable with Figure 6 once they are done."""
     return POINTS[np.all([covered(window, frames_reached(data)) for window in WINDOW.values()], axis=0)]
 
 
 def smoothed(data: Data) -> pd.DataFrame:
-    """Average our runs, those that still train included, as the paper's curves, where that can be done.
+    """Smooth our runs, unfinished ones included, as the paper's curves, at the points where that is possible.
 
     Columns: RUN, `step` (in frames, of POINTS), `mean_return`, `diverged_at`, `complete`, `superseded`, `game`.
     """
@@ -116,20 +116,20 @@ def smoothed(data: Data) -> pd.DataFrame:
 
 
 def _smoothed_run(run: dict[Hashable, Any], episodes: pd.DataFrame) -> pd.DataFrame:
-    """Average one run, given its row of `Data.runs` and its episodes: the rows of `smoothed`."""
+    """Return the rows of `smoothed` of one run; `run`: its row of `Data.runs`."""
     per_step, window = frames_per_step(run["environment"]), WINDOW[run["algorithm"]]
     bins = np.ceil(episodes["step"] * per_step / BIN)
     means = episodes.groupby(bins)["episodic_return"].mean().reindex(np.arange(1.0, len(POINTS) + 1))
     curve = pd.DataFrame({"step": POINTS, "mean_return": smooth(means.to_numpy(dtype=float), window)})
     shown = covered(window, per_step * np.fmin(run["steps_done"], run["diverged_at"]))
-    kept = {name: run[name] for name in (*RUN, "diverged_at", "complete", "superseded")}
-    return curve[shown].assign(**kept, game=task(run["environment"]))
+    columns = {name: run[name] for name in (*RUN, "diverged_at", "complete", "superseded")}
+    return curve[shown].assign(**columns, game=task(run["environment"]))
 
 
 def ours_at(curves: pd.DataFrame, frames: float) -> pd.DataFrame:
-    """Read our finished runs' `curves` (`smoothed`) at `frames`: RUN, `game`, `score`, `diverged_at`, `superseded`.
+    """Return our finished runs' `curves` (`smoothed`) at `frames`: RUN, `game`, `score`, `diverged_at`, `superseded`.
 
-    Only at POINTS. A run that diverged before has the last value that its curve had.
+    Only at POINTS. A run that diverged before has the last value of its curve.
     """
     before = curves[curves["complete"].astype(bool) & (curves["step"] <= frames)]
     last = before.sort_values([*RUN, "step"]).groupby(RUN).tail(1)
@@ -138,7 +138,7 @@ def ours_at(curves: pd.DataFrame, frames: float) -> pd.DataFrame:
 
 
 def paper_at(frames: float) -> pd.DataFrame:
-    """Read the paper's digitised curves at `frames`: game, algorithm, seed (the paper's), score. Only at POINTS.
+    """Return the paper's digitised curves at `frames`: game, algorithm, seed (the paper's), score. Only at POINTS.
 
     ACER on Kangaroo has two curves.
     """
@@ -148,9 +148,9 @@ def paper_at(frames: float) -> pd.DataFrame:
 
 
 def release_curve(game: str, algorithm: str) -> Array:
-    """Average openai/baselines' own curve over the window in its turn, at POINTS; NaN where it has none.
+    """Smooth openai/baselines' curve with the window, at POINTS; NaN if it has none.
 
-    Its page does not tell how it is smoothed already; over far less, as it starts near the untrained level.
+    Its page does not describe its smoothing, which is much less, as it starts near the untrained level.
     """
     curve = published_baselines().get((game, algorithm))
     if curve is None:
@@ -159,18 +159,18 @@ def release_curve(game: str, algorithm: str) -> Array:
 
 
 ALGORITHMS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}
-"""The columns of Tables 2 and 6: our name and the paper's."""
+"""The columns of Tables 2 and 6: name here -> in the paper."""
 
 
 FEW = 9
-"""Up to so many games are also drawn in large."""
+"""At most this many games are also drawn in large panels."""
 
 
 @matplotlib.rc_context({**STYLE, "font.size": 6.5, "axes.titlesize": 7.5})
 def figure6(data: Data, ours: pd.DataFrame) -> Drawing:
-    """Figure 6: a panel per game, in the paper's order, over the paper's 40M frames.
+    """Draw Figure 6: a panel per game, in the paper's order, over the paper's 40M frames.
 
-    `ours`: our runs as `smoothed` gives them.
+    `ours`: our runs, from `smoothed`.
     """
     games = list(paper_table6().index)
     figure = Figure(figsize=(13, 15))
@@ -191,9 +191,9 @@ def figure6(data: Data, ours: pd.DataFrame) -> Drawing:
 
 
 def few(data: Data) -> list[str]:
-    """The games that have episodes of ours, in the paper's order, if they are few enough to be drawn in large.
+    """List the games with episodes of ours, in the paper's order, if they are few enough for large panels.
 
-    None while the runs are too short for a point that can be compared.
+    None while the runs are too short for a comparable point.
     """
     games = ordered(data.episodes["environment"].map(task), tuple(paper_table6().index))
     return games if len(games) <= FEW and len(comparable_points(data)) else []
@@ -201,7 +201,7 @@ def few(data: Data) -> list[str]:
 
 @matplotlib.rc_context(STYLE)
 def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawing:
-    """The panels of `games` in large, over the frames at which ours can be held against the paper's."""
+    """Draw large panels of `games`, over the frames at which ours are comparable with the paper's."""
     columns = min(len(games), 3)
     rows = -(-len(games) // columns)
     figure = Figure(figsize=(4.3 * columns + 0.6, 3.4 * rows + 0.9), layout="constrained")
@@ -229,14 +229,14 @@ def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawi
 
 
 def _panel(axes: Axes, ours: pd.DataFrame, game: str, frames: int, width: float) -> None:
-    paper = published_figure6()
-    shown = paper[paper.index * 1e6 <= frames]
+    published = published_figure6()
+    shown = published[published.index * 1e6 <= frames]
     for algorithm, line in algorithm_lines(ALGORITHMS).items():
-        colour, mine = line.colour, ours[ours["algorithm"] == algorithm]
-        theirs = shown[game][algorithm]
-        axes.plot(theirs.index * 1e6, theirs, color=colour, linewidth=0.55 * width, linestyle=DASHES, alpha=0.75)
-        if len(mine):
-            draw_runs(axes, mine, colour, width=width)
+        colour, seeds = line.colour, ours[ours["algorithm"] == algorithm]
+        paper = shown[game][algorithm]
+        axes.plot(paper.index * 1e6, paper, color=colour, linewidth=0.55 * width, linestyle=DASHES, alpha=0.75)
+        if len(seeds):
+            draw_runs(axes, seeds, colour, width=width)
     frame_panel(axes, game, frames, empty="")
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda y, _: (f"{y:g}" if abs(y) < 1000 else short(y)).replace("-", "−"))
@@ -244,7 +244,7 @@ def _panel(axes: Axes, ours: pd.DataFrame, game: str, frames: int, width: float)
 
 
 def _release(axes: Axes, game: str, frames: int) -> None:
-    """openai/baselines' own curves of the game, where there are any."""
+    """Draw openai/baselines' curves of the game, if there are any."""
     shown = frames >= POINTS
     for algorithm, line in algorithm_lines(ALGORITHMS).items():
         returns = release_curve(game, algorithm)[shown]

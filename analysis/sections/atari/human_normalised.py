@@ -1,4 +1,4 @@
-"""Atari in one number per algorithm (an addition): human-normalised scores, their IQM, median and profile."""
+"""Human-normalised Atari scores (an addition): IQM, median and performance profile of each algorithm."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from analysis.style.formats import NOTHING, Table, interval, number
 
 NAN = float("nan")
 HIGHEST = 5.0
-"""The profile is drawn up to this human-normalised score at most: a few games lie far above it."""
+"""Largest human-normalised score in the profile: a few games lie far above it."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One algorithm from one source, as it goes into the CSV; scores are human-normalised, NaN where unknown."""
+    """An algorithm from one source, a row of the CSV; scores are human-normalised, NaN if unknown."""
 
     algorithm: str
     source: str
     games: int
     runs: int
     iqm: float
-    """Over the runs; over the games' means where the source has only those."""
+    """Over the runs; over the games' means if the source has only those."""
     iqm_low: float
     """Stratified bootstrap: NaN below ten seeds."""
     iqm_high: float
@@ -44,41 +44,41 @@ class Row:
 
 
 def normalised(runs: pd.DataFrame) -> pd.DataFrame:
-    """`runs` (columns `game`, `score`) with `human`: 0 is the random player, 1 the human tester; NaN if not scored."""
+    """Add `human` to `runs` (columns `game`, `score`): 0 is the random player, 1 the human tester; NaN if unknown."""
     levels = published("atari_human").set_index("game")
     low, high = (runs["game"].map(levels[column]).astype(float) for column in ("random", "human"))
     return runs.assign(human=(runs["score"] - low) / (high - low))
 
 
 def compared(data: Data, curves: pd.DataFrame, algorithm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Normalise the curves of one algorithm at `compared_at`, smoothed alike: ours, and the paper's on our games.
+    """Normalise the smoothed curves of an algorithm at `compared_at`: ours, and the paper's on our games.
 
     The paper's on all games while there are none of ours.
     """
     frames = compared_at(data)
-    ours, theirs = (
+    ours, paper = (
         normalised(frame[frame["algorithm"] == algorithm]).dropna(subset="human")
         for frame in (ours_at(curves, frames), paper_at(frames))
     )
-    return ours, theirs[theirs["game"].isin(ours["game"])] if len(ours) else theirs
+    return ours, paper[paper["game"].isin(ours["game"])] if len(ours) else paper
 
 
 def compared_at(data: Data) -> int:
-    """Find the last frames at which our runs, when they are done, can be held against Figure 6; 0 if nowhere."""
+    """Return the last frames at which our runs, when they are done, are comparable with Figure 6; 0 if nowhere."""
     return int(max(comparable_points(data), default=0))
 
 
 def rows(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Row]:
-    """List, of each algorithm: both curves where they can be compared, our last episodes, and the paper's Table 6."""
+    """List, of each algorithm: both curves where comparable, our last episodes, and the paper's Table 6."""
     end = normalised(paper_table6().reset_index().melt("game", var_name="algorithm", value_name="score"))
     where = f"at {short(compared_at(data))} frames"
     made = []
     for algorithm in ALGORITHMS:
-        ours, theirs = compared(data, curves, algorithm)
-        if len(theirs):
+        ours, paper = compared(data, curves, algorithm)
+        if len(paper):
             same = ", the same games" if len(ours) else ""
             made.append(_row(algorithm, f"Ours, smoothed, {where}", ours))
-            made.append(_row(algorithm, f"Paper's curves {where}{same}", theirs))
+            made.append(_row(algorithm, f"Paper's curves {where}{same}", paper))
         last = normalised(runs[runs["algorithm"] == algorithm]).dropna(subset="human")
         stopped = f" {reached(data)}" if data.fraction < 1 else ""
         made.append(_row(algorithm, f"Ours, last 100 episodes{stopped}", last))
@@ -88,7 +88,7 @@ def rows(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Row]:
 
 def _row(algorithm: str, source: str, runs: pd.DataFrame) -> Row:
     strata, values = _by_game(runs), runs["human"].to_numpy(dtype=float)
-    single = "seed" not in runs  # a mean per game: there are no seeds to draw from
+    single = "seed" not in runs  # a mean per game: there are no seeds to resample
     low, high = (NAN, NAN) if single else statistics.stratified_bootstrap(strata, statistics.iqm)
     return Row(
         algorithm,
@@ -108,7 +108,7 @@ def _by_game(runs: pd.DataFrame) -> list[statistics.Array]:
 
 
 def table(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
-    """Human-normalised IQM and median of each algorithm, ours and the paper's."""
+    """Tabulate human-normalised IQM and median of each algorithm, ours and the paper's."""
     made = rows(data, runs, curves)
     caption = (
         "Human-normalised scores (an addition: the paper has none). Per game 0 is a random player and 1 a human "
@@ -141,17 +141,17 @@ def table(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
 
 @matplotlib.rc_context(STYLE)
 def profile(data: Data, curves: pd.DataFrame) -> Drawing:
-    """The share of the runs above each human-normalised score: ours (a band from ten seeds on), the paper's dashed."""
+    """Draw the share of runs above each human-normalised score: ours (a band from ten seeds on), the paper's dashed."""
     figure = Figure(figsize=(8, 4.2), layout="constrained")
     axes = figure.subplots()
-    found = {algorithm: compared(data, curves, algorithm) for algorithm in ALGORITHMS}
-    highest = max((frame["human"].max() for pair in found.values() for frame in pair if len(frame)), default=1.0)
+    pairs = {algorithm: compared(data, curves, algorithm) for algorithm in ALGORITHMS}
+    highest = max((frame["human"].max() for pair in pairs.values() for frame in pair if len(frame)), default=1.0)
     thresholds = np.linspace(0.0, float(np.clip(highest, 0.1, HIGHEST)), 201)
     lines = algorithm_lines(ALGORITHMS)
-    for algorithm, (ours, theirs) in found.items():
+    for algorithm, (ours, paper) in pairs.items():
         colour = lines[algorithm].colour
-        if len(theirs):
-            shares = statistics.performance_profile(theirs["human"].to_numpy(dtype=float), thresholds)
+        if len(paper):
+            shares = statistics.performance_profile(paper["human"].to_numpy(dtype=float), thresholds)
             axes.plot(thresholds, shares, color=colour, linewidth=1.2, linestyle=DASHES)
         if len(ours):
             shares = statistics.performance_profile(ours["human"].to_numpy(dtype=float), thresholds)
@@ -161,19 +161,19 @@ def profile(data: Data, curves: pd.DataFrame) -> Drawing:
             axes.plot(thresholds, shares, color=colour, linewidth=2)
     axes.set(xlim=(0, thresholds[-1]), ylim=(0, 1.02), xlabel="Human-normalised score")
     axes.set_ylabel("Share of the runs above it")
-    names = {a: name + dagger(found[a][0]) for a, name in ALGORITHMS.items()}
+    names = {a: name + dagger(pairs[a][0]) for a, name in ALGORITHMS.items()}
     handles = [Line2D([], [], color=lines[a].colour, linewidth=2.2, label=names[a]) for a in names]
-    any_ours = any(len(ours) for ours, _ in found.values())
+    any_ours = any(len(ours) for ours, _ in pairs.values())
     handles += [Line2D([], [], color="#333333", linewidth=2, label="ours")] if any_ours else []
     axes.legend(handles=[*handles, *legend_of_lines(ours=False)])
     note = note_of(data)
     warn(figure, note)
-    mine, same = "No runs of ours to compare yet.", ""
+    about, same = "No runs of ours to compare yet.", ""
     if any_ours:
-        mine, same = "Solid: our finished runs, with a bootstrap band from ten seeds on.", " on the same games"
+        about, same = "Solid: our finished runs, with a bootstrap band from ten seeds on.", " on the same games"
     caption = (
         "The share of the runs whose human-normalised score lies above the value on the axis, at "
-        f"{short(compared_at(data))} frames. {mine} Dashed: the paper's runs{same}, digitised. {window_in_words()}."
+        f"{short(compared_at(data))} frames. {about} Dashed: the paper's runs{same}, digitised. {window_in_words()}."
     )
     caption = " ".join([caption, *reasons(data.trained)])
     return Drawing("atari_profile", "Atari: performance profile", sentences(caption, note), figure)

@@ -1,4 +1,4 @@
-"""Not the paper's: PPO on Pong with the backward pass in bfloat16 beside the same run in float32."""
+"""PPO on Pong with the backward pass in bfloat16 and in float32 (not in the paper)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = {"default": "float32", "bfloat16": "bfloat16"}
 POINTS = 5
 """Rows of the table, at equal steps."""
 LAST = 100
-"""Games that a mean is over."""
+"""Number of games in a mean."""
 
 
 def measured(data: Data) -> pd.DataFrame:
@@ -30,16 +30,15 @@ def measured(data: Data) -> pd.DataFrame:
 
 
 def table(data: Data) -> Table:
-    """Show the scores of the two runs along their way."""
+    """Tabulate the scores of the two runs at equal steps."""
     numbers = measured(data).reset_index()
     shown = pd.DataFrame({"Steps": [f"{step:,}" for step in numbers["step"]]})
     for setting, name in NAMES.items():
         shown[name] = [number(value, 1) if value == value else NOTHING for value in numbers[setting]]
     caption = (
         f"Pong, one seed: mean points of the last {LAST} games, with the backward pass of the gradients in float32 and "
-        "in bfloat16 (the forward pass is exact in both). The two trainings part after a few updates, "
-        "so they are two draws, and one seed each cannot tell whether one of them learns faster. What the gradient "
-        "loses is measured on single minibatches (tests/ppo/test_bfloat16.py), what time is gained by "
-        "`make throughput`."
+        "in bfloat16 (the forward pass is exact in both). The two trainings differ after a few updates, so "
+        "one seed of each cannot show whether one of them learns faster. The gradient's error is measured on single "
+        "minibatches (tests/ppo/test_bfloat16.py), the speed by `make throughput`."
     )
     return Table("atari_precision", titled("Gradients in bfloat16", data), caption, shown, numbers, incomplete(data))

@@ -1,4 +1,4 @@
-"""What a training that was stopped early on purpose can be held against: the paper's curves, where both are means."""
+"""Trainings that were stopped early on purpose, beside the paper's curves at the same frames."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from analysis.style.cells import seeds_cell
 from analysis.style.formats import NOTHING, Table, number, signed
 
 ROWS = 4
-"""Points of each curve that are listed: the last, and others evenly spaced before it."""
+"""Number of points of each curve that are listed: the last, and others evenly spaced before it."""
 
 
 def prefix(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
-    """Set our smoothed `curves` of `runs`, stopped on purpose, beside the paper's where both can be compared."""
+    """Tabulate our smoothed `curves` of `runs`, stopped on purpose, beside the paper's at comparable points."""
     points = comparable_points(data)
     listed = points[np.unique(np.ceil(np.arange(1, ROWS + 1) * len(points) / ROWS).astype(int)) - 1]
     compared = [(int(frames), ours_at(curves, frames), paper_at(frames)) for frames in listed]
@@ -34,10 +34,10 @@ def prefix(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
     for game in ordered(runs["game"], tuple(paper_table6().index)):
         for algorithm, name in ALGORITHMS.items():
             for frames, ours, paper in compared:
-                mine, theirs = (
+                our_runs, paper_runs = (
                     frame[(frame["game"] == game) & (frame["algorithm"] == algorithm)] for frame in (ours, paper)
                 )
-                row = _numbers(mine["score"], theirs["score"])
+                row = _numbers(our_runs["score"], paper_runs["score"])
                 row["baselines"] = float(release_curve(game, algorithm)[frames // BIN - 1])
                 rows.append({"game": game, "algorithm": algorithm, "frames": frames, **row})
                 cells.append(
@@ -45,8 +45,8 @@ def prefix(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
                         "Game": game,
                         "Algorithm": name,
                         "Frames": f"{frames / 1e6:g}M",
-                        "Ours": seeds_cell(mine, 1),
-                        "Paper's trials": seeds_cell(theirs, 1),
+                        "Ours": seeds_cell(our_runs, 1),
+                        "Paper's trials": seeds_cell(paper_runs, 1),
                         "Ours − paper": signed(round(row["difference"], 1), 1),
                         "Ours lies": _place(row),
                         "openai/baselines": number(row["baselines"], 1),
@@ -74,7 +74,7 @@ def _numbers(ours: pd.Series[float], paper: pd.Series[float]) -> dict[str, float
 
 
 def _place(row: dict[str, float]) -> str:
-    """Say where our mean lies beside the paper's trials, at the precision shown."""
+    """Return the place of our mean among the paper's trials, at the precision shown."""
     if not np.isfinite(row["difference"]):
         return NOTHING
     ours, lowest, highest = (round(row[name], 1) for name in ("ours", "paper_lowest", "paper_highest"))

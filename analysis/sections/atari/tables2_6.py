@@ -18,21 +18,21 @@ from analysis.style.formats import NOTHING, Table, number
 
 TIE = "tie"
 METRICS = {"training": "all episodes of training", "score": "last 100 episodes"}
-"""The two metrics of section 6.4, as `measured` and published/atari_table2.csv name them."""
+"""The two metrics of section 6.4, by their names in `measured` and published/atari_table2.csv."""
 INFERRED = {"Pong": "acer"}
 """Ties in Table 6 as printed (both have 20.7) that must have had a winner before rounding.
 
-Printed, A2C wins 1 game, ACER 27, PPO 19, and two tie: Pong and Venture (0.0 of all three). Table 2 has 28 for ACER and
-one tie. (Venture to ACER and Pong a tie would count the same; that zeros of all three are equal is likelier.)
+As printed, A2C wins 1 game, ACER 27, PPO 19, and two tie: Pong and Venture (0.0 of all three). Table 2 has 28 for ACER
+and one tie. (Venture for ACER and a tie in Pong would give the same counts, but three equal zeros are likelier.)
 """
 
 
 def measured(data: Data) -> pd.DataFrame:
-    """The complete runs: RUN, `game`, `score` (last 100 episodes), `training` (mean over all episodes), `diverged_at`,
-    `superseded`.
+    """Return the complete runs: RUN, `game`, `score` (last 100 episodes), `training` (mean over all episodes),
+    `diverged_at`, `superseded`.
 
-    `training` is a mean over episodes and not over frames: short episodes, which are often early and poor ones, count
-    as much as long ones.
+    `training` is a mean over episodes, not over frames: short episodes, which are often early and poor, count as much
+    as long ones.
     """
     complete = data.trained[data.trained["complete"]]
     training = data.episodes.groupby(RUN, as_index=False).agg(training=("episodic_return", "mean"))
@@ -42,7 +42,7 @@ def measured(data: Data) -> pd.DataFrame:
 
 
 def counted(data: Data, runs: pd.DataFrame) -> list[str]:
-    """The games on which every planned run of all three algorithms has a score: the others have no winner yet."""
+    """List the games on which every planned run of all three algorithms has a score; the others have no winner yet."""
 
     def sizes(frame: pd.DataFrame) -> pd.DataFrame:
         games = frame.assign(game=frame["environment"].map(task)).groupby(["game", "algorithm"]).size()
@@ -54,18 +54,18 @@ def counted(data: Data, runs: pd.DataFrame) -> list[str]:
 
 
 def means(runs: pd.DataFrame, games: Sequence[str], metric: str = "score") -> pd.DataFrame:
-    """The mean over seeds: a row per game, columns as ALGORITHMS."""
+    """Return the mean over seeds: a row per game, columns as ALGORITHMS."""
     by_game = runs.groupby(["game", "algorithm"])[metric].mean().unstack("algorithm")
     return by_game.reindex(index=list(games), columns=list(ALGORITHMS)).astype(float)
 
 
 def printed(values: pd.DataFrame) -> pd.DataFrame:
-    """At the precision of Table 6: one decimal."""
+    """Round to the precision of Table 6: one decimal."""
     return values.map(lambda value: float(f"{value:.1f}"))
 
 
 def winners(values: pd.DataFrame) -> pd.Series[str]:
-    """Per game (row) the algorithm with the highest mean; TIE where several share it at the precision of Table 6."""
+    """Return the algorithm with the highest mean per game (row); TIE if several are equal at Table 6's precision."""
     shown = printed(values)
     best = shown.eq(shown.max(axis=1), axis=0)
     won = best.apply(lambda row: str(row.idxmax()) if row.sum() == 1 else TIE, axis=1)
@@ -73,7 +73,7 @@ def winners(values: pd.DataFrame) -> pd.Series[str]:
 
 
 def paper_winners() -> pd.Series[str]:
-    """The winners in the paper's Table 6, INFERRED where it prints a tie that Table 2 does not count as one."""
+    """Return the winners in the paper's Table 6, with INFERRED for a printed tie that Table 2 does not count as one."""
     won = winners(paper_table6())
     return won.mask(won.index.isin(list(INFERRED)), pd.Series(INFERRED).reindex(won.index))
 
@@ -83,9 +83,9 @@ def count(won: pd.Series[str]) -> dict[str, int]:
 
 
 def table2(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
-    """Table 2: on how many games each algorithm has the highest mean over its seeds, by both metrics.
+    """Make Table 2: on how many games each algorithm has the highest mean over its seeds, by both metrics.
 
-    `curves`: of the same runs, as smoothed by `figure6`.
+    `curves`: of the same runs, from `figure6.smoothed`.
     """
     games, paper = counted(data, runs), published("atari_table2").set_index("metric")
     ours = f"Ours, {reached(data)}" if data.fraction < 1 else "Ours"
@@ -116,7 +116,7 @@ def table2(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
 
 
 def _by_curves(data: Data, curves: pd.DataFrame, games: list[str]) -> list[dict[str, object]]:
-    """Count the games won by the smoothed curves at the last point where ours can be held against the paper's."""
+    """Count the games won by the smoothed curves at the last point where ours are comparable with the paper's."""
     rows: list[dict[str, object]] = []
     for frames in comparable_points(data)[-1:]:
         same = ", the same games" if games else ""
@@ -138,7 +138,7 @@ def _wins(row: Mapping[str, object]) -> dict[str, str]:
 
 
 def _ties(runs: pd.DataFrame, games: list[str]) -> list[str]:
-    """Which of our games tie, and at what."""
+    """Describe the ties among our games."""
     notes = []
     for metric, words in METRICS.items():
         values, equal = printed(means(runs, games, metric)), []
@@ -171,25 +171,25 @@ def _about_the_paper() -> list[str]:
 
 
 def table6(data: Data, runs: pd.DataFrame) -> Table:
-    """Table 6: the mean return of the last 100 episodes of every game, beside the paper's."""
+    """Make Table 6: the mean return of the last 100 episodes of every game, beside the paper's."""
     paper = paper_table6()
-    final = runs if data.fraction == 1 else runs.iloc[:0]  # part of a training has no place beside the whole of it
+    final = runs if data.fraction == 1 else runs.iloc[:0]  # a part of a training is not comparable with a whole one
     rows, cells = [], []
     for game in ordered([*final["game"], *paper.index], tuple(paper.index)):
         cell = {"Game": game}
         for algorithm, name in ALGORITHMS.items():
-            mine = final[(final["game"] == game) & (final["algorithm"] == algorithm)]
-            theirs = float(paper[algorithm].get(game, np.nan))
-            cell |= {f"{name}, ours": seeds_cell(mine, 1), f"{name}, paper": number(theirs, 1)}
+            scores = final[(final["game"] == game) & (final["algorithm"] == algorithm)]
+            printed_score = float(paper[algorithm].get(game, np.nan))
+            cell |= {f"{name}, ours": seeds_cell(scores, 1), f"{name}, paper": number(printed_score, 1)}
             rows.append(
                 {
                     "game": game,
                     "algorithm": algorithm,
-                    "runs": len(mine),
-                    "last_100_episodes": float(mine["score"].mean()),
-                    "all_episodes": float(mine["training"].mean()),
-                    "diverged": int(mine["diverged_at"].notna().sum()),
-                    "paper": theirs,
+                    "runs": len(scores),
+                    "last_100_episodes": float(scores["score"].mean()),
+                    "all_episodes": float(scores["training"].mean()),
+                    "diverged": int(scores["diverged_at"].notna().sum()),
+                    "paper": printed_score,
                 }
             )
         cells.append(cell)

@@ -1,4 +1,4 @@
-"""How the paper's curves are smoothed: the window of each figure's curves, measured in two ways."""
+"""The window with which each figure's curves in the paper are smoothed, measured in two ways."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Row:
-    """The window of curves that were drawn alike, as it goes into the CSV; in units of `unit`, NaN where none."""
+    """The window of a family of curves, a row of the CSV; in units of `unit`, NaN if there is none."""
 
     figure: str
     family: str
@@ -73,7 +73,7 @@ def _stack(curves: Iterable[pd.Series[float]]) -> smoothing.Array:
 
 
 def table() -> Table:
-    """List the windows in the paper's figures, and those that ours are averaged over to be compared."""
+    """Tabulate the windows in the paper's figures, and those with which ours are smoothed for comparison."""
     made = rows()
     caption = (
         "Are the paper's curves moving averages, and over what? Measured from the digitised curves alone. By zeros: a "

@@ -1,1 +1,1 @@
-"""What the text leaves open: the study of readings, and the rule that chooses one."""
+"""The study of the details that the text omits, and the rule that chooses a reading."""

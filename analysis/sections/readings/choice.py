@@ -1,23 +1,23 @@
-"""By what rule a reading is chosen from the study: written before its runs were made.
+"""The rule by which a reading is chosen from the study, written before its runs.
 
-The choice looks at what `calibration.LOOKED_AT` lists and at Figure 2's update, and at nothing else.
+The choice looks only at the data in `calibration.LOOKED_AT` and at Figure 2's update.
 
-First the three best of all readings are chosen, by the predictions of the fitted models (`best`): of 6,144 combinations
-of levels the design has 24, and a combination that nobody ran may be the paper's; the effects are estimated from all
-24 points at once, so a prediction is surer than the four seeds of a point. What the models leave out, they may get
-wrong: so those three are run, on all seven tasks, and of them one is chosen by the same distance of what was then
-measured (`decided`).
+First, the three best of all readings are chosen by the predictions of the fitted models (`best`). The design has 24 of
+6,144 combinations of levels, and the paper's may be another one; the effects are estimated from all 24 points at once,
+so a prediction is more certain than the mean of a point's four seeds. The models may be wrong about interactions that
+they lack, so these three are run on all seven tasks, and one of them is chosen by the same distance of the measured
+values (`decided`).
 
 - Distance: the mean of three squared distances to the paper, of HalfCheetah with clipping, InvertedPendulum with
-  clipping, and Figure 2 (the mean of its four numbers, which one update makes). Each in units of what both sides leave
-  unsure: the square of the paper's (half width of Figure 3's band; for Figure 2, where it shows one update, the
+  clipping, and Figure 2 (the mean of its four numbers, which come from one update). Each is divided by the uncertainty
+  of both sides: the square of the paper's (half width of Figure 3's band; for Figure 2, which shows one update, the
   deviation of our seeds) plus the square of our standard error.
-- "None" must end below the random policy on HalfCheetah, which is all that the text says of it; how deep is left for
-  the test. Predicted: on average on the signed-log scale, at the point of the design that has the same scaling,
-  gradient clip and advantages, and raw actions. Measured: with every seed.
-- Actions are raw: clipped ones bound the control cost by 600 an episode, and -0.39 in Table 1 needs some -14,600.
-- A detail of the nine whose effect on no response can be told from 0 (95 %, Bonferroni over details and responses)
-  stays at its usual level, so that the three do not differ in what does nothing.
+- "None" must end below the random policy on HalfCheetah, which is all that the text says of it; how far below remains
+  a test. Predicted: on average on the signed-log scale, at the point of the design with the same scaling, gradient clip
+  and advantages, and raw actions. Measured: with every seed.
+- Actions are raw: clipped ones bound the control cost by 600 an episode, and -0.39 in Table 1 needs about -14,600.
+- If no response shows an effect of one of the nine details (95 %, Bonferroni over details and responses), the detail
+  stays at its usual level, so that the three readings do not differ in it.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ from analysis.sections.readings.model import (
 )
 
 WANTED = 3
-"""How many readings are run on all tasks."""
+"""Number of readings that are run on all tasks."""
 
 
 def targets() -> dict[str, tuple[float, float]]:
-    """The paper's number for each response that has one, and how unsure it is (NaN: it shows a single update)."""
+    """Return the paper's number for each response that has one, and its uncertainty (NaN: it shows a single update)."""
     paper = published("fig2_curves")
-    at_1 = {own: float(np.interp(1.0, paper["interp"], paper[theirs])) for own, theirs, _ in FIGURE2_CURVES}
+    at_1 = {ours: float(np.interp(1.0, paper["interp"], paper[column])) for ours, column, _ in FIGURE2_CURVES}
     return {
         name: (at_1[response.curve], float("nan")) if response.curve else paper_final(response.task, "ppo")
         for name, response in RESPONSES.items()
@@ -58,13 +58,13 @@ def targets() -> dict[str, tuple[float, float]]:
 
 
 def random_level() -> float:
-    """The paper's random policy on HalfCheetah: Figure 3's PPO at its start, digitised."""
+    """Return the paper's random policy on HalfCheetah: the start of Figure 3's PPO, digitised."""
     return float(published_figure3()["initial"][("HalfCheetah", paper_curve("ppo"))])
 
 
 def distance(values: Mapping[str, Floats], errors: Mapping[str, Floats], seeds: Mapping[str, float]) -> Floats:
-    """The distance of each reading to the paper: ``[readings]``. `values`, `errors`: of each response ``[readings]``;
-    `seeds`: the deviation of its seeds."""
+    """Compute the distance of each reading to the paper: ``[readings]``. `values`, `errors`: of each response
+    ``[readings]``; `seeds`: the deviation of its seeds."""
     squares = {}
     for name, (paper, unsure) in targets().items():
         unit = (seeds[name] if np.isnan(unsure) else unsure) ** 2 + errors[name] ** 2
@@ -75,7 +75,7 @@ def distance(values: Mapping[str, Floats], errors: Mapping[str, Floats], seeds: 
 
 
 def matters(fitted: Mapping[str, Model]) -> list[str]:
-    """List those of OTHERS that some response shows to matter."""
+    """List the details in OTHERS that have an effect on some response."""
     level = 1 - 0.05 / (len(OTHERS) * len(RESPONSES))
     effects = pd.concat([model.effects(level) for model in fitted.values()])
     shown = set(effects.loc[(effects["low"] > 0) | (effects["high"] < 0), "detail"])
@@ -83,7 +83,7 @@ def matters(fitted: Mapping[str, Model]) -> list[str]:
 
 
 def admitted(values: pd.DataFrame, levels: pd.DataFrame) -> set[tuple[str, ...]]:
-    """The levels of CROSSED with which "none" sinks; `values` as `model.measured` gives them."""
+    """Return the levels of CROSSED with which "none" ends below the random policy; `values`: from `model.measured`."""
     raw = levels[levels["actions"] == RAW]
     none = values[values["response"] == "none"].groupby("point")["value"].mean()
     sunk = raw[none.reindex(raw.index) < float(signed_log(random_level()))]
@@ -91,7 +91,7 @@ def admitted(values: pd.DataFrame, levels: pd.DataFrame) -> set[tuple[str, ...]]
 
 
 def best(fitted: Mapping[str, Model], values: pd.DataFrame, levels: pd.DataFrame) -> pd.DataFrame:
-    """The WANTED readings with the least predicted distance, nearest first: their levels, `distance`, and the
+    """Return the WANTED readings with the smallest predicted distance, nearest first: their levels, `distance`, and the
     prediction of each response. Empty while a response is not measured."""
     if set(fitted) != set(RESPONSES):
         return pd.DataFrame()
@@ -106,13 +106,13 @@ def best(fitted: Mapping[str, Model], values: pd.DataFrame, levels: pd.DataFrame
     predicted = {name: model.predicted(candidates) for name, model in fitted.items()}
     seeds = {name: model.seeds for name, model in fitted.items()}
     means, errors = ({name: pair[place] for name, pair in predicted.items()} for place in (0, 1))
-    found = candidates.assign(distance=distance(means, errors, seeds), **means)
-    return found.sort_values("distance", kind="stable", ignore_index=True).head(WANTED)
+    judged = candidates.assign(distance=distance(means, errors, seeds), **means)
+    return judged.sort_values("distance", kind="stable", ignore_index=True).head(WANTED)
 
 
 def decided(values: pd.DataFrame) -> pd.DataFrame:
-    """Judge readings by what was measured of them (`values` as `model.measured` gives them): a row per reading,
-    `distance`, `sinks` and `chosen`, the least distance among those under which every seed of "none" sinks."""
+    """Judge readings by their measured `values` (from `model.measured`): a row per reading, `distance`, `sinks` and
+    `chosen`, the smallest distance among those with which every seed of "none" sinks."""
     by_reading = values.groupby(["point", "response"])["value"]
     means, spread, counts = (by_reading.agg(what).unstack() for what in ("mean", "var", "size"))
     highest = by_reading.max().unstack()["none"].to_numpy(float)

@@ -1,9 +1,9 @@
-"""The study of readings (protocol `readings`): what each detail that the text leaves open does to what was measured.
+"""The study of readings (protocol `readings`): the effect of each detail on each response.
 
 A linear model for each response: a constant; reward scaling, gradient clip and advantages with all their interactions;
-the main effects of the nine other details; and a level for each seed. Runs are its rows, so the seeds are the
-replicates. The design makes these effects uncorrelated. What the residual holds beside the seeds, interactions that the
-model leaves out, widens the intervals.
+the main effects of the nine other details; and a constant for each seed. Its rows are runs, so the seeds are the
+replicates. The design makes these effects uncorrelated. Interactions that the model lacks are part of the residual and
+widen the intervals.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Detail:
-    """Something that the text leaves open."""
+    """A detail that the text omits."""
 
     words: str
     setting: str
-    """What of a run's settings tells its level."""
+    """The setting of a run that determines its level."""
     levels: dict[object, str]
-    """By the setting's value, as a manifest holds it: the level's name. Effects are told from the first level, which is
-    that of ppo2 of 2017-11."""
+    """The setting's value in a manifest -> the level's name. Effects are differences to the first level, which is that
+    of ppo2 of 2017-11."""
     usual: str
-    """The level that a reading has where the study does not show that the detail matters."""
+    """The level of a reading if the study shows no effect of the detail."""
 
 
 DETAILS = {  # as in experiments.paper.readings, which has the sources; a test compares the two
@@ -77,7 +77,7 @@ RAW = "raw"
 
 @dataclass(frozen=True)
 class Response:
-    """Something measured at every point of the design."""
+    """A number measured at every point of the design."""
 
     words: str
     task: str
@@ -99,7 +99,7 @@ RESPONSES = {
 
 
 def signed_log(returns: npt.ArrayLike) -> Floats:
-    """asinh(return / 1000): a return of -40,000 is 3.8 times one of -1000, not 40 times; `signed_exp` is its
+    """Compute asinh(return / 1000): a return of -40,000 is 3.8 times one of -1000, not 40 times; `signed_exp` is the
     inverse."""
     values: Floats = np.arcsinh(np.asarray(returns, float) / 1000)
     return values
@@ -111,52 +111,52 @@ def signed_exp(values: npt.ArrayLike) -> Floats:
 
 
 def levels_of(data: Data) -> pd.DataFrame:
-    """The level of every detail (columns) at every point of the design (index), from the manifest's settings."""
+    """Return the level of every detail (columns) at every point of the design (index), from the manifest's settings."""
     points: dict[str, dict[str, str]] = {}
     for run in data.manifest["runs"]:
-        own = {**run["settings"], "environment": run["environment"]}
+        values = {**run["settings"], "environment": run["environment"]}
         point = points.setdefault(run["setting"].partition("+")[2], {})
         for name, detail in DETAILS.items():
             if name != "pendulum-force" or run["environment"] in detail.levels:
-                point[name] = detail.levels[own[detail.setting]]
+                point[name] = detail.levels[values[detail.setting]]
     return pd.DataFrame.from_dict(points, orient="index", columns=list(DETAILS))
 
 
 def combinations(levels: pd.DataFrame) -> dict[tuple[str, ...], list[str]]:
-    """The points that share their levels of CROSSED, by those levels."""
-    found: dict[tuple[str, ...], list[str]] = {}
+    """Group the points by their levels of CROSSED."""
+    cells: dict[tuple[str, ...], list[str]] = {}
     for point, *cell in levels[list(CROSSED)].itertuples(name=None):
-        found.setdefault(tuple(cell), []).append(point)
-    return found
+        cells.setdefault(tuple(cell), []).append(point)
+    return cells
 
 
 def measured(data: Data, updates: pd.DataFrame | None) -> pd.DataFrame:
-    """Every value that the effects are estimated from: `response`, `point`, `seed`, `value`; of "none" the signed
-    logarithm. `updates`: interpolation.parquet of the first updates, or None."""
+    """Return every value from which the effects are estimated: `response`, `point`, `seed`, `value`, of "none" the
+    signed logarithm. `updates`: interpolation.parquet of the first updates, or None."""
     runs = scored(data)
     runs["task"] = runs["task"].str.removesuffix("Unclamped")
     parts = runs["setting"].str.partition("+")
     pieces = []
     for name, response in RESPONSES.items():
         if not response.curve:
-            own = runs[(runs["task"] == response.task) & (parts[0] == response.row) & runs["score"].notna()]
-            values = signed_log(own["score"]) if name == "none" else own["score"].to_numpy(float)
-            points = own["setting"].str.partition("+")[2]
+            rows = runs[(runs["task"] == response.task) & (parts[0] == response.row) & runs["score"].notna()]
+            values = signed_log(rows["score"]) if name == "none" else rows["score"].to_numpy(float)
         elif updates is not None:
-            own = updates[updates["interpolation"] == 1.0]
-            values, points = own[response.curve].to_numpy(float), own["setting"].str.partition("+")[2]
+            rows = updates[updates["interpolation"] == 1.0]
+            values = rows[response.curve].to_numpy(float)
         else:
             continue
-        pieces.append(pd.DataFrame({"response": name, "point": points, "seed": own["seed"], "value": values}))
+        points = rows["setting"].str.partition("+")[2]
+        pieces.append(pd.DataFrame({"response": name, "point": points, "seed": rows["seed"], "value": values}))
     return pd.concat(pieces, ignore_index=True)
 
 
 Term = tuple[tuple[str, str], ...]
-"""The levels that a column of the model is about, of one detail or, in an interaction, of several."""
+"""The levels of a column of the model: of one detail, or in an interaction of several."""
 
 
 def terms() -> list[Term]:
-    """The columns of the model after the constant: each level but the first of each detail, and of CROSSED every
+    """List the columns of the model after the constant: each level but the first of each detail, and of CROSSED every
     combination of such levels."""
     several = [names for count in (1, 2, 3) for names in itertools.combinations(CROSSED, count)]
     groups = [*several, *((name,) for name in OTHERS)]
@@ -170,10 +170,10 @@ def terms() -> list[Term]:
 
 
 def columns(levels: pd.DataFrame) -> Floats:
-    """The model's matrix for readings with these `levels`: ``[readings, 1 + terms]``.
+    """Return the model's matrix for readings with these `levels`: ``[readings, 1 + terms]``.
 
-    An indicator of a level less 1 / the number of levels, and the products of those: so a coefficient is the difference
-    that the level makes to the first one, on average over the levels of all other details.
+    A column is an indicator of a level less 1 / the number of levels, or a product of those: so a coefficient is the
+    level's difference to the first one, on average over the levels of all other details.
     """
     made = [np.ones(len(levels))]
     for term in terms():
@@ -189,13 +189,13 @@ class Model:
     coefficients: Floats
     covariance: Floats
     deviation: float
-    """of a run about the model"""
+    """standard deviation of the residuals"""
     seeds: float
-    """deviation of the seeds of one point: the root of its mean square over the points"""
+    """deviation over the seeds of a point, root mean square over the points"""
     freedom: int
 
     def effects(self, level: float = 0.95) -> pd.DataFrame:
-        """A row per main effect: `detail`, `level` (told from the detail's first), `effect`, `low`, `high`."""
+        """List the main effects: `detail`, `level` (compared with the detail's first), `effect`, `low`, `high`."""
         half = student.ppf((1 + level) / 2, self.freedom) * np.sqrt(np.diag(self.covariance))
         rows = [
             (
@@ -210,40 +210,40 @@ class Model:
         return pd.DataFrame(rows, columns=["detail", "level", "effect", "low", "high"])
 
     def predicted(self, levels: pd.DataFrame) -> tuple[Floats, Floats]:
-        """The expected value under readings with these `levels`, and its standard error."""
+        """Predict the mean of readings with these `levels`, and its standard error."""
         matrix = columns(levels)
         return matrix @ self.coefficients, np.sqrt(np.einsum("ij,jk,ik->i", matrix, self.covariance, matrix))
 
 
 def fit(values: pd.DataFrame, levels: pd.DataFrame) -> Model | None:
-    """Fit one response's `values` (`measured`) by least squares, with a level of its own for each seed, as every point
-    has the same seeds; None while too few points are measured."""
+    """Fit one response's `values` (`measured`) by least squares, with a constant for each seed, as every point has the
+    same seeds; None while too few points are measured."""
     seeds = pd.get_dummies(values["seed"], drop_first=True).to_numpy(float)
     model = columns(levels.loc[values["point"]])
     matrix = np.hstack([model, seeds - seeds.mean(axis=0)])
     freedom = len(matrix) - matrix.shape[1]
     if freedom < 1 or np.linalg.matrix_rank(matrix) < matrix.shape[1]:
         return None
-    found, size = values["value"].to_numpy(float), model.shape[1]
+    observed, size = values["value"].to_numpy(float), model.shape[1]
     inverse = np.linalg.inv(matrix.T @ matrix)
-    coefficients = inverse @ matrix.T @ found
-    variance = float(((found - matrix @ coefficients) ** 2).sum()) / freedom
+    coefficients = inverse @ matrix.T @ observed
+    variance = float(((observed - matrix @ coefficients) ** 2).sum()) / freedom
     within = values.groupby("point")["value"]
     spread = float(within.var().mean()) ** 0.5
     return Model(coefficients[:size], variance * inverse[:size, :size], variance**0.5, spread, freedom)
 
 
 def models(values: pd.DataFrame, levels: pd.DataFrame) -> dict[str, Model]:
-    """Fit every response that can be."""
-    fitted = {str(name): fit(own, levels) for name, own in values.groupby("response", sort=False)}
+    """Fit every response with enough values."""
+    fitted = {str(name): fit(rows, levels) for name, rows in values.groupby("response", sort=False)}
     return {name: model for name, model in fitted.items() if model}
 
 
 def aliases(levels: pd.DataFrame) -> pd.DataFrame:
-    """What each main effect of the design (`term`) is aliased with: `interaction` of two details that the
-    model has no column for, and `correlation` of their columns, where it is not 0."""
-    own = [(term, column) for term, column in zip(terms(), columns(levels).T[1:], strict=True)]
-    main = {term[0]: column for term, column in own if len(term) == 1}
+    """List the aliases of each main effect of the design (`term`): `interaction` of two details without a column in the
+    model, and `correlation` of their columns, if it is not 0."""
+    pairs = [(term, column) for term, column in zip(terms(), columns(levels).T[1:], strict=True)]
+    main = {term[0]: column for term, column in pairs if len(term) == 1}
     rows = []
     for (one, first), (two, second) in itertools.combinations(main.items(), 2):
         if one[0] == two[0] or {one[0], two[0]} <= set(CROSSED):
@@ -257,7 +257,7 @@ def aliases(levels: pd.DataFrame) -> pd.DataFrame:
 
 
 def _short(level: tuple[str, str]) -> str:
-    """The detail, and its level if it has more than two."""
+    """Name the detail, and its level if it has more than two."""
     return "=".join(level) if len(DETAILS[level[0]].levels) > 2 else level[0]
 
 

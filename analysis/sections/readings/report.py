@@ -32,15 +32,15 @@ from analysis.style.drawing import STYLE, Drawing, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, interval, number
 
 DIGITS = {"clip": 0, "none": 2, "pendulum": 0}
-"""Of a response's numbers; those of Figure 2 have four."""
+"""Decimals of a response's numbers; those of Figure 2 have four."""
 NAMED = 4
-"""How many interactions are named of an alias chain."""
+"""Number of interactions of an alias chain that are named."""
 GREY, BLUE = "#999999", "#0072B2"
 
 
 @dataclass(frozen=True)
 class Study:
-    """What the tables and the figure are made of."""
+    """The data of the study and the fitted models."""
 
     data: Data
     levels: pd.DataFrame
@@ -49,25 +49,25 @@ class Study:
 
 
 def study(data: Data, updates: pd.DataFrame | None) -> Study:
-    """Measure and fit what there is; `updates`: interpolation.parquet of the first updates, or None."""
+    """Fit the models to the data; `updates`: interpolation.parquet of the first updates, or None."""
     levels, values = levels_of(data), measured(data, updates)
     return Study(data, levels, values, models(values, levels))
 
 
-def tables(own: Study) -> list[Table]:
-    """Every table of the study, the effects first."""
-    return [effects(own), cells(own), points(own), best(own), alias_chains(own)]
+def tables(study: Study) -> list[Table]:
+    """Make every table of the study, the effects first."""
+    return [effects(study), cells(study), points(study), best(study), alias_chains(study)]
 
 
-def effects(own: Study) -> Table:
-    """A row per level that a detail could have had in place of ppo2's, and what that does to each response."""
-    rows = [(name, level) for name, detail in DETAILS.items() for level in list(detail.levels.values())[1:]]
-    show = pd.DataFrame({"Detail": [label(*row) for row in rows]})
+def effects(study: Study) -> Table:
+    """Tabulate the effect of each alternative to a level of ppo2 on each response."""
+    levels = [(name, level) for name, detail in DETAILS.items() for level in list(detail.levels.values())[1:]]
+    show = pd.DataFrame({"Detail": [label(name, level) for name, level in levels]})
     facts = []
     for name, response in RESPONSES.items():
-        found = own.fitted[name].effects().to_dict("records") if name in own.fitted else []
-        facts += [{"response": name, **one} for one in found]
-        show[response.words] = [_effect(one, name) for one in found] or NOTHING
+        rows = study.fitted[name].effects().to_dict("records") if name in study.fitted else []
+        facts += [{"response": name, **row} for row in rows]
+        show[response.words] = [_effect(row, name) for row in rows] or NOTHING
     caption = (
         "What each detail that the text leaves open does: the difference that a level makes to the level of ppo2 as "
         "released in 2017-11 (named behind it), on average over the levels of all other details, with its 95 % t "
@@ -78,16 +78,16 @@ def effects(own: Study) -> Table:
         "those at the updated policy. The pendulum's force cannot act on HalfCheetah or Hopper: what stands there is "
         "chance. All of this is calibration."
     )
-    return _table("readings_effects", "What each detail does", caption, show, pd.DataFrame(facts), own)
+    return _table("readings_effects", "What each detail does", caption, show, pd.DataFrame(facts), study)
 
 
-def cells(own: Study) -> Table:
-    """The means over all points of each combination of the three details that are crossed in full."""
+def cells(study: Study) -> Table:
+    """Tabulate the means of each combination of the three details that are fully crossed."""
     rows, facts = [], []
-    for cell, inside in combinations(own.levels).items():
-        here = own.values[own.values["point"].isin(inside)].groupby("response")["value"]
-        means = here.mean().reindex(list(RESPONSES)).astype(float)
-        none = own.values[(own.values["response"] == "none") & own.values["point"].isin(inside)]["value"]
+    for cell, inside in combinations(study.levels).items():
+        values = study.values[study.values["point"].isin(inside)].groupby("response")["value"]
+        means = values.mean().reindex(list(RESPONSES)).astype(float)
+        none = study.values[(study.values["response"] == "none") & study.values["point"].isin(inside)]["value"]
         sunk = int((none < float(signed_log(choice.random_level()))).sum())
         facts.append({**dict(zip(CROSSED, cell, strict=True)), **means, "none_sinks": sunk, "none_runs": len(none)})
         shown = {RESPONSES[name].words: _value(means[name], name) for name in RESPONSES}
@@ -101,13 +101,13 @@ def cells(own: Study) -> Table:
         "paper's random policy on HalfCheetah."
     )
     title = "Reward scaling, gradient clip and advantages together"
-    return _table("readings_cells", title, caption, pd.DataFrame(rows), pd.DataFrame(facts), own, len(CROSSED))
+    return _table("readings_cells", title, caption, pd.DataFrame(rows), pd.DataFrame(facts), study, len(CROSSED))
 
 
-def points(own: Study) -> Table:
-    """The design: the levels of each point, and what was measured there."""
-    means = own.values.groupby(["point", "response"])["value"].mean().unstack().reindex(columns=list(RESPONSES))
-    frame = own.levels.join(means).rename_axis("point").reset_index()
+def points(study: Study) -> Table:
+    """Tabulate the design: the levels of each point, and its measured means."""
+    means = study.values.groupby(["point", "response"])["value"].mean().unstack().reindex(columns=list(RESPONSES))
+    frame = study.levels.join(means).rename_axis("point").reset_index()
     show = frame.rename(columns={name: detail.words for name, detail in DETAILS.items()})
     for name, response in RESPONSES.items():
         show[name] = [number(float(signed_exp(v))) if name == "none" else _value(v, name) for v in frame[name]]
@@ -119,12 +119,12 @@ def points(own: Study) -> Table:
         "range. Means over the seeds; without clipping or penalty on the signed-log scale, as a return."
     )
     title = "The readings that were tried"
-    return _table("readings_points", title, caption, show.rename(columns={"point": "Point"}), frame, own, 13)
+    return _table("readings_points", title, caption, show.rename(columns={"point": "Point"}), frame, study, 13)
 
 
-def best(own: Study) -> Table:
-    """The readings that the rule chooses to be run on all tasks."""
-    frame = choice.best(own.fitted, own.values, own.levels)
+def best(study: Study) -> Table:
+    """Tabulate the readings that the rule chooses to be run on all tasks."""
+    frame = choice.best(study.fitted, study.values, study.levels)
     show = frame.rename(columns={name: detail.words for name, detail in DETAILS.items()})
     if len(frame):
         show["distance"] = [number(value, 2) for value in frame["distance"]]
@@ -140,11 +140,11 @@ def best(own: Study) -> Table:
         "HalfCheetah are looked at, and only raw actions. A detail that no response shows to matter stays at its usual "
         "level. The rule was written before the runs: analysis/sections/readings/choice.py."
     )
-    return _table("readings_best", "The three best readings", caption, show, frame, own, len(DETAILS))
+    return _table("readings_best", "The three best readings", caption, show, frame, study, len(DETAILS))
 
 
 def decided(data: Data, updates: pd.DataFrame | None) -> Table:
-    """Judge the three best readings by what was then measured of them."""
+    """Tabulate the three best readings by their measured distances."""
     values = measured(data, updates)
     missing = set(RESPONSES) - set(values["response"])
     frame = pd.DataFrame(columns=["reading"]) if missing else choice.decided(values)
@@ -155,7 +155,7 @@ def decided(data: Data, updates: pd.DataFrame | None) -> Table:
     if not missing:
         show["Every seed without clipping or penalty sinks"] = ["yes" if sinks else "no" for sinks in frame["sinks"]]
         show["Distance"] = [
-            number(one["distance"], 2) + (" ← chosen" if one["chosen"] else "") for one in frame.to_dict("records")
+            number(row["distance"], 2) + (" ← chosen" if row["chosen"] else "") for row in frame.to_dict("records")
         ]
     caption = (
         "The three best readings as measured, by the same distance as before; the nearest of those under which every "
@@ -166,15 +166,15 @@ def decided(data: Data, updates: pd.DataFrame | None) -> Table:
     return Table("readings_decided", titled(title, data), caption, show, frame, incomplete(data))
 
 
-def alias_chains(own: Study) -> Table:
-    """What each main effect cannot be told from."""
-    found = aliases(own.levels)
+def alias_chains(study: Study) -> Table:
+    """Tabulate the interactions that are aliased with each main effect."""
+    chains = aliases(study.levels)
     rows = []
-    for (detail, level), chain in found.groupby(["detail", "level"], sort=False):
+    for (detail, level), chain in chains.groupby(["detail", "level"], sort=False):
         sizes = chain["correlation"].abs().round(2)
         largest = chain[sizes == sizes.max()].to_dict("records")
         counts = sizes.value_counts().sort_index(ascending=False)
-        named = ", ".join(f"{'+' if one['correlation'] > 0 else '−'} {one['interaction']}" for one in largest[:NAMED])
+        named = ", ".join(f"{'+' if row['correlation'] > 0 else '−'} {row['interaction']}" for row in largest[:NAMED])
         rows.append(
             {
                 "Main effect": label(str(detail), str(level)),
@@ -189,26 +189,26 @@ def alias_chains(own: Study) -> Table:
         "file has every chain in full."
     )
     title = "What the main effects are aliased with"
-    return _table("readings_aliases", title, caption, pd.DataFrame(rows), found, own, 3)
+    return _table("readings_aliases", title, caption, pd.DataFrame(rows), chains, study, 3)
 
 
 def label(detail: str, level: str) -> str:
-    """'Initialisation: column-norm (for orthogonal)'."""
-    own = DETAILS[detail]
-    return f"{own.words}: {level} (for {next(iter(own.levels.values()))})"
+    """Return a row's label, such as 'Initialisation: column-norm (for orthogonal)'."""
+    named = DETAILS[detail]
+    return f"{named.words}: {level} (for {next(iter(named.levels.values()))})"
 
 
 @matplotlib.rc_context(STYLE)
-def figure(own: Study) -> Drawing:
-    """A panel per response with the effects and their intervals, the largest above; and the cells of "none"."""
+def figure(study: Study) -> Drawing:
+    """Draw a panel per response with the effects and their intervals, the largest above; and the cells of "none"."""
     drawn = Figure(figsize=(13, 11), layout="constrained")
     panels = drawn.subplots(4, 2).ravel()
     for axes, (name, response) in zip(panels, RESPONSES.items(), strict=False):
         axes.set_title(response.words + (" (signed log)" if name == "none" else ""))
-        if name in own.fitted:
-            _effects_panel(axes, own.fitted[name].effects())
-    _cells_panel(panels[-1], own)
-    note = note_of(own.data)
+        if name in study.fitted:
+            _effects_panel(axes, study.fitted[name].effects())
+    _cells_panel(panels[-1], study)
+    note = note_of(study.data)
     warn(drawn, note)
     caption = (
         "What each detail does to each response: the difference to the level of ppo2 of 2017-11, with its 95 % "
@@ -219,8 +219,8 @@ def figure(own: Study) -> Drawing:
     return Drawing("readings", "What the readings do", sentences(caption, note), drawn)
 
 
-def _effects_panel(axes: Axes, found: pd.DataFrame) -> None:
-    order = found.reindex(found["effect"].abs().sort_values().index)
+def _effects_panel(axes: Axes, effects: pd.DataFrame) -> None:
+    order = effects.reindex(effects["effect"].abs().sort_values().index)
     for place, row in enumerate(order.to_dict("records")):
         colour = BLUE if row["low"] > 0 or row["high"] < 0 else GREY
         axes.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.6)
@@ -230,13 +230,13 @@ def _effects_panel(axes: Axes, found: pd.DataFrame) -> None:
     axes.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
 
 
-def _cells_panel(axes: Axes, own: Study) -> None:
-    none = own.values[own.values["response"] == "none"]
-    groups = combinations(own.levels)
+def _cells_panel(axes: Axes, study: Study) -> None:
+    none = study.values[study.values["response"] == "none"]
+    groups = combinations(study.levels)
     for place, inside in enumerate(groups.values()):
-        here = none.loc[none["point"].isin(inside), "value"]
-        axes.plot(here, [place] * len(here), "o", color=GREY, markersize=3, alpha=0.7)
-        axes.plot([here.mean()], [place], "|", color=BLUE, markersize=11, markeredgewidth=2.5)
+        returns = none.loc[none["point"].isin(inside), "value"]
+        axes.plot(returns, [place] * len(returns), "o", color=GREY, markersize=3, alpha=0.7)
+        axes.plot([returns.mean()], [place], "|", color=BLUE, markersize=11, markeredgewidth=2.5)
     ticks = [value for value in (-40_000, -10_000, -3_000, -1_000, 0, 1_000, 3_000) if len(none)]
     axes.set_xticks(signed_log(ticks), [number(value) for value in ticks], fontsize=7)
     axes.set_yticks(range(len(groups)), [" / ".join(cell) for cell in groups], fontsize=7)
@@ -248,12 +248,12 @@ def _value(value: float, response: str) -> str:
     return number(float(value), DIGITS.get(response, 4))
 
 
-def _effect(found: dict[Hashable, Any], response: str) -> str:
-    told = interval(found["effect"], found["low"], found["high"], DIGITS.get(response, 4))
-    return told + "*" if found["low"] > 0 or found["high"] < 0 else told
+def _effect(effect: dict[Hashable, Any], response: str) -> str:
+    text = interval(effect["effect"], effect["low"], effect["high"], DIGITS.get(response, 4))
+    return text + "*" if effect["low"] > 0 or effect["high"] < 0 else text
 
 
 def _table(
-    name: str, title: str, caption: str, show: pd.DataFrame, frame: pd.DataFrame, own: Study, text_columns: int = 1
+    name: str, title: str, caption: str, show: pd.DataFrame, frame: pd.DataFrame, study: Study, text_columns: int = 1
 ) -> Table:
-    return Table(name, titled(title, own.data), caption, show, frame, incomplete(own.data), text_columns)
+    return Table(name, titled(title, study.data), caption, show, frame, incomplete(study.data), text_columns)
