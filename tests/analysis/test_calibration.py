@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic import write_figure2, write_figure3, write_table1
 
 from analysis.data import calibration
 from analysis.data.labels import task
@@ -15,6 +14,7 @@ from analysis.sections import figure1_2, figure3, other_implementations, table1
 from analysis.sections.readings import model
 from experiments.paper.readings import STUDY_SEEDS
 from experiments.paper.sweeps import SWEEPS, SWEPT_ENVIRONMENTS
+from tests.helpers.synthetic import write_figure2, write_figure3, write_table1
 
 
 def test_what_is_marked_as_calibration_is_what_the_rule_looks_at() -> None:

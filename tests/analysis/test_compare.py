@@ -11,13 +11,22 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from synthetic import BUDGET, episodes_of, planned, write, write_atari, write_figure3, write_table1, write_tuning
 
 from analysis.compare import compare, main
 from analysis.data.load import gather
 from analysis.sections import figure3_aggregate
 from analysis.sides import chosen
 from analysis.style.formats import Table
+from tests.helpers.synthetic import (
+    BUDGET,
+    episodes_of,
+    planned,
+    write,
+    write_atari,
+    write_figure3,
+    write_table1,
+    write_tuning,
+)
 
 NOISE = {1: -7.0, 2: 3.0, 3: 9.0}
 

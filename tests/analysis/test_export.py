@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import BUDGET, write_atari, write_figure3, write_table1
 
 import experiments
 from analysis import export
 from analysis.data.labels import ENVIRONMENTS
 from analysis.data.load import gather
 from analysis.report import build
+from tests.helpers.synthetic import BUDGET, write_atari, write_figure3, write_table1
 
 PAGE = (Path(experiments.__file__).parents[1] / "docs" / "rliable.md").read_text(encoding="utf-8")
 

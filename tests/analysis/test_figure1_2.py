@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from synthetic import write_figure2
 
 from analysis.data.load import gather_interpolation
 from analysis.sections import figure1_2
 from ppo.ppo import surrogate
+from tests.helpers.synthetic import write_figure2
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import write_figure3
 
 from analysis.data.labels import ALGORITHMS
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections import figure3
 from analysis.style.colours import algorithm_lines
+from tests.helpers.synthetic import write_figure3
 
 
 def test_figure3_with_all_algorithms_has_ours_thick_and_the_papers_dashed(tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
-from synthetic import BUDGET, write_figure3
 
 from analysis.data.load import Data, gather
 from analysis.sections import figure3_aggregate
 from analysis.style.formats import Table
+from tests.helpers.synthetic import BUDGET, write_figure3
 
 RETURNS = {
     ("a2c", 1): 50.0,

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import write_atari
 
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections.atari import figure6
 from analysis.sections.atari.figure6 import smoothed
 from analysis.style.colours import algorithm_lines
+from tests.helpers.synthetic import write_atari
 
 LEVELS = {"a2c": 1.0, "acer": 2.0, "ppo": 3.0}
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from synthetic import ATARI_BUDGET, planned, write, write_atari
 
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections.atari import figure6
+from tests.helpers.synthetic import ATARI_BUDGET, planned, write, write_atari
 
 # Mean returns in bins of 0.4M frames of a run of PPO on BankHeist, seed 2, up to 4.4M frames.
 BANKHEIST = [15.1, 15.9, 17.0, 22.5, 25.5, 22.5, 26.0, 23.0, 26.1, 33.9, 32.8]

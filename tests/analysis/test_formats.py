@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import write_table1
 
 from analysis.data.load import gather
 from analysis.sections import table1
 from analysis.style import formats
+from tests.helpers.synthetic import write_table1
 
 
 @pytest.mark.parametrize(

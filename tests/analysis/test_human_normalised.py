@@ -8,13 +8,13 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import scipy.stats
-from synthetic import write_atari
 
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections.atari import human_normalised, tables2_6
 from analysis.sections.atari.figure6 import smoothed
 from analysis.style.colours import algorithm_lines
+from tests.helpers.synthetic import write_atari
 
 # Breakout: random 1.7, human 30.5. Pong: random -20.7, human 14.6.
 RETURNS = {"Breakout": {"a2c": 1.7, "acer": 16.1, "ppo": 30.5}, "Pong": {"a2c": -20.7, "acer": 14.6, "ppo": -3.05}}

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import episodes_of, planned, write
 
 from analysis.data.load import Data, gather
 from analysis.sections.humanoid import TABLE4, TASKS, figure4, figure4_table, measured, paper_last_tenth, table4
+from tests.helpers.synthetic import episodes_of, planned, write
 
 SETTINGS = {"num_steps": 512, "update_epochs": 15, "minibatch_size": 4096, "gamma": 0.99, "gae_lambda": 0.95}
 LENGTH = 100_000

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from synthetic import write_klip_ppo
 
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections import klip_ppo
 from analysis.style.colours import algorithm_lines
+from tests.helpers.synthetic import write_klip_ppo
 
 CLIP, FIXED, ADAPTIVE = "Clipping, ε = 0.2", "Fixed KL, β = 1", "Adaptive KL d_targ = 0.02"
 

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from synthetic import (
+
+from analysis.data import load
+from analysis.data.completeness import mark
+from tests.helpers.synthetic import (
     BUDGET,
     episodes_of,
     planned,
@@ -18,9 +21,6 @@ from synthetic import (
     write_figure3,
     write_table1,
 )
-
-from analysis.data import load
-from analysis.data.completeness import mark
 
 
 def one_line(error: pytest.ExceptionInfo[Exception]) -> str:

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from synthetic import write_figure3
-
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections.other_implementations import elsewhere
+from tests.helpers.synthetic import write_figure3
 
 
 def test_ours_the_papers_and_others_by_algorithm(tmp_path: Path) -> None:

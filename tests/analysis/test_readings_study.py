@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
-from synthetic import write_readings
 
 from analysis.data.load import gather, gather_updates
 from analysis.sections.readings import choice, report
@@ -17,6 +16,7 @@ from analysis.sections.readings.model import CROSSED, DETAILS, OTHERS, RESPONSES
 from experiments.paper.readings import DESIGN, READINGS, settings_of
 from experiments.paper.readings import DETAILS as OPEN
 from experiments.run import Run
+from tests.helpers.synthetic import write_readings
 
 Levels = Mapping[str, str]
 

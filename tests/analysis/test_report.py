@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import (
+
+from analysis.data.completeness import missing
+from analysis.data.load import gather
+from analysis.report import WAITING, build, main
+from analysis.sections import figure3, table1, tuning
+from tests.helpers.synthetic import (
     planned,
     write_atari,
     write_figure2,
@@ -15,11 +20,6 @@ from synthetic import (
     write_table1,
     write_tuning,
 )
-
-from analysis.data.completeness import missing
-from analysis.data.load import gather
-from analysis.report import WAITING, build, main
-from analysis.sections import figure3, table1, tuning
 
 
 def content(folder: Path) -> dict[str, bytes]:

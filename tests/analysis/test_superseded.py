@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from synthetic import planned, write_atari, write_figure2, write_figure3, write_table1, write_tuning
 
 from analysis.data.completeness import mark, missing
 from analysis.data.load import gather, gather_interpolation
@@ -23,6 +22,7 @@ from analysis.sections import (
 from analysis.sections.atari import figure6, human_normalised, prefix, tables2_6
 from analysis.style import formats
 from analysis.style.formats import Table
+from tests.helpers.synthetic import planned, write_atari, write_figure2, write_figure3, write_table1, write_tuning
 
 WHY = "pi_old's deviation moved along"
 

@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.stats
-from synthetic import write_table1
 
 from analysis.data.labels import SETTINGS
 from analysis.data.load import gather
 from analysis.sections import table1
+from tests.helpers.synthetic import write_table1
 
 
 def rows_of(results: Path) -> list[table1.Row]:

@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from synthetic import episodes_of, planned, write, write_atari
 
 from analysis.data.completeness import mark, missing
 from analysis.data.load import gather
 from analysis.data.published import paper_table6, published
 from analysis.sections.atari import prefix, tables2_6
 from analysis.sections.atari.figure6 import smoothed
+from tests.helpers.synthetic import episodes_of, planned, write, write_atari
 
 # Returns of the first and of the last hundred episodes, the mean over the seeds.
 RETURNS = {

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from synthetic import write_figure3
 
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections import trpo_variants
+from tests.helpers.synthetic import write_figure3
 
 
 def paper_mean(environment: str, level: float, last: int = 20_000) -> float:

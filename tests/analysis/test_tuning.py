@@ -3,11 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from synthetic import TRIED, episodes_of, planned, write, write_tuning
 
 from analysis.data.load import gather
 from analysis.data.scores import scored
 from analysis.sections import tuning
+from tests.helpers.synthetic import TRIED, episodes_of, planned, write, write_tuning
 
 
 def test_a_settings_name_holds_its_values() -> None:

@@ -3,33 +3,27 @@
 import dataclasses
 import math
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
 from stable_baselines3 import A2C as SB3A2C
-from stable_baselines3.common.logger import configure
 from stable_baselines3.common.sb2_compat.rmsprop_tf_like import RMSpropTFLike
-from stable_baselines3.common.vec_env import DummyVecEnv
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, perturbed
-from torch_networks import references
 
 from baselines.a2c import A2C, A2CSettings
 from ppo.rollout import Experience
 from ppo.settings import SettingsError
+from tests.helpers import stable_baselines
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4
+from tests.helpers.stacks import perturbed_stack
+from tests.helpers.torch_networks import references
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF, NAN = math.inf, math.nan
 
 
-def a2c_of(settings, action_space=CONTINUOUS_3, total_timesteps=12_000):
-    """A stack whose environments end episodes now and then, its weights moved off their special first values."""
-    rows = len(settings) * settings[0].num_envs
-    lengths = [(3, 7, 4, 11)[row % 4] for row in range(rows)]
-    algorithm = A2C(ScriptedEnv(lengths, action_space), settings, range(1, len(settings) + 1), total_timesteps)
-    with torch.no_grad():
-        algorithm.policy.parameters.copy_(perturbed(algorithm.policy.parameters, 0.1, seed=1))
-    return algorithm
+def a2c_of(settings, space=CONTINUOUS_3, total_timesteps=12_000):
+    """A stack whose environments end episodes now and then."""
+    return perturbed_stack(A2C, settings, space, lengths=(3, 7, 4, 11), total_timesteps=total_timesteps)
 
 
 def watched(owner, name):
@@ -49,44 +43,13 @@ def watched(owner, name):
 # --- Stable-Baselines3 -----------------------------------------------------------------------------------------------
 
 
-class Blank(gymnasium.Env):
-    """Nothing but spaces: SB3 asks for an environment, and its update never steps it."""
-
-    def __init__(self, action_space):
-        self.observation_space = gymnasium.spaces.Box(-INF, INF, (3,), np.float32)
-        self.action_space = action_space
-
-    def reset(self, *, seed=None, options=None):
-        return np.zeros(3, np.float32), {}
-
-
-def paired(reference, policy):
-    """Each parameter of the reference network with SB3's."""
-    extractor = policy.mlp_extractor
-    networks = (
-        (reference.actor, (*extractor.policy_net, policy.action_net)),
-        (reference.critic, (*extractor.value_net, policy.value_net)),
-    )
-    for own, theirs in networks:
-        for module, their_module in zip(own, theirs, strict=True):
-            yield from zip(module.parameters(), their_module.parameters(), strict=True)
-    if hasattr(policy, "log_std"):
-        yield reference.log_std, policy.log_std
-
-
-def as_row(reference, policy, of):
-    """What ``of`` says of SB3's parameters, laid out as our row is."""
-    for own, theirs in paired(reference, policy):
-        own.grad = of(theirs).detach().double()
-    return reference.gradient().float()
-
-
 def twin_of(algorithm, own, reference):
     """Stable-Baselines3's A2C with a run's settings and weights, and TensorFlow's RMSProp as its optimiser."""
-    space = algorithm.env.action_space
-    model = SB3A2C(
-        "MlpPolicy",
-        DummyVecEnv([lambda: Blank(space)] * own.num_envs),
+    return stable_baselines.twin(
+        SB3A2C,
+        algorithm.env.action_space,
+        reference,
+        num_envs=own.num_envs,
         n_steps=own.num_steps,
         gamma=own.gamma,
         gae_lambda=own.gae_lambda,
@@ -95,19 +58,11 @@ def twin_of(algorithm, own, reference):
         vf_coef=own.vf_coef,
         max_grad_norm=own.max_grad_norm,
         normalize_advantage=False,
-        policy_kwargs={
-            "net_arch": [64, 64],
-            "activation_fn": torch.nn.Tanh,
+        optimizer={
             "optimizer_class": RMSpropTFLike,
             "optimizer_kwargs": {"alpha": own.rms_decay, "eps": own.rms_eps},
         },
-        device="cpu",
     )
-    model.set_logger(configure(None, []))
-    with torch.no_grad():
-        for ours, theirs in paired(reference, model.policy):
-            theirs.copy_(ours)
-    return model
 
 
 def feed(model, experience, run):
@@ -154,7 +109,7 @@ def test_returns_losses_gradients_and_next_weights_are_those_of_stable_baselines
         ended += experience.ended.sum()
         for run, (own, twin) in enumerate(zip(settings, twins, strict=True)):
             reference = references(algorithm.policy)[run]
-            before_theirs = as_row(reference, twin.policy, lambda parameter: parameter)
+            before_theirs = stable_baselines.as_row(reference, twin.policy, lambda parameter: parameter)
             feed(twin, experience, run)
             for name in ("advantages", "returns", "values", "log_probs"):
                 theirs = torch.from_numpy(getattr(twin.rollout_buffer, name)).flatten()
@@ -167,14 +122,14 @@ def test_returns_losses_gradients_and_next_weights_are_those_of_stable_baselines
             assert metrics["losses/value_loss"][run].item() == pytest.approx(theirs["value_loss"], rel=1e-3)
             assert metrics["losses/entropy"][run].item() == pytest.approx(-theirs["entropy_loss"], rel=1e-4)
 
-            gradient = as_row(reference, twin.policy, lambda parameter: parameter.grad)
+            gradient = stable_baselines.as_row(reference, twin.policy, lambda parameter: parameter.grad)
             torch.testing.assert_close(clipped[run], gradient, rtol=1e-3, atol=1e-5 * gradient.abs().max().item())
             norm = metrics["losses/grad_norm"][run].item()
             assert min(norm, own.max_grad_norm) == pytest.approx(gradient.norm().item(), rel=1e-3)
             if own.max_grad_norm < 0.5:
                 assert norm > own.max_grad_norm
 
-            after = as_row(reference, twin.policy, lambda parameter: parameter)
+            after = stable_baselines.as_row(reference, twin.policy, lambda parameter: parameter)
             change = (algorithm.policy.parameters.detach() - before)[run]
             their_change = after - before_theirs
             torch.testing.assert_close(change, their_change, rtol=1e-3, atol=1e-3 * their_change.abs().max().item())

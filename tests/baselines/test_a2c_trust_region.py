@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 import torch
 from scipy.optimize import minimize
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch, perturbed
-from torch_networks import references
 
 from baselines.a2c import A2C, A2CSettings
 from baselines.a2c_trust_region import A2CTrustRegion, A2CTrustRegionSettings, projected
 from ppo.settings import SettingsError
+from tests.helpers.batches import column, made_up_batch, perturbed
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv
+from tests.helpers.stacks import clipped_gradients, perturbed_stack
+from tests.helpers.torch_networks import references
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF, NAN = math.inf, math.nan
@@ -42,25 +44,10 @@ def nearest_everywhere(gradient, kl_gradient, delta):
     return torch.from_numpy(np.stack([nearest(g, k, delta) for g, k in states]))
 
 
-def column(values):
-    return torch.tensor(values, dtype=torch.float64).unsqueeze(1)
-
-
 def algorithm_of(kind, settings, space, noise=0.3, **common):
     """A stack with weights moved off their special first values; ``settings``: what the runs differ in."""
     settings = [kind.Settings(num_envs=4, **common, **own) for own in settings]
-    rows = 4 * len(settings)
-    algorithm = kind(ScriptedEnv([7] * rows, space), settings, range(1, len(settings) + 1), 10_000)
-    with torch.no_grad():
-        algorithm.policy.parameters.copy_(perturbed(algorithm.policy.parameters, noise, seed=1))
-    return algorithm
-
-
-def clipped_gradients(algorithm):
-    """What the optimiser makes its steps of from now on."""
-    gradients, change = [], algorithm.optimizer.change
-    algorithm.optimizer.change = lambda gradient, where: gradients.append(gradient.clone()) or change(gradient, where)
-    return gradients
+    return perturbed_stack(kind, settings, space, noise=noise)
 
 
 # --- The projection --------------------------------------------------------------------------------------------------
@@ -77,7 +64,7 @@ def test_the_projection_is_the_solution_of_the_quadratic_program(size):
     kl_gradient[:, 5] *= 1e3
     gradient[:, 6] = 2 * kl_gradient[:, 6]  # straight away
     gradient[:, 7] = -2 * kl_gradient[:, 7]  # straight back
-    result = projected(gradient, kl_gradient, column(DELTAS))
+    result = projected(gradient, kl_gradient, column(*DELTAS, dtype=torch.float64))
     slope = (kl_gradient * gradient).sum(-1)
     for run, delta in enumerate(DELTAS):
         expected = nearest_everywhere(gradient[run], kl_gradient[run], delta)
@@ -91,7 +78,7 @@ def test_the_projection_is_the_solution_of_the_quadratic_program(size):
 def test_after_the_projection_the_linearised_constraint_holds_and_is_tight_where_it_was_broken(size):
     rng = torch.Generator().manual_seed(size)
     gradient, kl_gradient = 10 * torch.randn((2, 3, 200, size), generator=rng)
-    delta = column(DELTAS).float()
+    delta = column(*DELTAS)
     before = (kl_gradient * gradient).sum(-1)
     after = (kl_gradient * projected(gradient, kl_gradient, delta)).sum(-1)
     slack = 1e-5 * (kl_gradient.norm(dim=-1) * gradient.norm(dim=-1))

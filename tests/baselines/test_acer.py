@@ -16,8 +16,6 @@ import pytest
 import torch
 from gymnasium.spaces import Discrete
 from scipy.stats import chisquare
-from stubs import CONTINUOUS_1, DISCRETE_4, ScriptedEnv, perturbed
-from torch_networks import references
 
 from baselines.acer import ACER, ACERSettings
 from experiments.run import Run
@@ -29,6 +27,10 @@ from ppo.replay import Segment
 from ppo.seeding import generator
 from ppo.settings import SettingsError
 from ppo.training import Training
+from tests.helpers.batches import perturbed
+from tests.helpers.environments import CONTINUOUS_1, DISCRETE_4, ScriptedEnv
+from tests.helpers.stacks import clipped_gradients, perturbed_stack
+from tests.helpers.torch_networks import references
 
 INF, NAN = math.inf, math.nan
 STEPS, ENVS = 6, 3
@@ -37,11 +39,7 @@ STEPS, ENVS = 6, 3
 def algorithm_of(settings, noise=0.5, kind=ACER, env=None, **common):
     """A stack with weights moved off their special first values; ``settings``: what the runs differ in."""
     settings = [kind.Settings(**{"num_envs": ENVS, "num_steps": STEPS, **common, **own}) for own in settings]
-    env = env or ScriptedEnv([7] * ENVS * len(settings), DISCRETE_4)
-    algorithm = kind(env, settings, range(1, len(settings) + 1), 6000)
-    with torch.no_grad():
-        algorithm.policy.parameters.copy_(perturbed(algorithm.policy.parameters, noise, seed=1))
-    return algorithm
+    return perturbed_stack(kind, settings, DISCRETE_4, noise=noise, env=env, total_timesteps=6000)
 
 
 def made_up_segment(runs, inputs=3, actions=4, seed=0):
@@ -57,13 +55,6 @@ def made_up_segment(runs, inputs=3, actions=4, seed=0):
         probabilities=torch.from_numpy(probabilities.astype(np.float32)),
         last_observations=torch.from_numpy(rng.standard_normal((runs, ENVS, inputs), dtype=np.float32)),
     )
-
-
-def clipped_gradients(algorithm):
-    """What the optimiser makes its steps of from now on."""
-    gradients, change = [], algorithm.optimizer.change
-    algorithm.optimizer.change = lambda gradient, where: gradients.append(gradient.clone()) or change(gradient, where)
-    return gradients
 
 
 # --- The gradient ----------------------------------------------------------------------------------------------------

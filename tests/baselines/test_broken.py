@@ -3,13 +3,14 @@
 import contextlib
 
 import pytest
-from broken.annotations import Text
-from broken.data import AliasesOldPolicy, ChangesItsBatch, RepeatsItsOrder
-from broken.neighbours import MixesRuns, SharesStepCount, StopsForAll, Union
-from broken.outputs import AdaptsWhenWatched, Overruns, ReportsTheStack
-from broken.resumption import DrawsFromTheProcess, DropsItsAverage, ForgetsItsOptimizer
-from contract import data, divergence, neighbours, outputs, resumption
-from sound.early_stopping import EarlyStopping
+
+from tests.baselines.broken.annotations import Text
+from tests.baselines.broken.data import AliasesOldPolicy, ChangesItsBatch, RepeatsItsOrder
+from tests.baselines.broken.neighbours import MixesRuns, SharesStepCount, StopsForAll, Union
+from tests.baselines.broken.outputs import AdaptsWhenWatched, Overruns, ReportsTheStack
+from tests.baselines.broken.resumption import DrawsFromTheProcess, DropsItsAverage, ForgetsItsOptimizer
+from tests.baselines.contract import data, divergence, neighbours, outputs, resumption
+from tests.baselines.sound.early_stopping import EarlyStopping
 
 
 @contextlib.contextmanager

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv
 
 import baselines.cem
 from baselines.cem import CEM, CEMSettings, refit
@@ -16,6 +15,7 @@ from ppo.envs.base import Transition, VectorEnv
 from ppo.policies import ActorCritic
 from ppo.seeding import generator
 from ppo.settings import SettingsError
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 NAN, INF = math.nan, math.inf

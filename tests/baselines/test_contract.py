@@ -6,14 +6,14 @@ functions of an algorithm's class in ``contract/``; test_broken.py runs them on 
 """
 
 import pytest
-from contract import data, divergence, neighbours, outputs, resumption
-from contract.stacks import DIFFERENT, ENVIRONMENTS, SEVERAL_ACTIONS, run_of, unvaried
-from sound.early_stopping import EarlyStopping
-from sound.postponed import Postponed
 
 from baselines import ALGORITHMS
 from ppo.on_policy import OnPolicy
 from ppo.ppo import PPO
+from tests.baselines.contract import data, divergence, neighbours, outputs, resumption
+from tests.baselines.contract.stacks import DIFFERENT, ENVIRONMENTS, SEVERAL_ACTIONS, run_of, unvaried
+from tests.baselines.sound.early_stopping import EarlyStopping
+from tests.baselines.sound.postponed import Postponed
 
 
 def listed(predicate=lambda kind: True):

@@ -8,13 +8,13 @@ import time
 from pathlib import Path
 
 import pytest
-from contract.stacks import assert_same, finish, outcome, run_of, training_of
 
 import experiments
 from baselines import ALGORITHMS
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import episode_frame, read_episodes, write_episodes
 from experiments.training.options import Options
+from tests.baselines.contract.stacks import assert_same, finish, outcome, run_of, training_of
 
 REPOSITORY = Path(experiments.__file__).parents[1]
 

@@ -5,10 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch, perturbed
 
 from baselines.per_sample_kl import PerSampleKL
 from ppo.ppo import PPO, PPOSettings
+from tests.helpers.batches import made_up_batch
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4
+from tests.helpers.stacks import perturbed_stack
 
 INF = math.inf
 STACK = [  # what may differ between runs, the penalty and the bonus that the loss keeps included
@@ -23,10 +25,7 @@ STACK = [  # what may differ between runs, the penalty and the bonus that the lo
 def stack_of(kind, space=CONTINUOUS_3, **changes):
     """The runs of STACK with weights off their special first values: the same for every ``kind``."""
     settings = [PPOSettings(**{**changes, **own}) for own in STACK]
-    algorithm = kind(ScriptedEnv([7] * len(STACK), space), settings, range(1, len(STACK) + 1), 10_000, engine="torch")
-    with torch.no_grad():
-        algorithm.policy.parameters.copy_(perturbed(algorithm.policy.parameters, 0.1, seed=1))
-    return algorithm
+    return perturbed_stack(kind, settings, space, engine="torch")
 
 
 def ratios(algorithm, batch):

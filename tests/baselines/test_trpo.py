@@ -5,18 +5,20 @@ import functools
 import math
 from itertools import pairwise
 
-import gymnasium
 import numpy as np
 import pytest
 import sb3_contrib
 import torch
 from sb3_contrib import TRPO as SB3TRPO
-from stable_baselines3.common.logger import configure
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch, perturbed
 from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
 from baselines.trpo import NPG, TRPO, TRPO2017, TRPO2017Settings, TRPOSettings, conjugate_gradient
 from ppo.settings import SettingsError
+from tests.helpers import stable_baselines
+from tests.helpers.batches import made_up_batch
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv
+from tests.helpers.stacks import perturbed_stack
+from tests.helpers.torch_networks import references
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 NAN, INF = math.nan, math.inf
@@ -32,14 +34,11 @@ def tiny(**changes):
     return TRPOSettings(**{**common, **changes})
 
 
-def trpo_of(settings, space=CONTINUOUS_3, kind=TRPO, seeds=None, total_timesteps=10_000, noise=0.3, engine=None):
+def trpo_of(settings, space=CONTINUOUS_3, kind=TRPO, **more):
     """A stack whose policies are far off their special first weights, the log-std included."""
-    seeds = seeds or range(1, len(settings) + 1)
-    rows = len(settings) * settings[0].num_envs
-    trpo = kind(ScriptedEnv([7] * rows, space), settings, seeds, total_timesteps, engine=engine)
-    used = trpo.policy.critic_columns.stop
+    trpo = perturbed_stack(kind, settings, space, **{"noise": 0.3, **more})
     with torch.no_grad():
-        trpo.policy.parameters[:, :used] = perturbed(trpo.policy.parameters, noise, seed=1)[:, :used]
+        trpo.policy.parameters[:, trpo.policy.critic_columns.stop :] = 0.0  # padding
     return trpo
 
 
@@ -324,28 +323,18 @@ def test_advantages_are_standardised_where_the_setting_says(norm_adv):
 # --- sb3-contrib -----------------------------------------------------------------------------------------------------
 
 
-class Blank(gymnasium.Env):
-    """Nothing but spaces: SB3 asks for an environment, and its update never steps it."""
-
-    def __init__(self, action_space):
-        self.observation_space = gymnasium.spaces.Box(-INF, INF, (3,), np.float32)
-        self.action_space = action_space
-
-    def reset(self, *, seed=None, options=None):
-        return np.zeros(3, np.float32), {}
-
-
-def sb3_twin(trpo, run, batch):
-    """sb3-contrib's TRPO with the run's settings and the batch in its rollout buffer.
+def sb3_twin(trpo, run, batch, reference):
+    """sb3-contrib's TRPO with the run's weights and settings and the batch in its rollout buffer.
 
     Its KL is the mean over the action's components, where the divergence of the whole action is their sum: the same
     step needs a ``target_kl`` and a damping smaller by their number.
     """
     own, size = trpo.settings[run], batch.values.shape[1]
     components = 1 if trpo.policy.discrete else trpo.policy.action_size
-    model = SB3TRPO(
-        "MlpPolicy",
-        Blank(trpo.env.action_space),
+    twin = stable_baselines.twin(
+        SB3TRPO,
+        trpo.env.action_space,
+        reference,
         n_steps=size,
         batch_size=size,
         learning_rate=own.vf_learning_rate,
@@ -357,46 +346,10 @@ def sb3_twin(trpo, run, batch):
         target_kl=own.max_kl / components,
         sub_sampling_factor=1,
         normalize_advantage=own.norm_adv == "batch",
-        policy_kwargs={"net_arch": [64, 64], "activation_fn": torch.nn.Tanh, "optimizer_kwargs": {"eps": 1e-5}},
-        device="cpu",
+        optimizer={"optimizer_kwargs": {"eps": 1e-5}},
     )
-    model.set_logger(configure(None, []))
-    buffer = model.rollout_buffer
-    for name, values in (
-        ("observations", batch.observations),
-        ("actions", batch.actions),
-        ("values", batch.values),
-        ("log_probs", batch.log_probs),
-        ("advantages", batch.advantages),
-        ("returns", batch.returns),
-    ):
-        array = getattr(buffer, name)
-        array[...] = values[run].numpy().reshape(array.shape)
-    buffer.full = True
-    return model
-
-
-def sb3_tensors(policy):
-    """Views of its weights in the order of our row."""
-    extractor = policy.mlp_extractor
-    for name, hidden, head in (
-        ("actor", extractor.policy_net, policy.action_net),
-        ("critic", extractor.value_net, policy.value_net),
-    ):
-        for layer in (hidden[0], hidden[2], head):
-            yield from (layer.weight.data.T, layer.bias.data)
-        if name == "actor" and hasattr(policy, "log_std"):
-            yield policy.log_std.data
-
-
-def sb3_write(policy, row):
-    tensors = list(sb3_tensors(policy))
-    for tensor, values in zip(tensors, row.split([tensor.numel() for tensor in tensors]), strict=True):
-        tensor.copy_(values.view(tensor.shape))
-
-
-def sb3_read(policy):
-    return torch.cat([tensor.reshape(-1) for tensor in sb3_tensors(policy)])
+    stable_baselines.fill(twin, batch, run)
+    return twin
 
 
 FAR = {"cg_damping": 0.01, "cg_iters": 4}  # with so little damping, ten iterations make much of the last digits
@@ -425,15 +378,15 @@ def test_next_weights_are_those_of_sb3_contrib(space, case, monkeypatch):
     common = {"kl_margin": 1.0, "sub_sampling_factor": 1, "vf_epochs": 3, "vf_minibatch_size": size}
     trpo = trpo_of([TRPOSettings(**{**common, **own}) for own in SB3_CASES[case]], space, noise=0.1)
     batch = batch_of(trpo, size)
-    twins = [sb3_twin(trpo, run, batch) for run in range(2)]
     before = parameters(trpo)
     used, actor = trpo.policy.critic_columns.stop, trpo.policy.actor_columns
     metrics = trpo.update(batch)
     change = parameters(trpo)[:, :used] - before[:, :used]
-    for run, twin in enumerate(twins):
-        sb3_write(twin.policy, before[run, :used])
+    for run, reference in enumerate(references(trpo.policy, before)):
+        twin = sb3_twin(trpo, run, batch, reference)
         twin.train()
-        theirs = sb3_read(twin.policy) - before[run, :used]
+        after = stable_baselines.as_row(reference, twin.policy, lambda parameter: parameter)
+        theirs = (after - before[run])[:used]
         policy, critic = slice(actor.stop), slice(actor.stop, used)
         largest = theirs[policy].abs().max().item()
         torch.testing.assert_close(change[run, policy], theirs[policy], rtol=1e-2, atol=2e-3 * largest)

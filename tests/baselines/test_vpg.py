@@ -5,26 +5,22 @@ import math
 
 import pytest
 import torch
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch, perturbed
-from torch_networks import references
 
 from baselines.critic import Critic
 from baselines.vpg import VPG, VPGSettings
 from ppo.settings import SettingsError
+from tests.helpers.batches import made_up_batch
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4
+from tests.helpers.stacks import perturbed_stack
+from tests.helpers.torch_networks import references
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF, NAN = math.inf, math.nan
 SIZE = 100
 
 
-def vpg_of(settings, action_space=CONTINUOUS_3, seeds=None, total_timesteps=10_000, engine=None):
-    """A stack whose environments end episodes now and then, its weights moved off their special first values."""
-    seeds = seeds or range(1, len(settings) + 1)
-    rows = len(settings) * settings[0].num_envs
-    vpg = VPG(ScriptedEnv([7] * rows, action_space), settings, seeds, total_timesteps, engine=engine)
-    with torch.no_grad():
-        vpg.policy.parameters.copy_(perturbed(vpg.policy.parameters, 0.1, seed=1))
-    return vpg
+def vpg_of(settings, space=CONTINUOUS_3, **more):
+    return perturbed_stack(VPG, settings, space, **more)
 
 
 def raw_batch(policy, seed=0, move=0.03):

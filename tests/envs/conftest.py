@@ -1,16 +1,10 @@
 """What every test of the environments needs."""
 
 import pytest
-from atari_oracle import SEEDS
 
 from ppo.envs import make
 from ppo.envs.atari import AtariVectorEnv
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    """Gymnasium's own MuJoCo tasks leave a MUJOCO_LOG.TXT where they are made."""
-    monkeypatch.chdir(tmp_path)
+from tests.helpers.atari_oracle import SEEDS
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from atari_oracle import BREAKOUT, SEEDS, AtariOracle, InOneProcess, compare
-from oracle import assert_same_transition, random_actions
 
 from ppo.envs import emulator, make
 from ppo.envs.atari import ATARI_ROMS, AtariVectorEnv, find_rom
 from ppo.rollout import Collector
+from tests.helpers.atari_oracle import BREAKOUT, SEEDS, AtariOracle, InOneProcess, compare
+from tests.helpers.gymnasium_oracle import assert_same_transition, random_actions
 
 
 @pytest.mark.parametrize(

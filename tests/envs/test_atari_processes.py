@@ -8,11 +8,11 @@ import time
 
 import numpy as np
 import pytest
-from atari_oracle import BREAKOUT, SEEDS
-from oracle import assert_same_transition, random_actions
 
 from ppo.envs.base import EnvironmentDied
 from ppo.process import cores
+from tests.helpers.atari_oracle import BREAKOUT, SEEDS
+from tests.helpers.gymnasium_oracle import assert_same_transition, random_actions
 
 
 def processes_of(env):

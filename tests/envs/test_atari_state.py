@@ -2,10 +2,16 @@
 
 import numpy as np
 import pytest
-from atari_oracle import BREAKOUT, SEEDS, InOneProcess
-from oracle import assert_refused, assert_rows_go_on_elsewhere, assert_same_transition, random_actions, take_rows
 
 from ppo.envs import emulator
+from tests.helpers.atari_oracle import BREAKOUT, SEEDS, InOneProcess
+from tests.helpers.gymnasium_oracle import (
+    assert_refused,
+    assert_rows_go_on_elsewhere,
+    assert_same_transition,
+    random_actions,
+    take_rows,
+)
 
 GAMES = """Alien Amidar Assault Asterix Asteroids Atlantis BankHeist BattleZone BeamRider Bowling Boxing Breakout
 Centipede ChopperCommand CrazyClimber DemonAttack DoubleDunk Enduro FishingDerby Freeway Frostbite Gopher Gravitar

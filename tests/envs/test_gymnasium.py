@@ -6,7 +6,9 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiDiscrete
-from oracle import (
+
+from ppo.envs.gymnasium import GymnasiumVectorEnv
+from tests.helpers.gymnasium_oracle import (
     Oracle,
     assert_refused,
     assert_rows_go_on_elsewhere,
@@ -15,8 +17,6 @@ from oracle import (
     random_actions,
     take_rows,
 )
-
-from ppo.envs.gymnasium import GymnasiumVectorEnv
 
 SEEDS = [3, 14, 15]
 IDS = ["CartPole-v1", "Pendulum-v1", "Ant-v5"]

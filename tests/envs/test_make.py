@@ -3,11 +3,11 @@
 import gymnasium
 import numpy as np
 import pytest
-from oracle import assert_same_transition, random_actions
 
 from ppo.envs import make
 from ppo.envs.gymnasium import GymnasiumVectorEnv
 from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
+from tests.helpers.gymnasium_oracle import assert_same_transition, random_actions
 
 
 @pytest.mark.parametrize("env_id", MUJOCO_IDS)

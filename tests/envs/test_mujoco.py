@@ -10,7 +10,11 @@ import gymnasium
 import mujoco
 import numpy as np
 import pytest
-from oracle import (
+
+from ppo.envs import mujoco_simulation, planar_robots
+from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
+from ppo.envs.mujoco_tasks import TASKS
+from tests.helpers.gymnasium_oracle import (
     Oracle,
     assert_refused,
     assert_same_step,
@@ -21,10 +25,6 @@ from oracle import (
     random_actions,
     take_rows,
 )
-
-from ppo.envs import mujoco_simulation, planar_robots
-from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
-from ppo.envs.mujoco_tasks import TASKS
 
 SEEDS = [3, 14, 15]
 UNCLAMPED = "InvertedPendulumUnclamped-v4"

@@ -5,18 +5,18 @@ import os
 
 import numpy as np
 import pytest
-from bullet import TASKS
-from oracle import (
+
+from ppo.envs import ROBOSCHOOL_IDS, make, roboschool_drag
+from ppo.envs import roboschool_physics as physics
+from ppo.envs.roboschool import REWARD_PARTS, RoboschoolVectorEnv
+from tests.helpers.bullet import TASKS
+from tests.helpers.gymnasium_oracle import (
     assert_refused,
     assert_same_transition,
     join_rows,
     random_actions,
     take_rows,
 )
-
-from ppo.envs import ROBOSCHOOL_IDS, make, roboschool_drag
-from ppo.envs import roboschool_physics as physics
-from ppo.envs.roboschool import REWARD_PARTS, RoboschoolVectorEnv
 
 HARDER = TASKS["harder"]
 IDS = tuple(TASKS.values())

@@ -9,7 +9,11 @@ import time
 import mujoco
 import numpy as np
 import pytest
-from bullet import (
+from mujoco.batch import Batch
+
+from ppo.envs.roboschool import RoboschoolVectorEnv
+from ppo.envs.roboschool_model import build
+from tests.helpers.bullet import (
     AXIS_LENGTHS,
     TASKS,
     bullet_state,
@@ -18,10 +22,6 @@ from bullet import (
     simulation_state,
     table,
 )
-from mujoco.batch import Batch
-
-from ppo.envs.roboschool import RoboschoolVectorEnv
-from ppo.envs.roboschool_model import build
 
 
 def environment(task, rows=None):

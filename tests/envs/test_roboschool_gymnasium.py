@@ -8,10 +8,10 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from oracle import Oracle, compare, random_actions
 
 from ppo.envs import ROBOSCHOOL_IDS, make
 from ppo.envs.roboschool import EPISODE_STEPS, TASKS, RoboschoolVectorEnv
+from tests.helpers.gymnasium_oracle import Oracle, compare, random_actions
 
 IDS = tuple(ROBOSCHOOL_IDS)
 

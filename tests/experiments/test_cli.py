@@ -14,8 +14,7 @@ TRAIN = ["train", "InvertedPendulum-v4", "--out", "out", "--total-timesteps", "6
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def _on_a_wide_terminal(monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
 
 

@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import begin, end, same_episodes, stacks_of, train, train_flags, wait_for, working_on
 
 from experiments.cli import commands as cli
 from experiments.store import provenance
@@ -14,6 +13,7 @@ from experiments.store.files import locked
 from experiments.training.launch import WorkerActor
 from experiments.training.options import Options
 from experiments.training.ray_cluster import RayExecutor
+from tests.helpers.commands import begin, end, same_episodes, stacks_of, train, train_flags, wait_for, working_on
 
 MISSING = "Ray is not installed: pip install -e '.[cluster]'"
 LONG = ("--total-timesteps", "10240", "--checkpoint-interval", "0")

@@ -7,7 +7,6 @@ import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch
-from commands import train_stack
 from gymnasium.spaces import Discrete
 
 from baselines.acer import ACERSettings
@@ -24,6 +23,7 @@ from ppo import checkpoint
 from ppo.policies import ActorCritic, make_policy
 from ppo.ppo import PPOSettings
 from ppo.seeding import environment_seeds
+from tests.helpers.commands import train_stack
 
 SHORT = dataclasses.replace(MUJOCO, num_steps=512, update_epochs=2)
 PLAIN = dataclasses.replace(SHORT, norm_obs=False)
@@ -36,11 +36,6 @@ def trained(out, environment, settings, seeds=(1, 2), algorithm="ppo"):
     folder.create([run.record for run in stack.runs])
     assert train_stack(folder.path) == 0
     return out
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")

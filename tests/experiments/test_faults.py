@@ -16,7 +16,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from commands import same_data, same_episodes, train
 from rich.console import Console
 
 from experiments.planning.planner import Stack
@@ -33,6 +32,7 @@ from experiments.training.progress import ProgressFile
 from ppo import checkpoint
 from ppo.envs.base import EnvironmentDied
 from ppo.ppo import PPO
+from tests.helpers.commands import same_data, same_episodes, train
 
 SETTINGS = PPO.Settings(num_steps=64, update_epochs=1)
 RUNS = [Run("InvertedPendulum-v4", "ppo", "default", seed, 64 * 20, SETTINGS) for seed in (1, 2)]

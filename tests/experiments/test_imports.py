@@ -5,10 +5,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import SECONDS
 
 import experiments
 from experiments.cli.commands import main
+from tests.helpers.commands import SECONDS
 
 REPOSITORY = Path(experiments.__file__).parents[1]
 

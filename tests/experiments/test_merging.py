@@ -5,12 +5,12 @@ import shutil
 
 import pandas as pd
 import pytest
-from commands import SECONDS, files_in, stacks_of
 
 from experiments.cli import commands as cli
 from experiments.store import merging, results
 from experiments.store.files import locked
 from experiments.store.tables import read_episodes
+from tests.helpers.commands import SECONDS, files_in, stacks_of
 
 PARTS = 2
 

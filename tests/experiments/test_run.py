@@ -16,7 +16,18 @@ import time
 import pandas as pd
 import pytest
 import torch
-from commands import (
+from rich.console import Console
+
+from experiments.cli import commands as cli
+from experiments.planning.planner import Stack
+from experiments.policies import evaluation
+from experiments.run import trainable
+from experiments.store import provenance
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import read_episodes
+from experiments.training.executor import Job
+from experiments.training.live_table import Display
+from tests.helpers.commands import (
     SECONDS,
     begin,
     children,
@@ -31,26 +42,10 @@ from commands import (
     wait_for,
     working_on,
 )
-from rich.console import Console
-
-from experiments.cli import commands as cli
-from experiments.planning.planner import Stack
-from experiments.policies import evaluation
-from experiments.run import trainable
-from experiments.store import provenance
-from experiments.store.stack_folder import StackFolder
-from experiments.store.tables import read_episodes
-from experiments.training.executor import Job
-from experiments.training.live_table import Display
 
 STEPS = 4096
 SETTINGS = {"num_steps=256,update_epochs=2", "num_steps=256,clip_coef=0.1,update_epochs=2"}
 CHECKPOINT_ALWAYS = ("--checkpoint-interval", "0")
-
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ import time
 from collections import Counter
 
 import pytest
-from commands import PATIENCE, begin, children, same_data, stacks_of, train, train_flags, wait_for
 
 from experiments.store.results import recorded_runs
 from experiments.store.stack_folder import StackFolder
+from tests.helpers.commands import PATIENCE, begin, children, same_data, stacks_of, train, train_flags, wait_for
 
 pytestmark = [
     pytest.mark.soak,

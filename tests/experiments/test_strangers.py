@@ -1,7 +1,6 @@
 """Files from elsewhere: whatever they hold, they run no code and write nothing where it does not belong."""
 
 import json
-import pathlib
 import pickle
 import sys
 
@@ -21,6 +20,7 @@ from experiments.training import worker
 from experiments.training.options import Options
 from ppo import checkpoint
 from ppo.ppo import PPO
+from tests.helpers.attack import Attack
 
 SETTINGS = PPO.Settings(num_steps=64, update_epochs=1)
 EVIL = {
@@ -42,7 +42,7 @@ EVIL = {
 
 
 @pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path, monkeypatch):
+def _in_a_deep_folder(tmp_path, monkeypatch):
     (tmp_path / "a" / "b" / "c").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a" / "b" / "c")
 
@@ -162,16 +162,6 @@ def test_a_policy_of_an_environment_of_any_name_is_refused_in_one_line(tmp_path,
 
 
 # --- Parquet
-
-
-class Attack:
-    """Runs code where it is unpickled."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def __reduce__(self):
-        return pathlib.Path.touch, (pathlib.Path(self.trace),)
 
 
 def table_with(field_metadata, schema_metadata):

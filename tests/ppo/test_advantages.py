@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3.common.buffers import RolloutBuffer
-from stubs import CONTINUOUS_1, ENDLESS, ENDLESS_LIMIT
 
 from ppo.advantages import gae, retrace
 from ppo.envs import make
 from ppo.ppo import PPO, PPOSettings
+from tests.helpers.environments import CONTINUOUS_1, ENDLESS, ENDLESS_LIMIT
 
 NO = [False] * 4
 

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import io
 import os
-import pathlib
 import pickle
 import zipfile
 
@@ -14,6 +13,7 @@ import torch
 
 from ppo import checkpoint
 from ppo.checkpoint import CheckpointError, load, save
+from tests.helpers.attack import Attack
 
 STATE = {
     "text": "Hopper-v4 ÷ ε",
@@ -150,16 +150,6 @@ def test_something_other_than_a_dict_is_refused(tmp_path):
     path.write_bytes(with_header(buffer.getvalue()))
     with pytest.raises(CheckpointError, match=r"list\.pt.*list"):
         load(path)
-
-
-class Attack:
-    """What a stranger would put into a checkpoint: loading it as a pickle runs his code."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def __reduce__(self):
-        return pathlib.Path.touch, (pathlib.Path(self.trace),)
 
 
 @pytest.mark.parametrize("zipped", [True, False])

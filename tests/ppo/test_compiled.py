@@ -12,7 +12,6 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from stubs import CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch, perturbed
 
 from ppo.normalizers import BatchObservationNormalizer, ObservationNormalizer, RewardNormalizer
 from ppo.policies import ActorCritic
@@ -21,6 +20,8 @@ from ppo.rollout import Collector
 from ppo.settings import SettingsError
 from ppo.stacked import collecting, descent, kernels
 from ppo.stacked.ppo_gradient import ACTION, BLOCK, loss_gradient
+from tests.helpers.batches import made_up_batch, perturbed
+from tests.helpers.environments import CONTINUOUS_3, DISCRETE_4, ScriptedEnv
 
 INF = math.inf
 TABLE1 = [  # the eleven rows

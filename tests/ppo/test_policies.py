@@ -7,11 +7,12 @@ import weakref
 import numpy as np
 import pytest
 import torch
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, perturbed
-from torch_networks import references
 
 from ppo.policies import ActorCritic
 from ppo.stacked.mlp import MLP
+from tests.helpers.batches import perturbed
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4
+from tests.helpers.torch_networks import references
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 SEEDS = [[7], [7, 8, 9]]

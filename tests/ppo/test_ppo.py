@@ -3,40 +3,26 @@
 import dataclasses
 import math
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO as SB3PPO
-from stable_baselines3.common.logger import configure
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch, perturbed
-from torch_networks import references
 
 from ppo.advantages import standardised
 from ppo.ppo import PPO, PPOSettings, adapted_kl_coef, surrogate, value_loss
 from ppo.settings import SettingsError
+from tests.helpers import stable_baselines
+from tests.helpers.batches import column, made_up_batch
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4
+from tests.helpers.stacks import perturbed_stack
+from tests.helpers.torch_networks import references
 
 SPACES = [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4]
 INF = math.inf
 
 
-def column(*values):
-    return torch.tensor([[float(value)] for value in values])
-
-
-def ppo_of(settings, action_space=CONTINUOUS_3, noise=0.1, total_timesteps=10_000, engine=None):
-    """A stack in an environment that ends episodes at once, its weights moved off their special first values."""
-    envs = settings[0].num_envs
-    ppo = PPO(
-        ScriptedEnv([7] * len(settings) * envs, action_space),
-        settings,
-        range(1, len(settings) + 1),
-        total_timesteps,
-        engine=engine,
-    )
-    with torch.no_grad():
-        ppo.policy.parameters.copy_(perturbed(ppo.policy.parameters, noise, seed=1))
-    return ppo
+def ppo_of(settings, space=CONTINUOUS_3, **more):
+    return perturbed_stack(PPO, settings, space, **more)
 
 
 SURROGATE_TABLE = [
@@ -215,91 +201,6 @@ def test_explained_variance_by_hand():
     assert metrics["losses/explained_variance"].tolist() == pytest.approx([1.0, 0.75, 0.0, -3.0])
 
 
-class Blank(gymnasium.Env):
-    """Nothing but spaces: SB3 asks for an environment, and its update never steps it."""
-
-    def __init__(self, action_space):
-        self.observation_space = gymnasium.spaces.Box(-INF, INF, (3,), np.float32)
-        self.action_space = action_space
-
-    def reset(self, *, seed=None, options=None):
-        return np.zeros(3, np.float32), {}
-
-
-def sb3_twin(ppo, run, batch):
-    """Stable-Baselines3's PPO with the run's weights, settings, and batch in its rollout buffer."""
-    own, size = ppo.settings[run], batch.values.shape[1]
-    model = SB3PPO(
-        "MlpPolicy",
-        Blank(ppo.env.action_space),
-        n_steps=size,
-        batch_size=size,
-        n_epochs=1,
-        learning_rate=own.learning_rate,
-        clip_range=own.clip_coef,
-        clip_range_vf=own.vf_clip_range if own.vf_clip_range < INF else None,
-        normalize_advantage=False,
-        ent_coef=own.ent_coef,
-        vf_coef=own.vf_coef,
-        max_grad_norm=own.max_grad_norm,
-        policy_kwargs={"net_arch": [64, 64], "activation_fn": torch.nn.Tanh, "optimizer_kwargs": {"eps": own.adam_eps}},
-        device="cpu",
-    )
-    model.set_logger(configure(None, []))
-    buffer = model.rollout_buffer
-    for name, values in (
-        ("observations", batch.observations),
-        ("actions", batch.actions.unsqueeze(-1) if ppo.policy.discrete else batch.actions),
-        ("values", batch.values),
-        ("log_probs", batch.log_probs),
-        ("advantages", batch.advantages),
-        ("returns", batch.returns),
-    ):
-        array = getattr(buffer, name)
-        array[...] = values[run].numpy().reshape(array.shape)
-    buffer.full = True
-    return model
-
-
-def sb3_layers(policy):
-    """Its layers in the order of our row; None stands for the log-std."""
-    extractor = policy.mlp_extractor
-    return [
-        *(extractor.policy_net[0], extractor.policy_net[2], policy.action_net, None),
-        *(extractor.value_net[0], extractor.value_net[2], policy.value_net),
-    ]
-
-
-def sb3_write(policy, row):
-    position = 0
-
-    def take(shape):
-        nonlocal position
-        count = math.prod(shape)
-        position += count
-        return row[position - count : position].view(shape)
-
-    with torch.no_grad():
-        for layer in sb3_layers(policy):
-            if layer is not None:
-                layer.weight.copy_(take(layer.weight.T.shape).T)
-                layer.bias.copy_(take(layer.bias.shape))
-            elif hasattr(policy, "log_std"):
-                policy.log_std.copy_(take(policy.log_std.shape))
-    return position
-
-
-def sb3_read(policy, of):
-    """The parameters, or with ``of`` their gradients, laid out as our row."""
-    parts = []
-    for layer in sb3_layers(policy):
-        if layer is not None:
-            parts += [of(layer.weight).T.reshape(-1), of(layer.bias)]
-        elif hasattr(policy, "log_std"):
-            parts.append(of(policy.log_std))
-    return torch.cat(parts)
-
-
 def beyond_the_values(policy, batch):
     """Returns further on than the new value has moved from the old. There the pessimistic value loss (ours, and openai/
     baselines') is the clipped one, which is all that SB3 knows."""
@@ -334,19 +235,35 @@ def test_gradients_and_next_weights_are_those_of_stable_baselines3(space, case):
     (gradient,) = torch.autograd.grad(ppo.loss(batch, ppo.clip_coef).sum(), ppo.policy.parameters)
     ppo.update(batch)
     for run, own in enumerate(settings):
-        twin = sb3_twin(ppo, run, batch)
-        used = sb3_write(twin.policy, before[run])
+        reference = references(ppo.policy, before)[run]
+        twin = stable_baselines.twin(
+            SB3PPO,
+            space,
+            reference,
+            n_steps=size,
+            batch_size=size,
+            n_epochs=1,
+            learning_rate=own.learning_rate,
+            clip_range=own.clip_coef,
+            clip_range_vf=own.vf_clip_range if own.vf_clip_range < INF else None,
+            normalize_advantage=False,
+            ent_coef=own.ent_coef,
+            vf_coef=own.vf_coef,
+            max_grad_norm=own.max_grad_norm,
+            optimizer={"optimizer_kwargs": {"eps": own.adam_eps}},
+        )
+        stable_baselines.fill(twin, batch, run)
         twin.train()
         norm = gradient[run].norm()
         clipped = gradient[run] * min(1.0, own.max_grad_norm / (norm.item() + 1e-6))
-        theirs = sb3_read(twin.policy, lambda parameter: parameter.grad)
-        torch.testing.assert_close(clipped[:used], theirs, rtol=1e-3, atol=1e-5 * theirs.abs().max().item())
+        theirs = stable_baselines.as_row(reference, twin.policy, lambda parameter: parameter.grad)
+        torch.testing.assert_close(clipped, theirs, rtol=1e-3, atol=1e-5 * theirs.abs().max().item())
         if case == "clipped gradient":
             assert norm > own.max_grad_norm
         # Adam's first step divides the gradient by its own size, so where it is around epsilon an error in its last
         # digits is one in the step's first; elsewhere float32's accuracy remains
-        after = sb3_read(twin.policy, lambda parameter: parameter.detach())
-        change, their_change = (ppo.policy.parameters.detach() - before)[run, :used], after - before[run, :used]
+        after = stable_baselines.as_row(reference, twin.policy, lambda parameter: parameter)
+        change, their_change = (ppo.policy.parameters.detach() - before)[run], after - before[run]
         firm = theirs.abs() > 1e-3 * theirs.abs().max()
         torch.testing.assert_close(change[firm], their_change[firm], rtol=1e-2, atol=1e-7)
         torch.testing.assert_close(change, their_change, rtol=0, atol=0.02 * own.learning_rate)

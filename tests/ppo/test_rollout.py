@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from stubs import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch
 
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
 from ppo.policies import ActorCritic
 from ppo.rollout import Collector, Episode
+from tests.helpers.batches import made_up_batch
+from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv
 
 RUNS, ENVS, STEPS = 2, 2, 11
 LENGTHS = [3, 4, 5, 100]

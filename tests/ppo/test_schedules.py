@@ -5,18 +5,15 @@ import math
 
 import pytest
 import torch
-from stubs import CONTINUOUS_3, DISCRETE_4, ScriptedEnv, made_up_batch
 
 from ppo.ppo import PPO, PPOSettings
 from ppo.schedules import adapted_learning_rate, annealed
 from ppo.settings import SettingsError
 from ppo.training import Training
+from tests.helpers.batches import column, made_up_batch
+from tests.helpers.environments import CONTINUOUS_3, DISCRETE_4, ScriptedEnv
 
 INF = math.inf
-
-
-def column(*values):
-    return torch.tensor([[float(value)] for value in values])
 
 
 def ppo_of(*settings, engine="numba", space=CONTINUOUS_3, total_timesteps=96):

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from stubs import ScriptedEnv
 
 from ppo import checkpoint
 from ppo.checkpoint import CheckpointError
@@ -11,6 +10,7 @@ from ppo.envs import make
 from ppo.envs.base import EnvironmentDied
 from ppo.ppo import PPO
 from ppo.training import OtherEngineError, Training
+from tests.helpers.environments import ScriptedEnv
 
 ABOUT = {"runs": ["first", "second"]}
 

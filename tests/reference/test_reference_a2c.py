@@ -3,11 +3,11 @@
 import math
 
 import pytest
-from referee.a2c import A2C, A2CTrustRegion
-from referee.comparing import compare
 
 from baselines.a2c import A2CSettings
 from baselines.a2c_trust_region import A2CTrustRegionSettings
+from tests.reference.referee.a2c import A2C, A2CTrustRegion
+from tests.reference.referee.comparing import compare
 
 # High learning rates: every update rounds the parameters to float32, which must stay small beside A2C's small steps.
 A2C_CASES = {  # environment, runs, budget

@@ -3,10 +3,10 @@
 import math
 
 import pytest
-from referee.acer import ACER
-from referee.comparing import compare
 
 from baselines.acer import ACERSettings
+from tests.reference.referee.acer import ACER
+from tests.reference.referee.comparing import compare
 
 COMMON = {"num_envs": 3, "num_steps": 10, "replay_capacity": 65, "replay_start": 20}
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from referee.cem import CEM
-from referee.comparing import compare
 
 from baselines.cem import CEMSettings
+from tests.reference.referee.cem import CEM
+from tests.reference.referee.comparing import compare
 
 
 @pytest.mark.parametrize("deterministic", [True, False])

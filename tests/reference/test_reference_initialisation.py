@@ -4,11 +4,11 @@ import math
 
 import pytest
 import torch
-from torch_networks import references
 
 from experiments.run import Run
 from experiments.training.build import build
 from ppo.ppo import PPOSettings
+from tests.helpers.torch_networks import references
 
 
 def first_networks(**settings):

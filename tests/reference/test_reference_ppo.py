@@ -4,10 +4,10 @@ import math
 from itertools import pairwise
 
 import pytest
-from referee.comparing import compare
-from referee.ppo import PPO
 
 from ppo.ppo import PPOSettings
+from tests.reference.referee.comparing import compare
+from tests.reference.referee.ppo import PPO
 
 INF = math.inf
 

@@ -7,10 +7,10 @@ the same code in float64 agrees with the referee to 1e-8.
 """
 
 import pytest
-from referee.comparing import compare
-from referee.trpo import TRPO
 
 from baselines.trpo import NPGSettings, TRPO2017Settings, TRPOSettings
+from tests.reference.referee.comparing import compare
+from tests.reference.referee.trpo import TRPO
 
 SHORT = {"num_steps": 200, "vf_epochs": 2}
 

@@ -1,10 +1,10 @@
 """VPG over changes of its step size, compared with the referee's."""
 
 import pytest
-from referee.comparing import compare
-from referee.vpg import VPG
 
 from baselines.vpg import VPGSettings
+from tests.reference.referee.comparing import compare
+from tests.reference.referee.vpg import VPG
 
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])

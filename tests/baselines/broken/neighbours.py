@@ -2,9 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from sound.early_stopping import EarlyStopping
-
 from ppo.ppo import PPO, PPOSettings
+from tests.baselines.sound.early_stopping import EarlyStopping
 
 
 class SharesStepCount(EarlyStopping):

@@ -3,7 +3,8 @@
 import dataclasses
 
 import torch
-from contract.stacks import finish, run_of, tensors_of, training_of
+
+from tests.baselines.contract.stacks import finish, run_of, tensors_of, training_of
 
 
 def fields_of(batch):

@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from contract.stacks import (
+
+from tests.baselines.contract.stacks import (
     CONTINUOUS,
     DISCRETE,
     SEVERAL_ACTIONS,

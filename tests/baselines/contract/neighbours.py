@@ -5,7 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from contract.stacks import (
+
+from experiments.run import Run
+from tests.baselines.contract.stacks import (
     DIFFERENT,
     SEVERAL_ACTIONS,
     assert_same,
@@ -18,8 +20,6 @@ from contract.stacks import (
     training_of,
     unvaried,
 )
-
-from experiments.run import Run
 
 
 def check_alone_and_in_any_stack(kind, environment=None, num_envs=1, **changes):

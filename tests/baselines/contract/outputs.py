@@ -5,7 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from contract.stacks import (
+
+from experiments.run import Run
+from experiments.training.build import build
+from ppo.settings import SettingsError
+from tests.baselines.contract.stacks import (
     CONTINUOUS,
     DISCRETE,
     SEVERAL_ACTIONS,
@@ -18,10 +22,6 @@ from contract.stacks import (
     settings_of,
     training_of,
 )
-
-from experiments.run import Run
-from experiments.training.build import build
-from ppo.settings import SettingsError
 
 
 def check_budget_is_spent_exactly(kind, num_envs=1, total_timesteps=203):

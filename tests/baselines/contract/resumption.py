@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from contract.stacks import assert_same, finish, outcome, run_of, same, tensors_of, training_of
 
 from ppo import checkpoint
 from ppo.checkpoint import CheckpointError
+from tests.baselines.contract.stacks import assert_same, finish, outcome, run_of, same, tensors_of, training_of
 
 
 def check_same_seed_same_bits(kind, environment=None):

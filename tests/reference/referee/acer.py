@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from ppo.seeding import generator
-from referee.a2c import RMSProp
-from referee.run import SingleRun
-from referee.trust_region import TrustRegion, policy_of
+from tests.reference.referee.a2c import RMSProp
+from tests.reference.referee.run import SingleRun
+from tests.reference.referee.trust_region import TrustRegion, policy_of
 
 
 @dataclass

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from ppo.seeding import generator
-from referee.run import SingleRun
+from tests.reference.referee.run import SingleRun
 
 
 class CEM(SingleRun):

@@ -7,8 +7,8 @@ import torch
 from torch.distributions import kl_divergence
 
 from ppo.seeding import generator
-from referee.environments import RewardScale
-from referee.run import SingleRun, distribution
+from tests.reference.referee.environments import RewardScale
+from tests.reference.referee.run import SingleRun, distribution
 
 
 def advantages_of(rewards, values, next_values, terminal, ended, gamma, gae_lambda):

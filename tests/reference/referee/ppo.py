@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from referee.on_policy import OnPolicy, descend, standardised
+from tests.reference.referee.on_policy import OnPolicy, descend, standardised
 
 
 class PPO(OnPolicy):

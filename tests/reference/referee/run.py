@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from gymnasium.spaces import Discrete
 from torch.distributions import Categorical, Independent, Normal
-from torch_networks import Reference
 
 from ppo.seeding import generator
-from referee.environments import Environments, ObservationFilter, RewardScale
+from tests.helpers.torch_networks import Reference
+from tests.reference.referee.environments import Environments, ObservationFilter, RewardScale
 
 
 def distribution(outputs, log_std):

@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch.nn.utils import parameters_to_vector, vector_to_parameters
 
-from referee.on_policy import standardised
-from referee.vpg import WithCritic
+from tests.reference.referee.on_policy import standardised
+from tests.reference.referee.vpg import WithCritic
 
 
 class TRPO(WithCritic):

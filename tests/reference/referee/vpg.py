@@ -2,7 +2,7 @@
 
 import torch
 
-from referee.on_policy import OnPolicy, descend, standardised
+from tests.reference.referee.on_policy import OnPolicy, descend, standardised
 
 
 class WithCritic(OnPolicy):

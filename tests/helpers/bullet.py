@@ -1,4 +1,4 @@
-"""The recorded steps of Bullet (data/README.md), and the same states in MuJoCo's coordinates and back."""
+"""The recorded steps of Bullet (tests/envs/data/README.md), and the same states in MuJoCo's coordinates and back."""
 
 import csv
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import mujoco
 import numpy as np
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "envs" / "data"
 RECORD = dict(np.load(DATA / "bullet_steps.npz"))
 TASKS = {
     "humanoid": "RoboschoolHumanoid-v0",

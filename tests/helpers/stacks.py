@@ -1,0 +1,28 @@
+"""Stacks of any algorithm in the scripted environment, and what happens in them."""
+
+import torch
+
+from tests.helpers.batches import perturbed
+from tests.helpers.environments import CONTINUOUS_3, ScriptedEnv
+
+
+def perturbed_stack(
+    kind, settings, space=CONTINUOUS_3, *, noise=0.1, lengths=(7,), env=None, seeds=None, total_timesteps=10_000, **more
+):
+    """A stack of ``kind`` whose weights are moved off their special first values.
+
+    Its environments end their episodes after ``lengths`` steps, in turn; ``env`` takes their place.
+    """
+    rows = len(settings) * settings[0].num_envs
+    env = env or ScriptedEnv([lengths[row % len(lengths)] for row in range(rows)], space)
+    algorithm = kind(env, settings, seeds or range(1, len(settings) + 1), total_timesteps, **more)
+    with torch.no_grad():
+        algorithm.policy.parameters.copy_(perturbed(algorithm.policy.parameters, noise, seed=1))
+    return algorithm
+
+
+def clipped_gradients(algorithm):
+    """The list of the gradients that the optimiser makes its steps of from now on."""
+    gradients, change = [], algorithm.optimizer.change
+    algorithm.optimizer.change = lambda gradient, where: gradients.append(gradient.clone()) or change(gradient, where)
+    return gradients
