@@ -127,7 +127,8 @@ def test_imports_point_downwards():
     assert not upwards
 
 
-def test_analysis_reads_the_store_and_the_list_of_algorithms_and_nothing_else():
+def test_analysis_reads_store_and_algorithms():
+    """Analysis reads the store and the list of algorithms, and nothing else."""
     others = {
         other
         for one, other in arrows()

@@ -26,14 +26,16 @@ def test_contrast_is_that_of_wcag() -> None:
     assert contrast("#ffffff", "#777777") == pytest.approx(4.48, abs=0.005)  # and of too little
 
 
-def test_distance_is_none_between_colours_that_are_alike_to_the_colour_blind() -> None:
+def test_colours_alike_to_the_colour_blind_have_no_distance() -> None:
+    """Colours that are alike to the colour-blind have distance 0."""
     assert distance("#000000", "#ffffff") == pytest.approx(100, abs=0.01)
     assert distance("#123456", "#123456") == 0
     red, green = "#a85000", "#508000"  # clearly apart to most people
     assert distance(red, green) < 0.5 * np.linalg.norm(lab(red, np.eye(3)) - lab(green, np.eye(3)))
 
 
-def test_the_listed_colours_are_apart_and_have_contrast_on_both_pages() -> None:
+def test_listed_colours_are_apart_and_have_contrast() -> None:
+    """The listed colours are apart and have contrast on both pages."""
     assert least(LISTED) >= 8
     assert least(list(BEFORE)) < 4
     assert min(contrast(colour, page) for colour in LISTED for page in colours.BACKGROUNDS) >= 3
@@ -79,7 +81,8 @@ def test_new_colours_keep_their_distance() -> None:
     assert min(contrast(colour, page) for colour in palette for page in colours.BACKGROUNDS) >= 3
 
 
-def test_what_has_no_colour_gets_one_and_dashes_the_same_in_every_figure(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unlisted_algorithms_get_colour_and_dashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has no colour gets one, and dashes, the same in every figure."""
     added = {name: baselines.Record(f"my.{name}:Mine") for name in ("reinforce", "ars")}
     monkeypatch.setattr(baselines, "ALGORITHMS", {**baselines.ALGORITHMS, **added})
     lines = algorithm_lines(["ppo", "reinforce", "from-elsewhere", "ars"])

@@ -47,7 +47,8 @@ def t_interval(strata: Sample) -> tuple[float, float]:
 
 
 @pytest.mark.parametrize("row", SPREADS)
-def test_with_three_seeds_the_t_interval_covers_and_the_bootstrap_does_not(row: str) -> None:
+def test_t_interval_covers_where_the_bootstrap_does_not(row: str) -> None:
+    """With three seeds the t interval covers what it says, and the bootstrap does not."""
     truth = float(np.mean(MEANS[row]))
     assert 0.93 <= coverage(t_interval, truth, samples(row, 3, 2000)) <= 0.97
     assert 0.72 <= coverage(bootstrap(), truth, samples(row, 3, 500)) <= 0.88
@@ -80,7 +81,8 @@ def test_the_interval_of_a_difference_covers_with_three_seeds() -> None:
 
 
 @pytest.mark.parametrize(("seeds", "low", "high"), [(3, 0.75, 0.86), (10, 0.90, 0.96)])
-def test_the_probability_of_improvements_interval_covers_from_ten_seeds_on(seeds: int, low: float, high: float) -> None:
+def test_improvement_interval_covers_from_ten_seeds(seeds: int, low: float, high: float) -> None:
+    """The interval of the probability of improvement covers what it says from ten seeds on."""
     apart = np.subtract(MEANS["clip-0.2"], MEANS["fixed-kl-10"])
     truth = float(scipy.stats.norm.cdf(apart / np.hypot(SPREADS["clip-0.2"], SPREADS["fixed-kl-10"])).mean())
     pairs = two_rows(seeds, 400)
@@ -89,8 +91,11 @@ def test_the_probability_of_improvements_interval_covers_from_ten_seeds_on(seeds
     assert np.isnan(statistics.improvement_interval(*pairs[0])[0]) == (seeds < 10)
 
 
-def test_rows_further_apart_than_the_margin_are_called_equal_in_one_of_twenty_at_most() -> None:
-    """At a true difference of exactly the margin."""
+def test_false_equality_is_rare() -> None:
+    """Rows further apart than the margin are called equal in one of twenty cases at most.
+
+    At a true difference of exactly the margin.
+    """
     shift = intervals.MARGIN - float(np.mean(MEANS["clip-0.2"]) - np.mean(MEANS["fixed-kl-10"]))
     estimates = [intervals.task_difference([a + shift for a in ours], theirs) for ours, theirs in two_rows(3, 2000)]
     assert np.mean([estimate.equivalence_p() < 0.05 for estimate in estimates]) <= 0.06

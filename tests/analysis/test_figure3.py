@@ -16,7 +16,9 @@ from analysis.style.colours import algorithm_lines
 from tests.helpers.synthetic import write_figure3
 
 
-def test_figure3_with_all_algorithms_has_ours_thick_and_the_papers_dashed(tmp_path: Path) -> None:
+def test_figure3_draws_ours_thick_and_the_paper_dashed(tmp_path: Path) -> None:
+    """Figure 3 with all algorithms has our curves thick and the paper's dashed."""
+
     def value(run: dict[str, Any]) -> float:
         return 100.0 * ALGORITHMS.index(run["algorithm"]) + 10 * run["seed"]
 

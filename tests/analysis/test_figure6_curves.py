@@ -45,7 +45,8 @@ def test_the_mean_over_the_window_by_hand() -> None:
     assert narrower[:4] == pytest.approx([118.5 / 6, 144.5 / 7, 167.5 / 8, 193.6 / 9])
 
 
-def test_inside_a_curve_a_line_stays_a_line_and_at_its_ends_the_window_is_cut_off() -> None:
+def test_smoothing_keeps_a_line() -> None:
+    """Inside a curve a line stays a line, and at its ends the window is cut off."""
     middles = np.arange(100) * 0.4 + 0.2
     curve = figure6.smooth(middles, 4_600_000)
     points = np.arange(1, 101) * 0.4
@@ -99,7 +100,8 @@ def test_our_curve_is_that_of_a_plain_loop(tmp_path: Path, algorithm: str, half:
         assert curve[point * 400_000] == pytest.approx(np.mean(inside))
 
 
-def test_a_run_is_scored_where_it_can_be_compared_and_once_it_is_finished(tmp_path: Path) -> None:
+def test_only_finished_comparable_runs_are_scored(tmp_path: Path) -> None:
+    """A run is scored where it can be compared, and once it is finished."""
     frames = np.arange(0.2, 4.0, 0.4)
     runs = [
         atari_run(seed=1),

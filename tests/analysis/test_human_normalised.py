@@ -70,10 +70,13 @@ def _paper_iqm(frames: float) -> float:
     return float(scipy.stats.trim_mean(values, 0.25))
 
 
-def test_runs_stopped_early_are_held_against_the_curves_where_both_are_means_over_the_same_frames(
+def test_runs_stopped_early_are_compared_over_the_same_frames(
     tmp_path: Path,
 ) -> None:
-    """Breakout rises by 0.1 an episode of 20,000 frames, Pong is flat: at 1.6M frames all of 4M are in PPO's window."""
+    """Runs stopped early are compared with the curves where both are means over the same frames.
+
+    Breakout rises by 0.1 an episode of 20,000 frames, Pong is flat: at 1.6M frames all of 4M are in PPO's window.
+    """
 
     def rising(run: dict[str, Any]) -> npt.ArrayLike:
         return np.arange(200) / 10 if run["environment"].startswith("Breakout") else -20.7

@@ -45,7 +45,8 @@ def test_a_difference_on_one_task_is_scipys_welch_test() -> None:
         assert estimate.interval(confidence) == pytest.approx((interval.low, interval.high))
 
 
-def test_a_difference_from_a_published_mean_and_deviation_is_scipys_welch_test_on_all_the_numbers() -> None:
+def test_difference_from_published_moments_is_scipys_welch() -> None:
+    """A difference from a published mean and deviation is scipy's Welch test on all the numbers."""
     ours, theirs = normal(3, 3, 5)
     estimate = intervals.published_difference(ours, theirs.mean(), theirs.std(ddof=1), len(theirs))
     expected = scipy.stats.ttest_ind(ours, theirs, equal_var=False)
@@ -55,14 +56,16 @@ def test_a_difference_from_a_published_mean_and_deviation_is_scipys_welch_test_o
     assert estimate.interval() == pytest.approx((interval.low, interval.high))
 
 
-def test_one_run_beside_published_numbers_has_a_difference_and_no_interval() -> None:
+def test_one_run_has_a_difference_and_no_interval() -> None:
+    """One run beside published numbers has a difference and no interval."""
     estimate = intervals.published_difference(np.array([7.0]), 5.0, 1.0, 5)
     assert estimate.value == 2.0
     assert np.isnan(estimate.interval()).all()
     assert np.isnan(intervals.published_difference(np.array([]), 5.0, 1.0, 5).value)
 
 
-def test_a_difference_is_paired_by_task_and_leaves_out_what_one_side_lacks() -> None:
+def test_differences_are_paired_by_task() -> None:
+    """A difference is paired by task, and leaves out what one side lacks."""
     easy, hard = np.array([100.0, 102.0]), np.array([1.0, 3.0])
     both = intervals.task_difference([easy + 5, hard + 1, np.array([7.0, 9.0])], [easy, hard, np.array([])])
     assert both.value == 3.0
@@ -99,7 +102,8 @@ def test_holm_by_hand() -> None:
     assert intervals.holm([]) == []
 
 
-def test_of_two_rows_the_chance_of_the_first_rank_is_that_of_a_normal_difference() -> None:
+def test_chance_of_the_first_rank_of_two_rows() -> None:
+    """Of two rows the chance of the first rank is that of a normal difference."""
     many = 1e6  # degrees of freedom: normal
     first, second = Estimate(0.5, 0.3, many), Estimate(0.2, 0.4, many)
     chances = intervals.rank_probabilities([second, intervals.UNKNOWN, first])

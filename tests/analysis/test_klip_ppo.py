@@ -52,7 +52,8 @@ def test_a_row_for_each_cell_that_was_planned_theirs_beside_ours(tmp_path: Path)
     assert table.shown["Difference"].iloc[7].startswith("−2717 [")
 
 
-def test_the_interval_is_scipys_welch_interval_for_five_numbers_with_that_mean_and_deviation(tmp_path: Path) -> None:
+def test_interval_is_scipys_welch_interval(tmp_path: Path) -> None:
+    """The interval is scipy's Welch interval for five numbers with that mean and deviation."""
     numbers = klip_ppo.measured(gather(write_klip_ppo(tmp_path, by_cell), "klip-ppo"))
     theirs = 1955 + 312 * np.array([-1.0, -1.0, 0.0, 1.0, 1.0]) / np.sqrt(0.8)
     assert (theirs.mean(), theirs.std()) == pytest.approx((1955, 312))
@@ -88,7 +89,8 @@ def test_runs_that_still_train_are_not_in_it_and_are_counted(tmp_path: Path) -> 
     assert any("of 48 runs are finished" in note for note in table.notes)
 
 
-def test_the_picture_has_the_seeds_that_both_objectives_have_and_says_whose_it_is(tmp_path: Path) -> None:
+def test_picture_has_the_common_seeds_and_its_source(tmp_path: Path) -> None:
+    """The picture has the seeds that both objectives have, and says whose it is."""
     drawing = klip_ppo.figure(gather(write_klip_ppo(tmp_path, by_cell), "klip-ppo"))
     assert drawing.title.startswith("Not the paper's")
     (axes,) = drawing.figure.axes

@@ -28,7 +28,8 @@ def test_ours_the_papers_and_others_by_algorithm(tmp_path: Path) -> None:
     assert set(table.data["algorithm"]) == {"ppo", "trpo", "trpo-2017", "a2c", "vpg", "npg"}
 
 
-def test_every_published_row_names_its_source_a_task_and_an_algorithm() -> None:
+def test_published_rows_name_source_task_and_algorithm() -> None:
+    """Every published row names its source, a task and an algorithm."""
     rows = published("elsewhere")
     assert set(rows["algorithm"]) <= set(ALGORITHMS)
     assert set(rows["environment"]) <= set(ENVIRONMENTS)

@@ -65,7 +65,8 @@ def test_the_classes_defaults_are_the_same(algorithm):
     assert type(FIGURE3[algorithm])() == FIGURE3[algorithm]
 
 
-def test_the_best_readings_are_those_that_the_rule_chooses_from_the_study():
+def test_best_readings_follow_the_rule():
+    """The best readings are those that the rule chooses from the study."""
     data, (updates, _) = gather(RESULTS, "readings"), gather_updates(RESULTS, "readings")
     study = report.study(data, updates) if len(data.trained) else None
     chosen = choice.best(study.fitted, study.values, study.levels) if study else pd.DataFrame()

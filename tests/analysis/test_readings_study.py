@@ -63,10 +63,13 @@ def test_every_points_levels_are_read_from_the_manifest(study: report.Study) -> 
     assert study.levels.to_dict("index") == DESIGN
 
 
-def test_effects_are_differences_of_means_and_their_intervals_those_of_least_squares(
+def test_effects_and_intervals_are_least_squares(
     study: report.Study,
 ) -> None:
-    """In a design whose columns are orthogonal; the residual by another parametrisation of the same model."""
+    """Effects are differences of means, and their intervals those of least squares.
+
+    In a design whose columns are orthogonal; the residual by another parametrisation of the same model.
+    """
     for name, model in study.fitted.items():
         values = study.values[study.values["response"] == name].reset_index(drop=True)
         levels = study.levels.loc[values["point"]].reset_index(drop=True)
@@ -143,7 +146,8 @@ def test_the_distance_by_hand() -> None:
     assert choice.distance(away, unsure, seeds)[0] == pytest.approx((2**2 / 2 + 0 + 3**2 / 4) / 3)
 
 
-def test_of_the_measured_the_nearest_that_sinks_with_every_seed_is_chosen() -> None:
+def test_nearest_that_sinks_with_every_seed_is_chosen() -> None:
+    """Of what was measured, the nearest that sinks with every seed is chosen."""
     rng, rows = np.random.default_rng(0), []
     for reading, shift, fall in (("near", 0.0, 800.0), ("middle", 300.0, -5000.0), ("far", 900.0, -5000.0)):
         for seed in range(4):

@@ -52,8 +52,11 @@ def test_both_ways_find_the_window_that_was_used(window: float) -> None:
     assert (high - low) * POINT < 0.3
 
 
-def test_a_window_of_one_million_frames_has_its_zeros_between_points_of_a_fifth() -> None:
-    """It has one zero only that points of 0.4M frames could show: there the zeros say none, and the dip finds it."""
+def test_short_window_has_its_zeros_between_points() -> None:
+    """A window of one million frames has its zeros between points of a fifth of it.
+
+    It has one zero only that points of 0.4M frames could show: there the zeros say none, and the dip finds it.
+    """
     curves = moving_average(raw_curves(seed=2), 1.0)
     assert smoothing.width_by_zeros(read_off(curves, 0.2)).width * 0.2 == pytest.approx(1.0, abs=0.1)
     assert np.isnan(smoothing.width_by_zeros(read_off(curves)).width)

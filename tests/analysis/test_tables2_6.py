@@ -125,7 +125,8 @@ def test_runs_stopped_on_purpose_are_not_in_table6(tmp_path: Path) -> None:
     assert "stopped after 4M of 40M frames" in table6.notes[0]
 
 
-def test_runs_stopped_on_purpose_stand_beside_the_papers_curves_smoothed_alike(tmp_path: Path) -> None:
+def test_runs_stopped_on_purpose_meet_smoothed_curves(tmp_path: Path) -> None:
+    """Runs stopped on purpose stand beside the paper's curves, smoothed alike."""
     data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
     table = prefix.prefix(data, tables2_6.measured(data), smoothed(data))
     assert "after 4M of 40M frames" in table.title
@@ -166,7 +167,8 @@ def test_at_most_four_points_are_listed(tmp_path: Path) -> None:
     ]
 
 
-def test_games_won_by_runs_stopped_on_purpose_are_those_of_the_smoothed_curves(tmp_path: Path) -> None:
+def test_games_won_by_stopped_runs_use_smoothed_curves(tmp_path: Path) -> None:
+    """Games won by runs stopped on purpose are those of the smoothed curves."""
     data = gather(write_atari(tmp_path, ("Pong", "Alien", "Breakout"), returns, fraction=0.1), "atari")
     table = tables2_6.table2(data, tables2_6.measured(data), smoothed(data))
     assert "ours after 4M of 40M frames: not comparable with the paper's final numbers" in table.title

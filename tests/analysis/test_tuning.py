@@ -60,8 +60,11 @@ def test_the_picture_has_the_means_and_says_what_falls_below(tmp_path: Path) -> 
     assert {axes.get_xscale() for axes in (a2c, trust, cem)} == {"log"}
 
 
-def test_a_setting_is_chosen_by_its_own_and_its_neighbours_scores_relative_to_the_best(tmp_path: Path) -> None:
-    """By hand, of A2C's three rates 1e-4, 1e-3, 1e-2 with 31.5, 11.5 and -4998.5 (ten times that on Reacher)."""
+def test_choice_weighs_a_setting_and_its_neighbours(tmp_path: Path) -> None:
+    """A setting is chosen by its own and its neighbours' scores, relative to the best.
+
+    By hand, of A2C's three rates 1e-4, 1e-3, 1e-2 with 31.5, 11.5 and -4998.5 (ten times that on Reacher).
+    """
     data = gather(write_tuning(tmp_path), "tuning")
     judged = tuning.judged(data, tuning.measured(data, scored(data))).set_index(["algorithm", "setting"])
     a2c = judged.loc["a2c"]
@@ -75,8 +78,11 @@ def test_a_setting_is_chosen_by_its_own_and_its_neighbours_scores_relative_to_th
     assert judged["chosen"].sum() == 3
 
 
-def test_settings_are_compared_with_those_trained_as_long_and_chosen_from_the_longest(tmp_path: Path) -> None:
-    """A2C's rate 1e-3 trained twice as long as 1e-4, which has the higher score, and 1e-2."""
+def test_choice_compares_equal_budgets(tmp_path: Path) -> None:
+    """Settings are compared with those trained as long, and chosen from those trained longest.
+
+    A2C's rate 1e-3 trained twice as long as 1e-4, which has the higher score, and 1e-2.
+    """
     data = gather(write_tuning(tmp_path), "tuning")
     longer = (data.runs["algorithm"] == "a2c") & (data.runs["setting"] == "learning_rate=0.001")
     data.runs.loc[longer, "total_timesteps"] *= 2
@@ -116,9 +122,12 @@ def write_crossed(results: Path) -> Path:
     return results
 
 
-def test_a_choice_is_over_all_reward_scalings_and_neighbours_share_theirs(tmp_path: Path) -> None:
-    """By hand: of the best, 20, the first sweep has 0.5, 1, 0.5 and the scaled one 0.85, 0.9, 0.9. The highest stands
-    in the first, the highest together with its neighbours in the other."""
+def test_choice_covers_all_reward_scalings(tmp_path: Path) -> None:
+    """A choice is over all reward scalings, and neighbours share theirs.
+
+    By hand: of the best, 20, the first sweep has 0.5, 1, 0.5 and the scaled one 0.85, 0.9, 0.9. The highest stands
+    in the first, the highest together with its neighbours in the other.
+    """
     data = gather(write_crossed(tmp_path), "tuning")
     judged = tuning.judged(data, tuning.measured(data, scored(data))).set_index(["algorithm", "setting"])
     assert judged.loc["vpg", "relative"].tolist() == pytest.approx([0.5, 1.0, 0.5, 0.85, 0.9, 0.9])
@@ -131,7 +140,8 @@ def test_a_choice_is_over_all_reward_scalings_and_neighbours_share_theirs(tmp_pa
     assert judged.loc["trpo", "smoothed"].tolist() == pytest.approx([5 / 8, 1.0, 6 / 8]), "without neighbours"
 
 
-def test_reward_scaling_has_a_column_of_its_own_whatever_a_settings_name_says(tmp_path: Path) -> None:
+def test_reward_scaling_has_its_own_column(tmp_path: Path) -> None:
+    """Reward scaling has a column of its own, whatever a setting's name says."""
     table = tuning.tuning(gather(write_crossed(tmp_path), "tuning"))
     shown = [tuple(row) for row in table.shown[["Setting", "norm_reward"]].to_numpy()]
     kls = [f"desired_kl = {kl}" for kl in (0.01, 0.02, 0.04)]
@@ -155,8 +165,11 @@ def test_the_picture_has_a_panel_for_each_reward_scaling(tmp_path: Path) -> None
     assert not first.get_legend()
 
 
-def test_a_line_has_its_colour_in_every_panel_and_stands_in_the_legend_once(tmp_path: Path) -> None:
-    """The first panel lacks the first line."""
+def test_line_colours_agree_and_the_legend_is_unique(tmp_path: Path) -> None:
+    """A line has its colour in every panel and stands in the legend once.
+
+    The first panel lacks the first line.
+    """
     runs, rows = [], []
     for scaling, lambdas in (("reset", (0.9, 1.0)), ("none", (1.0,))):
         for lam in lambdas:
@@ -176,7 +189,8 @@ def test_a_line_has_its_colour_in_every_panel_and_stands_in_the_legend_once(tmp_
     ]
 
 
-def test_neighbours_are_a_step_away_in_fractions_and_the_same_in_all_else() -> None:
+def test_neighbours_differ_by_one_step() -> None:
+    """Neighbours are a step away, in fractions too, and the same in all else."""
     tried = [f"network={n},std={s}" for n in ("10-5", "64-64") for s in ("0.1", "0.3", "1.0")] + ["std=0.1"]
     assert tuning.neighbours("network=10-5,std=0.1", tried) == ["network=10-5,std=0.1", "network=10-5,std=0.3"]
     assert tuning.neighbours("network=64-64,std=0.3", tried) == tried[3:6]

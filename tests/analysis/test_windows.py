@@ -51,8 +51,11 @@ def test_figures_3_and_4_are_no_moving_averages(rows: dict[tuple[str, str], wind
     assert shown.loc["Figure 3", "Window by zeros"] == shown.loc["Figure 4", "Window by autocorrelation"] == "none"
 
 
-def test_as_many_curves_as_in_figure_3_show_a_window_and_as_few_as_in_figure_4_need_not() -> None:
-    """Drawn at random from PPO's curves in Figure 6, which have one."""
+def test_number_of_curves_that_shows_a_window() -> None:
+    """As many curves as in Figure 3 show a window, and as few as in Figure 4 need not.
+
+    Drawn at random from PPO's curves in Figure 6, which have one.
+    """
     curves = published_figure6().xs("ppo", axis=1, level="algorithm").to_numpy(dtype=float).T
     rng = np.random.default_rng(0)
 

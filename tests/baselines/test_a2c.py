@@ -90,9 +90,12 @@ STACK = [
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_returns_losses_gradients_and_next_weights_are_those_of_stable_baselines3(space):
-    """Three updates in a row, each on experience that our stack has just collected, one instance of SB3's for each
-    run: after the first the optimisers have a past."""
+def test_three_updates_equal_stable_baselines3(space):
+    """Returns, losses, gradients and next weights are those of Stable-Baselines3.
+
+    Three updates in a row, each on experience that our stack has just collected, one instance of SB3's for each
+    run: after the first the optimisers have a past.
+    """
     settings = [A2CSettings(num_envs=4, num_steps=5, anneal_lr=False, **own) for own in STACK]
     algorithm = a2c_of(settings, space)
     twins = [
@@ -143,8 +146,11 @@ def test_returns_losses_gradients_and_next_weights_are_those_of_stable_baselines
 # --- By hand ---------------------------------------------------------------------------------------------------------
 
 
-def test_advantages_are_the_rewards_to_come_and_the_last_value_less_the_value():
-    """Lambda 1: five rewards 1, 2, 4, 8, 16 and V of what follows them, discounted; nothing beyond an episode's end."""
+def test_advantages_by_hand():
+    """Advantages are the rewards to come and the last value, less the value.
+
+    Lambda 1: five rewards 1, 2, 4, 8, 16 and V of what follows them, discounted; nothing beyond an episode's end.
+    """
     settings = [A2CSettings(num_envs=3, gamma=gamma) for gamma in (0.5, 1.0)]
     algorithm = a2c_of(settings)
     rng = torch.Generator().manual_seed(0)
@@ -187,8 +193,11 @@ def test_advantages_are_the_rewards_to_come_and_the_last_value_less_the_value():
 
 
 @pytest.mark.parametrize("anneal", [True, False])
-def test_the_learning_rate_falls_linearly_with_the_steps_of_the_declared_budget(anneal):
-    """Eight updates and a last, shorter one; each run's weights move by its rate times what RMSProp says."""
+def test_learning_rate_falls_linearly(anneal):
+    """The learning rate falls linearly with the steps of the declared budget.
+
+    Eight updates and a last, shorter one; each run's weights move by its rate times what RMSProp says.
+    """
     rates = torch.tensor([0.02, 0.3])
     settings = [A2CSettings(num_envs=2, learning_rate=rate, anneal_lr=anneal) for rate in rates.tolist()]
     algorithm = a2c_of(settings, total_timesteps=88)

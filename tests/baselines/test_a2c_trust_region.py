@@ -75,7 +75,8 @@ def test_the_projection_is_the_solution_of_the_quadratic_program(size):
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
-def test_after_the_projection_the_linearised_constraint_holds_and_is_tight_where_it_was_broken(size):
+def test_projection_meets_the_constraint(size):
+    """After the projection the linearised constraint holds, and is tight where it was broken."""
     rng = torch.Generator().manual_seed(size)
     gradient, kl_gradient = 10 * torch.randn((2, 3, 200, size), generator=rng)
     delta = column(*DELTAS)
@@ -87,7 +88,8 @@ def test_after_the_projection_the_linearised_constraint_holds_and_is_tight_where
     assert (before > delta).sum() > 100
 
 
-def test_at_the_average_policy_the_gradient_stays_as_it_is_in_float32_too():
+def test_no_projection_at_the_average_policy():
+    """At the average policy the gradient stays as it is, in float32 too."""
     gradient = torch.randn((2, 3, 4), generator=torch.Generator().manual_seed(0))
     for kl_gradient in (torch.zeros(2, 3, 4), torch.full((2, 3, 4), 1e-30)):
         assert torch.equal(projected(gradient, kl_gradient, torch.tensor([[1.0], [1e-6]])), gradient)
@@ -178,8 +180,11 @@ def run_written_out_alone(network, average, batch, run, own):
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_what_reaches_the_parameters_is_z_pushed_back_through_the_network(space):
-    """Each run with its own delta and its own average policy, some way off."""
+def test_gradient_is_z_through_the_network(space):
+    """What reaches the parameters is z, pushed back through the network.
+
+    Each run with its own delta and its own average policy, some way off.
+    """
     settings = [
         {"trust_region_delta": 1e-3, "ent_coef": 0.1},
         {"trust_region_delta": 0.3, "ent_coef": 0.01, "vf_coef": 0.5},
@@ -212,8 +217,11 @@ def test_what_reaches_the_parameters_is_z_pushed_back_through_the_network(space)
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_the_step_takes_no_state_away_from_the_average_policy_to_first_order(space, monkeypatch):
-    """By finite differences of the KL along the step in the statistics, delta all but 0."""
+def test_step_keeps_to_the_average_policy(space, monkeypatch):
+    """To first order the step takes no state away from the average policy.
+
+    By finite differences of the KL along the step in the statistics, delta all but 0.
+    """
     delta, step = 1e-6, 1e-6
     algorithm = algorithm_of(A2CTrustRegion, [{"trust_region_delta": delta, "ent_coef": 0.1}] * 2, space)
     algorithm.average.copy_(perturbed(algorithm.policy.parameters, 0.1, seed=5))
@@ -248,7 +256,8 @@ def test_the_step_takes_no_state_away_from_the_average_policy_to_first_order(spa
 
 
 @pytest.mark.parametrize("space", [CONTINUOUS_3, DISCRETE_4], ids=str)
-def test_the_average_policy_is_the_moving_average_of_the_parameters_after_each_update(space):
+def test_average_policy_is_a_moving_average(space):
+    """The average policy is the moving average of the parameters after each update."""
     decays = [0.995, 0.5, 0.0]
     algorithm = algorithm_of(A2CTrustRegion, [{"ema_decay": own} for own in decays], space, learning_rate=0.5)
     algorithm.average.copy_(algorithm.policy.parameters.detach())
@@ -264,7 +273,8 @@ def test_the_average_policy_is_the_moving_average_of_the_parameters_after_each_u
         torch.testing.assert_close(algorithm.average[run].double(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_average_policy_begins_as_the_policy_itself_and_is_no_view_of_it():
+def test_average_policy_begins_as_a_copy():
+    """The average policy begins as the policy itself, and is no view of it."""
     algorithm = A2CTrustRegion(ScriptedEnv([7] * 8), [A2CTrustRegionSettings(num_envs=4)] * 2, [1, 2], 1000)
     first = algorithm.policy.parameters.detach().clone()
     assert torch.equal(algorithm.average, first)

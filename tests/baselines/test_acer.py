@@ -186,8 +186,11 @@ def trajectories():
 
 
 @pytest.mark.parametrize("importance_clip", [0.01, 0.5, 2.0, 100.0])
-def test_truncation_and_correction_together_give_the_exact_policy_gradient_whatever_c_is(importance_clip):
-    """With a critic that knows Q, in expectation over all that mu does: one run of the stack for each trajectory."""
+def test_truncation_and_correction_are_unbiased(importance_clip):
+    """Truncation and correction together give the exact policy gradient, whatever c is.
+
+    With a critic that knows Q, in expectation over all that mu does: one run of the stack for each trajectory.
+    """
     every = list(trajectories())
     assert sum(probability for probability, _, _ in every) == pytest.approx(1)
     common = {
@@ -233,7 +236,8 @@ def test_truncation_and_correction_together_give_the_exact_policy_gradient_whate
 # --- Updates from the past -------------------------------------------------------------------------------------------
 
 
-def test_updates_from_the_memory_begin_when_it_is_filled_and_are_poisson_many():
+def test_replayed_updates_are_poisson():
+    """Updates from the memory begin when it is filled, and their number is Poisson."""
     settings = [{"replay_ratio": 4.0}, {"replay_ratio": 0.5}, {"replay_ratio": 0.0}]
     algorithm = algorithm_of(settings, replay_start=5 * STEPS, replay_capacity=8 * STEPS)
     changes = clipped_gradients(algorithm)
@@ -249,8 +253,11 @@ def test_updates_from_the_memory_begin_when_it_is_filled_and_are_poisson_many():
         assert len(changes) - before == 1 + max(found)
 
 
-def test_the_average_policy_follows_every_step_of_its_own_run_and_no_other():
-    """Weighted sums of the parameters after each of a run's own updates, from the present and from the past."""
+def test_average_policy_follows_its_own_run():
+    """The average policy follows every step of its own run and of no other.
+
+    Weighted sums of the parameters after each of a run's own updates, from the present and from the past.
+    """
     decays = [0.99, 0.5]
     algorithm = algorithm_of(
         [{"ema_decay": own} for own in decays], replay_start=0, replay_capacity=8 * STEPS, learning_rate=0.05
@@ -279,8 +286,11 @@ def test_the_average_policy_follows_every_step_of_its_own_run_and_no_other():
     assert (visited[-1] - visited[0]).abs().amax(dim=1).min() > 0.03
 
 
-def test_an_update_from_the_memory_is_one_with_what_was_collected_then():
-    """The memory's segment of that time, and mu as it was, though the policy has moved on."""
+def test_replayed_update_uses_the_old_experience():
+    """An update from the memory is one with what was collected then.
+
+    The memory's segment of that time, and mu as it was, though the policy has moved on.
+    """
     algorithm = algorithm_of([{}, {}], replay_ratio=0.0, replay_start=0, replay_capacity=10 * STEPS, learning_rate=0.01)
     seen, update = [], algorithm.update
     algorithm.update = lambda segment: seen.append(segment) or update(segment)
@@ -295,7 +305,8 @@ def test_an_update_from_the_memory_is_one_with_what_was_collected_then():
     assert (seen[0].probabilities.sum(-1) - 1).abs().max() < 1e-5
 
 
-def test_segments_are_drawn_evenly_from_all_that_the_memory_holds_for_each_environment_by_itself():
+def test_segments_are_drawn_evenly():
+    """Segments are drawn evenly from all that the memory holds, for each environment by itself."""
     algorithm = algorithm_of([{}], replay_ratio=4.0, replay_start=4 * STEPS, replay_capacity=4 * STEPS)
     memory, ages = algorithm.memory, []
     read = memory.read
@@ -349,7 +360,9 @@ def test_continuous_actions_are_refused_in_one_line():
 
 
 @pytest.mark.parametrize(("available", "named"), [(2**20, "0.0 GiB is available"), (None, "an unknown amount is")])
-def test_a_memory_that_the_machine_has_no_room_for_is_refused_at_once(available, named, monkeypatch):
+def test_memory_beyond_the_machine_is_refused(available, named, monkeypatch):
+    """A memory that the machine has no room for is refused at once."""
+
     def refuse(*arguments):
         raise MemoryError
 
@@ -399,7 +412,8 @@ def train_and_save(folder):
         print(training.algorithm.iteration, flush=True)
 
 
-def test_a_training_killed_with_its_memory_in_files_ends_as_an_undisturbed_one(tmp_path):
+def test_training_killed_with_files_ends_the_same(tmp_path):
+    """A training killed with its memory in files ends as an undisturbed one."""
     code = "import pathlib, sys, test_acer; test_acer.train_and_save(pathlib.Path(sys.argv[1]))"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
@@ -444,7 +458,8 @@ def _small_files(monkeypatch):
 
 
 @pytest.mark.usefixtures("_small_files")
-def test_a_checkpoint_whose_file_is_damaged_is_refused_by_name_and_the_one_before_is_as_good(tmp_path):
+def test_damaged_memory_file_is_refused(tmp_path):
+    """A checkpoint whose file is damaged is refused by name, and the one before is as good."""
     whole = training_of(tmp_path)
     while not whole.done:
         whole.iterate()

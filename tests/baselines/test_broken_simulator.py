@@ -61,7 +61,8 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "how", "environment"), dict.fromkeys(CASES))
-def test_a_run_whose_simulator_breaks_is_recorded_and_leaves_the_others_as_they_are(name, how, environment):
+def test_broken_simulator_leaves_the_others_alone(name, how, environment):
+    """A run whose simulator breaks is recorded, and leaves the others as they are."""
     kind = ALGORITHMS[name].load()
     runs, whole = whole_of(kind, environment)
     sick = broken(training_of(kind, *runs), how)

@@ -125,7 +125,8 @@ def test_the_elite_is_a_fraction_of_the_population_and_never_empty(population, e
     assert CEMSettings(population=population, elite_frac=elite_frac).elite == elite
 
 
-def test_the_default_network_has_few_parameters_and_the_papers_can_be_asked_for():
+def test_default_network_is_small():
+    """The default network has few parameters, and the paper's can be asked for."""
     for network, hidden in (("10-5", (10, 5)), ("64-64", (64, 64))):
         cem = CEM(ScriptedEnv([3] * 2), [CEMSettings(num_envs=2, population=2, network=network)], [1], 100)
         assert cem.policy.networks["actor"].sizes == cem.members.networks["actor"].sizes == (3, *hidden, 1)
@@ -169,8 +170,11 @@ def test_it_finds_the_optimum_of_a_quadratic_in_so_many_generations(network, gen
         assert np.mean(returns[-60:]) > -0.4, "the whole last generation is near"
 
 
-def test_it_freezes_on_the_way_to_a_far_optimum_unless_the_deviation_is_kept_up():
-    """What the noise is for [Szita and Lorincz]: the distribution narrows faster than it moves."""
+def test_freezes_without_extra_deviation():
+    """It freezes on the way to a far optimum unless the deviation is kept up.
+
+    What the noise is for [Szita and Lorincz]: the distribution narrows faster than it moves.
+    """
     common = {"num_envs": 20, "population": 40, "elite_frac": 0.1, "initial_std": 0.3, "norm_obs": False}
     settings = [CEMSettings(**common, network="linear", extra_std=extra_std) for extra_std in (0.0, 0.3)]
     cem = quadratic_cem(settings, [6.0], generations=50)
@@ -258,9 +262,12 @@ def hands(cem):
 
 @pytest.mark.parametrize("deterministic", [True, False])
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_who_acts_in_every_step_and_what_comes_of_it_is_that_of_a_run_by_hand(space, deterministic, monkeypatch):
-    """Episodes of all lengths: a row goes on with the run's next candidate at once, its return counts for the one that
-    earned it, and after ``population`` of them the distribution is fitted to the best."""
+def test_every_step_is_that_of_a_run_by_hand(space, deterministic, monkeypatch):
+    """Who acts in every step, and what comes of it, is that of a run by hand.
+
+    Episodes of all lengths: a row goes on with the run's next candidate at once, its return counts for the one that
+    earned it, and after ``population`` of them the distribution is fitted to the best.
+    """
     refits = []
 
     def recording(candidates, returns, elite, extra_std):
@@ -293,7 +300,8 @@ def test_who_acts_in_every_step_and_what_comes_of_it_is_that_of_a_run_by_hand(sp
     assert cem.drawn.tolist() == [run.drawn for run in expected]
 
 
-def test_the_policy_is_the_mean_of_the_distribution_and_the_rest_of_it_is_left_alone():
+def test_policy_is_the_distributions_mean():
+    """The policy is the mean of the distribution, and the rest of it is left alone."""
     for deterministic in (True, False):
         cem = cem_of(deterministic=deterministic)
         expected, first = hands(cem), cem.policy.parameters.detach().clone()
@@ -332,7 +340,8 @@ def test_a_return_is_credited_to_the_candidate_that_earned_it(monkeypatch):
     assert kinds.count(3) == (40 // 3) * 4 // 6
 
 
-def test_every_episode_counts_once_and_a_generation_is_closed_after_population_of_them():
+def test_every_episode_counts_once():
+    """Every episode counts once, and a generation is closed after `population` of them."""
     cem = cem_of()
     steps = []
     while cem.steps_done < cem.total_timesteps:
@@ -369,8 +378,11 @@ def test_a_candidate_acts_through_its_whole_episode_and_then_no_more():
     assert len(everyone) == sum(-(-50 // length) for length in LENGTHS), "no one acts in two places"
 
 
-def test_the_first_candidates_are_drawn_around_the_initial_policy_from_addressed_streams():
-    """Candidate k of a seed is the same whatever its neighbours, the settings aside."""
+def test_first_candidates_are_addressed():
+    """The first candidates are drawn around the initial policy, from addressed streams.
+
+    Candidate k of a seed is the same whatever its neighbours, the settings aside.
+    """
     cem = cem_of()
     own_policy = ActorCritic((3,), CONTINUOUS_3, SEEDS, (10, 5))
     assert torch.equal(cem.policy.parameters, own_policy.parameters), "the mean at first"
@@ -382,8 +394,11 @@ def test_the_first_candidates_are_drawn_around_the_initial_policy_from_addressed
             np.testing.assert_allclose(cem.trying[run, env].numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_candidates_and_outcome_are_the_same_to_the_bit_whatever_the_neighbours():
-    """In rows that do not know their place; each run's episodes have lengths of their own."""
+def test_same_bits_whatever_the_neighbours():
+    """Candidates and outcome are the same to the bit, whatever the neighbours.
+
+    In rows that do not know their place; each run's episodes have lengths of their own.
+    """
 
     def trained(runs):
         lengths = [length for run in runs for length in LENGTHS[3 * run : 3 * run + 3]]
@@ -400,8 +415,11 @@ def test_candidates_and_outcome_are_the_same_to_the_bit_whatever_the_neighbours(
             np.testing.assert_array_equal(one, other[runs])
 
 
-def test_the_extra_deviation_falls_to_nothing_at_half_the_budget_linearly_in_variance(monkeypatch):
-    """One episode a step and two a generation, so that a generation is closed at every second step."""
+def test_extra_deviation_falls_to_nothing(monkeypatch):
+    """The extra deviation falls to nothing at half the budget, linearly in variance.
+
+    One episode a step and two a generation, so that a generation is closed at every second step.
+    """
     added = []
 
     def recording(candidates, returns, elite, extra_std):
@@ -478,8 +496,11 @@ def test_a_deterministic_search_leaves_the_log_std_alone():
         assert (policy.log_std != 0).all()
 
 
-def test_observations_are_normalised_by_what_all_candidates_of_the_run_have_seen():
-    """And by what other runs have seen not at all; a new candidate does not begin afresh."""
+def test_observations_are_normalised_per_run():
+    """Observations are normalised by what all candidates of the run have seen.
+
+    And by what other runs have seen not at all; a new candidate does not begin afresh.
+    """
     cem = cem_of()
     seen, raw, observe = observed(cem), [], cem.env.observe
     raw.append(observe())
@@ -514,7 +535,8 @@ def test_observations_are_normalised_by_what_all_candidates_of_the_run_have_seen
 @pytest.mark.parametrize(
     ("num_envs", "num_steps", "total_timesteps"), [(3, 7, 150), (3, 7, 147), (1, 200, 5), (9, 1, 9)]
 )
-def test_the_budget_is_exact_and_every_step_of_every_environment_is_counted(num_envs, num_steps, total_timesteps):
+def test_budget_is_exact(num_envs, num_steps, total_timesteps):
+    """The budget is exact, and every step of every environment is counted."""
     own = dataclasses.replace(STACK[0], num_envs=num_envs, num_steps=num_steps)
     cem = CEM(ScriptedEnv((LENGTHS * 2)[: 2 * num_envs]), [own, own], [1, 2], total_timesteps)
     before, episodes = 0, []

@@ -42,25 +42,35 @@ def test_a_run_is_the_same_alone_and_in_a_stack_at_full_size(kind):
 
 
 @every_algorithm
-def test_a_run_of_its_own_settings_is_the_same_alone_and_in_a_stack_while_every_rule_fires(kind):
+def test_same_alone_and_in_a_stack_while_every_rule_fires(kind):
+    """A run with its own settings is the same alone and in a stack, while every rule fires."""
     neighbours.check_own_settings(kind)
 
 
 @pytest.mark.parametrize("kind", [EarlyStopping, Postponed])
-def test_a_sound_baseline_from_elsewhere_is_the_same_alone_and_in_any_stack(kind):
-    """One whose runs stop at different minibatches, and one whose settings are declared under postponed annotations."""
+def test_sound_baselines_pass(kind):
+    """A sound baseline from elsewhere is the same alone and in any stack.
+
+    One whose runs stop at different minibatches, and one whose settings are declared under postponed annotations.
+    """
     neighbours.check_alone_and_in_any_stack(kind)
 
 
-def test_a_run_that_stops_early_is_the_same_alone_and_beside_one_that_goes_on():
-    """Each batch is 4 epochs of 8 minibatches."""
+def test_early_stop_is_the_same_alone():
+    """A run that stops early is the same alone and beside one that goes on.
+
+    Each batch is 4 epochs of 8 minibatches.
+    """
     stops = neighbours.Rule({"kl_limit": 1e-3}, "charts/minibatches", lambda taken: (taken > 0) & (taken < 32))
     goes_on = neighbours.Rule({"kl_limit": 1e3}, "charts/minibatches", lambda taken: taken == 32)
     neighbours.check_own_settings(EarlyStopping, {"stops early": stops, "goes on": goes_on})
 
 
-def test_a_run_with_table_4s_schedules_is_the_same_alone_and_in_any_stack():
-    """The log-std annealed, and in most runs the step size adapted to the KL."""
+def test_schedules_are_the_same_alone():
+    """A run with Table 4's schedules is the same alone and in any stack.
+
+    The log-std annealed, and in most runs the step size adapted to the KL.
+    """
     neighbours.check_alone_and_in_any_stack(PPO, SEVERAL_ACTIONS, anneal_log_std=True)
 
 
@@ -89,12 +99,14 @@ def test_minibatches_are_new_at_every_call(kind):
 
 @every_environment
 @every_algorithm
-def test_a_run_that_diverges_leaves_the_others_as_they_are_and_is_recorded(kind, environment):
+def test_diverged_run_leaves_the_others_alone(kind, environment):
+    """A run that diverges leaves the others as they are, and is recorded."""
     divergence.check_divergence_stays_alone(kind, environment)
 
 
 @every_algorithm
-def test_a_run_that_blows_up_by_itself_leaves_the_others_as_they_are_too(kind):
+def test_run_that_blows_up_leaves_the_others_alone(kind):
+    """A run that blows up by itself leaves the others as they are too."""
     divergence.check_blowing_up_stays_alone(kind)
 
 
@@ -129,13 +141,15 @@ def test_a_state_holds_all_that_changes(kind, tmp_path):
 
 
 @every_algorithm
-def test_a_checkpoint_of_other_runs_is_refused_and_leaves_the_training_as_it_was(kind, tmp_path):
+def test_checkpoint_of_other_runs_is_refused(kind, tmp_path):
+    """A checkpoint of other runs is refused, and leaves the training as it was."""
     resumption.check_checkpoint_of_other_runs_is_refused(kind, tmp_path)
 
 
 @pytest.mark.parametrize("part", ["optimizer", "collector"])
 @every_algorithm
-def test_a_checkpoint_that_does_not_fit_is_refused_and_leaves_the_training_as_it_was(kind, part, tmp_path):
+def test_ill_fitting_checkpoint_is_refused(kind, part, tmp_path):
+    """A checkpoint that does not fit is refused, and leaves the training as it was."""
     resumption.check_checkpoint_that_does_not_fit_is_refused(kind, tmp_path, part)
 
 
@@ -172,7 +186,8 @@ def test_what_only_people_read_changes_nothing_of_an_adapted_penalty():
     outputs.check_reports_change_nothing(PPO, kl_coef=1.0, kl_target=0.001)
 
 
-def test_what_only_people_read_changes_nothing_of_an_adapted_step_size():
+def test_metrics_do_not_change_an_adapted_step_size():
+    """What only people read changes nothing of an adapted step size."""
     outputs.check_reports_change_nothing(PPO, lr_kl_target=0.001)
 
 

@@ -42,8 +42,11 @@ def wait_for_checkpoints(process, folder, count):
 
 
 @pytest.mark.parametrize("kind", [record.load() for record in ALGORITHMS.values()], ids=ALGORITHMS)
-def test_a_worker_killed_again_and_again_ends_with_what_an_undisturbed_one_ends_with(kind, tmp_path):
-    """SIGKILL, which nothing can catch, at moments that fall anywhere: in the environment, the update, a save."""
+def test_killed_worker_ends_with_the_same_bytes(kind, tmp_path):
+    """A worker killed again and again ends with what an undisturbed one ends with.
+
+    SIGKILL, which nothing can catch, at moments that fall anywhere: in the environment, the update, a save.
+    """
     runs = [run_of(kind, seed=seed, total_timesteps=96 * 40 + 17, variant=seed) for seed in (1, 2, 3)]
     folder = StackFolder(tmp_path / "stack")
     folder.create([run.record for run in runs])

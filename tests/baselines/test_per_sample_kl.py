@@ -68,8 +68,11 @@ def test_its_loss_by_hand():
     assert loss[2].item() == pytest.approx(-1.1 / 6, rel=1e-4)  # epsilon is infinite: nothing is stopped
 
 
-def test_an_action_that_has_become_impossible_leaves_the_gradient_a_number():
-    """A ratio that underflows to 0, with a negative advantage, is stopped: b k is 0, not 0 x inf."""
+def test_impossible_action_keeps_the_gradient_finite():
+    """An action that has become impossible leaves the gradient a number.
+
+    A ratio that underflows to 0, with a negative advantage, is stopped: b k is 0, not 0 x inf.
+    """
     algorithm = stack_of(PerSampleKL)
     batch = made_up_batch(algorithm.policy, 6)
     batch.log_probs.add_(500.0)

@@ -31,7 +31,8 @@ def test_classes_and_labels_are_all_different():
         assert len({getattr(record, field) for record in ALGORITHMS.values()}) == len(ALGORITHMS)
 
 
-def test_a_compared_algorithm_has_continuous_actions_and_the_others_are_not_in_figure_3():
+def test_figure3_compares_continuous_actions():
+    """A compared algorithm has continuous actions, and the others are not in Figure 3."""
     assert set(COMPARED) == {name for name, record in ALGORITHMS.items() if record.compared}
     assert all(ALGORITHMS[name].load().continuous for name in COMPARED)
 

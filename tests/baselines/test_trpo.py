@@ -161,7 +161,8 @@ def test_conjugate_gradient_solves_each_runs_own_system():
     assert (found[2] == 0).all(), "nothing asked, nothing done"
 
 
-def test_a_run_that_has_converged_keeps_its_solution_while_the_others_go_on():
+def test_converged_run_keeps_its_solution():
+    """A run that has converged keeps its solution while the others go on."""
     matrices, targets = systems()
     after = [
         conjugate_gradient(product_of(matrices), torch.from_numpy(targets), iterations) for iterations in range(1, 60)
@@ -187,7 +188,8 @@ def test_conjugate_gradient_stops_where_it_is_told():
         np.testing.assert_allclose(found[0].numpy(), best, rtol=1e-3, atol=1e-4)
 
 
-def test_conjugate_gradient_gives_a_run_the_same_bits_alone_and_in_a_stack():
+def test_conjugate_gradient_has_the_same_bits_alone():
+    """Conjugate gradient gives a run the same bits alone and in a stack."""
     matrices, targets = systems()
     together = conjugate_gradient(product_of(matrices), torch.from_numpy(targets), 10)
     for run in range(5):
@@ -225,7 +227,8 @@ def test_the_fisher_product_is_linear_and_symmetric_in_every_run():
 
 
 @pytest.mark.parametrize("factor", [1, 3, 5])
-def test_the_fisher_matrix_is_that_of_every_nth_state_and_the_gradient_of_all(factor, monkeypatch):
+def test_fisher_matrix_is_of_every_nth_state(factor, monkeypatch):
+    """The Fisher matrix is that of every n-th state, and the gradient that of all."""
     trpo = trpo_of([tiny(sub_sampling_factor=factor), tiny(sub_sampling_factor=factor)])
     batch = batch_of(trpo, 20)
     asked = {}
@@ -430,8 +433,11 @@ def searching(space=CONTINUOUS_3, runs=None, **changes):
 
 @pytest.mark.parametrize("line_search_iters", [10, 3, 1])
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_each_run_takes_the_first_halving_that_is_near_enough_and_better(space, line_search_iters):
-    """As a search in float64 finds it: its size, what it gained, the KL it caused, and nothing of what failed."""
+def test_search_takes_the_first_good_halving(space, line_search_iters):
+    """Each run takes the first halving that is near enough and better.
+
+    As a search in float64 finds it: its size, what it gained, the KL it caused, and nothing of what failed.
+    """
     trpo, batch = searching(space, line_search_iters=line_search_iters)
     before, dense = parameters(trpo), [Dense(trpo, run, batch) for run in range(len(SEARCHES))]
     metrics = trpo.update(batch)
@@ -459,7 +465,8 @@ def test_each_run_takes_the_first_halving_that_is_near_enough_and_better(space, 
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_a_runs_search_is_the_same_alone_and_beside_others_to_the_bit(space):
+def test_search_has_the_same_bits_alone(space):
+    """A run's search is the same alone and beside others, to the bit."""
     full_size = {"network": "64-64", "cg_iters": 10, "vf_epochs": 1, "vf_minibatch_size": 32}
     trpo, batch = searching(space, **full_size)
     metrics = trpo.update(batch)
@@ -472,8 +479,11 @@ def test_a_runs_search_is_the_same_alone_and_beside_others_to_the_bit(space):
             assert torch.equal(own_metrics[name], values[runs]), name
 
 
-def test_where_every_step_makes_things_worse_the_policy_stays_to_the_bit():
-    """Steps down the surrogate, all well within the trust region; a step that was tried must leave nothing behind."""
+def test_worse_steps_leave_the_policy_alone():
+    """Where every step makes things worse, the policy stays as it is, to the bit.
+
+    Steps down the surrogate, all well within the trust region; a step that was tried must leave nothing behind.
+    """
     trpo = trpo_of([tiny(line_search=True, max_kl=max_kl) for max_kl in (0.01, 1e-4, 0.01)])
     batch = batch_of(trpo)
     plain, signs = trpo.gradient, torch.tensor([[-1.0], [-1.0], [1.0]])
@@ -497,7 +507,8 @@ def test_the_step_never_allowed_leaves_the_policy_to_the_bit():
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_the_natural_policy_gradient_takes_the_whole_step_whatever_comes_of_it(space):
+def test_npg_takes_the_whole_step(space):
+    """The natural policy gradient takes the whole step, whatever comes of it."""
     assert NPG.Settings().line_search is False
     assert TRPO.Settings().line_search is True
     settings = [tiny(norm_adv="none", **own) for own in SEARCHES]
@@ -524,7 +535,8 @@ def test_the_natural_policy_gradient_takes_the_whole_step_whatever_comes_of_it(s
 # --- Who moves what --------------------------------------------------------------------------------------------------
 
 
-def test_the_policys_step_moves_the_actor_alone_and_the_value_functions_the_critic_alone():
+def test_steps_move_actor_and_critic_apart():
+    """The policy's step moves the actor alone, and the value function's the critic alone."""
     settings = [TRPOSettings(vf_minibatch_size=32), TRPOSettings(vf_minibatch_size=32, vf_learning_rate=0.0)]
     trpo = trpo_of(settings)
     batch, policy = batch_of(trpo), trpo.policy
@@ -543,7 +555,8 @@ def test_the_policys_step_moves_the_actor_alone_and_the_value_functions_the_crit
     assert (after_critic[:, policy.critic_columns.stop :] == 0).all(), "the padding stays what it is"
 
 
-def test_the_value_function_is_fitted_as_often_as_it_is_told_and_gets_nearer_to_the_returns():
+def test_value_function_is_fitted_vf_epochs_times():
+    """The value function is fitted as often as it is told, and gets nearer to the returns."""
     trpo = trpo_of([TRPOSettings(vf_epochs=4, vf_minibatch_size=30)] * 2, engine="torch")
     batch = batch_of(trpo, 100)
     steps, step = [], trpo.critic.optimizer.step

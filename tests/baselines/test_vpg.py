@@ -159,8 +159,11 @@ def test_updates_are_those_of_torch_adam_whose_rate_follows_the_kl(space):
     assert torch.equal(vpg.policy.parameters[:, columns.stop :], critic), "the value function is not its business"
 
 
-def test_a_component_of_the_gradient_far_below_1e_5_still_takes_a_whole_step():
-    """Epsilon is 1e-8, Adam's own, and not the 1e-5 of PPO."""
+def test_tiny_gradients_take_whole_steps():
+    """A component of the gradient far below 1e-5 still takes a whole step.
+
+    Epsilon is 1e-8, Adam's own, and not the 1e-5 of PPO.
+    """
     vpg = vpg_of([VPGSettings(vf_epochs=0)])
     gradient = torch.zeros(1, vpg.policy.actor_columns.stop)
     gradient[0, 3] = 1e-6
@@ -188,7 +191,8 @@ def test_the_kl_that_counts_is_this_updates_after_its_step(multiple, factor):
     assert vpg.learning_rate.flatten().tolist() == pytest.approx([0.01 * factor, 0.01])
 
 
-def test_the_step_size_changes_once_an_iteration_and_is_part_of_the_state():
+def test_step_size_is_part_of_the_state():
+    """The step size changes once an iteration, and is part of the state."""
     settings = [VPGSettings(num_steps=50, desired_kl=kl, vf_minibatch_size=10) for kl in (1e3, 1e-12)]
     vpg, resumed = vpg_of(settings), vpg_of(settings)
     for iteration in range(4):
@@ -206,8 +210,11 @@ def test_the_step_size_changes_once_an_iteration_and_is_part_of_the_state():
 # --- The value function ----------------------------------------------------------------------------------------------
 
 
-def test_the_policys_step_does_not_depend_on_how_its_value_function_is_fitted_until_the_next_batch():
-    """It is fitted after its use. The same seed twice, with two value functions that learn at their own pace."""
+def test_value_function_is_fitted_after_its_use():
+    """The policy's step does not depend on how its value function is fitted until the next batch.
+
+    It is fitted after its use. The same seed twice, with two value functions that learn at their own pace.
+    """
     slow, fast = (vpg_of([VPGSettings(num_steps=50, vf_learning_rate=rate)] * 2, seeds=[3, 4]) for rate in (1e-4, 3e-2))
     columns = slow.policy.actor_columns
     for vpg in (slow, fast):
@@ -222,8 +229,11 @@ def test_the_policys_step_does_not_depend_on_how_its_value_function_is_fitted_un
 
 
 @pytest.mark.parametrize("epochs", [0, 1, 4])
-def test_the_value_function_is_fitted_by_torch_adams_steps_on_the_squared_error(epochs):
-    """A minibatch that holds the whole batch, so that the order of the samples does not matter. Epsilon is 1e-5."""
+def test_value_function_takes_torch_adam_steps(epochs):
+    """The value function is fitted by torch Adam's steps on the squared error.
+
+    A minibatch that holds the whole batch, so that the order of the samples does not matter. Epsilon is 1e-5.
+    """
     rates = [1e-3, 3e-2]
     settings = [VPGSettings(vf_learning_rate=rate, vf_epochs=epochs, vf_minibatch_size=SIZE) for rate in rates]
     vpg = vpg_of(settings)

@@ -36,7 +36,8 @@ def without_code(text):
 # README
 
 
-def test_readme_has_at_most_1000_words_and_trains_an_agent_within_300():
+def test_readme_is_short():
+    """README has at most 1,000 words, and trains an agent within 300."""
     text = (ROOT / "README.md").read_text()
     start = text.partition("## What came out")[0]
     assert len(text.split()) <= 1000
@@ -126,7 +127,8 @@ def test_pages_hold_what_is_measured():
     assert sorted(places) == sorted(fill_docs.TABLES)
 
 
-def test_an_effect_is_the_difference_with_its_interval_and_where_else_it_shows(tmp_path):
+def test_effects_have_intervals_and_places(tmp_path):
+    """An effect is the difference with its interval, and where else it shows."""
     (tmp_path / "effects.csv").write_text(
         "response,detail,level,effect,low,high\n"
         "clip,reward-scaling,reset,-120.4,-300.2,60.1\n"

@@ -33,7 +33,8 @@ def is_running(pid):
         return False
 
 
-def test_neither_the_number_of_processes_nor_the_neighbours_change_a_row(atari):
+def test_processes_and_neighbours_change_no_row(atari):
+    """Neither the number of processes nor the neighbours change a row."""
     one, two = atari(BREAKOUT, SEEDS[:2]), atari(BREAKOUT, SEEDS[:2], processes=2)
     alone = atari(BREAKOUT, SEEDS[1:2])
     actions = random_actions(one, 40)
@@ -85,7 +86,8 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_step_is_noticed(atari):
     killer.communicate()
 
 
-def test_workers_leave_signals_to_the_parent_and_end_when_it_closes_them(atari):
+def test_workers_leave_signals_to_the_parent(atari):
+    """Workers leave signals to the parent, and end when it closes them."""
     env = atari(BREAKOUT, SEEDS[:2], processes=2)
     env.reset()
     processes = processes_of(env)

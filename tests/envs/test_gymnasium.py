@@ -49,7 +49,8 @@ def test_a_restored_environment_continues_to_the_bit(env_id):
 
 
 @pytest.mark.parametrize("env_id", IDS)
-def test_a_state_restores_in_the_first_episode_and_saves_again_unchanged(env_id):
+def test_state_of_a_first_episode_restores(env_id):
+    """A state restores in the first episode, and saves again unchanged."""
     env, restored = GymnasiumVectorEnv(env_id, SEEDS), GymnasiumVectorEnv(env_id, [0, 0, 0])
     env.reset()
     actions = random_actions(env, 6, scale=0.1)
@@ -140,7 +141,8 @@ def test_unsupported_spaces_are_named_in_one_line(stub, spaces, message):
     assert "\n" not in str(error.value)
 
 
-def test_observations_of_any_shape_and_an_environment_that_changes_its_action(stub):
+def test_observations_of_any_shape(stub):
+    """Observations may have any shape, and an environment may change its action."""
     env = GymnasiumVectorEnv(stub(Box(0, 1, (2, 3), np.float32)), [0, 1])
     assert env.reset().shape == (2, 2, 3)
     actions = np.full((2, 2), 0.25, np.float32)

@@ -143,7 +143,9 @@ def test_a_bad_action_acts_as_in_gymnasium_and_stays_in_its_row(env_id, bad):
         assert_same_step(transition, oracle.step(spoilt_action))
 
 
-def test_only_where_the_force_is_not_clamped_does_more_than_3_push_harder():
+def test_unclamped_force_pushes_harder():
+    """Only where the force is not clamped does more than 3 push harder."""
+
     def pushed(env_id, force):
         env = MujocoVectorEnv(env_id, [1])
         env.reset()
@@ -312,8 +314,11 @@ def test_the_flags_change_no_bit(env_id, monkeypatch):
     assert hashed(None) == hashed(0)
 
 
-def test_neither_the_deprecated_model_nor_a_bad_action_writes_to_the_screen_or_the_folder():
-    """In a process of its own, for MuJoCo writes to the file descriptors directly."""
+def test_mujoco_writes_nothing():
+    """Neither the deprecated model nor a bad action writes to the screen or into the folder.
+
+    In a process of its own, for MuJoCo writes to the file descriptors directly.
+    """
     code = (
         "import numpy as np; from ppo.envs.mujoco import MujocoVectorEnv;"
         "env = MujocoVectorEnv('HalfCheetah-v4', [0, 1]); env.reset();"

@@ -53,7 +53,8 @@ def test_episodes_start_at_rest_with_joints_near_zero(env_id):
     np.testing.assert_array_equal(observations[:, 9:42:2], 0.0)
 
 
-def test_half_of_harders_episodes_start_on_the_ground_half_of_these_each_way():
+def test_half_of_harder_starts_on_the_ground():
+    """Half of Harder's episodes start on the ground, half of these each way round."""
     heights = started(HARDER, range(1000)).sim.torso().height
     counts = [np.isclose(heights, height, atol=1e-12).sum() for height in (1.4, 0.45, 0.25)]
     assert sum(counts) == 1000
@@ -61,7 +62,8 @@ def test_half_of_harders_episodes_start_on_the_ground_half_of_these_each_way():
         assert abs(count - 1000 * share) < 4 * math.sqrt(1000 * share * (1 - share))
 
 
-def test_robots_look_everywhere_and_flags_lie_everywhere_where_there_are_flags():
+def test_robots_and_flags_are_everywhere():
+    """Robots look everywhere, and flags lie everywhere, where there are flags."""
     env = started(TASKS["flagrun"], range(1000))
     yaw = env.sim.torso().yaw
     counts, _ = np.histogram(yaw, bins=10, range=(-3.14, 3.14))
@@ -185,8 +187,11 @@ def test_rewards_are_the_sum_of_their_five_parts():
         np.testing.assert_allclose(transition.rewards, env.reward_parts.sum(axis=1), rtol=1e-15, atol=1e-12)
 
 
-def test_the_flags_that_spare_the_small_model_change_no_bit_where_robots_stand(monkeypatch):
-    """Lying, in Harder, without the flag contacts are found in another order, and sums differ in the last bits."""
+def test_small_model_changes_no_bit(monkeypatch):
+    """The flags that spare the small model change no bit where robots stand.
+
+    Lying, in Harder, without the flag contacts are found in another order, and sums differ in the last bits.
+    """
     env = started(IDS[0], range(33))
     monkeypatch.setattr(physics, "spared", lambda model: 0)
     plain = started(IDS[0], range(33))

@@ -53,7 +53,8 @@ def test_bodies_weigh_and_turn_as_in_bullet():
         np.testing.assert_array_equal(body.iquat, [1, 0, 0, 0])
 
 
-def test_joints_and_motors_are_roboschools_in_the_order_of_the_actions():
+def test_joints_and_motors_are_roboschools():
+    """Joints and motors are Roboschool's, in the order of the actions."""
     model, rows = build(cube=False), table("model_joints.csv")
     assert len(rows) == model.nu == model.njnt - 1
     for number, row in enumerate(rows):

@@ -53,7 +53,8 @@ def test_info_has_the_reward_in_five_parts(env_id):
     assert sum(info.values()) == pytest.approx(reward, abs=1e-12)
 
 
-def test_the_registered_tasks_are_those_that_are_made_and_end_as_they_do():
+def test_registered_tasks_are_those_made():
+    """The registered tasks are those that are made, and end as they do."""
     assert set(TASKS) == set(IDS)
     for env_id in IDS:
         assert gymnasium.spec(env_id).max_episode_steps == EPISODE_STEPS

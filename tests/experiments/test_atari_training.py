@@ -56,8 +56,11 @@ def test_a_run_is_the_same_beside_another_and_with_more_processes(undisturbed):
 
 
 @pytest.mark.parametrize("name", ["ppo", "a2c"])
-def test_what_a_batch_says_of_its_states_is_what_the_policy_says_of_them(name):
-    """It was kept from acting, step by step, and is put together here; in the second iteration too."""
+def test_batch_has_the_policys_outputs(name):
+    """What a batch says of its states is what the policy says of them.
+
+    It was kept from acting, step by step, and is put together here; in the second iteration too.
+    """
     algorithm = build(runs_of(name, seeds=(1, 2)))
     batches, update = [], algorithm.update
 
@@ -124,7 +127,8 @@ def test_a_part_of_the_schedule_is_a_prefix(undisturbed):
     assert torch.equal(rest.algorithm.policy.parameters, alone.policy.parameters)
 
 
-def test_the_protocol_is_49_games_3_algorithms_3_seeds_of_40_million_frames():
+def test_protocol_is_49_games():
+    """The protocol is 49 games, 3 algorithms, 3 seeds of 40 million frames."""
     protocol = atari(PROFILES["paper"])
     assert len(protocol.runs) == 49 * 3 * 3
     assert {run.algorithm for run in protocol.runs} == {"ppo", "a2c", "acer"}

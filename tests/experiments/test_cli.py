@@ -110,7 +110,8 @@ def test_a_name_that_is_not_there_gets_its_nearest(capsys, argv, said):
         (["--out", "file/below"], "cannot write results to file/below"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_before_anything_is_written(capsys, flags, said):
+def test_untrainable_is_refused_before_writing(capsys, flags, said):
+    """What cannot be trained is refused before anything is written."""
     assert said in refused(capsys, *TRAIN, *flags)
 
 

@@ -55,7 +55,8 @@ def node_of(cluster, pid):
     )
 
 
-def test_a_lost_node_s_stack_continues_elsewhere_once_nothing_there_holds_it(cluster, undisturbed, tmp_path):
+def test_lost_nodes_stack_continues_elsewhere(cluster, undisturbed, tmp_path):
+    """A lost node's stack continues elsewhere, once nothing there holds it."""
     out = tmp_path / "out"
     flags = [*train_flags(out, *LONG, workers=1), "--cluster", cluster.address]
     process = begin(flags)

@@ -176,7 +176,8 @@ def test_only_the_algorithms_and_seeds_asked_for_are_planned(tmp_path, capsys):
     assert "8 runs in 8 stacks, 80,000,000 steps" in capsys.readouterr().out  # no stacks of convolutional networks
 
 
-def test_gpus_count_where_one_was_measured_and_are_left_out_elsewhere():
+def test_gpus_count_where_measured():
+    """GPUs count where one was measured, and are left out elsewhere."""
     slow = Costs({"": 1.0}, {}, {"": 0.0})
     fast = Costs({"": 0.1}, {}, {"": 0.0})
     assert "GPUs are left out" in printed([Machine(8, 1)], {"cpu": slow})

@@ -98,7 +98,8 @@ def pong():
     return evaluation.TrainedPolicy(Run("PongNoFrameskip-v4", "ppo", "x", 1, 1024, settings), policy, None, Discrete(6))
 
 
-def test_a_game_is_played_to_its_end_and_filmed_as_the_network_sees_it(pong, tmp_path):
+def test_game_is_played_out_and_filmed(pong, tmp_path):
+    """A game is played to its end, and filmed as the network sees it."""
     (episodic_return,) = evaluation.play(pong, 1, seed=3, deterministic=False)
     assert -21 <= episodic_return <= -15, "one that cannot play loses"
     filmed = film("PongNoFrameskip-v4", pong.actor(3, False), tmp_path / "pong.mp4", environment_seeds([3], 1)[0])

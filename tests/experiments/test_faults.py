@@ -101,8 +101,11 @@ def undisturbed(tmp_path_factory):
 # --- SIGTERM
 
 
-def test_a_worker_asked_twice_to_stop_saves_and_goes_on_to_the_same_bytes(tmp_path, undisturbed, monkeypatch, capsys):
-    """The second time in the midst of saving."""
+def test_worker_stopped_twice_ends_the_same(tmp_path, undisturbed, monkeypatch, capsys):
+    """A worker asked twice to stop saves, and goes on to the same bytes.
+
+    The second time in the midst of saving.
+    """
     stack, save = stack_in(tmp_path), checkpoint.save
 
     def ask(*arguments):
@@ -233,7 +236,8 @@ def test_a_full_disk_is_said_and_what_was_saved_goes_on(disk, undisturbed, monke
     assert same_data(stack.path, undisturbed)
 
 
-def test_a_disk_that_becomes_read_only_is_said_and_what_was_saved_goes_on(disk, undisturbed, monkeypatch, capsys):
+def test_read_only_disk_is_reported(disk, undisturbed, monkeypatch, capsys):
+    """A disk that becomes read-only is reported, and what was saved goes on."""
     stack = stack_in(disk)
 
     def protect():
@@ -346,8 +350,11 @@ def test_an_environment_that_always_dies_is_given_up(tmp_path, undisturbed, dyin
     assert same_data(stack.path, undisturbed)
 
 
-def test_an_environment_that_dies_while_the_worker_is_asked_to_stop_is_not_built_again(tmp_path, undisturbed, dying):
-    """A signal to the whole group ends its processes too."""
+def test_environment_dying_at_a_stop_is_not_rebuilt(tmp_path, undisturbed, dying):
+    """An environment that dies while the worker is asked to stop is not built again.
+
+    A signal to the whole group ends its processes too.
+    """
     stack = stack_in(tmp_path)
     made = dying(64 * 8 + 5)
 
@@ -365,8 +372,11 @@ def test_an_environment_that_dies_while_the_worker_is_asked_to_stop_is_not_built
 
 
 @pytest.mark.parametrize("name", ["episodes.parquet", "progress.json", "manifest.json"])
-def test_a_kill_while_the_last_files_are_written_leaves_nothing_half_written(tmp_path, undisturbed, monkeypatch, name):
-    """A stack that is finished gets no other worker that could tidy up: so it is not before all is written."""
+def test_kill_at_the_last_files_leaves_them_whole(tmp_path, undisturbed, monkeypatch, name):
+    """A kill while the last files are written leaves nothing half written.
+
+    A stack that is finished gets no other worker that could tidy up: so it is not before all is written.
+    """
     stack, replace = stack_in(tmp_path), os.replace
 
     def kill_at(source, target):
@@ -389,7 +399,8 @@ def test_a_kill_while_the_last_files_are_written_leaves_nothing_half_written(tmp
 # --- two at once
 
 
-def test_a_worker_waits_for_one_that_ends_soon_and_does_not_train_again(tmp_path, undisturbed, capsys, monkeypatch):
+def test_worker_waits_for_one_that_ends_soon(tmp_path, undisturbed, capsys, monkeypatch):
+    """A worker waits for one that ends soon, and does not train again."""
     stack = stack_in(tmp_path)
     hold = "import sys, time, pathlib; from experiments.store.files import locked\n"
     hold += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
@@ -415,10 +426,11 @@ def test_a_worker_waits_for_one_that_ends_soon_and_does_not_train_again(tmp_path
     assert not stack.checkpoint.exists()
 
 
-def test_runs_that_are_planned_no_more_are_kept_aside_and_a_kill_then_loses_no_others(
-    tmp_path, undisturbed, monkeypatch
-):
-    """The others may be nowhere else: whoever has a copy of the results has no stacks."""
+def test_unplanned_runs_are_kept_aside(tmp_path, undisturbed, monkeypatch):
+    """Runs that are planned no more are kept aside, and a kill then loses no others.
+
+    The others may be nowhere else: whoever has a copy of the results has no stacks.
+    """
     folder = tmp_path / "table1"
     folder.mkdir()
     for name in ("episodes.parquet", "manifest.json"):
@@ -440,8 +452,11 @@ def test_runs_that_are_planned_no_more_are_kept_aside_and_a_kill_then_loses_no_o
     assert table.equals(kept[kept["seed"] == wanted.seed].reset_index(drop=True))
 
 
-def test_curves_of_figure_2_without_their_manifest_are_measured_again(tmp_path):
-    """A kill may come between the two files."""
+def test_figure2_without_manifest_is_measured_again(tmp_path):
+    """Curves of Figure 2 without their manifest are measured again.
+
+    A kill may come between the two files.
+    """
     folder = tmp_path / "figure2"
     folder.mkdir()
     table = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in INTERPOLATION_COLUMNS.items()})
@@ -477,7 +492,8 @@ def test_the_log_has_a_line_with_the_time_for_all_that_happens(tmp_path, dying, 
         assert part in line[26:]
 
 
-def test_scalars_logged_after_the_last_checkpoint_are_not_there_twice(tmp_path):
+def test_scalars_are_not_logged_twice(tmp_path):
+    """Scalars logged after the last checkpoint are not there twice."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     stack, options = stack_in(tmp_path, RUNS[:1]), Options(checkpoint_interval=NEVER, tensorboard=True)
@@ -551,8 +567,11 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
     assert work(stack) == worker.FINISHED
 
 
-def test_a_stack_that_another_engine_began_goes_on_only_if_that_is_asked_for(tmp_path):
-    """By its own engine, or by the other one, which the manifest then says."""
+def test_another_engines_stack_goes_on_if_asked(tmp_path):
+    """A stack that another engine began goes on only if that is asked for.
+
+    By its own engine, or by the other one, which the manifest then says.
+    """
     stack = stack_in(tmp_path)
     with pytest.raises(Killed):
         train_until(stack, AtIteration(3, killed), engine="torch")

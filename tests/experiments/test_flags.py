@@ -51,7 +51,8 @@ def test_without_flags_there_is_the_default(kind):
     assert swept(kind) == {"default": kind()}
 
 
-def test_a_sweep_is_every_combination_named_by_its_difference_from_the_defaults():
+def test_sweep_is_every_combination():
+    """A sweep is every combination, named by its difference from the defaults."""
     kind = ALGORITHMS["ppo"].load().Settings
     own = swept(kind, "--clip-coef", "0.1", "0.2", "inf", "--norm-obs", "true", "false")
     assert {name: (settings.clip_coef, settings.norm_obs) for name, settings in own.items()} == {

@@ -87,7 +87,8 @@ def test_the_rest_comes_later_to_the_same_bytes(part, whole):
     assert_frame_equal(episodes, every, check_exact=True)
 
 
-def test_a_part_is_kept_where_the_whole_is_asked_for_even_without_its_stack(part):
+def test_part_is_kept_when_the_whole_is_asked_for(part):
+    """A part is kept where the whole is asked for, even without its stack."""
     _, first = gather(part, 0.25)
     shutil.rmtree(part / "stacks")
     for _ in range(2):
@@ -124,7 +125,8 @@ def test_a_part_that_is_none_is_refused(wrong, capsys):
     assert "not a part above 0 and at most 1" in capsys.readouterr().err
 
 
-def test_atari_is_trained_with_its_own_settings_if_nothing_else_is_said(capsys):
+def test_atari_has_its_own_settings(capsys):
+    """Atari is trained with its own settings if nothing else is said."""
     assert usual_settings("PongNoFrameskip-v4", "acer") == ATARI["acer"]
     assert usual_settings("Hopper-v4", "ppo") == PPOSettings()
     with pytest.raises(SystemExit):

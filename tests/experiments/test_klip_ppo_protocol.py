@@ -21,7 +21,8 @@ IN_PRINT = {  # KLip-PPO's objectives as (epsilon, first beta, d_targ), and "+kl
 }
 
 
-def test_klip_ppos_table_is_three_objectives_on_three_tasks_with_five_seeds():
+def test_klip_ppo_protocol_is_its_table():
+    """KLIP-PPO's table is three objectives on three tasks with five seeds."""
     protocol = klip_ppo(PAPER)
     cells = Counter((run.environment, run.setting) for run in protocol.runs if run.algorithm == "ppo")
     tasks = ("HalfCheetah-v4", "Hopper-v4", "Walker2d-v4")
@@ -60,7 +61,8 @@ def test_its_settings_do_not_change_with_a_default():
     assert left_out == {"backward_dtype"}  # of networks for pictures
 
 
-def test_per_sample_kl_is_trained_beside_the_clipped_objective_on_one_task_with_three_seeds():
+def test_per_sample_kl_is_beside_the_clipped_objective():
+    """The per-sample KL is trained beside the clipped objective on one task with three seeds."""
     protocol = klip_ppo(PAPER)
     penalised = [run for run in protocol.runs if run.algorithm == "per-sample-kl"]
     assert {run.environment for run in penalised} == {"HalfCheetah-v4"}

@@ -123,7 +123,8 @@ def test_parts_in_which_nothing_is_finished_are_joined(parts, tmp_path):
     assert len(stacks_of(tmp_path / "out")) == sum(len(stacks_of(part)) for part in parts)
 
 
-def test_a_merge_that_was_broken_off_is_completed_by_the_same_command(parts, tmp_path, monkeypatch):
+def test_broken_off_merge_is_completed(parts, tmp_path, monkeypatch):
+    """A merge that was broken off is completed by the same command."""
     assert merge(tmp_path / "together", *parts) == 0
 
     def broken(*arguments, **more):
@@ -194,7 +195,8 @@ def test_what_does_not_belong_together_is_refused_unless_told(parts, tmp_path, c
     assert named in capsys.readouterr().out
 
 
-def test_two_results_of_one_run_are_refused_and_the_first_kept_if_told(trained, parts, tmp_path, capsys):
+def test_two_results_of_one_run_are_refused(trained, parts, tmp_path, capsys):
+    """Two results of one run are refused, and the first is kept if told."""
     out = shutil.copytree(trained / "whole", tmp_path / "out")
     before = contents(out)
     for path in [*parts[1].glob("stacks/*/episodes.parquet"), parts[1] / "figure3" / "episodes.parquet"]:
@@ -238,8 +240,11 @@ def test_a_stack_goes_on_where_it_was_trained_furthest(parts, tmp_path, capsys):
     assert contents(out / "stacks" / stack.name) == whole
 
 
-def test_records_that_are_older_than_a_setting_are_of_the_runs_with_its_default(trained, parts, tmp_path):
-    """As in a results folder that was trained before the setting was there, and now gets the runs of another."""
+def test_older_records_have_the_new_settings_default(trained, parts, tmp_path):
+    """Records that are older than a setting are of the runs with its default.
+
+    As in a results folder that was trained before the setting was there, and now gets the runs of another.
+    """
 
     def forget(run):
         run["settings"].pop("clip_actions", None)

@@ -47,7 +47,9 @@ def test_the_same_runs_give_the_same_stacks():
     assert stacks(TABLE1_RUNS) == stacks(TABLE1_RUNS)
 
 
-def test_the_order_of_the_runs_does_not_change_what_is_trained_together():
+def test_order_of_runs_changes_no_stack():
+    """The order of the runs does not change what is trained together."""
+
     def together(planned):
         return {stack.name for stack in planned}
 
@@ -176,7 +178,8 @@ def test_a_stack_is_named_by_its_runs_alone():
     assert "/" not in Stack((dataclasses.replace(runs[0], environment="ALE/Pong-v5"),)).name
 
 
-def test_more_workers_never_take_longer_and_never_less_than_the_longest_stack():
+def test_more_workers_never_take_longer():
+    """More workers never take longer, and never less than the longest stack."""
     planned = stacks(TABLE1_RUNS)
     guesses = [seconds(planned, workers) for workers in range(1, 20)]
     assert guesses == sorted(guesses, reverse=True)

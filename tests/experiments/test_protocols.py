@@ -67,7 +67,8 @@ def test_rows_and_algorithms_have_the_seeds_that_they_need():
     assert {run.seed for run in figure2(PAPER).first_updates} == set(range(1, 21))
 
 
-def test_the_random_level_is_measured_on_every_task_and_learns_nothing():
+def test_random_level_learns_nothing():
+    """The random level is measured on every task, and learns nothing."""
     untrained = table1(PAPER).untrained
     assert {run.environment for run in untrained} == set(ENVIRONMENTS)
     assert {run.settings.learning_rate for run in untrained} == {0.0}
@@ -162,7 +163,8 @@ def test_nothing_is_tuned_on_the_seeds_that_are_reported():
         assert not reported & {run.seed for run in (*protocol.runs, *protocol.first_updates)}, protocol.name
 
 
-def test_tuning_sees_two_tasks_at_most_and_a_sweep_of_32_learning_rates():
+def test_tuning_sees_two_tasks_at_most():
+    """Tuning sees two tasks at most, and a sweep of 32 learning rates."""
     (tuning,) = select(["tuning"], PAPER)
     assert len({run.environment for run in tuning.runs}) == 2
     a2c = [run for run in tuning.runs if run.algorithm == "a2c"]
@@ -196,14 +198,16 @@ def test_sweeps_are_crossed_with_reward_scaling():
     assert none == never == {(rate, anneal) for rate, anneal in reset if rate not in lowest}
 
 
-def test_vanilla_policy_gradient_is_swept_two_steps_past_what_was_chosen_at_the_edge():
+def test_vpg_sweep_goes_past_its_choice():
+    """The vanilla policy gradient is swept two steps past what was chosen at the edge."""
     kls, lambdas = (sorted({value[0] for value in swept("vpg", "none", name)}) for name in ("desired_kl", "gae_lambda"))
     assert kls.index(0.032) == len(kls) - 3
     assert lambdas.index(0.9) == 2
 
 
 @pytest.mark.parametrize("algorithm", ["trpo", "npg"])
-def test_what_has_no_sweep_tries_reward_scaling_alone_with_three_seeds_over_the_whole_budget(algorithm):
+def test_without_a_sweep_reward_scaling_alone_is_tried(algorithm):
+    """What has no sweep tries reward scaling alone, with three seeds over the whole budget."""
     (tuning,) = select(["tuning"], PAPER)
     runs = [run for run in tuning.runs if run.algorithm == algorithm]
     assert {run.total_timesteps for run in runs} == {PAPER.total_timesteps}
@@ -212,7 +216,8 @@ def test_what_has_no_sweep_tries_reward_scaling_alone_with_three_seeds_over_the_
     assert len({run.seed for run in runs}) == 3
 
 
-def test_a_tried_settings_name_tells_it_from_every_other_of_its_algorithm():
+def test_tried_settings_have_distinct_names():
+    """A tried setting's name tells it from every other of its algorithm."""
     (tuning,) = select(["tuning"], PAPER)
     named = {(run.algorithm, run.setting, run.total_timesteps, run.settings) for run in tuning.runs}
     assert len({(algorithm, setting) for algorithm, setting, *_ in named}) == len(named)
@@ -235,8 +240,11 @@ def test_a_key_tells_every_difference_in_what_is_trained():
     assert len({run.key, *(other.key for other in others)}) == 1 + len(others)
 
 
-def test_a_setting_that_runs_were_recorded_without_leaves_their_keys_as_they_are():
-    """Table 4's schedules came after runs that never heard of them: off, nothing of a run tells that they exist."""
+def test_newer_settings_leave_recorded_keys_alone():
+    """A setting that runs were recorded without leaves their keys as they are.
+
+    Table 4's schedules came after runs that never heard of them: off, nothing of a run tells that they exist.
+    """
     run = Run("Hopper-v4", "ppo", "x", 1, 2048, PPOSettings())
     off = json.dumps(run.record.to_json())
     assert not [name for name in ("anneal_log_std", "log_std_start", "log_std_end", "lr_kl_target") if name in off]

@@ -42,7 +42,8 @@ def test_vector_extensions_are_those_that_linux_lists(processor):
 
 
 @on_linux_x86
-def test_vector_extensions_are_those_that_are_used_not_all_that_there_are():
+def test_vector_extensions_are_those_used():
+    """Vector extensions are those that are used, not all that there are."""
     say = "import json; from experiments.store import provenance; print(json.dumps(provenance.processor()))"
     told = {**os.environ, "ATEN_CPU_CAPABILITY": "default", "NPY_DISABLE_CPU_FEATURES": "X86_V3"}
     said = subprocess.run([sys.executable, "-c", say], env=told, capture_output=True, text=True, check=True).stdout

@@ -36,7 +36,8 @@ def orthogonal(one, other):
     return np.allclose(one.T @ other, 0)
 
 
-def test_24_readings_with_the_three_details_crossed_in_full_and_each_combination_twice():
+def test_design_has_24_readings():
+    """24 readings, with the three details crossed in full and each combination twice."""
     assert len(POINTS) == 24 == len({tuple(point.items()) for point in POINTS})
     crossed = [tuple(point[detail] for detail in CROSSED) for point in POINTS]
     assert {crossed.count(cell) for cell in itertools.product(*(DETAILS[detail] for detail in CROSSED))} == {2}
@@ -60,19 +61,25 @@ def test_the_others_main_effects_are_clear_of_all_that_the_three_do(detail):
             assert orthogonal(contrasts(detail), products(*map(contrasts, several))), several
 
 
-def test_the_others_main_effects_are_clear_of_their_interactions_in_pairs():
+def test_main_effects_are_clear_of_pairs():
+    """The others' main effects are clear of their interactions in pairs."""
     for one, (two, three) in itertools.product(OTHERS, itertools.combinations(OTHERS, 2)):
         assert orthogonal(contrasts(one), products(contrasts(two), contrasts(three)))
 
 
-def test_all_main_effects_and_what_the_three_do_can_be_told_apart_at_once():
-    """Their columns are independent, with three points to spare."""
+def test_all_effects_are_estimable_together():
+    """All main effects and what the three do can be told apart at once.
+
+    Their columns are independent, with three points to spare.
+    """
     three = [products(*map(contrasts, some)) for count in (1, 2, 3) for some in itertools.combinations(CROSSED, count)]
     model = np.hstack([np.ones((24, 1)), *three, *map(contrasts, OTHERS)])
     assert np.linalg.matrix_rank(model) == model.shape[1] == 21
 
 
-def test_the_two_programs_that_were_released_are_points_of_the_design():
+def test_released_programs_are_in_the_design():
+    """The two programs that were released are points of the design."""
+
     def settings_at(point):
         (run,) = (
             run
@@ -86,7 +93,8 @@ def test_the_two_programs_that_were_released_are_points_of_the_design():
     assert settings_at("p16") == dataclasses.replace(MUJOCO, **but_for_its_clip_range)
 
 
-def test_the_study_trains_each_point_on_its_tasks_and_measures_its_first_update():
+def test_study_trains_every_point():
+    """The study trains each point on its tasks, and measures its first update."""
     protocol = PROTOCOLS["readings"](PAPER)
     assert len(protocol.runs) == 24 * 3 * 4
     assert len(protocol.first_updates) == 24 * 20
@@ -157,7 +165,8 @@ def test_all_in_another_reading_is_what_that_changes():
         select(["all", "atari"], PAPER, "ppo2")
 
 
-def test_another_reading_has_a_folder_of_its_own_whose_manifest_names_it(tmp_path, capsys):
+def test_another_reading_has_its_own_folder(tmp_path, capsys):
+    """Another reading has a folder of its own, whose manifest names it."""
     run = ["run", "figure2", "--profile", "quick", "--results", str(tmp_path)]
     assert main([*run, "--reading", "ppo1"]) == 0
     manifest = read_json(tmp_path / "figure2" / "manifest.json")

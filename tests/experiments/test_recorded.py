@@ -193,7 +193,8 @@ def test_what_is_superseded_is_trained_again_and_counted_as_missing(results, mon
     assert rows_of(results / "figure3" / "episodes.parquet") == before, "until then it is all there is"
 
 
-def test_a_superseded_run_that_was_trained_again_gives_way_and_is_kept(results, monkeypatch):
+def test_superseded_run_gives_way_and_is_kept(results, monkeypatch):
+    """A superseded run that was trained again gives way, and is kept."""
     edited(supersede)(results / "figure3" / "manifest.json")
     before = set(rows_of(results / "figure3" / "episodes.parquet"))
     (run,) = (run for run in planned() if run.algorithm == "ppo" and run.setting != "untrained")
@@ -207,8 +208,11 @@ def test_a_superseded_run_that_was_trained_again_gives_way_and_is_kept(results, 
     assert before <= all_rows(results / "figure3")
 
 
-def test_the_stack_of_what_is_superseded_is_not_taken_for_a_new_training(results, monkeypatch):
-    """Its checkpoint is at the end: continued, it would give the same again in no time."""
+def test_superseded_stack_is_not_reused(results, monkeypatch):
+    """The stack of what is superseded is not taken for a new training.
+
+    Its checkpoint is at the end: continued, it would give the same again in no time.
+    """
     runs = [run for run in planned() if run.algorithm == "ppo" and run.setting != "untrained"]
     old = finished_stack(results, runs)
     edited(supersede)(results / "figure3" / "manifest.json")

@@ -200,7 +200,8 @@ def test_ctrl_c_at_the_very_start_is_no_failure(tmp_path, capsys):
     assert "failed" not in said
 
 
-def test_a_killed_worker_is_named_the_others_finish_and_the_rest_continues(tmp_path, undisturbed, capfd):
+def test_killed_worker_is_named_and_the_rest_finish(tmp_path, undisturbed, capfd):
+    """A killed worker is named, the others finish, and the rest continues."""
     out = tmp_path / "out"
     process = begin(train_flags(out, *CHECKPOINT_ALWAYS, workers=2))
     victim = wait_for(lambda: next(filter(working_on, stacks_of(out)), None))
@@ -251,7 +252,8 @@ with locked(pathlib.Path(sys.argv[1])):
 """
 
 
-def test_a_command_that_finds_the_table_being_written_waits_or_says_so(finished, capsys):
+def test_command_waits_for_a_table_being_written(finished, capsys):
+    """A command that finds the table being written waits, or says so."""
     holder = subprocess.Popen([sys.executable, "-c", HOLD, str(finished)], stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     code = train(finished)
@@ -262,7 +264,8 @@ def test_a_command_that_finds_the_table_being_written_waits_or_says_so(finished,
 # --- damage
 
 
-def test_damaged_and_foreign_checkpoints_are_named_set_aside_and_trained_again(half_done, undisturbed, capsys):
+def test_bad_checkpoints_are_set_aside(half_done, undisturbed, capsys):
+    """Damaged and foreign checkpoints are named, set aside and trained again."""
     (stack,) = stacks_of(half_done)
     whole = (stack / "checkpoint.pt").read_bytes()
     (stack / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
@@ -276,7 +279,8 @@ def test_damaged_and_foreign_checkpoints_are_named_set_aside_and_trained_again(h
     assert same_episodes(stack, stacks_of(undisturbed)[0])
 
 
-def test_a_checkpoint_of_another_training_is_named_set_aside_and_not_used(half_done, undisturbed, capsys):
+def test_another_trainings_checkpoint_is_set_aside(half_done, undisturbed, capsys):
+    """A checkpoint of another training is named, set aside and not used."""
     (stack,) = stacks_of(half_done)
     runs = json.loads((stack / "stack.json").read_text())["runs"]
     for run in runs:
@@ -446,7 +450,8 @@ def test_status_counts_what_is_finished(benchmark):
     assert "table1: 24 of 24 runs finished" in said["status"]
 
 
-def test_the_policies_of_one_seed_are_kept_and_play_without_the_stacks(benchmark, tmp_path):
+def test_policies_of_one_seed_play_without_stacks(benchmark, tmp_path):
+    """The policies of one seed are kept, and play without the stacks."""
     results, _ = benchmark
     kept = sorted(path.name for path in (results / "policies").iterdir())
     assert kept == ["InvertedPendulum-v4_cem.pt", "InvertedPendulum-v4_ppo.pt"]

@@ -62,8 +62,11 @@ def test_what_is_in_training(stack, capsys):
         assert status(stack, capsys) == TRAINING
 
 
-def test_what_was_killed_though_its_process_number_is_another_process_now(stack, capsys):
-    """As that of this test is alive."""
+def test_reused_process_number_is_seen_as_killed(stack, capsys):
+    """What was killed is seen, though its process number is another process now.
+
+    As that of this test is alive.
+    """
     with locked(stack.path):
         post(stack)
     assert status(stack, capsys) == STOPPED

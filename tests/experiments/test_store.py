@@ -194,7 +194,8 @@ def test_runs_of_another_version_are_refused_by_name(change, read):
     assert one_line_naming(error, "stack.json")
 
 
-def test_a_record_that_is_older_than_a_setting_is_of_the_run_with_its_default():
+def test_older_record_has_the_settings_default():
+    """A record that is older than a setting is of the run with its default."""
     records = [run.record for run in RUNS]
     older = [replace(record, settings=without(record.settings, "clip_actions")) for record in records]
     assert completed("manifest.json", older, known_settings()) == records

@@ -155,7 +155,8 @@ def test_a_policy_does_not_import_the_module_of_its_environment(tmp_path, capsys
 
 
 @pytest.mark.parametrize("kind", EVIL)
-def test_a_policy_of_an_environment_of_any_name_is_refused_in_one_line(tmp_path, capsys, kind):
+def test_evil_environment_names_are_refused(tmp_path, capsys, kind):
+    """A policy of an environment of any such name is refused in one line."""
     path = policy_of(EVIL[kind], tmp_path / "policy.pt")
     assert cli.main(["evaluate", str(path)]) in (1, 2)
     assert capsys.readouterr().err.count("\n") == 1

@@ -99,9 +99,12 @@ def test_a_terminated_steps_next_value_does_not_count(terminal_value):
 
 
 @pytest.mark.parametrize("gamma", [0.5, 0.75])
-def test_the_value_of_an_endless_task_is_learned_over_time_limits_only_if_they_are_bootstrapped(gamma):
-    """Reward 1 for ever is worth 1 / (1 - gamma), whatever the time limit. Where limits count as terminations, the
-    value of the one state there is settles where the estimated advantages of its steps have mean 0."""
+def test_bootstrapping_learns_an_endless_tasks_value(gamma):
+    """The value of an endless task is learned over time limits only if they are bootstrapped.
+
+    Reward 1 for ever is worth 1 / (1 - gamma), whatever the time limit. Where limits count as terminations, the
+    value of the one state there is settles where the estimated advantages of its steps have mean 0.
+    """
     gae_lambda = 0.9
     settings = PPOSettings(
         num_steps=64,
@@ -179,7 +182,8 @@ def test_retrace_is_the_sum_of_corrected_errors():
             assert found[start, run, env].item() == pytest.approx(total, rel=1e-9)
 
 
-def test_retrace_on_the_policy_with_a_critic_that_knows_no_actions_is_the_n_step_return():
+def test_retrace_on_policy_is_the_n_step_return():
+    """Retrace on the policy, with a critic that knows no actions, is the n-step return."""
     rewards, ended, values, _, _, last = made_up_segment()
     gamma = torch.tensor([[0.9], [0.99], [0.5]], dtype=torch.float64)
     found = retrace(rewards, ended, values, values, torch.ones_like(values), last, gamma)

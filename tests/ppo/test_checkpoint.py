@@ -219,7 +219,8 @@ def full_disk(*arguments):
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def test_a_full_disk_leaves_the_old_checkpoints_and_nothing_half_written(tmp_path, monkeypatch):
+def test_full_disk_keeps_the_old_checkpoints(tmp_path, monkeypatch):
+    """A full disk leaves the old checkpoints, and nothing half written."""
     path = tmp_path / "c.pt"
     for number in (1, 2):
         save(path, {"number": number})

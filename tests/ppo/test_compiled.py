@@ -125,8 +125,11 @@ def test_a_log_std_that_is_not_learned_has_no_gradient(activation):
         assert (gradient[:, : ppo.policy.log_std_columns.start] != 0).any(dim=1).all()
 
 
-def test_an_update_of_256_128_rectified_units_in_minibatches_of_4096_is_the_plain_one():
-    """Table 4's minibatch, and the network that OpenAI's own policies for its tasks have."""
+def test_large_update_is_the_plain_one():
+    """An update of 256 and 128 rectified units in minibatches of 4096 is the plain one.
+
+    Table 4's minibatch, and the network that OpenAI's own policies for its tasks have.
+    """
     settings = [
         PPOSettings(
             network="256-128", activation="relu", num_steps=5000, minibatch_size=4096, update_epochs=2,

@@ -34,7 +34,8 @@ def said(process):
     return output.split()
 
 
-def test_the_first_process_compiles_and_says_so_and_the_next_one_loads(tmp_path):
+def test_first_process_compiles_the_next_loads(tmp_path):
+    """The first process compiles and says so, and the next one loads."""
     assert said(start(tmp_path)) == ["0.4621", "compiled"]
     assert said(start(tmp_path)) == ["0.4621"]
 
@@ -45,7 +46,8 @@ def test_two_processes_may_compile_at_once(tmp_path):
     assert said(start(tmp_path)) == ["0.4621"], "what they left is whole"
 
 
-def test_where_no_folder_can_be_written_every_process_compiles_for_itself(tmp_path):
+def test_without_a_folder_every_process_compiles(tmp_path):
+    """Where no folder can be written, every process compiles for itself."""
     (tmp_path / "file").write_text("")
     assert said(start(tmp_path / "file" / "cache")) == ["0.4621", "compiled"]
 

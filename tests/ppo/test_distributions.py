@@ -197,8 +197,11 @@ def test_a_distribution_is_told_by_its_statistics(make):
 
 @pytest.mark.parametrize("states", [1, BATCH], ids=["one state", "many states"])
 @pytest.mark.parametrize("shared", [True, False], ids=["one deviation", "a deviation per state"])
-def test_gradients_of_log_prob_are_torchs_whether_a_deviation_is_shared_by_the_states_or_not(shared, states):
-    """Every state with a weight of its own, so that one's gradient in another's place shows."""
+def test_log_prob_gradients_are_torchs(shared, states):
+    """Gradients of log_prob are torch's, whether a deviation is shared by the states or not.
+
+    Every state with a weight of its own, so that one's gradient in another's place shows.
+    """
     mean, weights = randn(RUNS, states, 3, seed=1).double(), randn(RUNS, states, seed=2).double()
     log_std = 0.5 * randn(RUNS, 1 if shared else states, 3, seed=3).double()
     actions = randn(RUNS, states, 3, seed=4).double()
@@ -223,8 +226,11 @@ def gradients_of(distribution, other, actions):
     return leaf.detach(), fixed.statistics(), [gradient / weights.unsqueeze(-1) for gradient in gradients]
 
 
-def test_gradients_with_respect_to_a_gaussians_statistics_are_those_of_torch_distributions():
-    """The means and the logarithms of the deviations, each state's own."""
+def test_gaussian_statistics_gradients_are_torchs():
+    """Gradients with respect to a Gaussian's statistics are those of torch.distributions.
+
+    The means and the logarithms of the deviations, each state's own.
+    """
     (ours, _), (other, _) = gaussian(3, 1), gaussian(3, 10)
     actions = randn(RUNS, BATCH, 3, seed=5).double()
     phi, fixed, gradients = gradients_of(ours, other, actions)
@@ -236,8 +242,11 @@ def test_gradients_with_respect_to_a_gaussians_statistics_are_those_of_torch_dis
         torch.testing.assert_close(mine, expected, rtol=1e-6, atol=1e-8)
 
 
-def test_gradients_with_respect_to_probabilities_take_them_as_they_are():
-    """By hand, nothing divided by their sum, as ACER has it: 1 / p of the action alone, -(log p + 1), -q / p."""
+def test_probability_gradients_are_unnormalised():
+    """Gradients with respect to probabilities take them as they are.
+
+    By hand, nothing divided by their sum, as ACER has it: 1 / p of the action alone, -(log p + 1), -q / p.
+    """
     (ours, _), (other, _) = categorical(3, 1), categorical(3, 10)
     actions = torch.randint(3, (RUNS, BATCH), generator=torch.Generator().manual_seed(5))
     p, q, (log_prob, entropy, kl) = gradients_of(ours, other, actions)

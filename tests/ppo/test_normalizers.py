@@ -100,8 +100,11 @@ def test_rewards_are_scaled_as_by_a_plain_loop_with_each_runs_gamma(envs):
     assert (np.abs(scaled) < 10).any()
 
 
-def test_the_return_starts_afresh_after_any_end_but_counts_the_last_reward():
-    """Gymnasium's wrapper drops the return on a terminal step and runs on over time limits; neither happens here."""
+def test_return_restarts_after_any_end():
+    """The return starts afresh after any end, but counts the last reward.
+
+    Gymnasium's wrapper drops the return on a terminal step and runs on over time limits; neither happens here.
+    """
     normalizer = RewardNormalizer(np.array([[0.5]]), 2)
     normalizer(np.array([[4.0, 4.0]]), np.array([[False, False]]))
     normalizer(np.array([[1.0, 1.0]]), np.array([[True, False]]))
@@ -112,7 +115,8 @@ def test_the_return_starts_afresh_after_any_end_but_counts_the_last_reward():
     assert normalizer.statistics.mean[0] == pytest.approx(seen.mean(), rel=1e-4)
 
 
-def test_runs_are_independent_to_the_bit_even_of_one_that_is_no_number():
+def test_runs_are_independent_of_nan():
+    """Runs are independent to the bit, even of one that is no number."""
     data, rng = batches(50, 2), np.random.default_rng(1)
     rewards, ended = data[..., 0], rng.random((50, RUNS, 2)) < 0.1
     gamma = np.full((RUNS, 1), 0.99)
@@ -138,7 +142,8 @@ def test_runs_are_independent_to_the_bit_even_of_one_that_is_no_number():
                     np.testing.assert_array_equal(mine[:, place], whole[:, row])
 
 
-def test_a_restored_normaliser_continues_to_the_bit_and_shares_no_memory():
+def test_restored_normaliser_continues():
+    """A restored normaliser continues to the bit, and shares no memory."""
     rewards, ended = batches(30, 2)[..., 0], np.zeros((RUNS, 2), np.bool_)
     gamma = np.full((RUNS, 1), 0.9)
     normalizer, restored = RewardNormalizer(gamma, 2), RewardNormalizer(gamma, 2)

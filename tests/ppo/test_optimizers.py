@@ -62,7 +62,8 @@ def test_a_changed_learning_rate_counts_from_the_next_step():
 
 
 @pytest.mark.parametrize("columns", [slice(16, 32), slice(3, 40)], ids=str)
-def test_only_the_given_columns_change_and_their_gradient_alone_is_clipped(columns):
+def test_adam_changes_the_given_columns(columns):
+    """Only the given columns change, and their gradient alone is clipped."""
     ours = start().requires_grad_()
     optimizer = Adam(Group(ours, columns), RATES, NORMS)
     rows = [row[columns].clone().requires_grad_() for row in start()]
@@ -80,7 +81,9 @@ def test_only_the_given_columns_change_and_their_gradient_alone_is_clipped(colum
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf])
-def test_a_run_whose_gradient_is_no_number_leaves_the_others_as_they_are(poison):
+def test_adam_with_nan_leaves_the_others_alone(poison):
+    """A run whose gradient is no number leaves the others as they are."""
+
     def train(factor):
         ours = start().requires_grad_()
         optimizer = Adam(ours, torch.full((RUNS, 1), 1e-2), NORMS)
@@ -147,8 +150,11 @@ def sb3_rmsprop(row, run, rates=RMS_RATES):
 
 
 @pytest.mark.parametrize("rates", [RMS_RATES, RMS_RATES.flip(0)], ids=["last still", "first still"])
-def test_every_run_is_a_tensorflow_like_rmsprop_with_its_own_rate_decay_epsilon_and_clipping(rates):
-    """Stable-Baselines3's, one for each run."""
+def test_rmsprop_is_tensorflow_like_in_every_run(rates):
+    """Every run is a TensorFlow-like RMSProp with its own rate, decay, epsilon and clipping.
+
+    Stable-Baselines3's, one for each run.
+    """
     ours = start().requires_grad_()
     optimizer = rmsprop(ours, rates)
     theirs = [row.clone().requires_grad_() for row in start()]
@@ -169,7 +175,8 @@ def test_every_run_is_a_tensorflow_like_rmsprop_with_its_own_rate_decay_epsilon_
 
 
 @pytest.mark.parametrize("columns", [slice(16, 32), slice(3, 40)], ids=str)
-def test_rmsprop_changes_only_the_given_columns_and_clips_their_gradient_alone(columns):
+def test_rmsprop_changes_the_given_columns(columns):
+    """RMSProp changes only the given columns, and clips their gradient alone."""
     ours = start().requires_grad_()
     optimizer = rmsprop(Group(ours, columns))
     rows = [row[columns].clone().requires_grad_() for row in start()]
@@ -202,7 +209,9 @@ def test_a_runs_rmsprop_does_not_depend_on_its_place_in_the_stack(columns):
 
 
 @pytest.mark.parametrize("poison", [math.nan, math.inf])
-def test_a_run_whose_rmsprop_has_no_numbers_left_leaves_the_others_as_they_are(poison):
+def test_rmsprop_with_nan_leaves_the_others_alone(poison):
+    """A run whose RMSProp has no numbers left leaves the others as they are."""
+
     def train(factor):
         ours = start().requires_grad_()
         optimizer = rmsprop(ours)
@@ -236,8 +245,11 @@ def test_a_restored_rmsprop_continues_to_the_bit(columns):
 
 
 @pytest.mark.parametrize("make", ["adam", "rmsprop"])
-def test_a_run_that_leaves_steps_out_is_where_it_would_be_without_them(make):
-    """Alone it would not have taken them at all: parameters, moments and, of Adam, the number of steps."""
+def test_skipped_steps_never_happened(make):
+    """A run that leaves steps out is where it would be without them.
+
+    Alone it would not have taken them at all: parameters, moments and, of Adam, the number of steps.
+    """
 
     def optimizer_of(rows):
         parameters = start()[rows].clone().requires_grad_()

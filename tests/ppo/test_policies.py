@@ -154,7 +154,8 @@ def test_acting_follows_the_parameters_as_they_change():
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
 @pytest.mark.parametrize("inputs", [3, 70])
-def test_initial_weights_are_orthogonal_of_the_stated_gains_biases_and_log_std_zero(space, inputs):
+def test_initial_weights_are_orthogonal(space, inputs):
+    """Initial weights are orthogonal with the stated gains; biases and log-std are 0."""
     policy = ActorCritic((inputs,), space, [1, 2])
     for name, gains in (("actor", [math.sqrt(2), math.sqrt(2), 0.01]), ("critic", [math.sqrt(2), math.sqrt(2), 1.0])):
         for (weights, bias), gain in zip(policy.layers[name], gains, strict=True):
@@ -167,7 +168,8 @@ def test_initial_weights_are_orthogonal_of_the_stated_gains_biases_and_log_std_z
     assert (policy.log_std == 0).all()
 
 
-def test_a_run_begins_with_the_same_weights_in_any_stack_and_with_others_for_another_seed():
+def test_first_weights_depend_on_the_seed_alone():
+    """A run begins with the same weights in any stack, and with others for another seed."""
     stack = ActorCritic((4,), CONTINUOUS_3, [5, 6, 7]).parameters
     for row, seed in zip(stack, [5, 6, 7], strict=True):
         assert torch.equal(ActorCritic((4,), CONTINUOUS_3, [seed]).parameters[0], row)
@@ -228,7 +230,8 @@ def test_memory_does_not_grow_over_evaluations():
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_the_distribution_of_given_parameters_is_that_of_a_policy_that_has_them(space):
+def test_distribution_of_given_parameters(space):
+    """The distribution of given parameters is that of a policy that has them."""
     policy = make(space, [7, 8, 9])
     observations = observations_of(policy)
     own = policy.parameters.detach().clone()

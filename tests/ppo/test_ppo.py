@@ -148,7 +148,8 @@ def reference_loss(network, batch, run, settings):
 
 
 @pytest.mark.parametrize("space", SPACES, ids=str)
-def test_loss_and_gradient_of_every_surrogate_are_those_of_a_run_written_out_alone(space):
+def test_surrogates_are_those_of_a_run_alone(space):
+    """Loss and gradient of every surrogate are those of a run written out alone."""
     settings = [PPOSettings(num_steps=200, minibatch_size=200, norm_adv="none", **own) for own in STACK]
     ppo = ppo_of(settings, space)
     batch = made_up_batch(ppo.policy, 200, move=0.05)
@@ -270,8 +271,11 @@ def test_gradients_and_next_weights_are_those_of_stable_baselines3(space, case):
         assert their_change.abs().max() > 0.5 * own.learning_rate
 
 
-def test_a_stack_with_and_without_value_clipping_clips_where_it_is_asked_to():
-    """The same run with vf_clip_range = inf has the same loss to the bit whether its neighbours clip or not."""
+def test_mixed_stack_clips_values_where_asked():
+    """A stack with and without value clipping clips where it is asked to.
+
+    The same run with vf_clip_range = inf has the same loss to the bit whether its neighbours clip or not.
+    """
     plain = PPOSettings(num_steps=64)
     clipping = dataclasses.replace(plain, vf_clip_range=0.05)
     mixed, alone = ppo_of([plain, clipping]), ppo_of([plain, plain])
@@ -361,7 +365,8 @@ def test_advantages_are_standardised_over_what_the_setting_says(norm_adv, monkey
 
 
 @pytest.mark.parametrize("anneal", [True, False])
-def test_learning_rate_and_clip_range_fall_linearly_with_the_steps_of_the_declared_budget(anneal):
+def test_rate_and_clip_range_fall_linearly(anneal):
+    """Learning rate and clip range fall linearly with the steps of the declared budget."""
     rates, clips = (3e-4, 1e-3), (0.2, 0.1)
     settings = [
         PPOSettings(num_envs=2, num_steps=10, minibatch_size=10, update_epochs=1, learning_rate=rate, clip_coef=clip,
@@ -383,7 +388,8 @@ def test_learning_rate_and_clip_range_fall_linearly_with_the_steps_of_the_declar
     assert ppo.steps_done == 90
 
 
-def test_every_epoch_visits_every_sample_once_each_run_in_its_own_order():
+def test_epochs_visit_every_sample_once():
+    """Every epoch visits every sample once, each run in its own order."""
     settings = [PPOSettings(num_steps=50, minibatch_size=8, update_epochs=3)] * 3
     ppo = ppo_of(settings)
     batch = made_up_batch(ppo.policy, 50)

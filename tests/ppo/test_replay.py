@@ -123,7 +123,8 @@ class Recorded:
 
 @pytest.mark.parametrize("frames", [1, 2, 4])
 @pytest.mark.parametrize("num_steps", [1, 2, STEPS, 20])
-def test_what_is_read_is_what_was_given_to_the_bit_wherever_episodes_end_and_the_ring_closes(num_steps, frames):
+def test_memory_returns_what_it_was_given(num_steps, frames):
+    """What is read is what was given, to the bit, wherever episodes end and the ring closes."""
     recorded = Recorded(3 * num_steps, frames, num_steps)
     for count in range(1, 12):
         recorded.collect(num_steps)
@@ -173,7 +174,8 @@ def test_normalised_observations_are_kept_whole_and_as_they_are():
     assert recorded.memory.newest(STEPS).observations.dtype == torch.float32
 
 
-def test_segments_are_drawn_evenly_among_those_that_are_held_and_for_each_environment_by_itself():
+def test_segments_are_drawn_evenly():
+    """Segments are drawn evenly among those that are held, and for each environment by itself."""
     recorded = Recorded(6 * STEPS)
     for _ in range(10):
         recorded.collect()
@@ -197,7 +199,8 @@ class Atari(FramesEnv):
         self.observation_shape = (84, 84, 4)
 
 
-def test_a_run_of_16_games_and_50000_steps_each_needs_5_gigabytes_and_a_half():
+def test_memory_of_16_games_needs_5_gigabytes():
+    """A run of 16 games and 50,000 steps each needs 5 gigabytes and a half."""
     step = 84 * 84 + 8 + 4 + 1 + 4 * ACTIONS  # frame, action, reward, end, probabilities
     assert bytes_needed(Atari(), 20, 50_000, normalised=False) == 16 * (50_000 + 4) * step
     assert bytes_needed(Atari(), 20, 50_019, normalised=False) == 16 * (50_000 + 4) * step, "whole segments"
@@ -242,8 +245,11 @@ def names_in(folder):
 @pytest.mark.usefixtures("_small_files")
 @pytest.mark.parametrize("capacity", [2 * STEPS, 6 * STEPS, 40 * STEPS])
 @pytest.mark.parametrize("in_files", [True, False])
-def test_a_memory_loaded_at_any_time_goes_on_as_the_one_that_was_saved(in_files, capacity, tmp_path):
-    """States every other segment: with the smallest ring, steps are overwritten that no state has seen."""
+def test_loaded_memory_goes_on(in_files, capacity, tmp_path):
+    """A memory loaded at any time goes on as the one that was saved.
+
+    States every other segment: with the smallest ring, steps are overwritten that no state has seen.
+    """
     recorded = Recorded(capacity)
     folder = tmp_path / "replay" if in_files else None
     for count in range(1, 14):
@@ -264,8 +270,11 @@ def test_a_memory_loaded_at_any_time_goes_on_as_the_one_that_was_saved(in_files,
     assert recorded.check_all() == min(13, capacity // STEPS)
 
 
-def test_a_memory_that_goes_back_to_the_beginning_shows_nothing_of_what_it_has_seen():
-    """As when a checkpoint turns out to be damaged half way through."""
+def test_restarted_memory_is_empty():
+    """A memory that goes back to the beginning shows nothing of what it has seen.
+
+    As when a checkpoint turns out to be damaged half way through.
+    """
     used, fresh = Recorded(seed=3), Recorded(seed=4)
     for _ in range(7):
         used.collect()
@@ -276,7 +285,8 @@ def test_a_memory_that_goes_back_to_the_beginning_shows_nothing_of_what_it_has_s
 
 
 @pytest.mark.usefixtures("_small_files")
-def test_files_are_written_once_and_deleted_when_two_states_have_no_use_for_them(tmp_path):
+def test_files_are_written_once_and_deleted(tmp_path):
+    """Files are written once, and deleted when two states have no use for them."""
     recorded = Recorded(6 * STEPS)
     written, before, deleted = {}, [], set()
     for _ in range(16):
@@ -294,7 +304,8 @@ def test_files_are_written_once_and_deleted_when_two_states_have_no_use_for_them
 
 
 @pytest.mark.usefixtures("_small_files")
-def test_an_empty_memory_deletes_nothing_that_a_checkpoint_may_yet_ask_for(tmp_path):
+def test_empty_memory_deletes_nothing(tmp_path):
+    """An empty memory deletes nothing that a checkpoint may yet ask for."""
     recorded = Recorded(6 * STEPS)
     for _ in range(10):
         recorded.collect()

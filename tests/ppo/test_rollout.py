@@ -48,7 +48,8 @@ def test_every_number_stands_where_it_belongs():
             assert experience.last_observations[run, env].tolist() == [row, episode, time]
 
 
-def test_clipped_actions_reach_the_environment_and_the_drawn_ones_are_kept():
+def test_environment_gets_clipped_actions():
+    """Clipped actions reach the environment, and the drawn ones are kept."""
     collector = collector_of(CONTINUOUS_3)
     collector.clips_actions = True
     noise = 2 * noise_of(collector)
@@ -66,7 +67,8 @@ def test_clipped_actions_reach_the_environment_and_the_drawn_ones_are_kept():
 
 
 @pytest.mark.parametrize("action_space", [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4], ids=str)
-def test_the_actions_are_the_policys_at_the_recorded_observations_and_reach_the_environment(action_space):
+def test_actions_are_the_policys(action_space):
+    """The actions are the policy's at the recorded observations, and reach the environment."""
     collector = collector_of(action_space, normalised=True)
     noise = noise_of(collector)
     experience = collector.collect(noise, 0, keep_next=False)
@@ -95,7 +97,8 @@ def test_episodes_are_recorded_in_raw_rewards_with_the_runs_steps():
     assert {episode.run for episode in episodes} == {0, 1}
 
 
-def test_a_game_of_several_lives_is_recorded_whole_and_raw_while_learning_sees_lives_and_signs():
+def test_lives_are_for_learning_games_for_records():
+    """A game of several lives is recorded whole and raw, while learning sees lives and signs."""
     lives = 3
     collector = collector_of(lives=lives)
     experience = collector.collect(noise_of(collector, 40), 0, keep_next=False)
@@ -134,7 +137,8 @@ def test_observations_of_bytes_stay_bytes_unless_they_are_normalised(normalised)
         assert experience.last_observations[1, 0].tolist() == [2, 2, 1]
 
 
-def test_normalised_observations_use_all_that_was_seen_up_to_then_and_no_more():
+def test_normalisation_uses_the_past_alone():
+    """Normalised observations use all that was seen up to then, and no more."""
     collector = collector_of(normalised=True)
     raw = collector_of()
     normalised = collector.collect(noise_of(collector), 0, keep_next=True)

@@ -67,8 +67,11 @@ def test_the_step_size_stays_within_its_bounds():
 
 
 @pytest.mark.parametrize("engine", ["numba", "torch"])
-def test_the_log_std_is_what_the_schedule_says_while_acting_and_updating(engine):
-    """The last of five iterations has 16 of 96 steps left; the second run has a schedule of its own."""
+def test_log_std_follows_its_schedule(engine):
+    """The log-std is what the schedule says while acting and while updating.
+
+    The last of five iterations has 16 of 96 steps left; the second run has a schedule of its own.
+    """
     ppo = ppo_of({"anneal_log_std": True}, {"anneal_log_std": True, "log_std_start": 0.0, "log_std_end": -4.8},
                  engine=engine)  # fmt: skip
     seen, act, update = [], ppo.collector.act, ppo.update

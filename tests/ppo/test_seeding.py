@@ -32,7 +32,8 @@ def test_environment_seeds_of_neighbouring_runs_are_all_distinct():
     assert all(isinstance(seed, int) and 0 <= seed < 2**64 for seed in seeds)
 
 
-def test_an_environments_seed_depends_on_its_own_run_and_number_alone():
+def test_environment_seed_depends_on_run_and_number():
+    """An environment's seed depends on its own run and number alone."""
     assert environment_seeds([1, 2, 3], 8)[8:11] == environment_seeds([2], 3)
     assert environment_seeds([3, 1], 2) == environment_seeds([3], 2) + environment_seeds([1], 2)
 

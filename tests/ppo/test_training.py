@@ -58,7 +58,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_a_checkpoint_of_something_else_is_refused_in_a_line_and_changes_nothing(saved, tmp_path, kind):
+def test_foreign_checkpoint_is_refused(saved, tmp_path, kind):
+    """A checkpoint of something else is refused in a line, and changes nothing."""
     path = tmp_path / "other.pt"
     state = checkpoint.load(saved)
     CHANGES[kind](state)
@@ -85,7 +86,8 @@ def test_what_is_loaded_replaces_what_was(saved):
     np.testing.assert_array_equal(mine.episodes()["step"], other.episodes()["step"])
 
 
-def test_an_environment_that_dies_while_it_is_restored_says_nothing_against_the_checkpoint(saved, monkeypatch):
+def test_environment_dying_in_a_restore_keeps_the_checkpoint(saved, monkeypatch):
+    """An environment that dies while it is restored says nothing against the checkpoint."""
     mine = training()
 
     def die(state):
@@ -96,8 +98,11 @@ def test_an_environment_that_dies_while_it_is_restored_says_nothing_against_the_
         mine.load(saved, ABOUT)
 
 
-def test_a_training_of_another_engine_goes_on_only_if_that_is_asked_for(tmp_path):
-    """And what it was computed by is kept, from which step on."""
+def test_another_engines_training_goes_on_if_asked(tmp_path):
+    """A training of another engine goes on only if that is asked for.
+
+    And what it was computed by is kept, from which step on.
+    """
 
     def training(engine):
         env = ScriptedEnv([5])

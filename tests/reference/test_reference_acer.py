@@ -11,7 +11,8 @@ from tests.reference.referee.comparing import compare
 COMMON = {"num_envs": 3, "num_steps": 10, "replay_capacity": 65, "replay_start": 20}
 
 
-def test_acer_is_the_referees_through_replay_correction_and_trust_region():
+def test_acer_is_the_referees():
+    """ACER is the referee's, through replay, correction and trust region."""
     settings = [
         ACERSettings(**COMMON, replay_ratio=4.0, importance_clip=1.0, trust_region_delta=0.01, learning_rate=2e-2),
         ACERSettings(

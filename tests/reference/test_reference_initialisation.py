@@ -26,7 +26,8 @@ def layers_with_gains(run, hidden):
 
 
 @pytest.mark.parametrize("network", ["64-64", "32-32"])
-def test_column_norm_gives_every_unit_incoming_weights_of_norm_1_and_the_policys_head_a_hundredth(network):
+def test_column_norm_initialisation(network):
+    """Column norm gives every unit incoming weights of norm 1, and the policy's head a hundredth."""
     for run in first_networks(initialisation="column-norm", network=network):
         assert not run.log_std.any()
         for weights, bias, gain in layers_with_gains(run, hidden=1.0):
@@ -39,7 +40,8 @@ def test_column_norm_gives_every_unit_incoming_weights_of_norm_1_and_the_policys
                 assert scaled.pow(4).mean() == pytest.approx(3, abs=0.6), "the tails of a normal distribution"
 
 
-def test_orthogonal_is_orthogonal_with_gain_sqrt_2_and_the_policys_head_a_hundredth():
+def test_orthogonal_initialisation():
+    """Orthogonal is orthogonal with gain sqrt(2), and the policy's head a hundredth."""
     for run in first_networks(initialisation="orthogonal"):
         assert not run.log_std.any()
         for weights, bias, gain in layers_with_gains(run, hidden=math.sqrt(2)):

@@ -23,7 +23,8 @@ def replayed(name, env_id, settings, iterations=3):
 
 
 @pytest.mark.parametrize("env_id", ["Hopper-v4", "CartPole-v1"])
-def test_trpo_is_the_referees_with_full_and_shortened_and_rejected_steps(env_id):
+def test_trpo_is_the_referees(env_id):
+    """TRPO is the referee's, with full, shortened and rejected steps."""
     settings = [
         TRPOSettings(**SHORT, cg_damping=0.2),
         TRPOSettings(**SHORT, kl_margin=0.3, max_kl=0.03, cg_damping=0.3),

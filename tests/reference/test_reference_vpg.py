@@ -9,7 +9,8 @@ from tests.reference.referee.vpg import VPG
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 @pytest.mark.parametrize("env_id", ["Hopper-v4", "CartPole-v1"])
-def test_vpg_is_the_referees_while_its_step_size_grows_shrinks_and_stays(env_id, engine):
+def test_vpg_is_the_referees(env_id, engine):
+    """VPG is the referee's, while its step size grows, shrinks and stays."""
     common = {"num_steps": 100, "num_envs": 2, "vf_epochs": 2}
     settings = [
         VPGSettings(**common, desired_kl=1.0),
