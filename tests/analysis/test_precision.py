@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic import episodes_of, planned, write
 
 from analysis.data.load import gather
 from analysis.sections.atari import precision
 from analysis.style.formats import NOTHING
+from tests.helpers.synthetic import episodes_of, planned, write
 
 GAMES = 400
 LENGTH = 25
