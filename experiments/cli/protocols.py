@@ -34,8 +34,8 @@ def plan(arguments: argparse.Namespace, console: Console) -> int:
     parts = [stack.part(arguments.fraction) for stack in stacks]
     print_plan(console, protocols, parts, workers, costs["cpu"])
     if arguments.machines:
-        parts = [_part(arguments, protocol) for protocol in protocols]
-        print_estimates(console, parts, arguments.machines, costs, arguments.gpus_per_stack)
+        wanted = [_part(arguments, protocol) for protocol in protocols]
+        print_estimates(console, wanted, arguments.machines, costs, arguments.gpus_per_stack)
     return 0
 
 
