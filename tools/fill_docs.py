@@ -29,7 +29,9 @@ def throughput(samples: Path = RESULTS / "throughput" / "samples.json") -> str:
     from experiments.store.files import read_json  # here: it takes seconds to import
     from experiments.throughput.command import markdown
 
-    return markdown(read_json(samples))
+    measured = read_json(samples)
+    versions = ", ".join(f"{name} {version}" for name, version in measured["versions"].items())
+    return f"{measured['machine']}; commit {measured['commit']}; {versions}.\n\n{markdown(measured)}"
 
 
 def humanoid(test: Path = ROOT / "tests" / "envs" / "test_roboschool_bullet.py") -> str:

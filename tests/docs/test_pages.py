@@ -1,7 +1,9 @@
 """README.md and docs/ name what there is, and hold the numbers that were measured."""
 
 import ast
+import json
 import re
+import statistics
 import sys
 import tomllib
 import xml.etree.ElementTree as ET
@@ -34,6 +36,23 @@ def without_code(text):
 
 
 # README
+
+
+def test_readme_says_the_measured_speed():
+    """Medians over the blocks of Stable-Baselines3's time over ours."""
+    samples = json.loads((ROOT / "results/throughput/samples.json").read_text())["ppo"]
+
+    def times(environment, name):
+        blocks = zip(samples[environment]["Stable-Baselines3"], samples[environment][name], strict=True)
+        return f"{statistics.median(theirs / ours for theirs, ours in blocks):.1f}"
+
+    text = " ".join((ROOT / "README.md").read_text().split())
+    stacks, runs = (
+        [times(environment, name) for environment in ("HalfCheetah-v4", "Hopper-v4")]
+        for name in ("stack of 33", "stack of 1")
+    )
+    assert f"{stacks[0]} and {stacks[1]} times as fast as Stable-Baselines3" in text
+    assert f"a single run {runs[0]} and {runs[1]} times" in text
 
 
 def test_readme_is_short():
