@@ -13,7 +13,7 @@ from ppo.envs.mujoco_simulation import Floats
 
 try:
     from ppo.stacked.compiling import exactly
-except ImportError:  # numba has no wheels for some platforms and for the newest Python
+except ImportError:  # numba has no wheels for some platforms
 
     def exactly(function: Callable[..., Any]) -> Any:
         return None

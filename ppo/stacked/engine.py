@@ -17,7 +17,7 @@ ENGINES: tuple[Engine, ...] = ("numba", "torch")
 
 
 def available() -> bool:
-    """Return whether numba is installed: it has no wheels for some platforms and for the newest Python."""
+    """Return whether numba is installed: it has no wheels for some platforms."""
     return importlib.util.find_spec("numba") is not None
 
 

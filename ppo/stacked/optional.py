@@ -1,4 +1,4 @@
-"""Compilation if numba is installed: it has no wheels for some platforms and for the newest Python."""
+"""Compilation if numba is installed: it has no wheels for some platforms."""
 
 from collections.abc import Callable
 from typing import Any
