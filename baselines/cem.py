@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.algorithm import Algorithm, Metrics
-from ppo.policies import Policy
+from ppo.policy import Policy
 from ppo.rollout import Episode
 from ppo.seeding import generator
 from ppo.settings import Settings, setting

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ppo.envs.base import VectorEnv
 from ppo.normalizers import RewardNormalizer, observation_normalizer
-from ppo.policies import Policy, make_policy
+from ppo.policies import make_policy
+from ppo.policy import Policy
 from ppo.rollout import Act, Collector, Episode
 from ppo.settings import PerRun, Settings, SettingsError, Shared
 from ppo.stacked.engine import Engine, choose

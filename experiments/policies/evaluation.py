@@ -22,7 +22,8 @@ from experiments.store.stack_folder import stack_folders
 from ppo import checkpoint
 from ppo.envs import make
 from ppo.normalizers import ObservationNormalizer, observation_normalizer
-from ppo.policies import Policy, make_policy
+from ppo.policies import make_policy
+from ppo.policy import Policy
 from ppo.rollout import clipped
 from ppo.seeding import environment_seeds
 

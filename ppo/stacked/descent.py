@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.distributions import Categorical, DiagonalGaussian
-from ppo.policies import ActorCritic, Policy
+from ppo.policies import ActorCritic
+from ppo.policy import Policy
 from ppo.rollout import Batch
 from ppo.stacked.compiling import compiled, one_thread
 from ppo.stacked.kernels import (

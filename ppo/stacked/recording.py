@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.distributions import Distribution
-from ppo.policies import Policy
+from ppo.policy import Policy
 from ppo.rollout import runs_first
 
 
