@@ -12,6 +12,7 @@ from ppo.algorithm import Metrics
 from ppo.distributions import Distribution
 from ppo.rollout import Batch
 from ppo.settings import Settings, setting
+from ppo.shapes import check_shapes
 from ppo.stacked.optimizers import follow
 
 D = TypeVar("D", bound=Distribution)
@@ -62,6 +63,11 @@ def projected(gradient: Tensor, kl_gradient: Tensor, delta: Tensor) -> Tensor:
 
     ``gradient`` g, ``kl_gradient`` k: ``[runs, batch, statistics]``; ``delta``: ``[runs, 1]``.
     """
+    check_shapes(
+        gradient=(gradient, "runs batch statistics"),
+        kl_gradient=(kl_gradient, "runs batch statistics"),
+        delta=(delta, "runs 1"),
+    )
     excess = ((kl_gradient * gradient).sum(-1) - delta).clamp(min=0)
     square = kl_gradient.square().sum(-1).clamp(min=torch.finfo(torch.float32).tiny)  # at k = 0 nothing is in excess
     return gradient - (excess / square).unsqueeze(-1) * kl_gradient

@@ -5,6 +5,8 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from ppo.shapes import check_shapes
+
 
 def gae(
     rewards: NDArray[np.floating],
@@ -27,6 +29,13 @@ def gae(
     last observation, not the next one's first). ``gamma`` and ``gae_lambda`` broadcast against ``[...]``.
     Returns the advantages ``[steps, ...]``. In numpy and float64: it is a short loop over tiny rows.
     """
+    check_shapes(
+        rewards=(rewards, "steps ..."),
+        values=(values, "steps ..."),
+        next_values=(next_values, "steps ..."),
+        terminal=(terminal, "steps ..."),
+        ended=(ended, "steps ..."),
+    )
     gamma = np.asarray(gamma, dtype=np.float64)
     deltas = rewards + gamma * next_values * ~terminal - values
     decay = gamma * np.asarray(gae_lambda, dtype=np.float64) * ~ended
@@ -52,6 +61,14 @@ def retrace(
     Shapes: all ``[steps, ...]``; ``values`` V(s_t), ``q`` Q(s_t, a_t), ``ratios`` rho_t = pi(a_t|s_t) / mu(a_t|s_t).
     ``last_values``: ``[...]``, V after the last step; ``gamma`` broadcasts against it. Returns ``[steps, ...]``.
     """
+    check_shapes(
+        rewards=(rewards, "steps ..."),
+        ended=(ended, "steps ..."),
+        values=(values, "steps ..."),
+        q=(q, "steps ..."),
+        ratios=(ratios, "steps ..."),
+        last_values=(last_values, "..."),
+    )
     targets = torch.empty_like(rewards)
     following = last_values
     for step in range(len(rewards) - 1, -1, -1):
@@ -62,5 +79,6 @@ def retrace(
 
 def standardised(advantages: Tensor) -> Tensor:
     """Return ``advantages`` ``[runs, batch]`` with mean 0 and deviation 1 within each run."""
+    check_shapes(advantages=(advantages, "runs batch"))
     variance, mean = torch.var_mean(advantages, dim=1, correction=0, keepdim=True)
     return (advantages - mean) / (variance.sqrt() + 1e-8)

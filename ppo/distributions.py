@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ppo.shapes import check_shapes
+
 
 class Distribution(Protocol):
     """A distribution of actions for every run and state."""
@@ -108,6 +110,7 @@ class DiagonalGaussian:
         return torch.addcmul(self.mean, self.log_std.exp(), noise)
 
     def log_prob(self, actions: Tensor) -> Tensor:
+        check_shapes(mean=(self.mean, "runs batch size"), actions=(actions, "runs batch size"))
         log_prob: Tensor = _GaussianLogProb.apply(self.mean, self.log_std, actions)  # type: ignore[no-untyped-call]
         return log_prob
 
@@ -165,6 +168,7 @@ class Categorical:
         return (self.logits + noise).argmax(-1)  # the Gumbel-max trick
 
     def log_prob(self, actions: Tensor) -> Tensor:
+        check_shapes(logits=(self.logits, "runs batch size"), actions=(actions, "runs batch"))
         return self.log_probs.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
 
     def entropy(self) -> Tensor:

@@ -13,6 +13,7 @@ from ppo.on_policy import OnPolicy
 from ppo.rollout import Batch
 from ppo.schedules import STEP_SIZE_BOUNDS, adapted_learning_rate, annealed
 from ppo.settings import Settings, SettingsError, require, setting
+from ppo.shapes import check_shapes
 from ppo.stacked.optimizers import Adam
 
 
@@ -89,6 +90,7 @@ def surrogate(ratio: Tensor, advantages: Tensor, clip_coef: Tensor) -> Tensor:
 
     ``ratio``, ``advantages``: ``[runs, batch]``; ``clip_coef``: ``[runs, 1]``.
     """
+    check_shapes(ratio=(ratio, "..."), advantages=(advantages, "..."))
     return torch.min(ratio * advantages, ratio.clamp(1 - clip_coef, 1 + clip_coef) * advantages)
 
 
@@ -97,6 +99,7 @@ def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, kl_target: Tensor) -> Tensor:
 
     d < d_targ / 1.5: beta / 2.   d > d_targ x 1.5: beta x 2.   Runs without a target keep their beta.
     """
+    check_shapes(kl_coef=(kl_coef, "runs 1"), kl=(kl, "runs 1"), kl_target=(kl_target, "runs 1"))
     factor = torch.where(kl < kl_target / 1.5, 0.5, torch.where(kl > kl_target * 1.5, 2.0, 1.0))
     return torch.where(kl_target > 0, kl_coef * factor, kl_coef)
 
@@ -104,6 +107,7 @@ def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, kl_target: Tensor) -> Tensor:
 def value_loss(values: Tensor, batch: Batch, vf_clip_range: Tensor | None) -> Tensor:
     """Return L^VF (equation 9), the mean squared error ``[runs]``; with ``vf_clip_range`` ``[runs, 1]`` the larger of
     it and that of values within this range of the old ones, as in openai/baselines."""
+    check_shapes(values=(values, "runs batch"), returns=(batch.returns, "runs batch"))
     error = (values - batch.returns).square()
     if vf_clip_range is not None:
         clipped = batch.values + (values - batch.values).clamp(-vf_clip_range, vf_clip_range)

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from ppo.shapes import check_shapes
+
 STEP_SIZE_BOUNDS = (1e-8, 1.0)
 """Between them openai/baselines adapts its step size (acktr_cont.py)."""
 
@@ -25,5 +27,6 @@ def adapted_learning_rate(
     KL > 2 x target: divided by 1.5.   KL < target / 2: multiplied by 1.5.   Never moved beyond ``bounds``; runs with a
     target of 0 keep theirs. The rule is that of Berkeley's homework 4 (2017-03-18) and openai/baselines' acktr_cont.py.
     """
+    check_shapes(learning_rate=(learning_rate, "runs 1"), kl=(kl, "runs 1"), target=(target, "runs 1"))
     factor = torch.where(kl > 2 * target, 1 / 1.5, torch.where(kl < target / 2, 1.5, 1.0))
     return torch.where(target > 0, (learning_rate * factor).clamp(*bounds), learning_rate)
