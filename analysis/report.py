@@ -24,6 +24,7 @@ from analysis.sections import (
     klip_ppo,
     other_implementations,
     table1,
+    table1_curves,
     trpo_variants,
     tuning,
 )
@@ -122,7 +123,7 @@ def _surrogates(data: Data) -> Section:
     if any(np.isfinite(row.low) for row in rows):
         made.insert(1, table1.ranks(data, parts))
     drawings = [table1.table1_scores(rows, data, parts.runs)]
-    drawings += [table1.table1_curves(data)] if len(data.episodes) else []
+    drawings += [table1_curves.figure(data)] if len(data.episodes) else []
     return Section("Surrogate objectives (section 6.1)", made, drawings)
 
 

@@ -13,7 +13,6 @@ import torch
 from ppo.stacked.convolutional import ARCHITECTURES
 
 Engine = Literal["numba", "torch"]
-ENGINES: tuple[Engine, ...] = ("numba", "torch")
 
 
 def available() -> bool:

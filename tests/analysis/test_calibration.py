@@ -10,7 +10,7 @@ from analysis.data import calibration
 from analysis.data.labels import task
 from analysis.data.load import gather, gather_interpolation
 from analysis.report import build
-from analysis.sections import figure1_2, figure3, other_implementations, table1
+from analysis.sections import figure1_2, figure3, other_implementations, table1, table1_curves
 from analysis.sections.readings import model
 from experiments.paper.readings import STUDY_SEEDS
 from experiments.paper.sweeps import SWEEPS, SWEPT_ENVIRONMENTS
@@ -67,7 +67,7 @@ def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
         assert sum(note.startswith("‡") for note in table.notes) == 2
     caption = table1.table1_scores(table1.table1_rows(data, parts), data, parts.runs).caption
     assert caption.count("‡") == 2
-    assert "agreement there is no evidence" in table1.table1_curves(data).caption
+    assert "agreement there is no evidence" in table1_curves.figure(data).caption
 
 
 def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from analysis.data.completeness import missing
 from analysis.data.load import gather
 from analysis.report import WAITING, build, main
-from analysis.sections import figure3, table1, tuning
+from analysis.sections import figure3, table1, table1_curves, tuning
 from tests.helpers.synthetic import (
     planned,
     write_atari,
@@ -100,7 +100,7 @@ def test_planned_and_not_begun(tmp_path: Path) -> None:
     parts = table1.evaluate(data)
     assert [(row.setting, row.runs, row.planned) for row in table1.table1_rows(data, parts)] == [("none", 0, 2)]
     assert "0 of 2 runs are finished." in table1.table1(data, parts).notes
-    assert "0 of 2 runs are finished" in table1.table1_curves(data).caption
+    assert "0 of 2 runs are finished" in table1_curves.figure(data).caption
 
 
 def test_tasks_alike_in_what_is_missing_share_a_line(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from analysis.sections import (
     figure3,
     figure3_aggregate,
     table1,
+    table1_curves,
     trpo_variants,
     tuning,
 )
@@ -58,7 +59,7 @@ def test_table_1_keeps_its_numbers_and_marks_them(tmp_path: Path) -> None:
         assert "98 of 154 runs are finished, 56 superseded (†), to be trained again." in notes
         assert f"† 56 runs of PPO (Clip) are superseded: {WHY}." in notes
     assert r"$\dagger$" in formats.latex(table)
-    drawing = table1.table1_curves(data)
+    drawing = table1_curves.figure(data)
     names = [text.get_text() for legend in drawing.figure.axes[-1:] for text in legend.get_legend().get_texts()]
     assert [name for name in names if name.endswith("†")] == [f"{name}†" for name in kl]
     assert WHY in drawing.caption
