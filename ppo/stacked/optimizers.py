@@ -3,7 +3,7 @@ exponential moving average of parameters."""
 
 import math
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,6 +16,9 @@ class Optimizer(ABC):
 
     ``parameters``: ``[runs, P]``, a leaf that is updated in place, or a part of one.
     """
+
+    keeps: ClassVar[tuple[str, ...]]
+    """Names of the tensors that a checkpoint holds."""
 
     def __init__(self, parameters: Tensor | Group, learning_rate: Tensor, max_grad_norm: Tensor | None = None) -> None:
         """Start without moments; ``learning_rate``, ``max_grad_norm``: ``[runs, 1]``, None or inf: no clipping."""
@@ -62,17 +65,20 @@ class Optimizer(ABC):
         """Return the change at learning rate 1 from the clipped ``gradient``: both ``[runs, aligned columns]``. Update
         the moments of the runs of ``where``; rows of other runs are undefined."""
 
-    @abstractmethod
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint holds."""
+        return {name: getattr(self, name) for name in self.keeps}
 
-    @abstractmethod
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
+        for name in self.keeps:
+            getattr(self, name).copy_(state[name])
 
 
 class Adam(Optimizer):
     """Kingma and Ba 2015."""
+
+    keeps = ("steps", "mean", "mean_square")
 
     def __init__(
         self,
@@ -121,20 +127,12 @@ class Adam(Optimizer):
         )
         return self._change
 
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint holds."""
-        return {"steps": self.steps, "mean": self.mean, "mean_square": self.mean_square}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``."""
-        self.steps.copy_(state["steps"])
-        self.mean.copy_(state["mean"])
-        self.mean_square.copy_(state["mean_square"])
-
 
 class RMSProp(Optimizer):
     """Tieleman and Hinton 2012, as TensorFlow computes it and the A2C of openai/baselines uses it: epsilon is added
     under the root, and the mean square starts at 1, so that the first steps are small."""
+
+    keeps = ("mean_square",)
 
     def __init__(
         self,
@@ -157,12 +155,6 @@ class RMSProp(Optimizer):
             mean_square if where is None else torch.where(where.unsqueeze(1), mean_square, self.mean_square)
         )
         return gradient.neg().mul_((self.mean_square + self.eps).rsqrt_())
-
-    def state(self) -> dict[str, Any]:
-        return {"mean_square": self.mean_square}
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        self.mean_square.copy_(state["mean_square"])
 
 
 def follow(average: Tensor, parameters: Tensor, decay: Tensor, where: Tensor | None = None) -> None:
