@@ -88,6 +88,7 @@ def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
     assert "tuned on this task" in figure3.figure3(data).caption
 
 
+@pytest.mark.usefixtures("_without_pictures")
 def test_the_report_lists_what_was_chosen_by_what(tmp_path: Path) -> None:
     build(tmp_path / "nothing", tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")

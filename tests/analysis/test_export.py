@@ -65,6 +65,7 @@ def test_without_an_untrained_level_there_is_no_normalised_score(tmp_path: Path)
     assert list(export.every_score([]).columns) == list(export.COLUMNS)
 
 
+@pytest.mark.usefixtures("_without_pictures")
 def test_the_page_reads_it_into_arrays_of_runs_and_tasks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def change(run: dict[str, Any]) -> dict[str, Any] | None:
         if run["algorithm"] == "a2c":

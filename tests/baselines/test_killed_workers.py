@@ -1,31 +1,16 @@
 """A worker that is killed anywhere loses nothing, whatever it trains."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
-import experiments
 from baselines import ALGORITHMS
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import episode_frame, read_episodes, write_episodes
 from experiments.training.options import Options
 from tests.baselines.contract.stacks import assert_same, finish, outcome, run_of, training_of
-
-REPOSITORY = Path(experiments.__file__).parents[1]
-
-
-def start_worker(folder):
-    command = [sys.executable, "-m", "experiments.training.worker", str(folder.path)]
-    command += ["--options", Options(checkpoint_interval=0.0).to_text()]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, cwd=folder.path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+from tests.helpers.processes import ForkedWorker
 
 
 def wait_for_checkpoints(process, folder, count):
@@ -50,20 +35,19 @@ def test_killed_worker_ends_with_the_same_bytes(kind, tmp_path):
     runs = [run_of(kind, seed=seed, total_timesteps=96 * 40 + 17, variant=seed) for seed in (1, 2, 3)]
     folder = StackFolder(tmp_path / "stack")
     folder.create([run.record for run in runs])
-    killed, resumed_at = 0, []
+    always, killed = Options(checkpoint_interval=0.0).to_text(), 0
     for checkpoints, delay in ((1, 0.004), (8, 0.011)):
-        process = start_worker(folder)
+        process = ForkedWorker(folder.path, always)
         wait_for_checkpoints(process, folder, checkpoints)
         time.sleep(delay)
-        process.send_signal(signal.SIGKILL)
-        killed += process.wait() == -signal.SIGKILL
-        resumed_at.append(process.stdout.read())
+        killed += process.kill() == -signal.SIGKILL
+    before = folder.log.read_text()
     assert killed >= 1, "killed at work, not after it; on a busy machine the last one may come too late"
-    process = start_worker(folder)
-    output, _ = process.communicate(timeout=120)
-    assert process.returncode == 0, output
-    assert "continuing at step" in output
-    assert "set aside" not in output + "".join(resumed_at), "a kill damages no checkpoint"
+    code = ForkedWorker(folder.path, always).wait()
+    output = folder.log.read_text()
+    assert code == 0, output
+    assert "continuing at step" in output.removeprefix(before)
+    assert "set aside" not in output, "a kill damages no checkpoint"
     assert folder.finished
 
     whole = finish(training_of(kind, *runs))

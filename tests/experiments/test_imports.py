@@ -9,6 +9,7 @@ import pytest
 import experiments
 from experiments.cli.commands import main
 from tests.helpers.commands import SECONDS
+from tests.helpers.processes import forked_workers
 
 REPOSITORY = Path(experiments.__file__).parents[1]
 
@@ -40,7 +41,8 @@ def results(tmp_path_factory):
     """Real results, small: Figure 3 on one task with two algorithms, two seeds."""
     folder = tmp_path_factory.mktemp("imports")
     flags = ["--profile", "quick", "--workers", "1", "--results", str(folder / "results")]
-    assert main(["run", "figure3", *flags], {"quick": SECONDS}) == 0
+    with forked_workers():
+        assert main(["run", "figure3", *flags], {"quick": SECONDS}) == 0
     return folder
 
 

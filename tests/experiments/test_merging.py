@@ -11,6 +11,7 @@ from experiments.store import merging, results
 from experiments.store.files import locked
 from experiments.store.tables import read_episodes
 from tests.helpers.commands import SECONDS, files_in, stacks_of
+from tests.helpers.processes import forked_workers
 
 PARTS = 2
 
@@ -21,9 +22,10 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     profiles = {"quick": SECONDS}
     run = ["run", "figure3", "figure2", "--profile", "quick", "--workers", "1", "--results"]
-    assert cli.main([*run, str(folder / "whole")], profiles) == 0
-    for index in range(1, PARTS + 1):
-        assert cli.main([*run, str(folder / f"part{index}"), "--shard", f"{index}/{PARTS}"], profiles) == 0
+    with forked_workers():
+        assert cli.main([*run, str(folder / "whole")], profiles) == 0
+        for index in range(1, PARTS + 1):
+            assert cli.main([*run, str(folder / f"part{index}"), "--shard", f"{index}/{PARTS}"], profiles) == 0
     return folder
 
 

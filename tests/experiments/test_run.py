@@ -42,6 +42,7 @@ from tests.helpers.commands import (
     wait_for,
     working_on,
 )
+from tests.helpers.processes import forked_workers
 
 STEPS = 4096
 SETTINGS = {"num_steps=256,update_epochs=2", "num_steps=256,clip_coef=0.1,update_epochs=2"}
@@ -50,9 +51,9 @@ CHECKPOINT_ALWAYS = ("--checkpoint-interval", "0")
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """A training that nothing disturbed."""
+    """A training that nothing disturbed, its worker started as users have it."""
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    assert train(out, "--tensorboard") == 0
+    assert cli.main(train_flags(out, "--tensorboard")) == 0
     return out
 
 
@@ -194,7 +195,7 @@ def test_ctrl_c_at_the_very_start_is_no_failure(tmp_path, capsys):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     threading.Thread(target=press).start()
-    assert train(tmp_path / "out") == 130
+    assert cli.main(train_flags(tmp_path / "out")) == 130
     said = capsys.readouterr().out
     assert "the same command continues" in said
     assert "failed" not in said
@@ -363,7 +364,7 @@ def disk_of():
 @pytest.mark.parametrize("size", [100_000, 4096])  # too small for a checkpoint; too small for the list of 10 runs
 def test_a_full_disk_is_said_and_loses_nothing(finished, undisturbed, disk_of, size, capsys):
     disk_of(size)
-    code = train(finished, "--seeds", "1", "2", "3", "4", "5", "6", "7")
+    code = cli.main(train_flags(finished, "--seeds", "1", "2", "3", "4", "5", "6", "7"))
     disk_of(resource.getrlimit(resource.RLIMIT_FSIZE)[1])
     said = capsys.readouterr()
     assert code in (1, 2)
@@ -395,7 +396,8 @@ def benchmark(tmp_path_factory):
     quick = dataclasses.replace(SECONDS, atari_algorithms=("a2c",), games=("Pong",), atari_timesteps=160)
     run = ["run", "all", "--profile", "quick", "--workers", "1", "--results", results]
     commands = (run, run, ["status", "--results", results], ["report", "--results", results])
-    said = call_each(*commands, profiles={"quick": quick})
+    with forked_workers():
+        said = call_each(*commands, profiles={"quick": quick})
     return results, dict(zip(("run", "again", "status", "report"), said, strict=True))
 
 

@@ -16,6 +16,7 @@ from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import read_episodes
 from experiments.training import worker
 from experiments.training.options import Options
+from tests.helpers.processes import forked_workers
 
 PATIENCE = 60
 
@@ -38,8 +39,9 @@ def train_flags(out, *more, workers=1):
 
 
 def train(out, *more, workers=1):
-    """Train in this process (its workers are processes all the same); returns the exit code."""
-    return main(train_flags(out, *more, workers=workers))
+    """Train in this process (its workers are processes all the same, but forked); returns the exit code."""
+    with forked_workers():
+        return main(train_flags(out, *more, workers=workers))
 
 
 def train_stack(stack):

@@ -17,7 +17,10 @@ import pytest
 from experiments.training import local, worker
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.helpers.processes", "ppo.stacked.engine", "baselines.acer", "baselines.cem"])
+FORKS.set_forkserver_preload(
+    ["pytest", "experiments.training.worker", "ppo.envs.mujoco", "ppo.stacked.collecting", "ppo.stacked.descent"]
+    + [f"baselines.{name}" for name in ("acer", "cem", "trpo", "a2c_trust_region")]
+)
 
 
 class ForkedWorker:
