@@ -10,10 +10,9 @@ operation. Both include updates.
 
 The constants: 41 stacks (PPO with 3 and 33 runs on all tasks and with 1, 9 and 18 on some; each other algorithm with
 3 and 12 runs on HalfCheetah, and some on Hopper) were timed in CPU seconds and fitted by least squares of the
-relative errors: the fit is within 18 % of each (tests/experiments/stack_seconds.csv). They are times of one otherwise
-idle core of an AMD EPYC. In wall time, 110 finished stacks in results/, trained by two workers on two cores, took a
-median of 0.8 times as long as the model says, nine of ten from half to twice as long; on a busy machine, up to 3.6
-times as long.
+relative errors: the fit is within 20 % of each (tests/experiments/stack_seconds.csv). They are times of one otherwise
+idle core of an Intel Xeon with AVX-512 (2026-11); those of games are of an AMD EPYC. On a busy machine wall time is
+longer.
 """
 
 import statistics
@@ -64,19 +63,19 @@ class Costs:
 
 CONSTANTS = Costs(
     environment={
-        "HalfCheetah-v4": 70e-6,
-        "Hopper-v4": 119e-6,
-        "InvertedDoublePendulum-v4": 107e-6,
-        "InvertedPendulum-v4": 54e-6,
-        "InvertedPendulumUnclamped-v4": 54e-6,  # the same but for a flag
-        "Reacher-v4": 55e-6,
-        "Swimmer-v4": 78e-6,
-        "Walker2d-v4": 157e-6,
+        "HalfCheetah-v4": 58e-6,
+        "Hopper-v4": 120e-6,
+        "InvertedDoublePendulum-v4": 87e-6,
+        "InvertedPendulum-v4": 43e-6,
+        "InvertedPendulumUnclamped-v4": 43e-6,  # the same but for a flag
+        "Reacher-v4": 43e-6,
+        "Swimmer-v4": 76e-6,
+        "Walker2d-v4": 142e-6,
         "": 330e-6,  # a guess
     },
     algorithm={name: record.seconds.step for name, record in ALGORITHMS.items() if record.seconds.step is not None},
     vector={
-        "": 222e-6,  # PPO's
+        "": 34e-6,  # PPO's
         **{name: record.seconds.vector for name, record in ALGORITHMS.items() if record.seconds.vector is not None},
     },
     atari={  # on Breakout

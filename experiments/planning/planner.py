@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from experiments.planning.costs import CONSTANTS, Costs
@@ -97,34 +97,41 @@ def stacks(runs: Iterable[Run], workers: int = 1, begun: Sequence[Stack] = ()) -
 
 
 def _counts(groups: Sequence[StackGroup], workers: int, begun: Sequence[float]) -> list[int]:
-    """Choose the numbers of parts of each group with the shortest total time.
+    """Choose the numbers of parts of each group with the shortest total time, as well as can be had in a second.
 
-    First, groups that take longer than a limit are split, with the best of all limits; then one more group at a time,
-    as long as that helps.
+    Three starts: no group split, all split into runs, and the best of all limits, where groups that take longer than a
+    limit are split. From each, one group at a time is split otherwise, as long as that helps.
     """
 
     def length(counts: Sequence[int]) -> float:
         parts = [group.loads[count] for group, count in zip(groups, counts, strict=True)]
         return _length([*begun, *itertools.chain(*parts)], workers)
 
-    best_counts = [group.fewest for group in groups]
-    best = length(best_counts)
     limits = {max(loads) for group in groups for loads in group.loads.values()}
-    for counts in dict.fromkeys(
-        tuple(group.count(limit) for group in groups) for limit in sorted(limits, reverse=True)
-    ):
-        if (shorter := length(counts)) < WORTH * best:
-            best, best_counts = shorter, list(counts)
+    by_limit = dict.fromkeys(tuple(group.count(limit) for group in groups) for limit in sorted(limits, reverse=True))
+    starts = [tuple(group.fewest for group in groups), *sorted(by_limit, key=length)[:1], *list(by_limit)[-1:]]
+    found = [_improved(start, groups, length) for start in dict.fromkeys(starts)]
+    best = found[0]  # the fewest parts, unless others are worth it
+    for counts in found[1:]:
+        if length(counts) < WORTH * length(best):
+            best = counts
+    return list(best)
+
+
+def _improved(
+    counts: tuple[int, ...], groups: Sequence[StackGroup], length: Callable[[Sequence[int]], float]
+) -> tuple[int, ...]:
+    """Split one group otherwise, the one with the best effect, until none has any."""
     while True:
-        more = [
-            [*best_counts[:index], count + 1, *best_counts[index + 1 :]]
-            for index, count in enumerate(best_counts)
-            if count < len(groups[index].runs)
+        others = [
+            (*counts[:index], count, *counts[index + 1 :])
+            for index, group in enumerate(groups)
+            for count in group.loads
         ]
-        nearest = min(more, key=length, default=best_counts)
-        if length(nearest) >= WORTH * best:
-            return best_counts
-        best, best_counts = length(nearest), nearest
+        nearest = min(others, key=length, default=counts)
+        if length(nearest) >= WORTH * length(counts):
+            return counts
+        counts = nearest
 
 
 def _length(loads: Iterable[float], workers: int) -> float:
