@@ -45,7 +45,7 @@ def save(path: Path, state: dict[str, Any]) -> None:
 
 def to_disk(path: Path, *pieces: bytes | memoryview) -> None:
     """Write ``pieces`` and wait until the disk has them; delete the file if that fails."""
-    path.unlink(missing_ok=True)  # of a process that was killed; or a link of a stranger's, not to be followed
+    path.unlink(missing_ok=True)  # left by a killed process; or a malicious link, which must not be followed
     try:
         with path.open("xb") as file:
             for piece in pieces:
@@ -73,7 +73,7 @@ def load(path: Path) -> dict[str, Any]:
                 raise ValueError("its contents are larger than the file")
         loaded = torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
         state = _unpack(loaded, iter(range(MOST_VALUES)))
-    except Exception as error:  # torch raises many kinds for contents that only a stranger can have put there
+    except Exception as error:  # torch raises many kinds for malicious contents
         raise CheckpointError(f"{path} holds something other than numbers and text: {error}".splitlines()[0]) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__} where a dict of state was expected")

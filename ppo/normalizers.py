@@ -99,7 +99,7 @@ def observation_normalizer(settings: Sequence[Settings], shape: tuple[int, ...])
 class RewardNormalizer:
     """Rewards divided by the standard deviation of the discounted return so far, clipped to +-``clip``.
 
-    With ``reset`` the return starts afresh after every episode, however it ended, as in openai/baselines from ad219e2
+    With ``reset`` the return starts at 0 after every episode, for any kind of end, as in openai/baselines from ad219e2
     (2018-09-06) on; without, it runs on over all episodes, as in the releases of 2017-11 (b05be68) and 2018-08
     (ea68f3b). Where rewards are dense and episodes end early these are scales of another order of magnitude.
     """

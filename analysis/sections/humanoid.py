@@ -92,7 +92,7 @@ def table4(data: Data) -> Table:
     )
     caption = (
         "Hyperparameters of section 6.3. The paper gives neither the KL that its step size is adjusted to, nor the "
-        "rule, the clipping, the network or the normalisation: ours are said in experiments/paper/settings.py."
+        "rule, the clipping, the network or the normalisation: ours are in experiments/paper/settings.py."
     )
     return Table("table4", "Table 4. PPO hyperparameters for the humanoid tasks", caption, shown, shown, (), 3)
 

@@ -136,7 +136,7 @@ def tuning(data: Data) -> Table:
         "What was tried for the comparison algorithms, of which the paper gives no setting. Mean return of the last "
         "100 training episodes: the mean over seeds, in brackets each; × marks a run that diverged. norm_reward: "
         "rewards are taken as they are (none), or divided by the running deviation of the discounted return, which "
-        "starts afresh with each episode (reset) or never does (never-reset). Settings are "
+        "starts at 0 after each episode (reset) or never (never-reset). Settings are "
         "compared with those of the same algorithm that were trained as long. Best on: no other has a higher mean. "
         "Relative: 0 is the untrained policy, 1 the best score, mean over the tasks. Smoothed: the mean of that over "
         "the setting and its neighbours in the sweep, by which it was chosen, from the longest sweep. The seeds are "

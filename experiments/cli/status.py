@@ -14,7 +14,7 @@ from experiments.store.files import StoreError, is_locked, read_json
 from experiments.store.stack_folder import StackFolder, stack_folders
 
 QUIET_SECONDS = 600
-"""A worker on another machine counts as dead after so many seconds without news."""
+"""Seconds without news after which a worker on another machine counts as dead."""
 
 
 def show(console: Console, results: Path, names: Sequence[str]) -> int:

@@ -18,7 +18,7 @@ class Machine:
     cores: int
     gpus: int = 0
     price: float | None = None
-    """per hour, in whatever currency"""
+    """per hour, in any currency"""
 
 
 @dataclass(frozen=True)

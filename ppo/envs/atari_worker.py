@@ -146,7 +146,7 @@ def main() -> None:
     memory = Memory(mmap.mmap(int(descriptor), 0), int(rows))
     players = [Player(rom, seed, memory, row) for row, seed in enumerate(json.loads(seeds), int(first))]
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # whatever a library prints must not pass for an answer
+    os.dup2(2, 1)  # output printed by a library must not be read as an answer
     try:
         for request in sys.stdin.buffer:
             reply = answer(request, players)

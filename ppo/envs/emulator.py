@@ -220,9 +220,9 @@ def unpack(text: str) -> bytes:
 def bare_loop(rom: str | PathLike[str], emulators: int, seed: int = 0) -> Callable[[int], None]:
     """Return a function that does only what every step on images needs: the reference of throughput.
 
-    The function that is returned plays so many steps at random in each of ``emulators``, by turns as a stack of rows
-    has to (one emulator alone would have the core's cache to itself): four frames, two screens, their maximum, in
-    grey, smaller, and nothing else but a reset when a game is over.
+    The function plays a number of random steps in each of ``emulators``, in turn as a stack of rows does (a single
+    emulator would have the core's cache to itself): four frames, two screens, their maximum, in grey, smaller, and
+    nothing else but a reset when a game is over.
     """
     ales = [open_rom(rom, seed + i) for i in range(emulators)]
     for ale in ales:

@@ -200,7 +200,7 @@ def table6(data: Data, runs: pd.DataFrame) -> Table:
     )
     notes = incomplete(data)
     if data.fraction < 1:
-        notes = (f"Ours are not here: they stopped {reached(data)}, and have a table of their own.", *notes)
+        notes = (f"Ours are in a separate table, because they stopped {reached(data)}.", *notes)
     title = "Table 6. Returns of the last 100 episodes"
     title = titled(title, data) if data.fraction == 1 else title
     return Table("table6", title, caption, pd.DataFrame(cells), pd.DataFrame(rows), notes)

@@ -79,7 +79,7 @@ def table() -> Table:
         "Are the paper's curves moving averages, and over what? Measured from the digitised curves alone. By zeros: a "
         "centred mean over W leaves nothing of a curve's spectrum at 1/W, 2/W, ...; the width whose first "
         f"{smoothing.ZEROS} zeros are deepest in the mean spectrum of the second differences, in brackets the middle "
-        "95 % of the widths found when the curves are drawn anew. By autocorrelation: the lag at which that of the "
+        "95 % of the widths found when the curves are resampled. By autocorrelation: the lag at which that of the "
         "first differences dips, to a whole point (0.4M frames in Figure 6). t: the mean depth in standard errors, "
         f"over the curves; none: chance, among all widths tried, would give as much in {smoothing.LEVEL:.0%} of cases "
         f"or more. Tried: {smoothing.WIDTHS[0]:g} to {smoothing.WIDTHS[-1]:.0f} of the curves' 100 or 101 points. Six "
