@@ -107,7 +107,6 @@ def adapted_kl_coef(kl_coef: Tensor, kl: Tensor, kl_target: Tensor) -> Tensor:
 def value_loss(values: Tensor, batch: Batch, vf_clip_range: Tensor | None) -> Tensor:
     """Return L^VF (equation 9), the mean squared error ``[runs]``; with ``vf_clip_range`` ``[runs, 1]`` the larger of
     it and that of values within this range of the old ones, as in openai/baselines."""
-    check_shapes(values=(values, "runs batch"), returns=(batch.returns, "runs batch"))
     error = (values - batch.returns).square()
     if vf_clip_range is not None:
         clipped = batch.values + (values - batch.values).clamp(-vf_clip_range, vf_clip_range)
