@@ -1,15 +1,18 @@
 """The 2017 protocol from other hands: Gymnasium's own Atari environments behind Stable-Baselines3's wrappers."""
 
 import collections
+from collections.abc import Sequence
+from typing import Any
 
 import gymnasium
 import numpy as np
+import numpy.typing as npt
 from stable_baselines3.common import atari_wrappers
 from stable_baselines3.common.vec_env import DummyVecEnv, VecFrameStack
 
 from ppo.envs.atari import ATARI_ROMS, find_rom, transition
 from ppo.envs.atari_worker import Memory, Player, answer
-from ppo.envs.base import Transition
+from ppo.envs.base import Transition, VectorEnv
 from ppo.seeding import environment_seeds
 
 SEEDS = environment_seeds([3], 3)
@@ -17,14 +20,16 @@ BREAKOUT = "BreakoutNoFrameskip-v4"
 assert BREAKOUT in ATARI_ROMS  # whose import registers the games with Gymnasium
 
 
-class Recorder(gymnasium.Wrapper):
+class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
     """What every game has paid, frame by frame, and whether the last one is over."""
 
-    def reset(self, **options):
-        self.games = [*getattr(self, "games", []), 0.0]
+    games: tuple[float, ...] | list[float] = ()
+
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
+        self.games = [*self.games, 0.0]
         return self.env.reset(**options)
 
-    def step(self, action):
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         self.games[-1] += reward
         return observation, reward, terminated, truncated, info
@@ -33,7 +38,7 @@ class Recorder(gymnasium.Wrapper):
 class FireReset(atari_wrappers.FireResetEnv):
     """Stable-Baselines3's, but showing the new game if the old one ends in the second action."""
 
-    def reset(self, **options):
+    def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
         self.env.reset(**options)
         for action in (1, 2):
             observation, _, terminated, truncated, _ = self.env.step(action)
@@ -42,8 +47,8 @@ class FireReset(atari_wrappers.FireResetEnv):
         return observation, {}
 
 
-def wrapped(env_id, time_limit):
-    env = Recorder(gymnasium.make(env_id, max_num_frames_per_episode=time_limit))
+def wrapped(env_id: str, time_limit: int) -> Any:
+    env: Any = Recorder(gymnasium.make(env_id, max_num_frames_per_episode=time_limit))
     env = atari_wrappers.MaxAndSkipEnv(atari_wrappers.NoopResetEnv(env, 30), 4)
     env = atari_wrappers.EpisodicLifeEnv(env)
     if "FIRE" in env.unwrapped.get_action_meanings():
@@ -54,29 +59,29 @@ def wrapped(env_id, time_limit):
 class AtariOracle:
     """Steps and resets as ``AtariVectorEnv`` does."""
 
-    def __init__(self, env_id, seeds, time_limit=400_000):
-        self.envs = DummyVecEnv([lambda: wrapped(env_id, time_limit) for _ in seeds])
+    def __init__(self, env_id: str, seeds: Sequence[int], time_limit: int = 400_000) -> None:
+        self.envs: Any = DummyVecEnv([lambda: wrapped(env_id, time_limit) for _ in seeds])
         self.envs._seeds = list(seeds)
-        self.stacked = VecFrameStack(self.envs, 4, channels_order="last")
+        self.stacked: Any = VecFrameStack(self.envs, 4, channels_order="last")
 
-    def recorder(self, row):
+    def recorder(self, row: int) -> Recorder:
         env = self.envs.envs[row]
         while not isinstance(env, Recorder):
             env = env.env
         return env
 
-    def games(self, row):
+    def games(self, row: int) -> Sequence[float]:
         """What each game of the row has paid so far, the running one's last."""
         return self.recorder(row).games
 
-    def reset(self):
-        observations = self.stacked.reset().copy()
+    def reset(self) -> npt.NDArray[np.uint8]:
+        observations: npt.NDArray[np.uint8] = self.stacked.reset().copy()
         rows = range(self.envs.num_envs)
         self.known = [len(self.games(row)) for row in rows]  # games, and of the running one's points those reported
         self.reported = [0.0 for row in rows]
         return observations
 
-    def step(self, actions):
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         observations, rewards, done, infos = self.stacked.step(actions)
         observations = observations.copy()
         finals = observations.copy()
@@ -98,18 +103,18 @@ class AtariOracle:
 class InOneProcess:
     """What a worker does, without the process."""
 
-    def __init__(self, env_id, seeds):
+    def __init__(self, env_id: str, seeds: Sequence[int]) -> None:
         rows = len(seeds)
         self.memory = Memory(bytearray(Memory.layout(rows).itemsize), rows)
         self.players = [Player(find_rom(env_id), seed, self.memory, row) for row, seed in enumerate(seeds)]
         self.games = [player.game for player in self.players]
         self.steps = 0
 
-    def reset(self):
+    def reset(self) -> npt.NDArray[np.uint8]:
         answer(b"reset\n", self.players)
         return self.memory.observations()
 
-    def step(self, actions):
+    def step(self, actions: npt.NDArray[Any]) -> Transition:
         self.steps += 1
         self.memory.newest[0] = (self.memory.newest[0] + 1) % 4
         self.memory.actions[:] = actions
@@ -117,13 +122,13 @@ class InOneProcess:
         return transition(self.memory)
 
 
-def compare(env, oracle, actions):
+def compare(env: VectorEnv, oracle: AtariOracle, actions: npt.NDArray[Any]) -> collections.Counter[str]:
     """Step both from a reset; counts what was compared.
 
     The last frame of a game that ended within a step's four frames is not compared: the wrappers show an older one.
     """
     np.testing.assert_array_equal(env.reset(), oracle.reset(), strict=True)
-    counts = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     for action in actions:
         found, expected = env.step(action), oracle.step(action)
         # Of a life that is lost on the very last frame, Stable-Baselines3 says only the one.

@@ -9,19 +9,19 @@ from ppo.policies import ActorCritic
 from ppo.rollout import Batch
 
 
-def column(*values, dtype=torch.float32):
+def column(*values: float, dtype: torch.dtype = torch.float32) -> torch.Tensor:
     """One value for each run: ``[runs, 1]``."""
     return torch.tensor([[float(value)] for value in values], dtype=dtype)
 
 
-def perturbed(parameters, scale, seed):
+def perturbed(parameters: torch.Tensor, scale: float, seed: int) -> torch.Tensor:
     """A policy some way off: ``parameters`` plus noise."""
     noise = torch.randn(parameters.shape, generator=torch.Generator().manual_seed(seed))
     return parameters.detach() + scale * noise
 
 
 @torch.no_grad()
-def made_up_batch(policy: ActorCritic, size, seed=0, move=0.03):
+def made_up_batch(policy: ActorCritic, size: int, seed: int = 0, move: float = 0.03) -> Batch:
     """Random experience of ``size`` samples per run, made by a policy some way off ``policy``: ratios are not 1."""
     rng = np.random.default_rng(seed)
     runs, inputs = len(policy.parameters), policy.networks["actor"].sizes[0]

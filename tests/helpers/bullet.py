@@ -2,12 +2,15 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
+import numpy.typing as npt
 
+Array = npt.NDArray[Any]
 DATA = Path(__file__).parents[1] / "envs" / "data"
-RECORD = dict(np.load(DATA / "bullet_steps.npz"))
+RECORD: dict[str, Array] = dict(np.load(DATA / "bullet_steps.npz"))
 TASKS = {
     "humanoid": "RoboschoolHumanoid-v0",
     "flagrun": "RoboschoolHumanoidFlagrun-v0",
@@ -17,17 +20,17 @@ CENTRE = np.array([-0.01, 0.0, -0.12])
 AXIS_LENGTHS = np.array([1.0] * 11 + [6**0.5, 2**0.5, 2**0.5] * 2)
 
 
-def recorded(task, name):
+def recorded(task: str, name: str) -> Array:
     return RECORD[f"{task}/{name}"]
 
 
-def table(name):
+def table(name: str) -> list[dict[str, str]]:
     """The rows of a CSV file, by their columns' names."""
     with open(DATA / name, newline="") as file:
         return list(csv.DictReader(file))
 
 
-def rotation(quaternions):
+def rotation(quaternions: Array) -> Array:
     """The matrices ``[n, 3, 3]`` of unit quaternions ``[n, 4]``."""
     w, x, y, z = quaternions.T
     entries = [
@@ -38,10 +41,10 @@ def rotation(quaternions):
     return np.moveaxis(np.array(entries), -1, 0)
 
 
-def simulation_state(task, when, rows=slice(None)):
+def simulation_state(task: str, when: str, rows: Any = slice(None)) -> tuple[Array, Array]:
     """``qpos`` and ``qvel`` of the recorded states ``when`` (before or after)."""
 
-    def of(name):
+    def of(name: str) -> Array:
         return recorded(task, f"{when}/{name}")[rows]
 
     turn = rotation(of("torso_quat"))
@@ -56,14 +59,14 @@ def simulation_state(task, when, rows=slice(None)):
     return np.concatenate(qpos, axis=1), np.concatenate(qvel, axis=1)
 
 
-def bullet_state(qpos, qvel):
+def bullet_state(qpos: Array, qvel: Array) -> tuple[Array, Array, Array]:
     """The recorded quantities of MuJoCo's state: velocity and angular velocity of the torso's centre, joint speeds."""
     turn = rotation(qpos[:, 3:7])
     omega = np.einsum("nij,nj->ni", turn, qvel[:, 3:6])
     return qvel[:, :3] + np.cross(omega, turn @ CENTRE), omega, qvel[:, 6:23] / AXIS_LENGTHS
 
 
-def put_before(env, task):
+def put_before(env: Any, task: str) -> None:
     """Restore ``env``, one row for each recorded step, to the states before them."""
     state = env.get_state()
     state["elapsed"] = recorded(task, "step").astype(np.int64)

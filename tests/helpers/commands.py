@@ -5,8 +5,10 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -20,6 +22,8 @@ from tests.helpers.processes import forked_workers
 
 PATIENCE = 60
 
+T = TypeVar("T")
+
 SECONDS = replace(
     PROFILES["quick"],
     environments=("InvertedPendulum-v4",),
@@ -31,34 +35,34 @@ SECONDS = replace(
 """A profile that is trained in seconds: one task and two algorithms, two seeds."""
 
 
-def train_flags(out, *more, workers=1):
+def train_flags(out: Path, *more: object, workers: int = 1) -> list[str]:
     """Four short runs: two seeds, two clip ranges. ``more`` comes last and so wins."""
     flags = ["train", "InvertedPendulum-v4", "--total-timesteps", "4096", "--seeds", "1", "2"]
     flags += ["--clip-coef", "0.1", "0.2", "--num-steps", "256", "--update-epochs", "2"]
     return [*flags, "--workers", str(workers), "--out", str(out), *map(str, more)]
 
 
-def train(out, *more, workers=1):
+def train(out: Path, *more: object, workers: int = 1) -> int:
     """Train in this process (its workers are processes all the same, but forked); returns the exit code."""
     with forked_workers():
         return main(train_flags(out, *more, workers=workers))
 
 
-def train_stack(stack):
+def train_stack(stack: Path) -> int:
     """What the worker of ``stack`` does, without a process for it; returns its exit code."""
     return worker.train(StackFolder(stack), Options(), stop=False)
 
 
-def begin(argv, log=None):
+def begin(argv: Sequence[str], log: Path | None = None) -> "subprocess.Popen[str]":
     """The command as a process of its own; what it prints is for ``end``, or goes to the file ``log``."""
     command = [sys.executable, "-m", "experiments", *argv]
     if log is None:
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     with log.open("a") as file:
-        return subprocess.Popen(command, stdout=file, stderr=file)
+        return subprocess.Popen(command, stdout=file, stderr=file, text=True)
 
 
-def children(pid):
+def children(pid: int) -> list[int]:
     """The processes that ``pid`` has started and that still are."""
     try:
         return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
@@ -66,7 +70,7 @@ def children(pid):
         return []
 
 
-def end(process):
+def end(process: "subprocess.Popen[str]") -> str:
     """What it printed, once it ended; never leaves it running."""
     try:
         return process.communicate(timeout=PATIENCE)[0]
@@ -75,7 +79,7 @@ def end(process):
         return process.communicate()[0]
 
 
-def wait_for(happened):
+def wait_for(happened: Callable[[], T | None]) -> T:
     """The first true value of ``happened()``."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
@@ -85,21 +89,21 @@ def wait_for(happened):
     raise AssertionError("waited in vain")
 
 
-def stacks_of(out):
+def stacks_of(out: Path) -> list[Path]:
     """The folders of its stacks, by name."""
     return sorted((Path(out) / "stacks").glob("*"))
 
 
-def working_on(stack):
+def working_on(stack: Path) -> int | None:
     """The process that trains ``stack``, and has saved a checkpoint; None if there is none yet."""
     try:
         progress = json.loads((stack / "progress.json").read_text())
     except (OSError, ValueError):
         return None
-    return progress["pid"] if (stack / "checkpoint.pt").exists() and progress["state"] == "training" else None
+    return int(progress["pid"]) if (stack / "checkpoint.pt").exists() and progress["state"] == "training" else None
 
 
-def same_episodes(out, other):
+def same_episodes(out: Path, other: Path) -> bool:
     """Whether both folders hold exactly the same table."""
     pd.testing.assert_frame_equal(
         read_episodes(Path(out) / "episodes.parquet"), read_episodes(Path(other) / "episodes.parquet"), check_exact=True
@@ -108,9 +112,11 @@ def same_episodes(out, other):
     return True
 
 
-def same_data(out, other):
+def same_data(out: Path, other: Path) -> bool:
     """Whether both folders hold the same bytes of episodes and, apart from times and commits, the same manifest."""
-    manifests = [json.loads((Path(folder) / "manifest.json").read_text()) for folder in (out, other)]
+    manifests: list[dict[str, Any]] = [
+        json.loads((Path(folder) / "manifest.json").read_text()) for folder in (out, other)
+    ]
     for manifest in manifests:
         for run in manifest["runs"]:
             del run["wall_time"], run["commit"]
@@ -118,7 +124,7 @@ def same_data(out, other):
     return same_episodes(out, other)
 
 
-def files_in(folder):
+def files_in(folder: Path) -> dict[Path, tuple[bytes, int]]:
     """Every file below ``folder`` with its bytes and when it was written, but for locks."""
     return {
         path: (path.read_bytes(), os.stat(path).st_mtime_ns)

@@ -1,15 +1,22 @@
 """A loop over Gymnasium's own environments as the oracle, and how to compare with it."""
 
 import collections
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import gymnasium
 import numpy as np
+import numpy.typing as npt
 import pytest
 
-from ppo.envs.base import VectorEnv
+from ppo.envs.base import Transition, VectorEnv
+
+Array = npt.NDArray[Any]
+Row = tuple[Array, Array, Any, bool, bool]
+"""Next observation, final observation, reward, terminated, truncated."""
 
 
-def make_oracle(env_id):
+def make_oracle(env_id: str) -> Any:
     """Gymnasium's environment; where the force is not clamped, which Gymnasium has no id for, without its limit."""
     env = gymnasium.make(env_id.replace("Unclamped", ""))
     if "Unclamped" in env_id:
@@ -20,14 +27,14 @@ def make_oracle(env_id):
 class Oracle:
     """``gymnasium.make(env_id)`` per seed, stepped one by one, each reset on the step that ends its episode."""
 
-    def __init__(self, env_id, seeds):
+    def __init__(self, env_id: str, seeds: Sequence[int]) -> None:
         self.envs = [make_oracle(env_id) for _ in seeds]
         self.seeds = seeds
 
-    def reset(self):
+    def reset(self) -> list[Array]:
         return [env.reset(seed=seed)[0] for env, seed in zip(self.envs, self.seeds, strict=True)]
 
-    def step(self, actions):
+    def step(self, actions: Array) -> list[Row]:
         """Of each row: next observation, final observation, reward, terminated, truncated."""
         rows = []
         for env, action in zip(self.envs, actions, strict=True):
@@ -37,7 +44,7 @@ class Oracle:
         return rows
 
 
-def assert_same_step(transition, expected):
+def assert_same_step(transition: Transition, expected: Sequence[Row]) -> None:
     """Every number of the transition is the oracle's: ``==``, and NaN where it has NaN."""
     assert len(expected) == len(transition.rewards)
     for i, (observation, final, reward, terminated, truncated) in enumerate(expected):
@@ -48,10 +55,10 @@ def assert_same_step(transition, expected):
         assert transition.truncated[i] == truncated
 
 
-def compare(env: VectorEnv, oracle: Oracle, actions) -> collections.Counter:
+def compare(env: VectorEnv, oracle: Oracle, actions: Array) -> collections.Counter[str]:
     """Step both from a reset; counts what was compared: rows' steps, and how their episodes ended."""
     np.testing.assert_array_equal(env.reset(), np.stack(oracle.reset()), strict=True)
-    counts = collections.Counter()
+    counts: collections.Counter[str] = collections.Counter()
     for action in actions:
         transition = env.step(action)
         assert_same_step(transition, oracle.step(action))
@@ -61,7 +68,7 @@ def compare(env: VectorEnv, oracle: Oracle, actions) -> collections.Counter:
     return counts
 
 
-def random_actions(env, steps, scale=1.5, seed=0):
+def random_actions(env: VectorEnv, steps: int, scale: float = 1.5, seed: int = 0) -> Array:
     """``[steps, rows, *action_shape]``; at scale > 1 many beyond the bounds, where MuJoCo clamps but costs do not."""
     generator = np.random.default_rng(seed)
     if isinstance(env.action_space, gymnasium.spaces.Discrete):
@@ -70,12 +77,12 @@ def random_actions(env, steps, scale=1.5, seed=0):
     return (scale * env.action_space.high * generator.standard_normal(size)).astype(env.action_space.dtype)
 
 
-def assert_same_transition(one, other):
+def assert_same_transition(one: Transition, other: Transition) -> None:
     for name, a, b in zip(one._fields, one, other, strict=True):
         np.testing.assert_array_equal(a, b, err_msg=name, strict=True)
 
 
-def take_rows(state, rows):
+def take_rows(state: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
     """The given rows of a state, as moving runs between stacks does."""
     return {
         name: value[rows] if isinstance(value, np.ndarray) else [value[i] for i in rows]
@@ -83,7 +90,7 @@ def take_rows(state, rows):
     }
 
 
-def join_rows(*states):
+def join_rows(*states: Mapping[str, Any]) -> dict[str, Any]:
     return {
         name: np.concatenate([state[name] for state in states])
         if isinstance(value, np.ndarray)
@@ -92,7 +99,7 @@ def join_rows(*states):
     }
 
 
-def assert_rows_go_on_elsewhere(three, four, actions, begin):
+def assert_rows_go_on_elsewhere(three: VectorEnv, four: VectorEnv, actions: Array, begin: int) -> None:
     """Row 1 twice, beside the others, from the state of ``three`` after ``begin`` of the ``actions``."""
     for action in actions[:begin]:
         three.step(action)
@@ -104,7 +111,7 @@ def assert_rows_go_on_elsewhere(three, four, actions, begin):
         assert_same_transition(four.step(action[order]), type(transition)(*(array[order] for array in transition)))
 
 
-def assert_refused(env, ill_fitting):
+def assert_refused(env: VectorEnv, ill_fitting: Mapping[str, Mapping[str, Any]]) -> None:
     """Each state of ``ill_fitting`` in one line that matches its key."""
     for message, bad in ill_fitting.items():
         with pytest.raises(ValueError, match=message) as error:

@@ -1,14 +1,28 @@
 """Stacks of any algorithm in the scripted environment, and what happens in them."""
 
-import torch
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import torch
+from gymnasium.spaces import Box, Discrete
+
+from ppo.envs.base import VectorEnv
 from tests.helpers.batches import perturbed
 from tests.helpers.environments import CONTINUOUS_3, ScriptedEnv
 
 
 def perturbed_stack(
-    kind, settings, space=CONTINUOUS_3, *, noise=0.1, lengths=(7,), env=None, seeds=None, total_timesteps=10_000, **more
-):
+    kind: Any,
+    settings: Sequence[Any],
+    space: Box | Discrete = CONTINUOUS_3,
+    *,
+    noise: float = 0.1,
+    lengths: Sequence[int] = (7,),
+    env: VectorEnv | None = None,
+    seeds: Iterable[int] | None = None,
+    total_timesteps: int = 10_000,
+    **more: Any,
+) -> Any:
     """A stack of ``kind`` whose weights are moved off their special first values.
 
     Its environments end their episodes after ``lengths`` steps, in turn; ``env`` takes their place.
@@ -21,8 +35,9 @@ def perturbed_stack(
     return algorithm
 
 
-def clipped_gradients(algorithm):
+def clipped_gradients(algorithm: Any) -> list[torch.Tensor]:
     """The list of the gradients that the optimiser makes its steps of from now on."""
-    gradients, change = [], algorithm.optimizer.change
+    gradients: list[torch.Tensor] = []
+    change = algorithm.optimizer.change
     algorithm.optimizer.change = lambda gradient, where: gradients.append(gradient.clone()) or change(gradient, where)
     return gradients
