@@ -5,17 +5,21 @@ import io
 import os
 import shutil
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 MAGIC = b"ppo-reproduction checkpoint 1 sha256 "
 MOST_VALUES = 100_000
 """Limit of dicts, lists, numbers, texts and tensors in a checkpoint. The project's checkpoints hold thousands; a few
 bytes of a malicious file can refer to the same list again and again."""
+FAST = 1
+"""zlib's level: higher ones save 2 % of the episodes' columns, in twice the time and more."""
 
 
 class CheckpointError(ValueError):
@@ -108,3 +112,34 @@ def _unpack(value: Any, left: Iterator[int]) -> Any:
     if isinstance(value, list):
         return [_unpack(item, left) for item in value]
     return value
+
+
+def compressed(column: NDArray[Any]) -> dict[str, Any]:
+    """Return a column of numbers ``[rows]`` in little space, for ``decompressed`` to read to the bit.
+
+    The first bytes of all numbers are put together, then the second ones and so on, and compressed.
+    """
+    planes = np.ascontiguousarray(column).view(np.uint8).reshape(len(column), column.dtype.itemsize).T
+    content = bytearray(zlib.compress(planes.tobytes(), FAST))
+    return {"type": column.dtype.str, "rows": len(column), "content": np.frombuffer(content, np.uint8)}
+
+
+def decompressed(column: Any, most_rows: int) -> NDArray[Any]:
+    """Invert ``compressed``.
+
+    Raises ``ValueError`` for more than ``most_rows`` (a few bytes can stand for gigabytes), and for what is no column.
+    """
+    try:
+        rows, kind, content = int(column["rows"]), np.dtype(str(column["type"])), column["content"].tobytes()
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no compressed column: {error}") from error
+    if not 0 <= rows <= most_rows or kind.kind not in "if":
+        raise ValueError(f"a column of {rows} {kind}: numbers are expected, {most_rows} at most")
+    size = rows * kind.itemsize
+    try:
+        planes = zlib.decompressobj().decompress(content, size + 1)
+    except zlib.error as error:
+        raise ValueError(f"a column that cannot be read: {error}") from error
+    if len(planes) != size:
+        raise ValueError(f"a column of {len(planes)} bytes or more, and not of {size}")
+    return np.ascontiguousarray(np.frombuffer(planes, np.uint8).reshape(kind.itemsize, rows).T).view(kind).reshape(rows)

@@ -95,7 +95,7 @@ class Training:
             "began_with": self.began_with,
             "engines": self.engines,
             "algorithm": self.algorithm.state(),
-            "episodes": self.episodes(),
+            "episodes": {name: checkpoint.compressed(values) for name, values in self.episodes().items()},
         }
         checkpoint.save(path, state)
         self.saved_at = self.algorithm.steps_done
@@ -115,7 +115,7 @@ class Training:
             raise checkpoint.CheckpointError(f"{path} belongs to another training (other runs, settings or versions)")
         before = copy.deepcopy(self.algorithm.state())
         try:
-            episodes = self._fitting(state["episodes"])
+            episodes = self._fitting(self._decompressed(state["episodes"]))
             wall_time, began_with = _seconds(state["wall_time"]), dict(state["began_with"])
             engines = [[int(step), str(engine)] for step, engine in state["engines"]]
             begun = str(engines[-1][1])
@@ -136,6 +136,14 @@ class Training:
             recent.clear()
         self._record(episodes)
         self.saved_at = self.algorithm.steps_done
+
+    def _decompressed(self, columns: dict[str, Any]) -> EpisodeColumns:
+        """``columns`` of a checkpoint, also of a time before they were compressed."""
+        steps = self.algorithm.runs * self.algorithm.total_timesteps  # no episode is shorter than one
+        return {
+            name: values if isinstance(values, np.ndarray) else checkpoint.decompressed(values, steps)
+            for name, values in columns.items()
+        }
 
     def _fitting(self, columns: EpisodeColumns) -> EpisodeColumns:
         """Return ``columns``; raises ``ValueError`` if they are not episodes of this stack."""
