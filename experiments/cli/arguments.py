@@ -126,6 +126,7 @@ def _add_video(command: Parser, argv: Sequence[str]) -> None:
     _add_choice_of_policies(command)
     command.add_argument("--out", type=Path, default=Path("videos"), help="folder (default: videos)")
     command.add_argument("--format", default="mp4", help="mp4 or gif (default: mp4)")
+    command.add_argument("--stills", type=count, default=0, help="also put so many pictures of it into one PNG")
 
 
 def _add_report(command: Parser, argv: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ def video(arguments: argparse.Namespace, console: Console) -> int:
         name = file_name(f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}")
         path = arguments.out / f"{name}.{arguments.format}"
         act, (seed,) = policy.actor(arguments.seed, arguments.deterministic), environment_seeds([arguments.seed], 1)
-        episodic_return = film(run.environment, act, path, seed)
+        episodic_return = film(run.environment, act, path, seed, arguments.stills)
         console.print(f"{path}  return {episodic_return:,.1f}")
     return 0
 

@@ -122,10 +122,15 @@ def keep_policies(results: Path, runs: Iterable[Run]) -> None:
             continue
         for trained in policies_in(folder.checkpoint):
             path = results / "policies" / file_name(f"{trained.run.environment}_{trained.run.algorithm}.pt")
-            if trained.run.key in keys and not (path.exists() and next(_load(path)).run == trained.run):
+            if trained.run.key in keys and not (path.exists() and _same(next(_load(path)), trained)):
                 path.parent.mkdir(exist_ok=True)
                 path.unlink(missing_ok=True)
                 export(trained, path)
+
+
+def _same(one: TrainedPolicy, other: TrainedPolicy) -> bool:
+    """Return whether both are the policy of one run after as many steps: a part of a run may be followed by the rest."""
+    return one.run == other.run and torch.equal(one.policy.parameters, other.policy.parameters)
 
 
 def play(trained: TrainedPolicy, episodes: int, seed: int, deterministic: bool) -> NDArray[np.float64]:

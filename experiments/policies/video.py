@@ -1,4 +1,4 @@
-"""Film an episode of a trained policy."""
+"""Film an episode of a trained policy, with its step and its return so far in every picture."""
 
 import ctypes.util
 import os
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import gymnasium
 import numpy as np
 from numpy.typing import NDArray
@@ -15,34 +16,66 @@ from ppo.envs import make
 from ppo.envs.atari import ATARI_ROMS
 from ppo.envs.emulator import FRAME_SKIP
 
+Picture = NDArray[np.uint8]
 Act = Callable[[NDArray[Any], int], NDArray[Any]]
 """A function that returns actions ``[1, ...]`` at observations ``[1, ...]`` in a step of the episode."""
-Scenes = Iterator[tuple[NDArray[np.uint8], float]]
-"""The image of each step, and the raw reward of the action taken there."""
+Scenes = Iterator[tuple[Picture | None, float]]
+"""The image of each step (None if it is not filmed), and the raw reward of the action taken there."""
 
 FRAMES_PER_SECOND = 60
 """of an Atari console"""
 ENLARGED = 4
 """times as wide and high"""
+FASTEST = 30
+"""pictures a second at most, about: of faster tasks not every step is filmed"""
 
 
-def film(environment: str, act: Act, path: Path, seed: int) -> float:
-    """Film one episode as ``path`` (.mp4 or .gif); return its raw return. ``seed``: of the environment."""
+def film(environment: str, act: Act, path: Path, seed: int, stills: int = 0) -> float:
+    """Film one episode as ``path`` (.mp4 or .gif); return its raw return.
+
+    ``seed``: of the environment. ``stills``: how many images of the film to put into one .png of the same name.
+    """
     import imageio.v2 as imageio  # slow to import
 
     if environment in ATARI_ROMS:
         fps, scenes = FRAMES_PER_SECOND / FRAME_SKIP, _game(environment, act, seed)
     else:
         env = _rendering_environment(environment)
-        fps, scenes = env.metadata.get("render_fps", 30), _episode(env, act, seed)
-    total = 0.0
+        fps = env.metadata.get("render_fps", FASTEST)
+        every = max(round(fps / FASTEST), 1)
+        fps, scenes = fps / every, _episode(env, act, seed, every)
+    total, kept = 0.0, list[Picture]()
     timing: Any = {"duration": 1000 / fps} if path.suffix == ".gif" else {"fps": fps}
     writer: Any
     with imageio.get_writer(path, **timing) as writer:
-        for picture, reward in scenes:
-            writer.append_data(picture)
+        for step, (picture, reward) in enumerate(scenes):
+            if picture is not None:
+                captioned = _captioned(picture, f"step {step}  return {total:,.0f}")
+                writer.append_data(captioned)
+                kept += [captioned] if stills else []
             total += reward
+    if stills:
+        imageio.imwrite(path.with_suffix(".png"), _side_by_side(kept, stills))
     return total
+
+
+def _captioned(picture: Picture, text: str) -> Picture:
+    """Return a copy of ``picture`` ``[height, width(, 3)]`` with ``text`` in its upper left corner."""
+    captioned, size = picture.copy(), picture.shape[0] / 600
+    for grey, shift in ((0, 1), (255, 0)):  # a black shadow, so that white is legible on any ground
+        place, colour = (8 + shift, round(8 + 26 * size) + shift), (grey, grey, grey)
+        cv2.putText(captioned, text, place, cv2.FONT_HERSHEY_SIMPLEX, size, colour, 1, cv2.LINE_AA)
+    return captioned
+
+
+def _side_by_side(pictures: list[Picture], count: int) -> Picture:
+    """Join ``count`` of the pictures, evenly spread from the first to the last, in two rows."""
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, count).round().astype(int))
+    columns = -(-len(chosen) // 2)
+    tiles = [pictures[index] for index in chosen]
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    rows = [np.concatenate(tiles[start : start + columns], axis=1) for start in range(0, len(tiles), columns)]
+    return np.concatenate(rows)
 
 
 def _game(environment: str, act: Act, seed: int) -> Scenes:
@@ -57,11 +90,12 @@ def _game(environment: str, act: Act, seed: int) -> Scenes:
     env.close()
 
 
-def _episode(env: gymnasium.Env[Any, Any], act: Act, seed: int) -> Scenes:
+def _episode(env: gymnasium.Env[Any, Any], act: Act, seed: int, every: int) -> Scenes:
+    """Play an episode and draw one step in ``every``."""
     observation, _ = env.reset(seed=seed)
     step, ended = 0, False
     while not ended:
-        picture: Any = env.render()
+        picture: Any = env.render() if step % every == 0 else None
         observation, reward, terminated, truncated, _ = env.step(act(np.asarray(observation)[None], step)[0])
         yield picture, float(reward)
         step, ended = step + 1, terminated or truncated

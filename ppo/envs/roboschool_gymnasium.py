@@ -17,6 +17,10 @@ from ppo.envs.roboschool import REWARD_PARTS, TASKS, RoboschoolVectorEnv
 from ppo.envs.roboschool_model import CONTROL_STEP, humanoid
 
 KEYWORDS = ("render_mode", "width", "height")
+PATH_SPACING = 0.25
+"""Metres between two marks on the path that is drawn."""
+PATH_MARKS = 500
+"""Marks at most: a scene holds 1000 things."""
 
 
 class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
@@ -98,11 +102,13 @@ class Drawing:
         self.begin()
 
     def begin(self) -> None:
-        """Forget where the camera looked."""
+        """Forget where the camera looked, and where the robot was."""
         self._looked_at: Floats | None = None
+        self._path: list[Floats] = []
 
     def picture(self, qpos: Floats, target: Floats) -> NDArray[np.uint8]:
-        """Return the robot at ``qpos`` and the flag at ``target``, from a camera that follows both smoothly."""
+        """Return the robot at ``qpos``, where it was in earlier pictures, and the flag at ``target``, from a camera
+        that follows robot and flag smoothly."""
         self._data.qpos[...] = qpos
         middle, distance = qpos[:2], 0.0
         if self._flag:
@@ -118,8 +124,21 @@ class Drawing:
         camera.lookat, camera.distance = self._looked_at[:3], self._looked_at[3]
         camera.azimuth, camera.elevation = 90.0, -15.0
         mujoco.mj_forward(self._model, self._data)
+        self._draw_path(qpos[:2])
         picture: NDArray[np.uint8] = self._viewer.render("rgb_array")
         return picture
+
+    def _draw_path(self, position: Floats) -> None:
+        """Lay a white disc on the floor wherever the robot was, as a part of the picture and not of the model."""
+        if not self._path or np.hypot(*(position - self._path[-1])) > PATH_SPACING:
+            self._path.append(position.copy())
+        for x, y in self._path[-PATH_MARKS:]:
+            self._viewer.add_marker(
+                type=mujoco.mjtGeom.mjGEOM_CYLINDER,
+                size=np.array([0.05, 0.05, 0.002]),
+                pos=np.array([x, y, 0.002]),
+                rgba=np.array([1.0, 1.0, 1.0, 1.0]),
+            )
 
     def close(self) -> None:
         self._viewer.free()

@@ -14,7 +14,7 @@ from baselines.cem import CEMSettings
 from experiments.cli.commands import main
 from experiments.paper.settings import MUJOCO
 from experiments.planning.planner import Stack
-from experiments.policies import evaluation
+from experiments.policies import evaluation, video
 from experiments.policies.video import film
 from experiments.run import Run
 from experiments.store.files import StoreError
@@ -237,17 +237,64 @@ def test_a_film_of_an_unknown_kind_is_refused(hopper, capsys, tmp_path):
 
 @pytest.mark.parametrize("kind", ["mp4", "gif"])
 def test_a_film_is_written(pendulum, tmp_path, kind, capsys):
-    if main(["video", str(pendulum), "--out", str(tmp_path / "films"), "--format", kind]) == 2:
+    if main(["video", str(pendulum), "--out", str(tmp_path / "films"), "--format", kind, "--stills", "3"]) == 2:
         said = capsys.readouterr().err
         assert said.startswith("ppo: cannot draw InvertedPendulum-v4")
         pytest.skip(said.strip())
-    (film,) = (tmp_path / "films").iterdir()
+    film, stills = sorted((tmp_path / "films").iterdir(), key=lambda path: path.suffix == ".png")
     assert film.name == f"InvertedPendulum-v4_ppo_short_1.{kind}"
+    assert stills.name == "InvertedPendulum-v4_ppo_short_1.png"
+    assert imageio.imread(stills).shape == (960, 960, 3), "two rows, the last place empty"
     frames = imageio.mimread(film, memtest=False)
     assert 3 < len(frames) < 500
     assert frames[0].shape[:2] == (480, 480)
     assert np.ptp(frames[0]) > 50, "the picture is not empty"
     assert not np.array_equal(frames[0], frames[-1]), "something moves"
+
+
+@pytest.mark.parametrize("shape", [(336, 336), (320, 480, 3)])
+def test_a_caption_is_written_into_the_corner_of_a_copy(shape):
+    picture = np.full(shape, 128, np.uint8)
+    first, second = (video._captioned(picture, f"step {step}  return -3") for step in (1, 2))
+    assert (picture == 128).all()
+    assert first.shape == shape
+    assert {0, 255} <= set(np.unique(first)), "legible on dark and on bright"
+    assert (first[60:] == 128).all()
+    assert not np.array_equal(first, second)
+
+
+def test_stills_are_spread_from_the_first_picture_to_the_last():
+    pictures = [np.full((2, 3, 3), number, np.uint8) for number in range(9)]
+    assert video._side_by_side(pictures, 5)[::2, ::3, 0].tolist() == [[0, 2, 4], [6, 8, 255]]
+    assert video._side_by_side(pictures[:2], 5)[::2, ::3, 0].tolist() == [[0], [1]]
+    assert video._side_by_side(pictures, 1)[::2, ::3, 0].tolist() == [[0]]
+
+
+class Counting(gymnasium.Env):
+    """Pays 1 a step for 12 steps, and counts what it draws."""
+
+    def __init__(self, fps):
+        self.metadata, self.drawn, self.steps = {"render_fps": fps}, 0, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.steps = 0
+        return np.zeros(1), {}
+
+    def step(self, action):
+        self.steps += 1
+        return np.zeros(1), 1.0, self.steps == 12, False, {}
+
+    def render(self):
+        self.drawn += 1
+        return np.full((32, 32, 3), self.steps, np.uint8)
+
+
+@pytest.mark.parametrize(("fps", "drawn"), [(20, 12), (30, 12), (61, 6), (125, 3)])
+def test_at_most_about_30_pictures_a_second_are_drawn(fps, drawn, tmp_path, monkeypatch):
+    env = Counting(fps)
+    monkeypatch.setattr(video, "_rendering_environment", lambda name: env)
+    assert film("Counting-v0", lambda observations, step: np.zeros((1, 1)), tmp_path / "film.gif", 1) == 12.0
+    assert env.drawn == drawn
 
 
 def test_where_nothing_can_draw_what_to_install_is_said(pendulum, tmp_path, capsys, monkeypatch):

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from pandas.testing import assert_frame_equal
 
 from experiments.cli.commands import main
@@ -11,6 +12,7 @@ from experiments.cli.execution import finished_keys
 from experiments.paper.settings import ATARI, usual_settings
 from experiments.planning.planner import Stack
 from experiments.planning.remaining import left_to_train
+from experiments.policies.evaluation import keep_policies, policies_in
 from experiments.run import Run
 from experiments.store.results import collect, recorded_runs
 from experiments.store.stack_folder import StackFolder
@@ -85,6 +87,18 @@ def test_the_rest_comes_later_to_the_same_bytes(part, whole):
     manifest, episodes = gather(part, 1.0)
     assert {run["status"] for run in manifest["runs"]} == {"finished"}
     assert_frame_equal(episodes, every, check_exact=True)
+
+
+def test_kept_policy_is_that_of_the_longest_training(part):
+    """A policy beside the results is replaced when its run was trained further, and only then."""
+    kept = []
+    for fraction in (0.25, 0.25, 1.0):
+        train(part, fraction)
+        keep_policies(part, RUNS[:1])
+        kept.append(policies_in(part / "policies")[0].policy.parameters)
+    assert torch.equal(kept[0], kept[1])
+    assert not torch.equal(kept[1], kept[2])
+    assert torch.equal(kept[2], policies_in(part)[0].policy.parameters)
 
 
 def test_part_is_kept_when_the_whole_is_asked_for(part):
