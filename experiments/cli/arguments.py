@@ -106,6 +106,7 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
 def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
     """Find environment, algorithm and reading in ``argv``: the settings depend on them."""
     from baselines import ALGORITHMS, REFERENCE
+    from ppo.envs import ROBOSCHOOL_IDS
     from ppo.envs.atari import ATARI_ROMS
 
     first = argparse.ArgumentParser(add_help=False)
@@ -114,7 +115,7 @@ def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
     known = first.parse_known_args(argv)[0]
     if known.algorithm not in ALGORITHMS:
         raise ValueError(unknown_name_message("algorithm", known.algorithm, ALGORITHMS))
-    return next((word for word in argv if word in ATARI_ROMS), ""), known.algorithm, known.reading
+    return next((word for word in argv if word in {*ATARI_ROMS, *ROBOSCHOOL_IDS}), ""), known.algorithm, known.reading
 
 
 def _add_evaluate(command: Parser, argv: Sequence[str]) -> None:

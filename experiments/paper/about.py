@@ -7,6 +7,7 @@ PAPER = {
     "figure1": "the clipped objective as a function of the ratio (a formula: no runs)",
     "figure2": "surrogates along the first policy update on Hopper (Figure 2)",
     "figure3": "comparison of algorithms (sec. 6.2, Figure 3)",
+    "figure4": "humanoid tasks (sec. 6.3, Figure 4, Table 4)",
     "atari": "Atari games (sec. 6.4, Tables 2 and 6, Figure 6)",
 }
 """The paper's tables and figures, which "all" stands for."""
@@ -17,6 +18,7 @@ PROTOCOLS = {
     "readings-best": "the best readings on all seven tasks"
     + ("" if BEST else " (none is chosen yet: `ppo run readings` first)"),
     "tuning": "sweeps over the unknown settings of the algorithms of Figure 3",
+    "figure4-tuning": "short runs over the settings that Table 4 omits",
     "precision": "PPO on Pong with gradients in float32 and in bfloat16",
     "klip-ppo": "KLip-PPO's table, a check against another paper",
 }

@@ -27,6 +27,12 @@ GAMES = (
 # fmt: on
 """The 49 games of Table 6, as ale-py spells them."""
 
+HUMANOID_TIMESTEPS = {  # the axes of Figure 4
+    "RoboschoolHumanoid-v0": 50_000_000,
+    "RoboschoolHumanoidFlagrun-v0": 100_000_000,
+    "RoboschoolHumanoidFlagrunHarder-v0": 100_000_000,
+}
+
 
 @dataclass(frozen=True)
 class Seeds:
@@ -68,6 +74,11 @@ class Profile:
     atari_seeds: tuple[int, ...]
     atari_timesteps: int
     """of each run there: agent steps, each four frames"""
+    humanoid_timesteps: Mapping[str, int]
+    """of each run on a humanoid task, by its id"""
+    humanoid_seeds: tuple[int, ...]
+    humanoid_tuning_timesteps: int
+    """of each short run that chooses what Table 4 leaves open"""
     environments: tuple[str, ...] = ENVIRONMENTS
     """of Table 1 and Figure 3"""
     figure3_algorithms: tuple[str, ...] | None = None
@@ -94,6 +105,9 @@ PROFILES = {
         games=GAMES,
         atari_seeds=(1, 2, 3),  # sec. 6.4
         atari_timesteps=10_000_000,  # 40M frames, Table 6
+        humanoid_timesteps=HUMANOID_TIMESTEPS,
+        humanoid_seeds=(1, 2),  # Figure 4 has two curves of each task
+        humanoid_tuning_timesteps=1_500_000,
     ),
     "quick": Profile(
         "quick",
@@ -109,5 +123,8 @@ PROFILES = {
         games=("Pong",),
         atari_seeds=(1, 2),
         atari_timesteps=4_096,
+        humanoid_timesteps=dict.fromkeys(HUMANOID_TIMESTEPS, 65_536),  # an iteration of 128 actors
+        humanoid_seeds=(1, 2),
+        humanoid_tuning_timesteps=16_384,  # an iteration of 32
     ),
 }

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from experiments.messages import unknown_name_message
 from experiments.paper import about
+from experiments.paper.humanoid import figure4, figure4_tuning
 from experiments.paper.klip_ppo import klip_ppo
 from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, first_updates, untrained
@@ -58,8 +59,10 @@ def _setting(algorithm: str) -> str:
 
 
 def runs_with_saved_policy(profile: Profile) -> list[Run]:
-    """List the runs of Figure 3 whose final policies are saved with the results: each algorithm's first seed."""
-    return [run for run in figure3(profile).trained if run.seed == profile.figure3_seeds.of(run.algorithm)[0]]
+    """List the runs whose final policies are saved with the results: the first seed of each algorithm of Figure 3, and
+    of each task of Figure 4."""
+    kept = [run for run in figure3(profile).trained if run.seed == profile.figure3_seeds.of(run.algorithm)[0]]
+    return kept + [run for run in figure4(profile).trained if run.seed == profile.humanoid_seeds[0]]
 
 
 def atari(profile: Profile) -> Protocol:
@@ -102,10 +105,12 @@ PROTOCOLS: dict[str, Callable[[Profile], Protocol]] = {
     "figure1": figure1,
     "figure2": figure2,
     "figure3": figure3,
+    "figure4": figure4,
     "atari": atari,
     "readings": readings,
     "readings-best": readings_best,
     "tuning": tuning,
+    "figure4-tuning": figure4_tuning,
     "precision": precision,
     "klip-ppo": klip_ppo,
 }

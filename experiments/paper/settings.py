@@ -117,6 +117,48 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
 }
 """Equal to the defaults of the classes. "Tuned": chosen by `ppo run tuning` (sweeps.py)."""
 
+_LOCOMOTION = PPOSettings(  # sec. 6.3, Table 4; all written out, so that runs of hours outlast a change of reading
+    num_envs=32,  # "number of actors" of locomotion
+    num_steps=512,
+    update_epochs=15,
+    minibatch_size=4096,
+    gamma=0.99,
+    gae_lambda=0.95,
+    anneal_log_std=True,  # "LinearAnneal(-0.7, -1.6)"
+    log_std_start=-0.7,
+    log_std_end=-1.6,
+    learning_rate=3e-4,  # "adjusted based on the target value of the KL"; the first one is not given: Table 3's
+    # what Table 4 leaves open and `ppo run figure4-tuning` tries; the rule by which that chooses is
+    # analysis/sections/humanoid_tuning.py's
+    lr_kl_target=0.01,
+    norm_obs=True,
+    norm_reward="reset",
+    # what it leaves open and nothing tries
+    network="64-64",  # sec. 6.1's. OpenAI's own policies of 2017-05 for these tasks have 256-128 relu
+    activation="tanh",
+    clip_coef=0.2,  # the best of Table 1
+    anneal_lr=False,  # the KL changes it
+    anneal_clip=False,
+    vf_coef=0.25,  # from here to max_grad_norm: ppo2 of 2017-11, as in READINGS
+    ent_coef=0.0,
+    clip_obs=10.0,
+    obs_filter="step",
+    initialisation="orthogonal",
+    adam_eps=1e-5,
+    max_grad_norm=0.5,
+    norm_adv="batch",  # the first release, 2017-07-20
+    vf_clip_range=math.inf,  # equation 9
+    kl_coef=0.0,
+    kl_target=0.0,
+    bootstrap_truncation=False,  # all code of 2017
+    clip_actions=False,  # all code of 2017; Roboschool's rewards too are those of the unclipped action
+)
+
+HUMANOID: dict[str, PPOSettings] = {
+    "RoboschoolHumanoid-v0": _LOCOMOTION,
+    "RoboschoolHumanoidFlagrun-v0": replace(_LOCOMOTION, num_envs=128),  # "128 (flagrun)"
+    "RoboschoolHumanoidFlagrunHarder-v0": replace(_LOCOMOTION, num_envs=128),
+}
 
 ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says only "tuned"
     "ppo": PPOSettings(  # Table 5; other settings as in MUJOCO, from openai/baselines' ppo2
@@ -190,15 +232,18 @@ COMPARED: dict[str, Settings] = {
 
 
 def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> Settings:
-    """Return the settings of an algorithm in `ppo train` by default; on Atari games those of section 6.4.
+    """Return the settings of an algorithm in `ppo train` by default; on humanoid tasks those of section 6.3, on
+    Atari games those of section 6.4.
 
     Raises ``ValueError`` for an unknown ``reading``, and for one that does not apply.
     """
-    if reading != DEFAULT and (algorithm != "ppo" or environment in ATARI_ROMS):
+    if reading != DEFAULT and (algorithm != "ppo" or environment in {*ATARI_ROMS, *HUMANOID}):
         what = environment if algorithm == "ppo" else algorithm
         raise ValueError(f"the {reading} reading is for PPO on MuJoCo (sections 6.1 and 6.2): {what} has none")
     if environment in ATARI_ROMS and algorithm in ATARI:
         return ATARI[algorithm]
+    if environment in HUMANOID and algorithm == "ppo":
+        return HUMANOID[environment]
     usual = ALGORITHMS[algorithm].load().Settings()
     return usual if reading == DEFAULT else replace(usual, **read(reading))
 

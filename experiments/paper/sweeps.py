@@ -43,7 +43,7 @@ Scaling = Literal["none", "reset", "never-reset"]
 SCALINGS: tuple[Scaling, ...] = ("none", "reset", "never-reset")
 
 
-def _combined(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settings]:
+def combined(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settings]:
     """Change ``settings`` to every combination of ``values``, by a descriptive name."""
     combinations = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     return {
@@ -59,8 +59,8 @@ def _scaled(
     was trained before there were others, so its names omit it."""
     others = tuple(scaling for scaling in SCALINGS if scaling != first)
     return {
-        **_combined(replace(settings, norm_reward=first), **values),
-        **_combined(settings, norm_reward=others, **values),
+        **combined(replace(settings, norm_reward=first), **values),
+        **combined(settings, norm_reward=others, **values),
     }
 
 
@@ -77,12 +77,12 @@ _LAMBDAS = (0.6, 0.8, 0.9, 0.95, 0.97, 1.0)
 _STDS = (0.03, 0.1, 0.3, 1.0)
 
 SWEEPS = (
-    Sweep("a2c", _combined(A2CSettings(anneal_lr=False, norm_reward="reset"), learning_rate=_rates(3e-5, 3e-2, 32))),
+    Sweep("a2c", combined(A2CSettings(anneal_lr=False, norm_reward="reset"), learning_rate=_rates(3e-5, 3e-2, 32))),
     Sweep(  # over the whole budget, on which rates that are best at a fifth of it diverge
         "a2c",
         {
-            **_combined(A2CSettings(norm_reward="reset"), learning_rate=_A2C_RATES, anneal_lr=_ANNEALED),
-            **_combined(  # without the two lowest rates, with which "reset" is far from its best
+            **combined(A2CSettings(norm_reward="reset"), learning_rate=_A2C_RATES, anneal_lr=_ANNEALED),
+            **combined(  # without the two lowest rates, with which "reset" is far from its best
                 A2CSettings(), norm_reward=("none", "never-reset"), learning_rate=_A2C_RATES[2:], anneal_lr=_ANNEALED
             ),
         },
@@ -97,15 +97,15 @@ SWEEPS = (
     Sweep(
         "cem",
         {
-            **_combined(CEMSettings(), population=(20, 50, 200), deterministic=(True, False), initial_std=_STDS),
-            **_combined(
+            **combined(CEMSettings(), population=(20, 50, 200), deterministic=(True, False), initial_std=_STDS),
+            **combined(
                 CEMSettings(), network=("64-64",), population=(50,), deterministic=(True, False), initial_std=(0.1, 0.3)
             ),
         },
     ),
     # reward scalings have no order and so no neighbours: three seeds instead
-    Sweep("trpo", _combined(TRPOSettings(), norm_reward=SCALINGS), fraction=1.0, seeds=(SWEEP_SEED, 202, 203)),
-    Sweep("npg", _combined(NPGSettings(), norm_reward=SCALINGS), fraction=1.0, seeds=(SWEEP_SEED, 202, 203)),
+    Sweep("trpo", combined(TRPOSettings(), norm_reward=SCALINGS), fraction=1.0, seeds=(SWEEP_SEED, 202, 203)),
+    Sweep("npg", combined(NPGSettings(), norm_reward=SCALINGS), fraction=1.0, seeds=(SWEEP_SEED, 202, 203)),
 )
 
 

@@ -15,6 +15,10 @@ MAX_STACK = 64
 """Limit of runs in one stack: beyond about 30 a stack gains no more speed, and its memory and checkpoints grow.
 Convolutions gain nothing from a stack: such runs are trained separately, side by side on the cores or on one GPU."""
 
+MANY_ENVS = 32
+"""A run with so many environments is apart too: its vector steps are as large as a stack's, and where runs take hours
+the cores are better balanced."""
+
 WORTH = 0.99
 """Split further only if the total time shrinks below this fraction."""
 
@@ -54,7 +58,8 @@ class StackGroup:
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self.runs = runs
-        largest = 1 if runs[0].settings.network in ARCHITECTURES else MAX_STACK
+        settings = runs[0].settings
+        largest = 1 if settings.network in ARCHITECTURES or settings.num_envs >= MANY_ENVS else MAX_STACK
         self.fewest = -(-len(runs) // largest)
         times = [CONSTANTS.seconds(runs[: size + 1]) for size in range(len(runs))]
         self.loads = {

@@ -44,6 +44,7 @@ def test_reset_starts_over(env_id):
         ("Hopper", "unknown environment 'Hopper'; did you mean Hopper-v5, Hopper-v4?"),
         ("PingNoFrameskip-v4", "unknown environment 'PingNoFrameskip-v4'; did you mean PongNoFrameskip-v4"),
         ("Pong", "unknown environment 'Pong'; did you mean PongNoFrameskip-v4"),
+        ("RoboschoolHumanoid-v1", "unknown environment 'RoboschoolHumanoid-v1'; did you mean RoboschoolHumanoid-v0"),
         ("zzz", "unknown environment 'zzz'; gymnasium.pprint_registry() lists the known ones"),
     ],
 )

@@ -31,6 +31,7 @@ SECONDS = replace(
     total_timesteps=260,
     untrained_timesteps=130,
     figure2_seeds=(1, 2),
+    humanoid_timesteps={},
 )
 """A profile that is trained in seconds: one task and two algorithms, two seeds."""
 

@@ -1,0 +1,172 @@
+"""Figure 4's runs against Table 4, the short runs that choose what it leaves out, and what becomes of wrong names."""
+
+import ast
+import dataclasses
+import inspect
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import experiments
+from experiments.cli.commands import main
+from experiments.paper import settings as module
+from experiments.paper.humanoid import figure4, figure4_tuning
+from experiments.paper.profiles import PROFILES
+from experiments.paper.protocols import runs_with_saved_policy
+from experiments.paper.settings import usual_settings
+from experiments.planning.planner import busy, seconds, stacks
+from ppo.ppo import PPO, PPOSettings
+
+PAPER, QUICK = PROFILES["paper"], PROFILES["quick"]
+LOCOMOTION = "RoboschoolHumanoid-v0"
+FLAGRUN, HARDER = "RoboschoolHumanoidFlagrun-v0", "RoboschoolHumanoidFlagrunHarder-v0"
+
+
+def test_figure_4_is_two_runs_of_each_task_as_long_as_its_axes():
+    runs = figure4(PAPER).runs
+    assert [(run.environment, run.seed, run.total_timesteps) for run in runs] == [
+        (LOCOMOTION, 1, 50_000_000),
+        (LOCOMOTION, 2, 50_000_000),
+        (FLAGRUN, 1, 100_000_000),
+        (FLAGRUN, 2, 100_000_000),
+        (HARDER, 1, 100_000_000),
+        (HARDER, 2, 100_000_000),
+    ]
+
+
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
+def test_every_run_has_the_numbers_of_table_4(profile):
+    for run in figure4(profile).runs:
+        own = run.settings
+        assert (own.num_steps, own.update_epochs, own.minibatch_size) == (512, 15, 4096)
+        assert (own.gamma, own.gae_lambda) == (0.99, 0.95)
+        assert own.num_envs == (32 if run.environment == LOCOMOTION else 128)
+        assert (own.anneal_log_std, own.log_std_start, own.log_std_end) == (True, -0.7, -1.6)
+        assert own.lr_kl_target > 0  # "adjusted based on the target value of the KL divergence"
+        assert not own.anneal_lr
+        assert (own.network, own.activation) == ("64-64", "tanh")
+
+
+def test_its_settings_do_not_change_with_a_default():
+    (call,) = (
+        node.value
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_LOCOMOTION"
+    )
+    left_out = {field.name for field in dataclasses.fields(PPOSettings)} - {word.arg for word in call.keywords}
+    assert left_out == {"backward_dtype"}  # of networks for pictures
+
+
+def test_every_run_is_trained_by_itself_and_two_cores_are_balanced():
+    planned = stacks(figure4(PAPER).runs, workers=2)
+    assert [len(stack.runs) for stack in planned] == [1] * 6
+    assert busy(planned, 2) > 0.95
+    assert 9 < seconds(planned, 2) / 3600 < 16  # hours; measured in parts, not run
+
+
+def test_the_quick_profile_takes_minutes():
+    assert {run.environment for run in figure4(QUICK).runs} == {LOCOMOTION, FLAGRUN, HARDER}
+    assert seconds(stacks(figure4(QUICK).runs), 1) < 300
+
+
+def test_make_benchmark_trains_all_of_the_paper_but_figure_4():
+    text = (Path(experiments.__file__).parents[1] / "Makefile").read_text()
+    (named,) = re.findall(r"ppo run (.*) --profile", text)
+    assert named.split() == ["table1", "figure1", "figure2", "figure3", "atari"]
+
+
+def test_the_first_seed_of_each_task_keeps_its_policy():
+    kept = [(run.environment, run.seed) for run in runs_with_saved_policy(PAPER) if "Roboschool" in run.environment]
+    assert kept == [(LOCOMOTION, 1), (FLAGRUN, 1), (HARDER, 1)]
+
+
+def test_training_by_hand_begins_with_table_4():
+    assert usual_settings(FLAGRUN, "ppo") == figure4(PAPER).runs[2].settings
+    with pytest.raises(ValueError, match=f"{LOCOMOTION} has none"):
+        usual_settings(LOCOMOTION, "ppo", "ppo2")
+
+
+# The short runs
+
+
+def test_every_combination_is_tried_with_two_seeds_and_a_network_beside_them():
+    runs = figure4_tuning(PAPER).runs
+    assert set(Counter(run.setting for run in runs).values()) == {2}
+    assert {run.seed for run in runs} == {201, 202}
+    small = [run.settings for run in runs if run.settings.network == "64-64"]
+    assert {(own.lr_kl_target, own.norm_obs, own.norm_reward) for own in small} == {
+        (target, observations, rewards)
+        for target in (0.003, 0.01, 0.03)
+        for observations in (True, False)
+        for rewards in ("reset", "none")
+    }
+    assert len(small) == 24
+    (large,) = {run.settings for run in runs if run.settings.network != "64-64"}
+    assert (large.network, large.activation, large.lr_kl_target) == ("256-128", "relu", 0.01)
+    assert (large.norm_obs, large.norm_reward) == (True, "reset")
+
+
+def test_the_short_runs_take_less_than_two_hours_of_a_core():
+    assert seconds(stacks(figure4_tuning(PAPER).runs), 1) < 2.2 * 3600
+
+
+def test_a_short_run_has_the_log_std_of_the_beginning_of_a_long_one():
+    for run in figure4_tuning(PAPER).runs:
+        own = run.settings
+        for part in (0.0, 0.5, 1.0):
+            short = own.log_std_start + (own.log_std_end - own.log_std_start) * part
+            long = -0.7 - 0.9 * part * run.total_timesteps / 50_000_000
+            assert short == pytest.approx(long, abs=1e-12)
+
+
+def test_the_short_runs_differ_from_figure_4s_in_what_they_try_alone():
+    tried = {"lr_kl_target", "norm_obs", "norm_reward", "network", "activation", "log_std_end"}
+    usual = dataclasses.asdict(figure4(PAPER).runs[0].settings)
+    for run in figure4_tuning(PAPER).runs:
+        assert run.environment == LOCOMOTION
+        own = dataclasses.asdict(run.settings)
+        assert {name for name, value in own.items() if value != usual[name]} <= tried
+
+
+# Wrong names
+
+
+@pytest.mark.parametrize(
+    ("argv", "nearest"),
+    [
+        (["plan", "figure4", "--environments", "RoboschoolHumanoid-v1"], LOCOMOTION),
+        (["plan", "figure4", "--environments", "RoboschoolHumanoidFlagrunHarder-v2"], HARDER),
+        (["plan", "figure4", "--environments", "RoboschoolHumanoidFlagrn-v0"], FLAGRUN),
+        (["plan", "figur4"], "figure4"),
+        (["train", "RoboschoolHumanoid-v1", "--out", "x"], LOCOMOTION),
+        (["train", "RoboschoolHumanoidFlagrun-v2", "--out", "x"], FLAGRUN),
+        (["train", "RoboschoolHumaniod-v0", "--out", "x"], LOCOMOTION),
+        (["train", "roboschoolhumanoid-v0", "--out", "x"], LOCOMOTION),
+    ],
+)
+def test_a_wrong_name_gets_the_nearest_in_one_line(argv, nearest, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert nearest in said
+    assert list(tmp_path.iterdir()) == []
+
+
+# A real training, of a few steps
+
+
+def test_a_run_is_trained_with_the_annealed_log_std(tmp_path):
+    from experiments.training.build import build
+
+    run = figure4(QUICK).runs[0]
+    few = dataclasses.replace(run.settings, num_steps=16, minibatch_size=64, update_epochs=1)
+    algorithm = build([dataclasses.replace(run, settings=few, total_timesteps=2 * 16 * 32)])
+    assert isinstance(algorithm, PPO)
+    for log_std in (-0.7, -1.15):
+        algorithm.iterate()
+        np.testing.assert_allclose(algorithm.policy.log_std.numpy(), log_std, rtol=1e-6)
+    assert algorithm.steps_done == 1024
