@@ -21,6 +21,8 @@ from analysis.sections import (
     figure1_2,
     figure3,
     figure3_aggregate,
+    humanoid,
+    humanoid_tuning,
     klip_ppo,
     other_implementations,
     table1,
@@ -53,8 +55,8 @@ code { background: #f2f2f2; padding: 0 .2rem; }
 
 
 WAITING = {
-    "tables": ("table1_ranks", "readings_*", "tuning", "atari_prefix", "atari_precision", "klip_ppo"),
-    "figures": ("table1_curves", "readings", "figure3_aggregate", "tuning", "figure6_games", "klip_ppo"),
+    "tables": ("table1_ranks", "readings_*", "tuning", "figure4_tuning", "atari_prefix", "atari_precision", "klip_ppo"),
+    "figures": ("table1_curves", "readings", "figure3_aggregate", "figure5", "tuning", "figure6_games", "klip_ppo"),
 }
 """Tables that are written only if there are data, because the paper has no numbers; an older file is removed."""
 
@@ -82,16 +84,18 @@ def build(results: Path, out: Path) -> list[str]:
     surrogates, readings, algorithms, games, halved, tried, outside = (
         gather(results, name) for name in ("table1", "readings", "figure3", "atari", "precision", "tuning", "klip-ppo")
     )
+    humanoids, short = (gather(results, name) for name in ("figure4", "figure4-tuning"))
     sections = [
         _clipped_objective(first_update, line),
         _surrogates(surrogates),
         _readings(readings, updates, tried_on_all, their_updates),
         _comparison(algorithms),
+        _humanoids(humanoids, short, humanoid.figure5(results)),
         _atari(games, halved),
         _tuning(tried),
         _outside_check(outside),
     ]
-    protocols = [surrogates, readings, first_update, algorithms, games, halved, tried, outside]
+    protocols = [surrogates, readings, first_update, algorithms, humanoids, short, games, halved, tried, outside]
     gaps = [line for data in protocols for line in missing(data)] + ([gap] if gap and len(readings.trained) else [])
     for folder, names in WAITING.items():
         for stale in [path for name in names for path in (out / folder).glob(f"{name}.*")]:
@@ -99,7 +103,8 @@ def build(results: Path, out: Path) -> list[str]:
     for table in (table for section in sections for table in section.tables):
         for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
-    recorded = export.every_score([surrogates, readings, tried_on_all, algorithms, games, halved, tried, outside])
+    scores = [surrogates, readings, tried_on_all, algorithms, humanoids, short, games, halved, tried, outside]
+    recorded = export.every_score(scores)
     _write(out / "tables" / "scores.csv", recorded.to_csv(index=False, lineterminator="\n").encode())
     inlined: dict[str, str] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
@@ -148,6 +153,13 @@ def _comparison(data: Data) -> Section:
     ]
     drawings += [figure3_aggregate.figure(rows, data, runs)] if any(row.runs for row in rows) else []
     return Section("Comparison with other algorithms (section 6.2)", made, drawings)
+
+
+def _humanoids(data: Data, short: Data, stills: Drawing | None) -> Section:
+    made = [humanoid.figure4_table(data), humanoid.table4(data)]
+    made += [humanoid_tuning.table(short)] if len(short.trained) else []
+    drawings = [humanoid.figure4(data)] + ([stills] if stills else [])
+    return Section("Humanoids that run and steer (section 6.3)", made, drawings)
 
 
 def _atari(data: Data, halved: Data) -> Section:

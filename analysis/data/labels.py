@@ -77,3 +77,9 @@ def ordered(names: Iterable[str], known: tuple[str, ...]) -> list[str]:
     """Return the distinct names in the order of ``known``, followed by the others in alphabetical order."""
     distinct = set(names)
     return [name for name in known if name in distinct] + sorted(distinct - set(known))
+
+
+def values(setting: str) -> dict[str, str]:
+    """Split 'learning_rate=0.0007,ema_decay=0.9' into {'learning_rate': '0.0007', ...}; {} for a plain name."""
+    pairs = (part.partition("=") for part in setting.split(",") if "=" in part)
+    return {name.strip(): value.strip() for name, _, value in pairs}

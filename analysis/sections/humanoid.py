@@ -1,13 +1,15 @@
-"""Section 6.3: Figure 4, the humanoid tasks beside the paper's two runs, and Table 4 with our settings."""
+"""Section 6.3: Figure 4, the humanoid tasks beside the paper's two runs, Figure 5, and Table 4 with our settings."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
 from analysis.data.completeness import incomplete, titled
@@ -34,6 +36,9 @@ TABLE4 = {  # the paper's rows: name, value, and our settings
     "Number of actors": ("32 (locomotion), 128 (flagrun)", ("num_envs",)),
     "Log stdev. of action distribution": ("LinearAnneal(−0.7, −1.6)", ("log_std_start", "log_std_end")),
 }
+
+LEFT_OUT = {"log_std_start": -0.7, "log_std_end": -1.6}
+"""Settings that a manifest omits at their defaults, because runs were recorded before they existed."""
 
 
 def paper_last_tenth(environment: str) -> list[float]:
@@ -85,7 +90,7 @@ def _seeds(runs: pd.DataFrame) -> str:
 
 def table4(data: Data) -> Table:
     """Tabulate Table 4's settings beside those of our runs."""
-    settings = [run["settings"] for run in data.manifest["runs"]] if len(data.trained) else []
+    settings = [{**LEFT_OUT, **run["settings"]} for run in data.manifest["runs"]] if len(data.trained) else []
     shown = pd.DataFrame(
         {"Hyperparameter": words, "Paper": value, "Ours": _values(settings, names)}
         for words, (value, names) in TABLE4.items()
@@ -141,3 +146,26 @@ def _curves(data: Data, environment: str) -> pd.DataFrame:
         return pd.DataFrame(columns=["seed", "step", "mean_return"])
     grid, window = curve_grid(int(np.max(runs["total_timesteps"])))
     return learning_curves(data.episodes.merge(runs[RUN], on=RUN), grid, window)
+
+
+@matplotlib.rc_context(STYLE)
+def figure5(results: Path) -> Drawing | None:
+    """Figure 5: stills of our Flagrun policy, as `ppo video --stills` put them into RESULTS/films; None before that."""
+    files = sorted((results / "films").glob("RoboschoolHumanoidFlagrun-v0_*.png"))
+    if not files:
+        return None
+    try:
+        picture = imread(files[0])
+    except (OSError, ValueError, SyntaxError):  # Pillow's for a file that is cut short, or no picture
+        return None
+    height, width = picture.shape[:2]
+    figure = Figure(figsize=(14, 14 * height / width), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(picture)
+    axes.set_axis_off()
+    caption = (
+        "One episode of our final Flagrun policy, in the order of reading. Red: the flag, which moves when the robot "
+        "reaches it or after 200 steps; the arrow on the floor points to it. White: where the robot has walked. Each "
+        "picture has its step and the return so far."
+    )
+    return Drawing("figure5", "Figure 5. Stills of the policy on RoboschoolHumanoidFlagrun", caption, figure)

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.data.completeness import dagger, incomplete, reasons, titled
-from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
+from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task, values
 from analysis.data.load import Data
 from analysis.data.scores import random_levels, scored
 from analysis.style.cells import seeds_cell
@@ -25,12 +25,6 @@ SWEEP = ["algorithm", "total_timesteps"]
 """Only settings of one algorithm with equal budgets are compared."""
 MAX_TICKS = 3
 LINES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-
-
-def values(setting: str) -> dict[str, str]:
-    """Split 'learning_rate=0.0007,ema_decay=0.9' into {'learning_rate': '0.0007', ...}; {} for a plain name."""
-    pairs = (part.partition("=") for part in setting.split(",") if "=" in part)
-    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def measured(data: Data, runs: pd.DataFrame) -> pd.DataFrame:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.data.load import Data, gather
-from analysis.sections.humanoid import TABLE4, TASKS, figure4, figure4_table, measured, paper_last_tenth, table4
-from tests.helpers.synthetic import episodes_of, planned, write
+from analysis.sections.humanoid import (
+    LEFT_OUT,
+    TABLE4,
+    TASKS,
+    figure4,
+    figure4_table,
+    figure5,
+    measured,
+    paper_last_tenth,
+    table4,
+)
+from experiments.paper.settings import HUMANOID
+from ppo.ppo import PPOSettings
+from tests.helpers.synthetic import episodes_of, planned, write, write_humanoids
 
 SETTINGS = {"num_steps": 512, "update_epochs": 15, "minibatch_size": 4096, "gamma": 0.99, "gae_lambda": 0.95}
 LENGTH = 100_000
@@ -85,8 +98,31 @@ def test_table_4_shows_what_the_runs_had(tmp_path: Path) -> None:
     assert set(ours) == set(TABLE4)
 
 
+def test_table_4_shows_what_is_left_out_of_a_manifest(tmp_path: Path) -> None:
+    shown = table4(gather(write_humanoids(tmp_path), "figure4")).shown
+    ours = dict(zip(shown["Hyperparameter"], shown["Ours"], strict=True))
+    assert ours["Log stdev. of action distribution"] == "-0.7, -1.6"
+    assert ours["Adam stepsize"] == f"0.0003, {HUMANOID['RoboschoolHumanoid-v0'].lr_kl_target}"
+    assert (ours["Num. epochs"], ours["Minibatch size"], ours["Number of actors"]) == ("15", "4096", "32; 128")
+    assert {name: getattr(PPOSettings(), name) for name in LEFT_OUT} == LEFT_OUT
+
+
 def test_without_runs_the_papers_side_is_shown(tmp_path: Path) -> None:
     data = gather(tmp_path, "figure4")
     assert list(figure4_table(data).shown["Paper, its two runs"])[1].startswith("2264")
     assert [len(axes.lines) for axes in figure4(data).figure.axes] == [2, 2, 2]
     assert (table4(data).shown["Ours"] == "–").all()
+
+
+def test_figure_5_shows_the_stills_that_were_filmed(tmp_path: Path) -> None:
+    assert figure5(tmp_path) is None
+    films = tmp_path / "films"
+    films.mkdir()
+    (films / "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png").write_bytes(b"no picture")
+    assert figure5(tmp_path) is None
+    stills = np.random.default_rng(0).random((20, 60, 3))
+    matplotlib.image.imsave(films / "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png", stills)
+    drawing = figure5(tmp_path)
+    assert drawing is not None
+    shown = np.asarray(drawing.figure.axes[0].images[0].get_array())[..., :3]
+    np.testing.assert_allclose(shown, stills, atol=1 / 255)

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 import experiments
+from analysis.data.labels import values
 from analysis.data.load import gather, gather_updates
 from analysis.data.scores import scored
 from analysis.sections.readings import choice, report
 from analysis.sections.readings.model import measured as measured_readings
-from analysis.sections.tuning import judged, measured, values
+from analysis.sections.tuning import judged, measured
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import select
 from experiments.paper.readings import BEST, DETAILS, settings_of

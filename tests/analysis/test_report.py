@@ -15,6 +15,8 @@ from tests.helpers.synthetic import (
     write_atari,
     write_figure2,
     write_figure3,
+    write_humanoid_tuning,
+    write_humanoids,
     write_klip_ppo,
     write_readings,
     write_table1,
@@ -30,15 +32,15 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     results = write_figure2(write_figure3(write_table1(tmp_path / "results"), ("ppo", "trpo")))
     write_tuning(write_atari(results, ("Pong", "Alien"), lambda run: run["seed"], fraction=0.1))
     write_readings(results, lambda run, levels: run.seed, lambda run, levels: 0.01 * run.seed)
-    write_klip_ppo(results)
+    write_humanoid_tuning(write_humanoids(write_klip_ppo(results)))
     assert build(results, tmp_path / "first") == []
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 21 * 3 + 1 + 12 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
+    assert len(first) == 24 * 3 + 1 + 13 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
-    assert page.count("data:image/svg+xml;base64,") == 12
+    assert page.count("data:image/svg+xml;base64,") == 13
     for outside in ('src="http', 'href="http', "<script", "@import", "url("):
         assert outside not in page
     assert "0123abc" in page  # the commit, in the provenance
@@ -59,8 +61,10 @@ def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert not any(Path(name).stem in names for folder, names in WAITING.items() for name in files if folder in name)
     assert "−0.39" in files["tables/table1.md"].decode()
     assert "1655.4" in files["tables/table6.md"].decode()
+    assert "LinearAnneal" in files["tables/table4.md"].decode()
+    assert "figure4: no data" in files["tables/figure4.md"].decode()
     page = files["report.html"].decode()
-    for protocol in ("table1", "readings", "figure3", "atari", "tuning", "klip-ppo"):
+    for protocol in ("table1", "readings", "figure3", "figure4", "atari", "tuning", "figure4-tuning", "klip-ppo"):
         assert f"<code>ppo run {protocol}</code>" in page
     assert page.count("No data yet") == 3  # of the readings, the tuning and KLip-PPO the paper has nothing to show
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.data.labels import values
 from analysis.data.load import gather
 from analysis.data.scores import scored
 from analysis.sections import tuning
@@ -11,8 +12,8 @@ from tests.helpers.synthetic import TRIED, episodes_of, planned, write, write_tu
 
 
 def test_a_settings_name_holds_its_values() -> None:
-    assert tuning.values("learning_rate=0.0007,ema_decay=0.9") == {"learning_rate": "0.0007", "ema_decay": "0.9"}
-    assert tuning.values("default") == {}
+    assert values("learning_rate=0.0007,ema_decay=0.9") == {"learning_rate": "0.0007", "ema_decay": "0.9"}
+    assert values("default") == {}
 
 
 def test_every_setting_with_its_scores_and_where_it_is_best(tmp_path: Path) -> None:

@@ -12,7 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.labels import ENVIRONMENTS, SETTINGS, UNTRAINED
+from experiments.paper.humanoid import figure4, figure4_tuning
 from experiments.paper.profiles import PROFILES
+from experiments.paper.protocol import Protocol
 from experiments.paper.readings import DESIGN
 from experiments.paper.study import readings
 from experiments.run import Run, settings_to_json
@@ -241,6 +243,42 @@ def write_klip_ppo(
     ]
     runs = [run for run in made if run is not None]
     write(results, "klip-ppo", runs, [episodes_of(run, value(run)) for run in runs], "paper")
+    return results
+
+
+def write_humanoids(results: Path, profile: str = "paper") -> Path:
+    """RESULTS/figure4: every run of the profile, a hundred episodes each whose return is 100 x the seed."""
+    return _write_planned(results, figure4(PROFILES[profile]), lambda run: 100.0 * run.seed, profile)
+
+
+def write_humanoid_tuning(
+    results: Path,
+    value: Callable[[Run], float] = lambda run: run.seed,
+    change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep,
+) -> Path:
+    """RESULTS/figure4-tuning: every run, a hundred episodes each that return `value(run)`; `change(run)` may alter a
+    run of the manifest, or drop it."""
+    return _write_planned(results, figure4_tuning(PROFILES["paper"]), value, "paper", change)
+
+
+def _write_planned(
+    results: Path,
+    protocol: Protocol,
+    value: Callable[[Run], float],
+    profile: str,
+    change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep,
+) -> Path:
+    runs, rows = [], []
+    for run in protocol.trained:
+        steps = {"total_timesteps": run.total_timesteps, "steps_done": run.total_timesteps}
+        settings = settings_to_json(run.settings)
+        entry = change(
+            {**planned("", run.setting, run.seed, **steps, settings=settings), "environment": run.environment}
+        )
+        if entry is not None:
+            runs.append(entry)
+            rows.append(episodes_of(entry, value(run), length=run.total_timesteps // 100))
+    write(results, protocol.name, runs, rows, profile)
     return results
 
 
