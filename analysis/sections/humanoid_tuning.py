@@ -17,6 +17,7 @@ network is compared and cannot be chosen.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -85,7 +86,7 @@ def table(data: Data) -> Table:
     return Table("figure4_tuning", titled(title, data), caption, shown, numbers, incomplete(data), text_columns=4)
 
 
-def _row(row: dict[str, Any], runs: pd.DataFrame) -> dict[str, str]:
+def _row(row: Mapping[Any, Any], runs: pd.DataFrame) -> dict[str, str]:
     named = {**REFERENCE, **values(row["setting"])}
     verdict = "chosen" if row["chosen"] else "admitted" if row["admitted"] else NOTHING
     return {

@@ -6,8 +6,9 @@ whose other numbers are known, vary it alone. CEM has no such setting, and TRPO 
 """
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from experiments.paper.protocol import Protocol, untrained
 from experiments.run import Run
 from ppo.settings import Settings
 
+Chosen = TypeVar("Chosen", bound=Settings)
+
 SWEPT_ENVIRONMENTS = ("HalfCheetah-v4", "Hopper-v4")
 SWEEP_SEED = 201  # none is used in a table of results
 
@@ -31,7 +34,7 @@ class Sweep:
     decides."""
 
     algorithm: str
-    settings: dict[str, Settings]
+    settings: Mapping[str, Settings]
     """by a descriptive name"""
     fraction: float = 0.2
     """of the profile's budget"""
@@ -43,7 +46,7 @@ Scaling = Literal["none", "reset", "never-reset"]
 SCALINGS: tuple[Scaling, ...] = ("none", "reset", "never-reset")
 
 
-def combined(settings: Settings, **values: tuple[Any, ...]) -> dict[str, Settings]:
+def combined(settings: Chosen, **values: tuple[Any, ...]) -> dict[str, Chosen]:
     """Change ``settings`` to every combination of ``values``, by a descriptive name."""
     combinations = [dict(zip(values, combination, strict=True)) for combination in itertools.product(*values.values())]
     return {

@@ -129,7 +129,7 @@ def keep_policies(results: Path, runs: Iterable[Run]) -> None:
 
 
 def _same(one: TrainedPolicy, other: TrainedPolicy) -> bool:
-    """Return whether both are the policy of one run after as many steps: a part of a run may be followed by the rest."""
+    """Return whether both are the policy of one run after as many steps: a run may be trained in parts."""
     return one.run == other.run and torch.equal(one.policy.parameters, other.policy.parameters)
 
 
