@@ -50,9 +50,13 @@ class Record:
     """Whether it is trained for Figure 3, if it allows continuous actions."""
 
     def load(self) -> type[Algorithm]:
-        """Import and return the class."""
+        """Import the class. Raises ``ValueError`` if it is no algorithm."""
         module, _, name = self.where.partition(":")
-        kind: type[Algorithm] = getattr(importlib.import_module(module), name)
+        kind: type[Algorithm] = getattr(importlib.import_module(module), name, None)
+        if not (isinstance(kind, type) and hasattr(kind, "Settings")):
+            raise ValueError(
+                f"{self.where} is no algorithm: a class that derives from ppo.algorithm.Algorithm is needed"
+            )
         return kind
 
 
@@ -144,3 +148,12 @@ ALGORITHMS = {  # in the order of Figure 3's legend, then the others; lines of t
         compared=False,  # not the paper's
     ),
 }
+
+
+def record_of(name: str) -> Record:
+    """Return the record of an algorithm: one that is listed, or of the user's own, ``MODULE:CLASS``, which is known by
+    its class alone. Raises ``KeyError``.
+
+    Its class is imported by `load` only: whoever calls that for a name from a file sees to it that it was asked for.
+    """
+    return Record(name, label=name.partition(":")[2]) if ":" in name else ALGORITHMS[name]

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from baselines import ALGORITHMS
+from baselines import ALGORITHMS, record_of
+from experiments.modules import check_imported
 from experiments.store.files import OtherVersionError, one_line
 from experiments.store.records import Known, KnownSettings, RunRecord, Setting
 from ppo.settings import Settings, declared
@@ -72,25 +73,30 @@ def settings_from_json(kind: type[Settings], data: Mapping[str, Setting]) -> Set
 def trainable(path: Path, records: Iterable[RunRecord]) -> list[Run]:
     """Turn records into runs, with their settings classes.
 
-    An algorithm or a setting that this version does not have is an ``OtherVersionError`` that names ``path``.
+    An algorithm or a setting that this version does not have is an ``OtherVersionError`` that names ``path``; what
+    would have to be imported for one of them, a ``StoreError``.
     """
     return [_trainable(path, record) for record in records]
 
 
 def _trainable(path: Path, record: RunRecord) -> Run:
+    check_imported(path, record.environment)
+    check_imported(path, record.algorithm)
     try:
-        if record.algorithm not in ALGORITHMS:
-            raise ValueError(f"there is no algorithm {record.algorithm!r}")
-        settings = settings_from_json(ALGORITHMS[record.algorithm].load().Settings, record.settings)
+        settings = settings_from_json(record_of(record.algorithm).load().Settings, record.settings)
         settings.check()
+    except KeyError as error:
+        message = f"{path} is of another version of this project: there is no algorithm {record.algorithm!r}"
+        raise OtherVersionError(message) from error
     except (TypeError, ValueError) as error:
         raise OtherVersionError(f"{path} is of another version of this project: {one_line(error)}") from error
     return Run(**{**vars(record), "settings": settings})
 
 
-def known_settings() -> Known:
-    """Return the settings of every algorithm, with their defaults, as data, to compare records by."""
-    usual = {name: record.load().Settings() for name, record in ALGORITHMS.items()}
+def known_settings(own: Iterable[str] = ()) -> Known:
+    """Return what settings every algorithm has, and ``own`` ones, ``MODULE:CLASS``, with their defaults, as data:
+    records are compared by them."""
+    usual = {name: record_of(name).load().Settings() for name in (*ALGORITHMS, *own)}
     return {
         name: KnownSettings(
             settings_to_json(settings), {added: _to_json(value) for added, value in _added(settings).items()}

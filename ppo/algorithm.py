@@ -17,6 +17,7 @@ from ppo.policies import make_policy
 from ppo.policy import Policy
 from ppo.rollout import Act, Collector, Episode
 from ppo.settings import PerRun, Settings, SettingsError, Shared
+from ppo.stacked.convolutional import ARCHITECTURES
 from ppo.stacked.engine import Engine, choose
 
 Metrics = dict[str, Tensor]
@@ -137,6 +138,12 @@ class Algorithm(ABC):
         shape, space = self.env.observation_shape, self.env.action_space
         critic_outputs = self.critic_outputs(space)
         shared, gain = self.shared, self.picture_gain
+        if len(shape) > 1 and shared.network not in ARCHITECTURES:
+            takers = " or ".join(ARCHITECTURES) if self.settings[0].sees_pictures else "no network of this algorithm"
+            raise SettingsError(
+                f"network = {shared.network} cannot be trained here: observations of shape {shape} are pictures, which "
+                f"{takers} takes (gymnasium.wrappers.FlattenObservation makes vectors of them)"
+            )
         try:
             return make_policy(
                 *(shared.network, shape, space, seeds or self.seeds, self.device, critic_outputs),
@@ -152,14 +159,21 @@ class Algorithm(ABC):
     def make_collector(self, act: Act, reward_normalizer: RewardNormalizer | None = None) -> Collector:
         """Make the collector that steps the environments with the actions that ``act`` returns."""
         normalizer = observation_normalizer(self.settings, self.env.observation_shape)
-        if self.shared.clip_actions and isinstance(self.env.action_space, Discrete):
-            raise SettingsError("clip_actions = True cannot be trained here: the environment's actions are discrete")
+        self._check_bounds()
         kind = Collector
         if self.engine == "numba":
             from ppo.stacked.collecting import CompiledCollector as kind  # the compiled twin
-        return kind(
-            self.env, act, self.runs, normalizer, reward_normalizer, self.device, clips_actions=self.shared.clip_actions
-        )
+        clips, rescales = self.shared.clip_actions, self.shared.rescale_actions
+        return kind(self.env, act, self.runs, normalizer, reward_normalizer, self.device, clips, rescales)
+
+    def _check_bounds(self) -> None:
+        """Refuse settings that need bounds of the actions, where there are none."""
+        space = self.env.action_space
+        for name in ("clip_actions", "rescale_actions"):
+            if getattr(self.shared, name) and isinstance(space, Discrete):
+                raise SettingsError(f"{name} = True cannot be trained here: the environment's actions are discrete")
+        if self.shared.rescale_actions and isinstance(space, Box) and not np.isfinite([space.low, space.high]).all():
+            raise SettingsError("rescale_actions = True cannot be trained here: the actions have no finite bounds")
 
     def next_steps(self) -> int:
         """Return the steps of each environment in the next iteration: num_steps, or the rest of the budget."""

@@ -110,11 +110,15 @@ def steps_first(values: Tensor, steps: int) -> Tensor:
     return values.view(len(values), steps, -1, *values.shape[2:]).transpose(0, 1)
 
 
-def clipped(actions: NDArray[Any], space: Box | Discrete) -> NDArray[Any]:
-    """Clip ``actions`` ``[..., size]`` to the bounds of a ``space`` of continuous actions."""
+def sent(actions: NDArray[Any], space: Box | Discrete, clips: bool, rescales: bool) -> NDArray[Any]:
+    """Return what the environment gets of ``actions`` ``[..., size]`` as drawn: ``rescales`` maps -1 ... 1 onto the
+    bounds of its ``space``, ``clips`` keeps them within the bounds."""
+    if not (clips or rescales):
+        return actions
     assert isinstance(space, Box)
-    within: NDArray[Any] = np.clip(actions, space.low, space.high)
-    return within
+    if rescales:
+        actions = (space.low + (actions + 1) / 2 * (space.high - space.low)).astype(space.dtype)
+    return np.clip(actions, space.low, space.high) if clips else actions
 
 
 class Collector:
@@ -130,9 +134,11 @@ class Collector:
         reward_normalizer: RewardNormalizer | None = None,
         device: torch.device | str = "cpu",
         clips_actions: bool = False,
+        rescales_actions: bool = False,
     ) -> None:
-        """Reset the environments; ``clips_actions``: whether they receive actions clipped to their bounds; the
-        collected actions are unclipped."""
+        """``act``: actions ``[runs, envs, ...]`` at normalised observations ``[runs, envs, ...]``, given noise.
+        ``clips_actions``, ``rescales_actions``: how the environment gets them (``sent``); collected is what was drawn.
+        """
         self.env = env
         self.act = act
         self.runs = runs
@@ -141,6 +147,7 @@ class Collector:
         self.reward_normalizer = reward_normalizer
         self.device = device
         self.clips_actions = clips_actions
+        self.rescales_actions = rescales_actions
         # Images stay bytes, a quarter of the memory, until the network reads them.
         keeps_bytes = env.observation_dtype == np.uint8 and observation_normalizer is None
         self.observation_dtype = np.dtype(np.uint8 if keeps_bytes else np.float32)
@@ -180,8 +187,8 @@ class Collector:
             actions[step] = self.act(inputs, noise[step])
             if np.count_nonzero(self.diverged):  # a fifth of any()'s time
                 actions[step, self.diverged] = 0
-            sent = clipped(actions[step], self.env.action_space) if self.clips_actions else actions[step]
-            transition = self.env.step(sent.reshape(self.env.rows, *self.action_shape))
+            given = sent(actions[step], self.env.action_space, self.clips_actions, self.rescales_actions)
+            transition = self.env.step(given.reshape(self.env.rows, *self.action_shape))
             terminated[step] = transition.terminated.reshape(shape[1:])
             ended[step] = (transition.terminated | transition.truncated).reshape(shape[1:])
             self.observations = self._split(transition.observations)

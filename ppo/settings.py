@@ -153,6 +153,9 @@ class Settings:
     clip_actions: bool = False
     """whether continuous actions are clipped to the environment's bounds on their way to it, as openai/baselines does
     only from 9b68103 (2019-05-08) on; learning sees the actions as they were drawn"""
+    rescale_actions: bool = setting(False, added=True)
+    """whether -1 ... 1 of continuous actions is mapped onto the environment's bounds on their way to it, as Gymnasium's
+    RescaleAction does; no code of 2017 did"""
 
     network: str = "64-64"
     """64-64: units of each hidden layer of two separate networks, for policy and value (sec. 6.1), any number of

@@ -47,7 +47,8 @@ def setting_name(setting: str) -> str:
 def algorithm_name(algorithm: str) -> str:
     """Return the label of an algorithm's record, that of Figure 3's legend; the algorithm itself if there is none."""
     record = baselines.ALGORITHMS.get(algorithm)
-    return record.label or algorithm if record else algorithm
+    own = algorithm.partition(":")[2]  # somebody's own, MODULE:CLASS
+    return record.label or algorithm if record else own or algorithm
 
 
 def paper_curve(algorithm: str) -> str:

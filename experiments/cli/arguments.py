@@ -9,15 +9,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, get_args
 
-from experiments.cli.values import count, fraction, machine, seconds, shard, share
+from experiments.cli.values import argument, count, folder, fraction, machine, seconds, shard, share, steps
 from experiments.messages import unknown_name_message
 from experiments.paper.about import PROTOCOLS
 from experiments.paper.profiles import Profile
 from experiments.paper.readings import DEFAULT, READINGS
 from experiments.training.options import Engine, Options
 
-ONLY = {"environments": "environment", "algorithms": "algorithm", "seeds": "seed"}
-"""The flags that select some of a protocol's runs, and the field of a run that each refers to."""
+ONLY = {"environments": "environment", "algorithms": "algorithm", "settings": "setting", "seeds": "seed"}
+"""The flags that choose among a protocol's runs, and the field of a run that each is about."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -33,10 +33,14 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
 
     Raises ``ValueError`` for an unknown algorithm, profile or flag.
     """
-    parser = Parser(prog="ppo", description="Reproduce the paper's experiments, or train agents of your own.")
+    parser = Parser(
+        prog="ppo",
+        description="The whole paper from one command, or an agent of your own.",
+        epilog="`ppo COMMAND --help` has its flags, and an example.",
+    )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (about, add_flags) in _COMMANDS.items():
-        command: Parser = commands.add_parser(name, help=about, description=about)
+        command: Parser = commands.add_parser(name, help=about, description=about, epilog=f"example: {EXAMPLES[name]}")
         if [name] == list(argv[:1]):
             add_flags(command, argv)
     arguments, rest = parser.parse_known_args(argv)
@@ -91,13 +95,31 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
     from experiments.cli.setting_flags import add_settings
     from experiments.paper.settings import usual_settings
 
-    command.add_argument("environment", metavar="ENV", help="a Gymnasium id, such as Hopper-v4")
-    command.add_argument("--algorithm", default=REFERENCE, help=f"{', '.join(ALGORITHMS)} (default: {REFERENCE})")
+    command.add_argument(
+        "environment",
+        metavar="ENV",
+        help="a Gymnasium id, such as Hopper-v4; MODULE:ID for one of your own or of another package, whose module is "
+        "looked for in this folder too",
+    )
+    command.add_argument(
+        "--env-kwargs",
+        type=argument,
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="arguments of the environment, such as ctrl_cost_weight=0.1",
+    )
+    command.add_argument("--max-episode-steps", type=count, help="time limit (default: the environment's own)")
+    command.add_argument(
+        "--algorithm",
+        default=REFERENCE,
+        help=f"{', '.join(ALGORITHMS)}, or MODULE:CLASS for one of your own (default: {REFERENCE})",
+    )
     command.add_argument("--seeds", type=int, nargs="+", default=[1], help="one run for each (default: 1)")
     command.add_argument(
-        "--total-timesteps", type=int, default=1_000_000, help="environment steps of each run (default: 1000000)"
+        "--total-timesteps", type=steps, default=1_000_000, help="environment steps of each run (default: 1000000)"
     )
-    command.add_argument("--out", type=Path, required=True, help="folder to train into; trainings in it are continued")
+    command.add_argument("--out", type=folder, required=True, help="folder to train into; what it holds is continued")
     _add_reading(command)
     _add_training_options(command)
     add_settings(command, usual_settings(*_trained(argv)))
@@ -105,16 +127,17 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
 
 def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
     """Find environment, algorithm and reading in ``argv``: the settings depend on them."""
-    from baselines import ALGORITHMS, REFERENCE
+    from baselines import REFERENCE
+    from experiments.modules import import_modules
     from ppo.envs import ROBOSCHOOL_IDS
     from ppo.envs.atari import ATARI_ROMS
+    from ppo.envs.making import module_of
 
     first = argparse.ArgumentParser(add_help=False)
     first.add_argument("--algorithm", default=REFERENCE)
     first.add_argument("--reading", default=DEFAULT)
     known = first.parse_known_args(argv)[0]
-    if known.algorithm not in ALGORITHMS:
-        raise ValueError(unknown_name_message("algorithm", known.algorithm, ALGORITHMS))
+    import_modules([module_of(known.algorithm)], Path.cwd())
     return next((word for word in argv if word in {*ATARI_ROMS, *ROBOSCHOOL_IDS}), ""), known.algorithm, known.reading
 
 
@@ -212,7 +235,12 @@ def _add_choice_of_policies(command: Parser) -> None:
     )
     command.add_argument("--setting", help="only this setting's policies")
     command.add_argument(
-        "--import", nargs="+", default=[], dest="modules", metavar="MODULE", help="import what MODULE:ENV needs"
+        "--import",
+        nargs="+",
+        default=[],
+        dest="modules",
+        metavar="MODULE",
+        help="import what MODULE:ID needs; this folder is on the path",
     )
     command.add_argument("--run-seed", type=int, help="only policies of runs with this seed")
     command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
@@ -227,10 +255,23 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
         "Join results folders, such as those of a job array's parts, into one; the sources are not changed.",
         _add_merge,
     ),
-    "train": ("Train any algorithm in any environment.", _add_train),
+    "train": ("Train anything by hand.", _add_train),
     "evaluate": ("Play episodes with every policy in PATH and print their returns.", _add_evaluate),
     "video": ("Film one episode of every policy in PATH.", _add_video),
     "report": ("Draw the tables and figures.", _add_report),
     "compare": ("Compare two algorithms or settings, with intervals over their seeds.", _add_compare),
 }
-"""Name -> description of a sub-command, and the function that adds its flags."""
+"""Of each sub-command what it does, and what adds its flags."""
+
+EXAMPLES = {
+    "plan": "ppo plan table1 figure3 --machines cores=16 cores=64,gpus=1,price=2.5",
+    "run": "ppo run table1 --settings clip-0.2 --environments Hopper-v4 --results runs/clip",
+    "status": "ppo status --results results",
+    "merge": "ppo merge results part1 part2",
+    "train": "ppo train Hopper-v4 --clip-coef 0.1 0.2 0.3 --seeds 1 2 3 --total-timesteps 2e5 --out runs/sweep",
+    "evaluate": "ppo evaluate runs/sweep --episodes 20 --setting clip_coef=0.1",
+    "video": "ppo video runs/sweep --run-seed 1 --out videos",
+    "report": "ppo report --results results",
+    "compare": "ppo compare ppo trpo",
+}
+"""Of each sub-command a line to type: help ends with it."""

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from rich.console import Console
@@ -16,8 +17,11 @@ from ppo.process import cores
 from ppo.stacked.engine import available
 
 
-def make_executor(arguments: argparse.Namespace, console: Console, fraction: float = 1.0) -> Executor:
-    """Return the executor for this machine or a cluster. Raises ``ValueError`` if it cannot be used."""
+def make_executor(
+    arguments: argparse.Namespace, console: Console, fraction: float = 1.0, modules: Sequence[str] = ()
+) -> Executor:
+    """Return the executor for this machine or a cluster, whose workers import ``modules``. Raises ``ValueError`` if it
+    cannot be used."""
     if arguments.device == "cpu" and not arguments.engine and not available():
         console.print("numba is not installed: training with the torch engine, which is slower")
     workers: int = arguments.workers or cores()
@@ -28,6 +32,8 @@ def make_executor(arguments: argparse.Namespace, console: Console, fraction: flo
         fraction=fraction,
         checkpoint_interval=arguments.checkpoint_interval,
         tensorboard=arguments.tensorboard,
+        modules=tuple(modules),
+        directory=str(Path.cwd()) if modules else "",
     )
     if arguments.cluster is None:
         _check_device(arguments.device)

@@ -1,6 +1,9 @@
 """`ppo evaluate` and `ppo video`: play and film saved policies."""
 
 import argparse
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
@@ -30,16 +33,24 @@ def video(arguments: argparse.Namespace, console: Console) -> int:
     """Film one episode of every policy in PATH."""
     if arguments.format not in ("mp4", "gif"):
         raise StoreError(f"cannot film as {arguments.format!r}: choose mp4 or gif")
-    policies = _chosen(arguments)
+    count = len(_chosen(arguments))
     ensure_writable(arguments.out)
-    for policy in policies:
-        run = policy.run
-        name = file_name(f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}")
-        path = arguments.out / f"{name}.{arguments.format}"
-        act, (seed,) = policy.actor(arguments.seed, arguments.deterministic), environment_seeds([arguments.seed], 1)
-        episodic_return = film(run.environment, act, path, seed, arguments.stills)
-        console.print(f"{path}  return {episodic_return:,.1f}")
+    with ProcessPoolExecutor(1, get_context("spawn")) as drawing:
+        for index in range(count):
+            path, episodic_return = drawing.submit(_film, arguments, index).result()
+            console.print(f"{path}  return {episodic_return:,.1f}")
     return 0
+
+
+def _film(arguments: argparse.Namespace, index: int) -> tuple[Path, float]:
+    """Film with one of the chosen policies, in a process of its own: Mesa's EGL and triton, which PyTorch's CUDA build
+    imports at times, bring two versions of LLVM, and a process that has loaded both crashes."""
+    policy = _chosen(arguments)[index]
+    run = policy.run
+    name = file_name(f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}")
+    path: Path = arguments.out / f"{name}.{arguments.format}"
+    act, (seed,) = policy.actor(arguments.seed, arguments.deterministic), environment_seeds([arguments.seed], 1)
+    return path, film(run.environment, act, path, seed, arguments.stills)
 
 
 def _chosen(arguments: argparse.Namespace) -> list[TrainedPolicy]:

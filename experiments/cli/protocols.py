@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +12,7 @@ from experiments.cli.arguments import ONLY
 from experiments.cli.execution import finished_keys, make_executor, report_outcome
 from experiments.cli.plan_tables import print_estimates, print_plan
 from experiments.messages import unknown_name_message
+from experiments.modules import import_modules
 from experiments.paper.protocol import Protocol
 from experiments.paper.protocols import runs_with_saved_policy, select
 from experiments.paper.readings import DEFAULT
@@ -22,6 +24,7 @@ from experiments.store import results
 from experiments.store.files import ensure_writable
 from experiments.store.records import Known
 from experiments.training import first_update, scheduler
+from ppo.envs.making import module_of
 from ppo.process import cores
 
 
@@ -29,7 +32,7 @@ def plan(arguments: argparse.Namespace, console: Console) -> int:
     """Print runs, stacks, steps and hours; start nothing."""
     protocols = _selected(arguments)
     workers = arguments.workers or cores()
-    stacks, _ = _remaining(arguments, protocols, known_settings(), workers)
+    stacks, _ = _remaining(arguments, protocols, known_settings(_own_algorithms(arguments)), workers)
     costs = estimates.read_costs(arguments.throughput or arguments.results / "throughput.json")
     parts = [stack.part(arguments.fraction) for stack in stacks]
     print_plan(console, protocols, parts, workers, costs["cpu"])
@@ -42,9 +45,10 @@ def plan(arguments: argparse.Namespace, console: Console) -> int:
 def run(arguments: argparse.Namespace, console: Console) -> int:
     """Train the runs that the protocols still lack, and collect their episodes."""
     protocols = _selected(arguments)  # before any folder is made
-    executor = make_executor(arguments, console, arguments.fraction)
+    modules = list(map(module_of, _own_algorithms(arguments)))
+    executor = make_executor(arguments, console, arguments.fraction, modules)
     ensure_writable(arguments.results)
-    known = known_settings()
+    known = known_settings(_own_algorithms(arguments))
     stacks, problems = _remaining(arguments, protocols, known, executor.slots(), mend=True)
     for problem in problems:
         console.print(problem)
@@ -74,8 +78,11 @@ def _measure_first_updates(arguments: argparse.Namespace, protocol: Protocol, ab
 
 
 def _selected(arguments: argparse.Namespace) -> list[Protocol]:
-    """Plan the named protocols. Raises ``ValueError`` if a filter matches no run of them."""
-    protocols = select(arguments.protocols, arguments.profile, arguments.reading)
+    """Plan the protocols that were asked for. Raises ``ValueError`` if what is asked for of them is in none."""
+    own = _own_algorithms(arguments)
+    import_modules(map(module_of, own), Path.cwd())
+    profile = replace(arguments.profile, own_algorithms=own)
+    protocols = select(arguments.protocols, profile, arguments.reading)
     for flag, field in ONLY.items():
         runs = [run for protocol in protocols for run in (*protocol.runs, *protocol.first_updates)]
         planned = {getattr(run, field) for run in runs}
@@ -84,6 +91,11 @@ def _selected(arguments: argparse.Namespace) -> list[Protocol]:
                 valid = map(str, sorted(planned))
                 raise ValueError(unknown_name_message(f"{field} of these protocols", str(value), valid))
     return protocols
+
+
+def _own_algorithms(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Return those of the user's own, ``MODULE:CLASS``, that were asked for."""
+    return tuple(name for name in arguments.algorithms or () if module_of(name))
 
 
 def _remaining(

@@ -41,7 +41,7 @@ def add_settings(parser: argparse.ArgumentParser, defaults: Settings) -> None:
             type=_boolean if declaration.kind is bool else declaration.kind,
             choices=declaration.choices or None,
             metavar=None if declaration.choices else declaration.kind.__name__.upper(),
-            help=f"{docs[name]} (default: {getattr(defaults, name)})".replace("%", "%%"),
+            help=f"{docs.get(name, '')} (default: {getattr(defaults, name)})".replace("%", "%%"),
         )
 
 

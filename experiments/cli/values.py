@@ -1,8 +1,10 @@
 """Types of the command's flags: each reads a value, or raises ``ArgumentTypeError``."""
 
 import argparse
+import ast
 import math
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from experiments.planning.estimates import Machine
@@ -13,6 +15,36 @@ def count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def steps(text: str) -> int:
+    """Read a whole number of at least 1, such as 50000 or 5e4."""
+    value = _number(text)
+    if not (1 <= value < math.inf and value.is_integer()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of steps of at least 1, such as 50000 or 5e4")
+    return int(text) if text.isdigit() else int(value)
+
+
+def folder(text: str) -> Path:
+    """Read a folder's path, which names one."""
+    if not text:
+        raise argparse.ArgumentTypeError("no folder is named")
+    return Path(text)
+
+
+def argument(text: str) -> tuple[str, Any]:
+    """Read ``NAME=VALUE`` as an argument for an environment: a number, true, false, none, any Python literal; else the
+    text itself."""
+    name, equals, value = text.partition("=")
+    if not (equals and name.isidentifier()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE, such as ctrl_cost_weight=0.1")
+    words = {"true": True, "false": False, "none": None}
+    if value.lower() in words:
+        return name, words[value.lower()]
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return name, value
 
 
 def seconds(text: str) -> float:

@@ -12,6 +12,10 @@ PAPER = {
 }
 """The paper's tables and figures, which "all" stands for."""
 
+MADE_BY = {"table2": "atari", "table6": "atari", "figure6": "atari"}
+"""The tables and figures that no protocol is called by, and the one that trains their runs. (Tables 3 and 5 are
+settings.)"""
+
 PROTOCOLS = {
     **PAPER,
     "readings": "a designed experiment over the details that the text omits",

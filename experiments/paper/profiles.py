@@ -82,7 +82,9 @@ class Profile:
     environments: tuple[str, ...] = ENVIRONMENTS
     """of Table 1 and Figure 3"""
     figure3_algorithms: tuple[str, ...] | None = None
-    """None for all of Figure 3"""
+    """None for all that it compares"""
+    own_algorithms: tuple[str, ...] = ()
+    """of the user's own, ``MODULE:CLASS``, in Figure 3 beside them"""
     atari_algorithms: tuple[str, ...] | None = None
     """None for all on Atari"""
 

@@ -10,7 +10,7 @@ from experiments.paper.klip_ppo import klip_ppo
 from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, first_updates, untrained
 from experiments.paper.readings import DEFAULT
-from experiments.paper.settings import ATARI, COMPARED, TABLE1, read
+from experiments.paper.settings import ATARI, COMPARED, TABLE1, read, usual_settings
 from experiments.paper.study import readings, readings_best
 from experiments.paper.sweeps import tuning
 from experiments.run import Run
@@ -40,10 +40,11 @@ def figure2(profile: Profile) -> Protocol:
 
 def figure3(profile: Profile) -> Protocol:
     """Plan sec. 6.2: the comparison of algorithms on the seven tasks, and the random policy as in Table 1."""
+    own = {name: usual_settings("", name) for name in profile.own_algorithms}
     trained = tuple(
         Run(environment, algorithm, _setting(algorithm), seed, profile.total_timesteps, settings)
         for environment in profile.environments
-        for algorithm, settings in _only(profile.figure3_algorithms, COMPARED).items()
+        for algorithm, settings in {**_only(profile.figure3_algorithms, COMPARED), **own}.items()
         for seed in profile.figure3_seeds.of(algorithm)
     )
     return Protocol("figure3", trained, untrained(profile, profile.environments, profile.untrained_seeds))
@@ -126,6 +127,8 @@ def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> li
     """
     named: dict[str, bool] = {}
     for name in names:
+        if name in about.MADE_BY:
+            raise ValueError(f"{name} is made by the protocol {about.MADE_BY[name]}")
         if name != "all" and name not in PROTOCOLS:
             raise ValueError(unknown_name_message("protocol", name, [*PROTOCOLS, "all"]))
         for one in about.PAPER if name == "all" else [name]:

@@ -25,7 +25,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
-from baselines import ALGORITHMS
+from baselines import ALGORITHMS, record_of
 from baselines.a2c import A2CSettings
 from baselines.a2c_trust_region import A2CTrustRegionSettings
 from baselines.acer import ACERSettings
@@ -235,7 +235,7 @@ def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> 
     """Return the settings of an algorithm in `ppo train` by default; on humanoid tasks those of section 6.3, on
     Atari games those of section 6.4.
 
-    Raises ``ValueError`` for an unknown ``reading``, and for one that does not apply.
+    Raises ``ValueError`` for an unknown ``algorithm`` or ``reading``, and for one that is not of this.
     """
     if reading != DEFAULT and (algorithm != "ppo" or environment in {*ATARI_ROMS, *HUMANOID}):
         what = environment if algorithm == "ppo" else algorithm
@@ -244,7 +244,10 @@ def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> 
         return ATARI[algorithm]
     if environment in HUMANOID and algorithm == "ppo":
         return HUMANOID[environment]
-    usual = ALGORITHMS[algorithm].load().Settings()
+    if not (":" in algorithm or algorithm in ALGORITHMS):
+        message = unknown_name_message("algorithm", algorithm, ALGORITHMS)
+        raise ValueError(f"{message} One of your own is MODULE:CLASS")
+    usual: Settings = record_of(algorithm).load().Settings()
     return usual if reading == DEFAULT else replace(usual, **read(reading))
 
 

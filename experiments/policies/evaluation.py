@@ -1,7 +1,5 @@
 """Load trained policies, with their observation normalisers, and play episodes."""
 
-import importlib
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +10,12 @@ import torch
 from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
-from baselines import ALGORITHMS
+from baselines import record_of
+from experiments.modules import import_modules
 from experiments.policies.video import Act
 from experiments.run import Run, trainable
 from experiments.store.file_names import file_name
-from experiments.store.files import StoreError
+from experiments.store.files import OtherVersionError, StoreError
 from experiments.store.records import records_from_json
 from experiments.store.stack_folder import stack_folders
 from ppo import checkpoint
@@ -24,7 +23,7 @@ from ppo.envs import make
 from ppo.normalizers import ObservationNormalizer, observation_normalizer
 from ppo.policies import make_policy
 from ppo.policy import Policy
-from ppo.rollout import clipped
+from ppo.rollout import sent
 from ppo.seeding import environment_seeds
 
 
@@ -49,7 +48,7 @@ class TrainedPolicy:
         if noise is None or not self.run.settings.samples_actions:
             noise = np.zeros((len(observations), self.policy.action_size), dtype=np.float32)
         actions: NDArray[Any] = distribution.sample(torch.from_numpy(noise)[None])[0].numpy()
-        return clipped(actions, self.action_space) if self.run.settings.clip_actions else actions
+        return sent(actions, self.action_space, self.run.settings.clip_actions, self.run.settings.rescale_actions)
 
     def actor(self, seed: int, deterministic: bool) -> Act:
         """Return a function that acts at successive steps; ``seed``: of the noise."""
@@ -78,16 +77,9 @@ def _load(path: Path) -> Iterator[TrainedPolicy]:
         runs = trainable(path, records_from_json(path, state["about"]["runs"]))
         statistics = state["algorithm"]["collector"]["observation_normalizer"]
         for row, run in enumerate(runs):
-            module, colon, _ = run.environment.partition(":")
-            if (
-                colon and module not in sys.modules
-            ):  # Gymnasium would import the module that the file names, and so run its code
-                raise StoreError(
-                    f"{path} needs the module {module!r} for {run.environment!r}: --import it if you trust it"
-                )
             env = make(run.environment, [0])
             shape, space = env.observation_shape, env.action_space
-            critic_outputs = ALGORITHMS[run.algorithm].load().critic_outputs(space)
+            critic_outputs = record_of(run.algorithm).load().critic_outputs(space)
             settings = run.settings
             policy = make_policy(
                 *(settings.network, shape, space, [run.seed]),
@@ -117,7 +109,12 @@ def keep_policies(results: Path, runs: Iterable[Run]) -> None:
     """Write RESULTS/policies/ENV_ALGORITHM.pt for each of ``runs`` whose finished stack is in ``results``."""
     keys = {run.key for run in runs}
     for folder in stack_folders(results):
-        stack = trainable(folder.stack, folder.runs()) if folder.finished else []
+        try:
+            stack = trainable(folder.stack, folder.runs()) if folder.finished else []
+        except OtherVersionError:
+            raise
+        except StoreError:  # of an environment or an algorithm of somebody's own: none of these
+            continue
         if not any(run.key in keys for run in stack):
             continue
         for trained in policies_in(folder.checkpoint):
@@ -154,11 +151,7 @@ def chosen_policies(
 
     ``modules`` are imported first. Raises ``StoreError`` if there are no such policies.
     """
-    for module in modules:
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise StoreError(f"cannot import {module}: {error}") from error
+    import_modules(modules, Path.cwd())
     if not path.exists():
         raise StoreError(f"there is no {path}: name a folder of `ppo train` or a policy file")
     loaded = policies_in(path)

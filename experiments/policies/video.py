@@ -15,6 +15,7 @@ from experiments.store.files import StoreError
 from ppo.envs import make
 from ppo.envs.atari import ATARI_ROMS
 from ppo.envs.emulator import FRAME_SKIP
+from ppo.envs.making import make_one
 
 Picture = NDArray[np.uint8]
 Act = Callable[[NDArray[Any], int], NDArray[Any]]
@@ -104,12 +105,19 @@ def _episode(env: gymnasium.Env[Any, Any], act: Act, seed: int, every: int) -> S
 
 def _rendering_environment(name: str) -> gymnasium.Env[Any, Any]:
     """Make the environment so that it renders without a screen: by EGL, or by OSMesa if there is no EGL."""
+    plain = make_one(name)
+    modes = list(plain.metadata.get("render_modes", ()))
+    plain.close()
+    if "rgb_array" not in modes:
+        raise StoreError(f"{name} draws no pictures: its render_modes are {modes}, and rgb_array is needed")
     if "MUJOCO_GL" not in os.environ and not os.environ.get("DISPLAY"):
         os.environ["MUJOCO_GL"] = "egl" if ctypes.util.find_library("EGL") else "osmesa"
     try:
-        env: gymnasium.Env[Any, Any] = gymnasium.make(name, render_mode="rgb_array")
+        env = make_one(name, render_mode="rgb_array")
         env.reset(seed=0)
         env.render()
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise StoreError(f"cannot draw {name}: {error}") from error
     except Exception as error:  # the GL libraries raise many kinds when they find no driver
         backend = os.environ.get("MUJOCO_GL", "the screen")
         raise StoreError(

@@ -77,8 +77,9 @@ def _record_from_json(item: Any) -> RunRecord:
 def completed(path: Path, records: list[RunRecord], known: Known | None) -> list[RunRecord]:
     """Complete every record with the settings of this version: a setting that is later than the record had its default.
 
-    Without ``known`` they are returned unchanged. Raises ``OtherVersionError`` for an algorithm, a setting or a type of
-    value that is not ``known``: another version of this project may have written the file at ``path``.
+    Without ``known`` they stay as they are. So do those of an algorithm of somebody's own, ``MODULE:CLASS``, that is
+    not ``known``: only its class could tell. Raises ``OtherVersionError`` for an algorithm, a setting or a kind of
+    value that is not ``known``: the file at ``path`` may be whole, and another version of this project wrote it.
     """
     if known is None:
         return records
@@ -86,6 +87,8 @@ def completed(path: Path, records: list[RunRecord], known: Known | None) -> list
 
 
 def _completed(path: Path, record: RunRecord, known: Known) -> RunRecord:
+    if ":" in record.algorithm and record.algorithm not in known:
+        return record
     other = f"{path} is of another version of this project"
     if record.algorithm not in known:
         raise OtherVersionError(f"{other}: there is no algorithm {record.algorithm!r}")

@@ -7,6 +7,7 @@ Functions with an argument ``known`` compare runs by all settings of this versio
 (``completed``).
 """
 
+import contextlib
 import math
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -141,15 +142,21 @@ def collect(
     keep: bool = False,
 ) -> list[str]:
     """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing; with
-    ``keep`` also the runs in the present manifest. Return messages about damaged files in ``results``."""
+    ``keep`` also the runs that the manifest there lists already; without, of these the runs of algorithms of somebody's
+    own, ``MODULE:CLASS``. Returns what is damaged in ``results``."""
     check_inside(results, folder).mkdir(parents=True, exist_ok=True)
     with locked(folder, patience=math.inf):
         remove_unfinished(folder)
         recorded, problems = recorded_runs(results, known)
         path = folder / "manifest.json"
+        listed: list[RunRecord] = []
         if keep and path.exists():
             listed = completed(path, records_from_json(path, read_json(path)["runs"]), known)
-            runs = list({run.key: run for run in [*listed, *runs]}.values())
+        elif path.exists():
+            with contextlib.suppress(StoreError, KeyError):  # what is damaged has been named already
+                listed = [run for run in records_from_json(path, read_json(path)["runs"]) if ":" in run.algorithm]
+                listed = completed(path, listed, known)
+        runs = list({run.key: run for run in [*listed, *runs]}.values())
         write(folder, about, runs, recorded, known)
     return problems
 

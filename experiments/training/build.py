@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from baselines import ALGORITHMS
+from baselines import record_of
 from experiments.run import Run
 from ppo.algorithm import Algorithm
 from ppo.envs import make
@@ -28,5 +28,5 @@ def build(
     seeds = [run.seed for run in runs]
     settings = [run.settings for run in runs]
     env = make(runs[0].environment, environment_seeds(seeds, runs[0].settings.num_envs), processes)
-    made = kind or ALGORITHMS[runs[0].algorithm].load()
+    made = kind or record_of(runs[0].algorithm).load()
     return made(env, settings, seeds, runs[0].total_timesteps, device, engine, reports, storage_dir)

@@ -12,12 +12,19 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+PROJECT = Path(__file__).parents[2]
+"""The folder that the project's packages lie in."""
+
 
 def launch(folder: Path, options: str) -> "subprocess.Popen[bytes]":
-    """Start the worker of the stack in ``folder``, on one core; ``options``: the text of ``Options.to_text``."""
-    command = [sys.executable, "-m", "experiments.training.worker", str(folder)]
+    """Start the worker of the stack in ``folder``, on one core; ``options`` as ``Options.to_text`` writes them.
+
+    It finds this project before anything else, and nothing in the working directory in its place (``-P``).
+    """
+    command = [sys.executable, "-P", "-m", "experiments.training.worker", str(folder)]
     command += ["--parent", str(os.getpid()), "--options", options]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
     with (folder / "log.txt").open("ab") as log:
         return subprocess.Popen(  # in a new session, so that Ctrl-C reaches it only through this process, once
             command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment, start_new_session=True

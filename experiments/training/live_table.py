@@ -24,7 +24,8 @@ class Display:
         self.console = console
         self.jobs = jobs
         self.start = time.monotonic()
-        self.live = Live(console=console, refresh_per_second=2) if console.is_terminal else None
+        moves = console.is_terminal and not console.is_dumb_terminal
+        self.live = Live(console=console, refresh_per_second=2) if moves else None
         self.printed: dict[str, tuple[float, str]] = {}
 
     def __enter__(self) -> None:

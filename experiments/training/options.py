@@ -22,6 +22,10 @@ class Options:
     checkpoint_interval: float = 60.0
     """in seconds"""
     tensorboard: bool = False
+    modules: tuple[str, ...] = ()
+    """to import: those that were typed on the command line, and no others of the user's"""
+    directory: str = ""
+    """where the command was typed, and the modules are looked for last"""
 
     def to_text(self) -> str:
         """Return the options as one word of a command line."""
@@ -30,4 +34,5 @@ class Options:
 
 def options_from_text(text: str) -> Options:
     """Invert ``Options.to_text``."""
-    return Options(**json.loads(text))
+    own = json.loads(text)
+    return Options(**{**own, "modules": tuple(own["modules"])})

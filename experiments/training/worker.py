@@ -18,6 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from experiments.modules import import_modules
 from experiments.run import Run, trainable
 from experiments.store import provenance
 from experiments.store.file_names import file_name
@@ -64,12 +65,13 @@ def log(message: str) -> None:
         print(time.strftime("%Y-%m-%d %H:%M:%S %z"), message, flush=True)
 
 
-def train(folder: StackFolder, options: Options, stop: StopSignal) -> int:
+def train(folder: StackFolder, options: Options, stop: StopSignal | bool) -> int:
     """Begin or continue a stack; return the exit code.
 
     If a process of the environment dies, the stack continues from its last checkpoint with a new environment, at most
     ``MOST_DEATHS`` times without a new checkpoint between.
     """
+    import_modules(options.modules, Path(options.directory))
     runs = trainable(folder.stack, folder.runs())
     first = runs[0]
     log(
@@ -100,7 +102,9 @@ def train(folder: StackFolder, options: Options, stop: StopSignal) -> int:
             log(f"{error}; continuing from the last checkpoint with a new environment")
 
 
-def _train(folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: StopSignal) -> int:
+def _train(
+    folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: StopSignal | bool
+) -> int:
     algorithm = training.algorithm
     training.began_with = began_with()
     about = {"runs": [run.record.to_json() for run in runs]}

@@ -33,11 +33,15 @@ for _id, _threshold in ROBOSCHOOL_IDS.items():
 def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
     """Make ``env_id`` with one row for each seed. An id that cannot be made raises a one-line ``ValueError``.
 
+    ``env_id``: an id, or ``ID(NAME=VALUE, ...)`` with arguments for ``gymnasium.make``, which only Gymnasium's own loop
+    takes. A module that ``MODULE:ID`` names is imported.
+
     ``processes``: for Atari, how many to spread the rows over; by default one per core. No result depends on it.
     """
     # Imported here because Atari's worker processes import this package and need neither engine.
     from ppo.envs.atari import ATARI_ROMS, AtariVectorEnv
     from ppo.envs.gymnasium import GymnasiumVectorEnv
+    from ppo.envs.making import split_arguments
     from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
     from ppo.envs.roboschool import RoboschoolVectorEnv
 
@@ -49,15 +53,20 @@ def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
         return RoboschoolVectorEnv(env_id, seeds)
     if env_id in ATARI_ROMS:
         return AtariVectorEnv(env_id, seeds, processes)
-    spec = registry.get(env_id)
+    bare, arguments = split_arguments(env_id)
+    if bare in ATARI_ROMS:
+        raise ValueError(
+            f"environment {env_id!r}: Atari games are played as in 2017, and take no {', '.join(arguments)}"
+        )
+    spec = registry.get(bare)
     if spec and _is_atari(spec):
         names = [name for name, rom in ATARI_ROMS.items() if rom == spec.kwargs["game"]]
         raise ValueError(
             f"environment {env_id!r}: Atari games are played as in the paper, by the ids that end in NoFrameskip-v4; "
             + (f"choose {names[0]}" if names else "ale-py has none of this game")
         )
-    if ":" not in env_id and not spec:  # "module:Name-v0" registers itself when it is made
-        raise ValueError(f"unknown environment {env_id!r}; {_hint(env_id, MUJOCO_IDS, ATARI_ROMS)}")
+    if ":" not in bare and not spec:  # "module:Name-v0" registers itself when it is made
+        raise ValueError(f"unknown environment {env_id!r}; {_hint(bare, MUJOCO_IDS, ATARI_ROMS)}")
     return GymnasiumVectorEnv(env_id, seeds)
 
 
@@ -72,4 +81,5 @@ def _hint(env_id: str, mujoco: Iterable[str], atari: Iterable[str]) -> str:
     games = {name.removesuffix("NoFrameskip-v4"): name for name in atari}
     near = difflib.get_close_matches(env_id, [*usable, *atari])
     near = near or [games[name] for name in difflib.get_close_matches(env_id, games)]
-    return f"did you mean {', '.join(near)}?" if near else "gymnasium.pprint_registry() lists the known ones"
+    known = f"did you mean {', '.join(near)}?" if near else "gymnasium.pprint_registry() lists the known ones."
+    return f"{known} An environment of your own or of another package is MODULE:ID"

@@ -3,17 +3,17 @@
 import json
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
 from ppo.envs.base import Seeds, State, Transition, VectorEnv, check_state, generator_state, set_generator_state
+from ppo.envs.making import check_actions, make_one
 
 
 class GymnasiumVectorEnv(VectorEnv):
-    """Row i is ``make(env_id)`` after ``reset(seed=seeds[i])``, for Box observations, and Discrete or 1-D Box actions.
+    """Row i is ``make_one(env_id)`` after ``reset(seed=seeds[i])``, for Discrete or 1-D Box actions.
 
     Gymnasium has no way to read an environment's state, and a pickle can run code when it is loaded. So the state of a
     row is its generator before the episode began, and the actions since; restoring plays them again. This is exact if
@@ -28,24 +28,13 @@ class GymnasiumVectorEnv(VectorEnv):
         self._env_id = env_id
         self._seeds = [int(seed) for seed in seeds]
         self.rows = len(self._seeds)
-        try:
-            self._envs = [gymnasium.make(env_id, disable_env_checker=True) for _ in seeds]
-        except (gymnasium.error.Error, ImportError) as error:
-            reason = " ".join(str(error).split())
-            raise ValueError(f"environment {env_id!r} cannot be made: {reason}") from error
+        self._envs = [make_one(env_id) for _ in seeds]
         observation_space, action_space = self._envs[0].observation_space, self._envs[0].action_space
-        if not isinstance(observation_space, Box):
-            kind = type(observation_space).__name__
-            raise ValueError(f"environment {env_id!r}: observations are a {kind} space; only Box is supported")
-        action_shape = action_space.shape or ()
-        dimensions = 1 if isinstance(action_space, Box) else 0
-        if not isinstance(action_space, Box | Discrete) or len(action_shape) != dimensions:
-            kind = f"{type(action_space).__name__} space of shape {action_shape}"
-            raise ValueError(f"environment {env_id!r}: actions are a {kind}; Discrete and 1-D Box are supported")
-        if isinstance(action_space, Discrete) and action_space.start != 0:
-            raise ValueError(f"environment {env_id!r}: actions start at {action_space.start}; 0 ... n-1 is supported")
+        check_actions(env_id, action_space)
+        assert isinstance(observation_space, Box)
+        assert isinstance(action_space, Box | Discrete)
         self.action_space = action_space
-        self._action_shape = action_shape
+        self._action_shape = action_space.shape or ()
         self.observation_shape = observation_space.shape
         self.observation_dtype = observation_space.dtype
         self._observations = np.zeros((self.rows, *self.observation_shape), self.observation_dtype)

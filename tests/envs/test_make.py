@@ -45,7 +45,10 @@ def test_reset_starts_over(env_id):
         ("PingNoFrameskip-v4", "unknown environment 'PingNoFrameskip-v4'; did you mean PongNoFrameskip-v4"),
         ("Pong", "unknown environment 'Pong'; did you mean PongNoFrameskip-v4"),
         ("RoboschoolHumanoid-v1", "unknown environment 'RoboschoolHumanoid-v1'; did you mean RoboschoolHumanoid-v0"),
-        ("zzz", "unknown environment 'zzz'; gymnasium.pprint_registry() lists the known ones"),
+        (
+            "zzz",
+            "unknown environment 'zzz'; gymnasium.pprint_registry() lists the known ones. An environment of your own",
+        ),
     ],
 )
 def test_an_unknown_id_gets_its_nearest(env_id, message):

@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from baselines import ALGORITHMS
+from experiments.cli.arguments import EXAMPLES, parse
 from experiments.cli.commands import main
 from experiments.cli.setting_flags import field_docs
+from experiments.cli.values import argument, steps
+from experiments.paper.profiles import PROFILES
 
 TRAIN = ["train", "InvertedPendulum-v4", "--out", "out", "--total-timesteps", "64", "--num-steps", "64"]
 
@@ -60,6 +63,12 @@ def refused(capsys, *argv):
             "the ppo2 reading is for PPO on MuJoCo (sections 6.1 and 6.2): PongNoFrameskip-v4 has none",
         ),
         (["run", "tuning", "--reading", "ppo1"], "the ppo1 reading changes nothing in tuning"),
+        (["plan", "table2"], "table2 is made by the protocol atari"),
+        (["run", "figure6", "--results", "out"], "figure6 is made by the protocol atari"),
+        (
+            ["run", "table1", "--settings", "clip-0.4"],
+            "unknown setting of these protocols 'clip-0.4'; did you mean clip",
+        ),
         ([], "COMMAND"),
         ([*TRAIN, "--clip-coff", "0.2"], "--clip-coef"),
         ([*TRAIN, "--learning_rate", "0.1"], "--learning-rate"),
@@ -78,10 +87,14 @@ def test_a_name_that_is_not_there_gets_its_nearest(capsys, argv, said):
             "minibatch_size = 65 cannot be trained: it must be at most num_steps x num_envs = 64",
         ),
         (["--minibatch-size", "0"], "minibatch_size = 0 cannot be trained: it must be at least 1"),
-        (["--total-timesteps", "-64"], "total_timesteps = -64"),
-        (["--total-timesteps", "0"], "total_timesteps = 0"),
+        (["--total-timesteps", "-64"], "'-64' is not a whole number of steps of at least 1, such as 50000 or 5e4"),
+        (["--total-timesteps", "0"], "'0' is not a whole number of steps"),
         (["--total-timesteps", "65", "--num-envs", "2"], "it must be a positive multiple of num_envs = 2"),
-        (["--total-timesteps", "1e6"], "1e6"),
+        (["--total-timesteps", "1.5"], "'1.5' is not a whole number of steps"),
+        (["--total-timesteps", "inf"], "'inf' is not a whole number of steps"),
+        (["--out", ""], "no folder is named"),
+        (["--rescale-actions", "maybe"], "'maybe' is neither true nor false"),
+        (["--network", "nature"], "the nature network is for images: observations are of shape (4,)"),
         (["--num-steps", "-1"], "num_steps = -1"),
         (["--num-envs", "0"], "num_envs = 0"),
         (["--clip-coef", "0"], "clip_coef = 0.0 cannot be trained: it must be greater than 0"),
@@ -191,3 +204,40 @@ def test_a_plan_of_parts_adds_up_to_the_whole(capsys):
         return int(last.split()[2])
 
     assert sum(planned("--shard", f"{index}/3") for index in (1, 2, 3)) == planned()
+
+
+def test_a_row_of_table_1_can_be_planned_alone(capsys):
+    assert call("plan", "table1", "--settings", "clip-0.2", "--environments", "Hopper-v4", "--seeds", "1") == 0
+    assert "1 runs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "number"), [("1e6", 1_000_000), ("2.5e3", 2500), ("64", 64), ("1000001", 1_000_001)])
+def test_steps_can_be_written_with_an_exponent(text, number):
+    assert steps(text) == number
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a=1", 1),
+        ("a=0.5", 0.5),
+        ("a=true", True),
+        ("a=None", None),
+        ("a=[1, 2]", [1, 2]),
+        ("a=word", "word"),
+        ("a=x=1", "x=1"),
+        ("a='1'", "1"),
+    ],
+)
+def test_an_argument_of_an_environment_is_a_literal_or_a_text(text, value):
+    assert argument(text) == ("a", value)
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_help_ends_with_an_example_that_can_be_typed(capsys, command):
+    assert call(command, "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.endswith(f"example: {EXAMPLES[command]}")
+    program, *argv = EXAMPLES[command].split()
+    assert program == "ppo"
+    assert parse(argv, PROFILES).command == command

@@ -1,14 +1,20 @@
 """A trained policy plays as it was trained: with its own observation normaliser, and the noise that was asked for."""
 
 import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import gymnasium
 import imageio.v2 as imageio
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Discrete
+from gymnasium.envs.classic_control import CartPoleEnv
+from gymnasium.spaces import Box, Discrete
 
+import experiments
 from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
 from experiments.cli.commands import main
@@ -25,6 +31,7 @@ from ppo.ppo import PPOSettings
 from ppo.seeding import environment_seeds
 from tests.helpers.commands import train_stack
 
+REPOSITORY = Path(experiments.__file__).parents[1]
 SHORT = dataclasses.replace(MUJOCO, num_steps=512, update_epochs=2)
 PLAIN = dataclasses.replace(SHORT, norm_obs=False)
 
@@ -297,14 +304,41 @@ def test_at_most_about_30_pictures_a_second_are_drawn(fps, drawn, tmp_path, monk
     assert env.drawn == drawn
 
 
-def test_where_nothing_can_draw_what_to_install_is_said(pendulum, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(
-        gymnasium, "make", lambda *_, **__: (_ for _ in ()).throw(ImportError("Cannot initialize\nEGL"))
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (
+            ImportError("Cannot initialize\nEGL"),
+            "install EGL or OSMesa (Debian: libegl1 libgl1-mesa-dri, or libosmesa6)",
+        ),
+        (gymnasium.error.DependencyNotInstalled("pygame is not installed"), "CartPole-v1: pygame is not installed"),
+    ],
+)
+def test_where_nothing_can_draw_what_to_install_is_said(tmp_path, monkeypatch, error, advice):
+    def render(env):
+        raise error
+
+    monkeypatch.setattr(CartPoleEnv, "render", render)
+    with pytest.raises(StoreError, match=r"^cannot draw CartPole-v1") as refusal:
+        film("CartPole-v1", None, tmp_path / "film.mp4", seed=1)
+    assert advice in str(refusal.value)
+    assert ("EGL" in str(refusal.value)) == ("EGL" in str(error))
+
+
+def test_drawing_happens_in_a_process_of_its_own(pendulum, tmp_path):
+    """Not in this one: what draws must not meet what PyTorch imports later (experiments/cli/policies.py)."""
+    code = (
+        "import sys\nfrom experiments.cli.commands import main\nif __name__ == '__main__':\n"
+        "    code = main(sys.argv[1:])\n"
+        "    print(code, [name for name in sys.modules if 'OpenGL' in name or 'imageio' in name])"
     )
-    said = refused(capsys, "video", pendulum, "--out", tmp_path / "films")
-    assert "cannot draw InvertedPendulum-v4" in said
-    assert "libegl1" in said
-    assert "libosmesa6" in said
+    argv = [sys.executable, "-c", code, "video", str(pendulum), "--out", "films", "--format", "gif"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    if "cannot draw" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.stdout.splitlines()[-1] == "0 []", done.stderr
+    assert len(list((tmp_path / "films").iterdir())) == 1
 
 
 @pytest.mark.parametrize(("deterministic", "same"), [(True, True), (False, False)])
@@ -326,3 +360,15 @@ def test_a_policy_whose_actions_were_clipped_is_played_so(clips):
     actions = player.act(np.ones((4, 11)), np.full((4, 3), 5.0, dtype=np.float32))
     assert (actions == 1.0).all() == clips
     assert (actions >= 1.0).all()
+
+
+def test_a_policy_whose_actions_were_rescaled_is_played_so():
+    space = Box(np.array([0.0, -4.0], np.float32), np.array([10.0, 0.0], np.float32))
+    network = ActorCritic((11,), space, [1], (64, 64))
+    drawn, scaled = (
+        evaluation.TrainedPolicy(
+            Run("Own-v0", "ppo", "default", 1, 1000, PPOSettings(rescale_actions=rescales)), network, None, space
+        ).act(np.ones((4, 11)), np.full((4, 2), 0.5, dtype=np.float32))
+        for rescales in (False, True)
+    )
+    np.testing.assert_allclose(scaled, drawn * [5, 2] + [5, -2], rtol=1e-6)

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from gymnasium.spaces import Box
 
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
 from ppo.policies import ActorCritic
-from ppo.rollout import Collector, Episode
+from ppo.rollout import Collector, Episode, sent
 from tests.helpers.batches import made_up_batch
 from tests.helpers.environments import CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4, ScriptedEnv
 
@@ -64,6 +65,14 @@ def test_environment_gets_clipped_actions():
     np.testing.assert_array_equal(sent[~outside], drawn[~outside])
     np.testing.assert_array_equal(sent[outside], np.where(drawn < low, low, high)[outside])
     assert collector_of(CONTINUOUS_3).clips_actions is False
+
+
+@pytest.mark.parametrize("clips", [False, True])
+def test_minus_one_to_one_is_mapped_onto_the_bounds(clips):
+    space = Box(np.array([0.0, -3.0], np.float32), np.array([255.0, 1.0], np.float32))
+    drawn = np.array([[-1.0, 1.0], [0.0, 0.5], [2.5, -4.0]], np.float32)
+    expected = [[0.0, 1.0], [127.5, 0.0], [255.0, -3.0] if clips else [446.25, -9.0]]
+    np.testing.assert_allclose(sent(drawn, space, clips, rescales=True), expected)
 
 
 @pytest.mark.parametrize("action_space", [CONTINUOUS_1, CONTINUOUS_3, DISCRETE_4], ids=str)
