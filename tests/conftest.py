@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest.register_assert_rewrite("tests.helpers", "tests.baselines.contract")  # a check that fails says with which values
+pytest.register_assert_rewrite("tests.helpers", "experiments.contract")  # a check that fails says with which values
 
 from ppo.process import prepare_process  # noqa: E402
 

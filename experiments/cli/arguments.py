@@ -125,6 +125,10 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
     add_settings(command, usual_settings(*_trained(argv)))
 
 
+def _add_check(command: Parser, argv: Sequence[str]) -> None:
+    command.add_argument("algorithm", metavar="MODULE:CLASS", help="an algorithm of your own, or a listed one's name")
+
+
 def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
     """Find environment, algorithm and reading in ``argv``: the settings depend on them."""
     from baselines import REFERENCE
@@ -256,6 +260,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
         _add_merge,
     ),
     "train": ("Train anything by hand.", _add_train),
+    "check": ("Hold an algorithm to what every algorithm here promises: minutes.", _add_check),
     "evaluate": ("Play episodes with every policy in PATH and print their returns.", _add_evaluate),
     "video": ("Film one episode of every policy in PATH.", _add_video),
     "report": ("Draw the tables and figures.", _add_report),
@@ -269,6 +274,7 @@ EXAMPLES = {
     "status": "ppo status --results results",
     "merge": "ppo merge results part1 part2",
     "train": "ppo train Hopper-v4 --clip-coef 0.1 0.2 0.3 --seeds 1 2 3 --total-timesteps 2e5 --out runs/sweep",
+    "check": "ppo check my_module:MyAlgorithm",
     "evaluate": "ppo evaluate runs/sweep --episodes 20 --setting clip_coef=0.1",
     "video": "ppo video runs/sweep --run-seed 1 --out videos",
     "report": "ppo report --results results",

@@ -1,4 +1,4 @@
-"""The one command: ppo plan | run | status | merge | train | evaluate | video | report | compare.
+"""The one command: ppo plan | run | status | merge | train | check | evaluate | video | report | compare.
 
 Each sub-command imports what it needs when it is called: most need no torch, which takes seconds.
 """
@@ -30,6 +30,12 @@ def _train(arguments: argparse.Namespace, console: Console) -> int:
     from experiments.cli import train
 
     return train.train(arguments, console)
+
+
+def _check(arguments: argparse.Namespace, console: Console) -> int:
+    from experiments.cli import check
+
+    return check.check(arguments, console)
 
 
 def _status(arguments: argparse.Namespace, console: Console) -> int:
@@ -84,6 +90,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "status": _status,
     "merge": _merge,
     "train": _train,
+    "check": _check,
     "evaluate": _evaluate,
     "video": _video,
     "report": _report,

@@ -1,15 +1,16 @@
 """The contract's checks can fail: each baseline that is wrong on purpose is caught by the check that it is about."""
 
 import contextlib
+from unittest import SkipTest
 
 import pytest
 
+from experiments.contract import data, divergence, neighbours, outputs, resumption
 from tests.baselines.broken.annotations import Text
 from tests.baselines.broken.data import AliasesOldPolicy, ChangesItsBatch, RepeatsItsOrder
 from tests.baselines.broken.neighbours import MixesRuns, SharesStepCount, StopsForAll, Union
 from tests.baselines.broken.outputs import AdaptsWhenWatched, Overruns, ReportsTheStack
 from tests.baselines.broken.resumption import DrawsFromTheProcess, DropsItsAverage, ForgetsItsOptimizer
-from tests.baselines.contract import data, divergence, neighbours, outputs, resumption
 from tests.baselines.sound.early_stopping import EarlyStopping
 
 
@@ -19,7 +20,7 @@ def caught(reason):
     try:
         with pytest.raises(AssertionError, match=reason):
             yield
-    except pytest.skip.Exception as skipped:
+    except SkipTest as skipped:
         pytest.fail(f"skipped: {skipped}")
 
 

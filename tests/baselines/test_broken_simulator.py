@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from baselines import ALGORITHMS
-from tests.baselines.contract.stacks import DISCRETE, SEVERAL_ACTIONS, assert_same, finish, outcome, run_of, training_of
+from experiments.contract.stacks import DISCRETE, SEVERAL_ACTIONS, assert_same, finish, outcome, run_of, training_of
 
 BROKEN_AT = 150
 """Vector steps before run 1's environment breaks: in the second iteration of most."""

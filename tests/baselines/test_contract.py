@@ -2,16 +2,17 @@
 
 A run does not know its neighbours; a batch is data; a run that diverges does not affect the others; the same seed gives
 the same bits; stop anywhere, lose nothing; the budget is exact. All on the CPU and to the bit. The checks are plain
-functions of an algorithm's class in ``contract/``; test_broken.py runs them on baselines that are wrong on purpose.
+functions of an algorithm's class in ``experiments/contract/``; test_broken.py runs them on baselines that are wrong on
+purpose.
 """
 
 import pytest
 
 from baselines import ALGORITHMS
+from experiments.contract import data, divergence, neighbours, outputs, resumption
+from experiments.contract.stacks import DIFFERENT, ENVIRONMENTS, SEVERAL_ACTIONS, run_of, unvaried
 from ppo.on_policy import OnPolicy
 from ppo.ppo import PPO
-from tests.baselines.contract import data, divergence, neighbours, outputs, resumption
-from tests.baselines.contract.stacks import DIFFERENT, ENVIRONMENTS, SEVERAL_ACTIONS, run_of, unvaried
 from tests.baselines.sound.early_stopping import EarlyStopping
 from tests.baselines.sound.postponed import Postponed
 

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from baselines import ALGORITHMS
+from experiments.contract.stacks import assert_same, finish, outcome, run_of, training_of
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import episode_frame, read_episodes, write_episodes
 from experiments.training.options import Options
-from tests.baselines.contract.stacks import assert_same, finish, outcome, run_of, training_of
 from tests.helpers.processes import ForkedWorker
 
 

@@ -2,15 +2,17 @@
 
 import dataclasses
 import math
+from pathlib import Path
+from unittest import SkipTest
 
 import numpy as np
-import pytest
 import torch
 
-from tests.baselines.contract.stacks import (
+from experiments.contract.stacks import (
     CONTINUOUS,
     DISCRETE,
     SEVERAL_ACTIONS,
+    Kind,
     assert_same,
     finish,
     home,
@@ -18,14 +20,16 @@ from tests.baselines.contract.stacks import (
     run_of,
     training_of,
 )
+from ppo.training import Training
 
 
-def poisoned(training, run):
+def poisoned(training: Training, run: int) -> None:
+    """Make a run's parameters no numbers."""
     with torch.no_grad():
         training.algorithm.policy.parameters[run] = math.nan
 
 
-def check_divergence_stays_alone(kind, environment=None):
+def check_divergence_stays_alone(kind: Kind, environment: str | None = None) -> None:
     environment = environment or home(kind)
     runs = [run_of(kind, environment, seed, 700, variant=seed - 1) for seed in (1, 2, 3)]
     healthy, sick = training_of(kind, *runs), training_of(kind, *runs)
@@ -52,25 +56,26 @@ def check_divergence_stays_alone(kind, environment=None):
         assert not np.isfinite(sick.algorithm.policy.parameters[1].detach().numpy()).all()
 
 
-def check_blowing_up_stays_alone(kind):
+def check_blowing_up_stays_alone(kind: Kind) -> None:
     """Through the loss, the gradient, the optimiser and the environment, as a mad learning rate does it."""
     fields = {field.name for field in dataclasses.fields(kind.Settings)}
     rates = [field for field in sorted(fields) if field.endswith("learning_rate")]
     if not rates:
-        pytest.skip(f"{kind.__name__} has no learning rate")
+        raise SkipTest(f"{kind.__name__} has no learning rate")
     runs = [
         run_of(kind, home(kind, SEVERAL_ACTIONS), seed, 480, **{rates[0]: rate})
         for seed, rate in ((1, 3e-4), (2, 1e30), (3, 3e-4))
     ]
     mad = finish(training_of(kind, *runs))
-    assert mad.algorithm.diverged_at[1] is not None
-    assert 0 < mad.algorithm.diverged_at[1] <= 480
+    step = mad.algorithm.diverged_at[1]
+    assert step is not None
+    assert 0 < step <= 480
     for run in (0, 2):
         assert_same(outcome(mad, run), outcome(finish(training_of(kind, runs[run])), 0), f"run {run}:")
     assert mad.algorithm.diverged_at[0] is mad.algorithm.diverged_at[2] is None
 
 
-def check_divergence_is_remembered(kind, folder):
+def check_divergence_is_remembered(kind: Kind, folder: Path) -> None:
     """Over a stop, with its checkpoint in ``folder``."""
     runs = [run_of(kind, seed=seed, total_timesteps=700) for seed in (1, 2)]
     training = training_of(kind, *runs)

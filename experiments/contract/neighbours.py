@@ -1,15 +1,15 @@
 """A run does not know its neighbours: alone, in any stack and in any order it gives the same bits."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from experiments.run import Run
-from tests.baselines.contract.stacks import (
+from experiments.contract.stacks import (
     DIFFERENT,
     SEVERAL_ACTIONS,
+    Kind,
     assert_same,
     finish,
     home,
@@ -20,9 +20,10 @@ from tests.baselines.contract.stacks import (
     training_of,
     unvaried,
 )
+from experiments.run import Run
 
 
-def check_alone_and_in_any_stack(kind, environment=None, num_envs=1, **changes):
+def check_alone_and_in_any_stack(kind: Kind, environment: str | None = None, num_envs: int = 1, **changes: Any) -> None:
     """Three iterations, the last one cut short by the budget; neighbours of other seeds and settings."""
     runs = [
         run_of(kind, environment, seed, 250 * num_envs, variant=seed % len(DIFFERENT), num_envs=num_envs, **changes)
@@ -39,9 +40,15 @@ def check_alone_and_in_any_stack(kind, environment=None, num_envs=1, **changes):
             assert_same(outcome(stack, place), expected[member], f"run {member} in {members}:")
 
 
-def check_full_size(kind):
+def check_full_size(kind: Kind) -> None:
     """With the paper's 2048 steps and minibatches of 64: kernels may choose otherwise for other shapes."""
-    size = {"num_steps": 2048, "minibatch_size": 64, "update_epochs": 1, "replay_start": 0, "replay_capacity": 2048}
+    size = {
+        "num_steps": 2048,
+        "minibatch_size": 64,
+        "update_epochs": 1,
+        "replay_start": 0,
+        "replay_capacity": 2048,
+    }
     runs = [run_of(kind, home(kind, SEVERAL_ACTIONS), seed, 2048 + 200, variant=seed, **size) for seed in (1, 2, 3)]
     three = finish(training_of(kind, *runs))
     alone = finish(training_of(kind, runs[1]))
@@ -61,11 +68,13 @@ class Rule:
     """Whether the metric's values say so."""
 
 
-def rises(values):
+def rises(values: Any) -> Any:
+    """Return where a metric is higher than in the iteration before."""
     return np.diff(values) > 0
 
 
-def falls(values):
+def falls(values: Any) -> Any:
+    """Return where it is lower."""
     return np.diff(values) < 0
 
 
@@ -123,12 +132,12 @@ RULES = {
 }
 """By algorithm. One that is not listed is trained with its own settings all the same, and nothing is counted."""
 
-SOONER = {"acer": {"replay_start": 20, "learning_rate": 2e-2}}
+SOONER: dict[str, dict[str, Any]] = {"acer": {"replay_start": 20, "learning_rate": 2e-2}}
 """Of every run, what would else put a rule off beyond a short training: at its own learning rate ACER's critic is below
 all returns for so long that no gradient points away from the average policy."""
 
 
-def check_own_settings(kind, rules=None):
+def check_own_settings(kind: Kind, rules: Mapping[str, Rule] | None = None) -> None:
     """With the class's own settings, and each rule in a run where it is seen to fire."""
     rules = RULES.get(name_of(kind), {}) if rules is None else rules
     own = kind.Settings(**SOONER.get(name_of(kind), {}))
@@ -140,7 +149,8 @@ def check_own_settings(kind, rules=None):
         Run(home(kind), name_of(kind), "own", 2 if place == 0 else 1, steps * own.num_envs, each)
         for place, each in enumerate(settings)
     ]
-    stack, measured = training_of(kind, *runs), []
+    stack = training_of(kind, *runs)
+    measured: list[dict[str, Any]] = []
     while not stack.done:
         measured.append(stack.iterate())
     for what, rule in rules.items():

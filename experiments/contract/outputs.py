@@ -1,33 +1,41 @@
 """The budget is exact, and what comes out of a training is what it says."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
-from experiments.run import Run
-from experiments.training.build import build
-from ppo.settings import SettingsError
-from tests.baselines.contract.stacks import (
+from experiments.contract.stacks import (
     CONTINUOUS,
     DISCRETE,
     SEVERAL_ACTIONS,
+    Kind,
     assert_same,
     finish,
     home,
     name_of,
     outcome,
+    refusing,
     run_of,
     settings_of,
     training_of,
 )
+from experiments.run import Run
+from experiments.training.build import build
+from ppo.settings import SettingsError
 
 
-def check_budget_is_spent_exactly(kind, num_envs=1, total_timesteps=203):
+def check_budget_is_spent_exactly(kind: Kind, num_envs: int = 1, total_timesteps: int = 203) -> None:
     training = training_of(kind, run_of(kind, total_timesteps=total_timesteps, num_envs=num_envs))
-    steps, step = [], training.algorithm.env.step
-    training.algorithm.env.step = lambda actions: steps.append(len(actions)) or step(actions)
+    env: Any = training.algorithm.env
+    steps, step = list[int](), env.step
+
+    def counting_step(actions: Any) -> Any:
+        steps.append(len(actions))
+        return step(actions)
+
+    env.step = counting_step
     finish(training)
     assert training.algorithm.steps_done == total_timesteps, "steps that it says it has done"
     assert sum(steps) == total_timesteps, "as many steps as the environments were asked for"
@@ -36,7 +44,7 @@ def check_budget_is_spent_exactly(kind, num_envs=1, total_timesteps=203):
     assert episodes["episodic_length"].sum() <= total_timesteps
 
 
-def check_stopped_early_is_a_prefix(kind):
+def check_stopped_early_is_a_prefix(kind: Kind) -> None:
     """Schedules belong to the declared budget, not to where a run was stopped."""
     run = run_of(kind, total_timesteps=960, anneal_lr=True, anneal_clip=True)
     early, full = finish(training_of(kind, run), iterations=4), finish(training_of(kind, run))
@@ -50,10 +58,10 @@ def check_stopped_early_is_a_prefix(kind):
     assert_same(outcome(finish(early), 0), outcome(full, 0))
 
 
-def check_metrics(kind, environment=None):
+def check_metrics(kind: Kind, environment: str | None = None) -> None:
     """Numbers of each run under known names."""
     training = training_of(kind, *(run_of(kind, environment, seed) for seed in (1, 2, 3)))
-    names = None
+    names: set[str] | None = None
     while not training.done:
         metrics = training.iterate()
         assert metrics
@@ -66,28 +74,32 @@ def check_metrics(kind, environment=None):
             assert torch.isfinite(values).all(), key
 
 
-def check_reports_change_nothing(kind, **changes):
-    """What only people read does not change the training."""
+def check_reports_change_nothing(kind: Kind, **changes: Any) -> None:
+    """Hold that what only people read does not change the training."""
     reporting, silent = (training_of(kind, run_of(kind, **changes)) for _ in range(2))
     silent.algorithm.log_metrics = False
     assert_same(outcome(finish(silent), 0), outcome(finish(reporting), 0), "without reports:")
 
 
-def check_episodes_are_the_environments_own(kind):
-    """Added up from what the environment itself gave, before any normaliser saw it."""
+def check_episodes_are_the_environments_own(kind: Kind) -> None:
+    """Add them up from what the environment itself gave, before any normaliser saw it."""
     environment = home(kind, SEVERAL_ACTIONS)
     training = training_of(kind, *(run_of(kind, environment, seed, 400, num_envs=2) for seed in (1, 2)))
-    rewards, ended, step = [], [], training.algorithm.env.step
+    env_of_all: Any = training.algorithm.env
+    rewards: list[Any] = []
+    ended: list[Any] = []
+    step = env_of_all.step
 
-    def recording_step(actions):
+    def recording_step(actions: Any) -> Any:
         transition = step(actions)
         rewards.append(transition.rewards.reshape(2, 2).copy())
         ended.append((transition.terminated | transition.truncated).reshape(2, 2))
         return transition
 
-    training.algorithm.env.step = recording_step
+    env_of_all.step = recording_step
     finish(training)
-    expected, starts = [], np.zeros((2, 2), int)
+    expected: list[tuple[float, ...]] = []
+    starts = np.zeros((2, 2), int)
     for time_step, ends in enumerate(ended):
         for run, env in np.argwhere(ends).tolist():
             own = np.array(rewards)[starts[run, env] : time_step + 1, run, env]
@@ -99,9 +111,9 @@ def check_episodes_are_the_environments_own(kind):
         np.testing.assert_allclose(episodes[column], values, rtol=1e-12)
 
 
-def check_what_no_stack_can_hold_is_refused(kind):
+def check_what_no_stack_can_hold_is_refused(kind: Kind) -> None:
     settings = [settings_of(kind), dataclasses.replace(settings_of(kind), norm_obs=False)]
-    with pytest.raises(SettingsError):
+    with refusing(SettingsError):
         build([dataclasses.replace(run_of(kind), settings=own) for own in settings], kind=kind)
 
 
@@ -109,7 +121,7 @@ LEARNING = {CONTINUOUS: (50.0, 5.0), DISCRETE: (70.0, 2.5)}
 """The mean return of the last 100 episodes that 20,000 steps must lead to, in itself and as a multiple of the untrained
 policy's, which holds the pendulum for some 8 steps and the cart's pole for some 22."""
 
-FOR_SO_FEW_STEPS = {
+FOR_SO_FEW_STEPS: dict[str, dict[str, Any]] = {
     "a2c": {"learning_rate": 2e-3, "anneal_lr": False},
     "vpg": {"num_steps": 500},
     "cem": {"initial_std": 0.3},
@@ -118,7 +130,8 @@ FOR_SO_FEW_STEPS = {
 """Settings of algorithms whose defaults are meant for a million steps."""
 
 
-def check_it_learns(kind, environment):
+def check_it_learns(kind: Kind, environment: str) -> None:
+    """Better than the untrained policy, in 20,000 steps."""
     score, factor = LEARNING[environment]
     settings = kind.Settings(**FOR_SO_FEW_STEPS.get(name_of(kind), {}))
     training = training_of(kind, *(Run(environment, name_of(kind), "own", seed, 20_000, settings) for seed in (1, 2)))

@@ -1,0 +1,129 @@
+"""An algorithm of the user's own, MODULE:CLASS, in a folder of theirs: trained, played, drawn in Figure 3."""
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import experiments
+from experiments.cli.commands import main
+from experiments.contract import check, data, divergence, neighbours, outputs, resumption
+from experiments.contract.check import checks_of
+from experiments.store.files import read_json
+from tests.helpers.commands import SECONDS
+
+PROJECT = Path(experiments.__file__).parents[1]
+EXAMPLE = PROJECT / "examples" / "own_algorithm.py"
+NAME = "own_algorithm:SquaredPenalty"
+SMALL = ["--total-timesteps", "512", "--num-steps", "256", "--minibatch-size", "64", "--workers", "1"]
+
+BROKEN = """
+
+class Broken(SquaredPenalty):
+    def update(self, batch):
+        super().update(batch)
+        return {}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    shutil.copy(EXAMPLE, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def ppo(folder, *argv):
+    """The command as a process of its own, in which nothing is imported yet."""
+    environment = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-P", "-m", "experiments", *map(str, argv)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
+def test_it_is_trained_with_its_own_settings_and_played(folder):
+    train = ["train", "InvertedPendulum-v4", "--algorithm", NAME, *SMALL, "--ratio-coef", "1", "5", "--out", "runs"]
+    done = ppo(folder, *train)
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = read_json(folder / "runs" / "manifest.json")["runs"]
+    assert {run["algorithm"] for run in runs} == {NAME}
+    assert sorted(run["settings"]["ratio_coef"] for run in runs) == [1.0, 5.0]
+    again = ppo(folder, *train)
+    assert "2 runs, 2 finished before" in again.stdout
+
+    unasked = ppo(folder, "evaluate", "runs", "--episodes", "1")
+    assert unasked.returncode == 2
+    assert f"needs the module 'own_algorithm' for '{NAME}'" in unasked.stderr
+    played = ppo(folder, "evaluate", "runs", "--episodes", "1", "--import", "own_algorithm")
+    assert played.returncode == 0, played.stderr
+
+    beside = ppo(folder, "train", "InvertedPendulum-v4", *SMALL, "--out", "runs")  # in the same folder, not asked for
+    assert beside.returncode == 0, beside.stdout + beside.stderr
+    assert len(read_json(folder / "runs" / "manifest.json")["runs"]) == 3
+
+
+def test_figure_3_trains_its_runs_alone_and_keeps_them(folder):
+    flags = ["--profile", "quick", "--results", "results", "--workers", "1"]
+    profiles = {"quick": replace(SECONDS, figure3_seeds=replace(SECONDS.figure3_seeds, usual=(1,)))}
+    assert main(["run", "figure3", *flags], profiles) == 0
+    before = pd.read_parquet("results/figure3/episodes.parquet")
+    stacks = set(Path("results/stacks").iterdir())
+    assert main(["run", "figure3", "--algorithms", NAME, *flags], profiles) == 0
+    (new,) = set(Path("results/stacks").iterdir()) - stacks
+    assert NAME in new.name
+    both = pd.read_parquet("results/figure3/episodes.parquet")
+    assert set(both["algorithm"]) - set(before["algorithm"]) == {NAME}
+    assert main(["report", "--results", "results"], profiles) == 0
+    assert "SquaredPenalty" in Path("results/tables/figure3.md").read_text()
+
+    assert main(["run", "figure3", *flags], profiles) == 0  # without a word of it: its runs stay
+    pd.testing.assert_frame_equal(pd.read_parquet("results/figure3/episodes.parquet"), both)
+    assert not list(Path("results/figure3").glob("*replaced*"))
+
+
+def test_check_holds_it_to_the_contract_and_names_what_fails(folder, monkeypatch, capsys):
+    """With three of the checks, on an algorithm that keeps them and on one that does not."""
+    chosen = (
+        "a state holds all that changes",
+        "what no stack can hold is refused",
+        "metrics are numbers of each run (CartPole-v1)",
+    )
+    monkeypatch.setattr(check, "checks_of", lambda kind: {name: checks_of(kind)[name] for name in chosen})
+    assert main(["check", NAME]) == 0
+    assert capsys.readouterr().out.splitlines() == [*(f"passed  {name}" for name in chosen), "3 of 3 checks passed"]
+    (folder / "broken.py").write_text(EXAMPLE.read_text() + BROKEN)
+    assert main(["check", "broken:Broken"]) == 1
+    *_, metrics, total = capsys.readouterr().out.splitlines()
+    assert metrics.startswith(f"FAILED  {chosen[-1]}: outputs.py:")
+    assert "assert metrics" in metrics
+    assert total == "2 of 3 checks passed"
+
+
+def test_every_check_of_the_contract_is_made():
+    """Those in the folder, but for one that needs a part of the state that not every algorithm has."""
+    functions = set()
+    for module in (data, divergence, neighbours, outputs, resumption):
+        functions |= {name for name in vars(module) if name.startswith("check_")}
+    source = Path(check.__file__).read_text()
+    assert {name for name in functions if f".{name}" not in source} == {"check_checkpoint_that_does_not_fit_is_refused"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("own_algorithm:Squared", "own_algorithm:Squared is no algorithm: a class that derives from"),
+        ("own_algorithm:Tensor", "own_algorithm:Tensor is no algorithm"),
+        ("nowhere:Squared", "cannot import nowhere: No module named 'nowhere'"),
+        ("squared", "unknown algorithm 'squared'"),
+    ],
+)
+def test_what_is_no_algorithm_is_refused_in_one_line(folder, name, message, capsys):
+    assert main(["train", "InvertedPendulum-v4", "--algorithm", name, "--out", "runs"]) == 2
+    said = capsys.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
+    assert not (folder / "runs").exists()
