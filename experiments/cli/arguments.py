@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, get_args
 
+import ppo
 from experiments.cli.values import argument, count, folder, fraction, machine, seconds, shard, share, steps
 from experiments.messages import unknown_name_message
 from experiments.paper.about import PROTOCOLS
@@ -38,6 +39,7 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
         description="The whole paper from one command, or an agent of your own.",
         epilog="`ppo COMMAND --help` has its flags, and an example.",
     )
+    parser.add_argument("--version", action="version", version=f"ppo-reproduction {ppo.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (about, add_flags) in _COMMANDS.items():
         command: Parser = commands.add_parser(name, help=about, description=about, epilog=f"example: {EXAMPLES[name]}")

@@ -58,6 +58,21 @@ def read_episodes(path: Path) -> pd.DataFrame:
     return read_table(path, EPISODE_COLUMNS)
 
 
+def all_episodes(results: Path) -> pd.DataFrame:
+    """Read every episode of a results folder, or of one of `ppo train`; `protocol` is the name of the folder in it.
+
+    Raises ``StoreError`` if there are none.
+    """
+    paths = [*sorted(results.glob("episodes.parquet")), *sorted(results.glob("*/episodes.parquet"))]
+    if not paths:
+        raise StoreError(f"{results} holds no episodes: name a results folder, or one of `ppo train`")
+    names = ["" if path.parent == results else path.parent.name for path in paths]
+    frames = [read_episodes(path) for path in paths]
+    for name, frame in zip(names, frames, strict=True):
+        frame.insert(0, "protocol", name)
+    return pd.concat(frames, ignore_index=True)
+
+
 def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
     """Read ``columns`` (name -> type) of a Parquet file. Raises ``StoreError`` if it is damaged or lacks them."""
     try:

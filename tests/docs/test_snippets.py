@@ -24,8 +24,8 @@ def snippets(page: str) -> list[str]:
 
 
 def run(folder: Path, *command: str) -> str:
-    """What a command prints that is run by this Python in ``folder``, which is on its path."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{folder}", "OMP_NUM_THREADS": "1"}
+    """What a command prints that is run by this Python in ``folder``."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, *command], cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -49,8 +49,15 @@ def test_statistics_snippet_gives_the_scores_of_figure_3(
         assert trained.mean() == pytest.approx(row["last_100_episodes"], rel=1e-9)
 
 
+def test_python_snippet_trains_loads_and_plays(tmp_path: Path) -> None:
+    code, _ = snippets("python.md")
+    *_, mean = run(tmp_path, "-c", code).split()
+    assert float(mean) > 9
+    assert (tmp_path / "runs" / "cartpole" / "episodes.parquet").exists()
+
+
 def test_python_snippet_trains_three_runs(tmp_path: Path) -> None:
-    (code,) = snippets("python.md")
+    _, code = snippets("python.md")
     scores = [float(word) for word in run(tmp_path, "-c", code).strip("[]\n ").split()]
     assert len(set(scores)) == 3
     assert all(20 < score < 200 for score in scores)
