@@ -10,7 +10,8 @@ import pandas as pd
 
 from analysis.data.labels import ALGORITHMS, paper_curve, task
 
-PUBLISHED = Path(__file__).parents[2] / "results" / "published"
+PUBLISHED = Path(__file__).parents[1] / "published"
+"""In the repository a link to results/published/; in an installed copy the files themselves."""
 
 FIGURE2_CURVES = (
     ("kl", "KL", "E[KL]"),

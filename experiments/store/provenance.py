@@ -29,7 +29,8 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str:
-    """Return the code's commit, with "+changes" if files differ from it; "unknown" outside a checkout."""
+    """Return the code's commit, with "+changes" if files differ from it; of an installed copy the version, "v0.1.0":
+    a repository around it is somebody else's."""
     folder = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
@@ -38,9 +39,13 @@ def commit() -> str:
         ).stdout.strip()
 
     try:
+        if not os.path.samefile(git("rev-parse", "--show-toplevel"), folder.parent):
+            raise OSError("not the project's own repository")
         changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", "../ppo", "../baselines")
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
+        with contextlib.suppress(PackageNotFoundError):
+            return f"v{version('ppo-reproduction')}"
         return "unknown"
 
 
