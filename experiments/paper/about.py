@@ -12,7 +12,7 @@ PAPER = {
 }
 """The paper's tables and figures, which "all" stands for."""
 
-MADE_BY = {"table2": "atari", "table6": "atari", "figure6": "atari"}
+MADE_BY = {"table2": "atari", "table6": "atari", "figure6": "atari", "table4": "figure4", "figure5": "figure4"}
 """The tables and figures that no protocol is called by, and the one that trains their runs. (Tables 3 and 5 are
 settings.)"""
 
