@@ -52,7 +52,7 @@ class Record:
     def load(self) -> type[Algorithm]:
         """Import the class. Raises ``ValueError`` if it is no algorithm."""
         module, _, name = self.where.partition(":")
-        kind: type[Algorithm] = getattr(importlib.import_module(module), name, None)
+        kind: type[Algorithm] | None = getattr(importlib.import_module(module), name, None)
         if not (isinstance(kind, type) and hasattr(kind, "Settings")):
             raise ValueError(
                 f"{self.where} is no algorithm: a class that derives from ppo.algorithm.Algorithm is needed"

@@ -70,7 +70,7 @@ def check_minibatches_are_new_at_every_call(kind: Kind) -> None:
 
         def update(batch: Any) -> dict[str, Tensor]:
             drawn = [minibatch.log_probs for call in calls for minibatch in algorithm.minibatches(batch, call, 32)]
-            epochs.extend(torch.cat(drawn, dim=1).split(batch.log_probs.shape[1], dim=1))
+            epochs.extend(torch.split(torch.cat(drawn, dim=1), batch.log_probs.shape[1], dim=1))
             return {}
 
         algorithm.update = update

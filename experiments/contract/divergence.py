@@ -63,7 +63,7 @@ def check_blowing_up_stays_alone(kind: Kind) -> None:
     if not rates:
         raise SkipTest(f"{kind.__name__} has no learning rate")
     runs = [
-        run_of(kind, home(kind, SEVERAL_ACTIONS), seed, 480, **{rates[0]: rate})
+        run_of(kind, home(kind, SEVERAL_ACTIONS), seed, 480, 0, **{rates[0]: rate})
         for seed, rate in ((1, 3e-4), (2, 1e30), (3, 3e-4))
     ]
     mad = finish(training_of(kind, *runs))
