@@ -23,7 +23,7 @@ ROBOSCHOOL_IDS: dict[str, float | None] = {
 for _id, _threshold in ROBOSCHOOL_IDS.items():
     register(
         _id,
-        "ppo.envs.roboschool_gymnasium:RoboschoolEnv",
+        "ppo.envs.roboschool.gymnasium_env:RoboschoolEnv",
         reward_threshold=_threshold,
         max_episode_steps=1000,
         kwargs={"env_id": _id},
@@ -43,7 +43,7 @@ def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
     from ppo.envs.gymnasium import GymnasiumVectorEnv
     from ppo.envs.making import split_arguments
     from ppo.envs.mujoco import MUJOCO_IDS, MujocoVectorEnv
-    from ppo.envs.roboschool import RoboschoolVectorEnv
+    from ppo.envs.roboschool.environment import RoboschoolVectorEnv
 
     if len(seeds) == 0:
         raise ValueError(f"environment {env_id!r}: the list of seeds is empty; one for each row is needed")

@@ -6,9 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from ppo.envs import ROBOSCHOOL_IDS, make, roboschool_drag
-from ppo.envs import roboschool_physics as physics
-from ppo.envs.roboschool import REWARD_PARTS, RoboschoolVectorEnv
+from ppo.envs import ROBOSCHOOL_IDS, make
+from ppo.envs.roboschool import drag as roboschool_drag
+from ppo.envs.roboschool import physics
+from ppo.envs.roboschool.environment import REWARD_PARTS, RoboschoolVectorEnv
 from tests.helpers.bullet import TASKS
 from tests.helpers.gymnasium_oracle import (
     assert_refused,

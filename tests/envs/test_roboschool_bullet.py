@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from mujoco.batch import Batch
 
-from ppo.envs.roboschool import RoboschoolVectorEnv
-from ppo.envs.roboschool_model import build
+from ppo.envs.roboschool.environment import RoboschoolVectorEnv
+from ppo.envs.roboschool.model import build
 from tests.helpers.bullet import (
     AXIS_LENGTHS,
     TASKS,

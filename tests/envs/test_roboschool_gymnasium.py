@@ -10,7 +10,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from ppo.envs import ROBOSCHOOL_IDS, make
-from ppo.envs.roboschool import EPISODE_STEPS, TASKS, RoboschoolVectorEnv
+from ppo.envs.roboschool.environment import EPISODE_STEPS, TASKS, RoboschoolVectorEnv
 from tests.helpers.gymnasium_oracle import Oracle, compare, random_actions
 
 IDS = tuple(ROBOSCHOOL_IDS)

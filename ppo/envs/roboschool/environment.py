@@ -1,7 +1,7 @@
 """The humanoid tasks of section 6.3 (Figures 4 and 5, Table 4) on MuJoCo: Roboschool's v0 rules over many rows.
 
 The rules are those of Roboschool at commit c1cb983, the last before its v1 tasks: gym_forward_walkers.py and
-gym_humanoid_flagrun.py. The body is defined in ``roboschool_model``, its physics in ``roboschool_physics``.
+gym_humanoid_flagrun.py. The body is defined in ``model``, its physics in ``physics``.
 """
 
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ppo.envs.base import Seeds, State, Transition, VectorEnv, restore_rows, state_of_rows
 from ppo.envs.mujoco_simulation import Bools, Floats
-from ppo.envs.roboschool_model import CONTROL_STEP, POWERS
-from ppo.envs.roboschool_physics import ALL, Rows, Simulation, Torso
+from ppo.envs.roboschool.model import CONTROL_STEP, POWERS
+from ppo.envs.roboschool.physics import ALL, Rows, Simulation, Torso
 
 OBSERVATION_SIZE = 44
 EPISODE_STEPS = 1000

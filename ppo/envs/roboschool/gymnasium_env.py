@@ -13,8 +13,8 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from ppo.envs.mujoco_simulation import Floats
-from ppo.envs.roboschool import REWARD_PARTS, TASKS, RoboschoolVectorEnv
-from ppo.envs.roboschool_model import CONTROL_STEP, humanoid
+from ppo.envs.roboschool.environment import REWARD_PARTS, TASKS, RoboschoolVectorEnv
+from ppo.envs.roboschool.model import CONTROL_STEP, humanoid
 
 KEYWORDS = ("render_mode", "width", "height")
 PATH_SPACING = 0.25

@@ -14,8 +14,8 @@ from mujoco.batch import Batch
 from numpy.typing import NDArray
 
 from ppo.envs.mujoco_simulation import Floats, spared
-from ppo.envs.roboschool_drag import DAMPING, drag
-from ppo.envs.roboschool_model import ARMS, AXIS_LENGTHS, BODIES, CENTRE, POWERS, SUBSTEPS, build
+from ppo.envs.roboschool.drag import DAMPING, drag
+from ppo.envs.roboschool.model import ARMS, AXIS_LENGTHS, BODIES, CENTRE, POWERS, SUBSTEPS, build
 
 Rows = slice | NDArray[np.intp]
 ALL = slice(None)
@@ -93,7 +93,7 @@ class Simulation:
     def feet(self) -> tuple[Floats, Floats]:
         """Return whether the right and the left foot touch the floor, and anything that costs; ``[rows, 2]``, 0 or 1.
 
-        Touches of one foot and the other leg count once, for the right side (``roboschool_model.contact_sensors``).
+        Touches of one foot and the other leg count once, for the right side (``model.contact_sensors``).
         """
         contacts = self._contacts
         floor, anything = contacts[:, :2], contacts[:, 2:4].copy()
