@@ -26,8 +26,7 @@ BROKEN = """
 
 class Broken(SquaredPenalty):
     def update(self, batch):
-        super().update(batch)
-        return {}
+        return {**super().update(batch), "losses/of_all": torch.zeros(1)}
 """
 
 
@@ -98,8 +97,7 @@ def test_check_holds_it_to_the_contract_and_names_what_fails(folder, monkeypatch
     (folder / "broken.py").write_text(EXAMPLE.read_text() + BROKEN)
     assert main(["check", "broken:Broken"]) == 1
     *_, metrics, total = capsys.readouterr().out.splitlines()
-    assert metrics.startswith(f"FAILED  {chosen[-1]}: outputs.py:")
-    assert "assert metrics" in metrics
+    assert metrics.startswith(f"FAILED  {chosen[-1]}: AssertionError: losses/of_all: one number for each run")
     assert total == "2 of 3 checks passed"
 
 
