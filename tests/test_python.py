@@ -92,7 +92,7 @@ def test_a_saved_agent_acts_the_same(trained, tmp_path):
         (lambda out: ppo.train("CartPole-v1", algorithm="pppo"), "unknown algorithm 'pppo'; did you mean ppo"),
         (lambda out: ppo.load(out), "holds 2 such policies, and one is needed: choose setting="),
         (lambda out: ppo.load(out / "nothing"), "there is no"),
-        (lambda out: ppo.results(out / "stacks"), "holds no episodes"),
+        (lambda out: ppo.results(out / "policies"), "holds no episodes"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(trained, out, call, message):

@@ -94,7 +94,7 @@ def test_an_environment_of_the_working_directory_is_trained_and_played(folder):
         (["nothing:Steps-v0"], "cannot import nothing: No module named 'nothing'"),
         (["CartPole-v1", "--network", "nature"], "the nature network is for images"),
         (["CarRacing-v3x"], "unknown environment"),
-        (["Pendulum-v1", "--algorithm", "acer"], "ACER is for discrete actions"),
+        (["Pendulum-v1", "--algorithm", "acer"], "ACER needs discrete actions"),
         (["Pendulum-v1", "--total-timesteps", "1.5"], "'1.5' is not a whole number of steps"),
         (["MountainCar-v0", "--rescale-actions", "true"], "the environment's actions are discrete"),
     ],
