@@ -14,6 +14,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -28,23 +29,18 @@ from analysis.style.colours import LineStyle
 from analysis.style.formats import number
 
 STYLE: dict[Any, Any] = {
+    **seaborn.axes_style("whitegrid"),
+    **seaborn.plotting_context("paper"),
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same glyphs on every machine
-    "font.size": 9,
-    "axes.titlesize": 10,
     "axes.titleweight": "bold",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#555555",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.6,
-    "xtick.color": "#555555",
-    "ytick.color": "#555555",
+    "grid.color": "#e6e6e6",  # lighter than seaborn's: thin lines of single seeds lie on it
     "legend.frameon": False,
-    "lines.solid_capstyle": "round",
     "svg.hashsalt": "ppo-reproduction",  # ids in the SVG, otherwise random
 }
+"""seaborn's theme for figures in print, as rc parameters: no global state is set."""
 WARNING = "#B03A2E"
 UNDER_TEXT = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0}
 """Box behind text that lines may cross."""
@@ -141,7 +137,7 @@ def draw_interval(
     axes.plot([value], [height], marker, color=colour, markersize=7, zorder=3)
     if value < edge:
         axes.annotate(
-            number(value, 2), xy=(edge, height), xytext=(edge + 0.12, height), va="center",
+            number(value, 2), xy=(edge, height), xytext=(edge + 0.12, height), va="center", bbox=UNDER_TEXT,
             arrowprops={"arrowstyle": "->", "color": colour},
         )  # fmt: skip
 
