@@ -118,7 +118,8 @@ def build(results: Path, out: Path) -> list[str]:
 
 def _clipped_objective(data: Data, line: pd.DataFrame | None) -> Section:
     drawings = [figure1_2.figure1(), figure1_2.figure2(data, line)]
-    return Section("The clipped objective (section 3)", [figure1_2.figure2_table(data, line)], drawings)
+    made = [figure1_2.figure2_table(data, line), figure1_2.figure2_update(data, line)]
+    return Section("The clipped objective (section 3)", made, drawings)
 
 
 def _surrogates(data: Data) -> Section:

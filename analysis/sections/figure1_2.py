@@ -13,7 +13,7 @@ from analysis.data.completeness import dagger, incomplete, reasons, titled
 from analysis.data.load import Data
 from analysis.data.published import FIGURE2_CURVES, published
 from analysis.style.drawing import STYLE, Drawing, legend_of_lines, note_of, sentences, warn
-from analysis.style.formats import NOTHING, Table, number
+from analysis.style.formats import NOTHING, Table, number, signed
 
 
 def clip_objective(ratio: npt.NDArray[np.float64], advantage: float, epsilon: float) -> npt.NDArray[np.float64]:
@@ -116,6 +116,41 @@ def figure2_table(data: Data, rows: pd.DataFrame | None) -> Table:
     )
     title, notes = "Figure 2 in numbers", (calibration.FIGURE2, *incomplete(data))
     return Table("figure2", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), notes)
+
+
+def figure2_update(data: Data, rows: pd.DataFrame | None) -> Table:
+    """Tabulate Figure 2's four numbers at the updated policy (x = 1): the paper's, among those of our seeds.
+
+    `rows`: interpolation.parquet, or None.
+    """
+    paper, mark = published("fig2_curves"), dagger(data.trained) + "‡"
+    each = [] if rows is None else [group for _, group in rows.groupby("seed")]
+    cells, facts = [], []
+    for column, digitised, label in FIGURE2_CURVES:
+        in_paper = _points(paper["interp"], paper[digitised])["at_1"]
+        ours = pd.Series([_points(seed["interpolation"], seed[column])["at_1"] for seed in each], dtype=float)
+        mean, deviation, low, high = (float(ours.agg(what)) for what in ("mean", "std", "min", "max"))
+        inside, away = low <= in_paper <= high, (in_paper - mean) / deviation if deviation > 0 else float("nan")
+        numbers = {"mean": mean, "deviation": deviation, "lowest": low, "highest": high, "paper": in_paper}
+        facts.append({"curve": column, "seeds": len(ours), **numbers, "inside": inside, "deviations_away": away})
+        cells.append(
+            {
+                "Curve": label,
+                "Paper": number(in_paper, 4),
+                "Ours: mean ± deviation": f"{number(mean, 4)} ± {number(deviation, 4)}{mark}" if each else NOTHING,
+                "Ours: lowest to highest": f"{number(low, 4)} to {number(high, 4)}" if each else NOTHING,
+                "Paper inside our range": ("yes" if inside else "no") if each else NOTHING,
+                "Paper − ours, in deviations": signed(away, 1),
+            }
+        )
+    caption = (
+        "The paper's Figure 2 shows the first update of one run. Its four numbers at the updated policy (x = 1, "
+        f"digitised) among those of our seeds ({len(each)}): mean and standard deviation, lowest and highest, whether "
+        "the paper's lies between these, and how many of our standard deviations it lies above our mean."
+    )
+    title = "Figure 2's update: the paper's numbers among our seeds'"
+    notes = (calibration.FIGURE2, *incomplete(data))
+    return Table("figure2_update", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), notes)
 
 
 def _points(x: pd.Series[float], y: pd.Series[float]) -> dict[str, float]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from analysis.data.load import gather_interpolation
+from analysis.data.published import PUBLISHED
 from analysis.sections import figure1_2
 from ppo.ppo import surrogate
 from tests.helpers.synthetic import write_figure2
@@ -62,3 +64,25 @@ def test_figure2_table(tmp_path: Path) -> None:
     assert numbers.at["surrogate_clip", "maximum_at"] == pytest.approx(1.0)
     assert numbers.at["surrogate_clip", "paper_maximum"] == pytest.approx(0.0343, abs=1e-4)
     assert numbers.at["surrogate_clip", "paper_maximum_at"] == pytest.approx(1.07, abs=0.01)
+
+
+def test_update_among_our_seeds_by_hand(tmp_path: Path) -> None:
+    """The paper's four numbers at the updated policy, among those of our seeds, by hand."""
+    table = figure1_2.figure2_update(*gather_interpolation(write_figure2(tmp_path)))
+    numbers = table.data.set_index("curve")
+    paper = np.interp(1.0, *pd.read_csv(PUBLISHED / "fig2_curves.csv")[["interp", "L_CPI"]].to_numpy().T)
+    row = numbers.loc["surrogate_cpi"]  # 1/20 and 2/20
+    assert row[["mean", "lowest", "highest", "paper"]].tolist() == pytest.approx([0.075, 0.05, 0.1, paper])
+    assert row["deviation"] == pytest.approx(np.std([0.05, 0.1], ddof=1))
+    assert row["deviations_away"] == pytest.approx((paper - 0.075) / np.std([0.05, 0.1], ddof=1))
+    assert numbers["inside"].to_dict() == dict.fromkeys(numbers.index, False) | {"surrogate_cpi": 0.05 <= paper <= 0.1}
+    assert np.isnan(numbers.at["kl", "deviations_away"])  # both seeds have 0.02
+    shown = table.shown.set_index("Curve").loc["L_CPI = E[r A]"]
+    assert shown.tolist()[1:] == ["0.0750 ± 0.0354‡", "0.0500 to 0.1000", "yes", "−0.7"]
+
+
+def test_update_without_data(tmp_path: Path) -> None:
+    """Without data the paper's numbers stand alone."""
+    table = figure1_2.figure2_update(*gather_interpolation(tmp_path))
+    assert table.shown["Paper"].tolist() == ["0.0165", "0.0501", "0.0377", "0.0341"]
+    assert (table.shown.drop(columns=["Curve", "Paper"]) == "–").all(axis=None)
