@@ -125,16 +125,19 @@ def _overall(left: Side, right: Side, tasks: list[str]) -> list[str]:
     return [
         *sentences,
         f"Over {len(scaled)} task{'s' * (len(scaled) != 1)}, normalised (0: the untrained policy, 1: the best single "
-        f"run in {where}): A {a}, B {b}, A − B {difference}, p {p_value(apart.difference_p())}; equal within "
+        f"run in {where}, both of seeds 1, 2, 3 where planned): A {a}, B {b}, A − B {difference}, "
+        f"p {p_value(apart.difference_p())}; equal within "
         f"{intervals.MARGIN:g} (two one-sided tests): p {p_value(apart.equivalence_p())}; seeds for 80 % power: "
         f"{_seeds(intervals.seeds_needed(*sides))}.",
     ]
 
 
 def _normalised(left: Side, right: Side) -> list[pd.DataFrame]:
-    """Normalise the runs of both, as `normalised`, on Table 1's scale over all runs of their protocols."""
-    best = scores.best_runs(pd.concat([left.source.runs, right.source.runs]))
-    random = scores.random_levels(pd.concat([left.source.data.episodes, right.source.data.episodes]))
+    """Normalise the runs of both, as `normalised`, on Table 1's scale over the runs of their protocols."""
+    sources = left.source, right.source
+    planned = pd.concat([source.data.runs for source in sources])
+    best = scores.best_runs(scores.of_scale(pd.concat([source.runs for source in sources]), planned))
+    random = scores.random_levels(scores.of_scale(pd.concat([source.data.episodes for source in sources]), planned))
     return [side.runs.assign(normalised=scores.normalised_scores(side.runs, random, best)) for side in (left, right)]
 
 

@@ -29,9 +29,9 @@ def every_score(protocols: Iterable[Data]) -> pd.DataFrame:
 
     `steps`: environment steps of its training. `score`: mean return of its last 100 episodes, raw; `last_tenth`: mean
     of its curve over the last tenth of its budget. `normalised`: `score` on Table 1's scale over the runs of its
-    protocol (0: the untrained policy, 1: the best single run), empty if no untrained level is recorded. `remark`:
-    "superseded", "calibration" or "tuned" if its setting was chosen on this task (`analysis.data.calibration`),
-    "diverged"; several are joined by a space.
+    protocol (0: the untrained policy, 1: the best single run, both of the paper's seeds if any of them is planned),
+    empty if no untrained level is recorded. `remark`: "superseded", "calibration" or "tuned" if its setting was chosen
+    on this task (`analysis.data.calibration`), "diverged"; several are joined by a space.
     """
     pieces = [_of_protocol(data) for data in protocols]
     frame = pd.concat([piece for piece in pieces if len(piece)] or [pd.DataFrame(columns=list(COLUMNS))])
@@ -43,7 +43,11 @@ def _of_protocol(data: Data) -> pd.DataFrame:
     return runs.assign(
         protocol=data.protocol,
         steps=(data.fraction * runs["total_timesteps"]).round().astype("int64"),
-        normalised=scores.normalised_scores(runs, scores.random_levels(data.episodes), scores.best_runs(runs)),
+        normalised=scores.normalised_scores(
+            runs,
+            scores.random_levels(scores.of_scale(data.episodes, data.runs)),
+            scores.best_runs(scores.of_scale(runs, data.runs)),
+        ),
         remark=[_remark(runs.iloc[[place]]) for place in range(len(runs))],
     )
 

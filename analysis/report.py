@@ -27,6 +27,8 @@ from analysis.sections import (
     other_implementations,
     table1,
     table1_curves,
+    table1_runs,
+    table1_seeds,
     trpo_variants,
     tuning,
 )
@@ -124,10 +126,10 @@ def _clipped_objective(data: Data, line: pd.DataFrame | None) -> Section:
 
 def _surrogates(data: Data) -> Section:
     parts = table1.evaluate(data)
-    made = [table1.table1(data, parts), table1.normalised_by_environment(data, parts), table1.raw_scores(data, parts)]
     rows = table1.table1_rows(data, parts)
-    if any(np.isfinite(row.low) for row in rows):
-        made.insert(1, table1.ranks(data, parts))
+    made = [table1.table1(data, parts)]
+    made += [table1_seeds.ranks(data, parts)] if any(np.isfinite(row.low) for row in rows) else []
+    made += [table1_runs.normalised_by_environment(data, parts), table1_runs.raw_scores(data, parts)]
     drawings = [table1.table1_scores(rows, data, parts.runs)]
     drawings += [table1_curves.figure(data)] if len(data.episodes) else []
     return Section("Surrogate objectives (section 6.1)", made, drawings)
@@ -148,6 +150,7 @@ def _comparison(data: Data) -> Section:
     rows, drawings = figure3_aggregate.rows(data, runs), [figure3.figure3(data)]
     made = [
         figure3_aggregate.aggregate(data, runs, rows),
+        figure3.ppo_beside_the_band(data),
         figure3.figure3_table(data),
         trpo_variants.trpo(data),
         other_implementations.elsewhere(data),

@@ -17,6 +17,9 @@ ENVIRONMENTS = (
 )
 """The seven tasks of sections 6.1 and 6.2, in the order of Figure 3. The paper ran version v1 of each."""
 
+PAPER_SEEDS = (1, 2, 3)
+"""Sections 6.1 and 6.2 train three seeds: these of ours are compared with the paper's numbers."""
+
 UNTRAINED = "untrained"
 """The setting under which the random level is stored: the untrained policy, sigma = 1, raw actions."""
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from analysis.data.labels import UNTRAINED, task
+from analysis.data.labels import PAPER_SEEDS, UNTRAINED, task
 from analysis.data.load import RUN, Data
 
 
@@ -44,6 +44,28 @@ def final_scores(episodes: pd.DataFrame, runs: pd.DataFrame, last: int = 100) ->
     return result.astype({"score": float}).fillna({"episodes": 0}).astype({"episodes": int})
 
 
+def papers_seeds(frame: pd.DataFrame) -> pd.DataFrame:
+    """Select the rows of the seeds that are compared with the paper's numbers (`PAPER_SEEDS`)."""
+    return frame[frame["seed"].isin(PAPER_SEEDS)]
+
+
+def conventions(runs: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Split runs by whose seeds count: under "1, 2, 3" the paper's, and under "all 10" all, where there are others."""
+    whole = {f"all {runs['seed'].nunique()}": runs}
+    return {", ".join(map(str, PAPER_SEEDS)): papers_seeds(runs)} | (
+        whole if len(papers_seeds(runs)) < len(runs) else {}
+    )
+
+
+def of_scale(frame: pd.DataFrame, planned: pd.DataFrame) -> pd.DataFrame:
+    """Select the runs or episodes that make the scale of normalised scores: those of the paper's seeds.
+
+    So the scale is the paper's, and stays as it is when rows have more seeds: the best single run of ten is higher than
+    that of three. Of all seeds where the `planned` runs have none of the paper's (sweeps).
+    """
+    return papers_seeds(frame) if len(papers_seeds(planned)) else frame
+
+
 def random_levels(episodes: pd.DataFrame) -> pd.Series[float]:
     """Compute, per environment, the mean return of all episodes of the untrained policy: 0 on Table 1's scale."""
     untrained = episodes[episodes["setting"] == UNTRAINED]
@@ -51,7 +73,7 @@ def random_levels(episodes: pd.DataFrame) -> pd.Series[float]:
 
 
 def best_runs(scores: pd.DataFrame) -> pd.Series[float]:
-    """Find, per environment, the best single run of any setting: 1 on Table 1's scale in our main reading of it."""
+    """Find, per environment, the best single run: 1 on Table 1's scale in our main reading of it."""
     return scores.groupby("environment")["score"].max()
 
 

@@ -17,7 +17,7 @@ from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, order
 from analysis.data.load import Data
 from analysis.data.published import drawn_in_paper, published_figure3
 from analysis.data.scores import by_task
-from analysis.style.cells import INTERVAL, left_out
+from analysis.style.cells import INTERVAL, SCALE, left_out, seeds_counted, value_with_interval
 from analysis.style.colours import algorithm_lines
 from analysis.style.drawing import STYLE, Drawing, draw_interval, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, interval, number, p_values
@@ -30,8 +30,12 @@ class Row:
     """An algorithm, a row of the CSV; scores are normalised, NaN if unknown."""
 
     algorithm: str
+    three: float
+    """Over tasks, of the means over the paper's seeds, with its 95 % t interval (`intervals.task_mean`)."""
+    three_low: float
+    three_high: float
     mean: float
-    """Over tasks, of the means over seeds, with its 95 % t interval (`intervals.task_mean`)."""
+    """The same over all seeds; so are the numbers down to `p_equal_holm`."""
     mean_low: float
     mean_high: float
     iqm: float
@@ -54,10 +58,11 @@ class Row:
     """Of a difference of `intervals.MARGIN` or more, either way (two one-sided tests)."""
     p_equal_holm: float
     as_the_paper: float
-    """Mean over tasks of the means over seeds of the last tenth, where 1 is the best algorithm's mean. NaN unless there
-    are all seven tasks, as in the paper's number."""
+    """Mean over tasks of the means over the paper's seeds of the last tenth, where 1 is the best algorithm's mean. NaN
+    unless there are all seven tasks, as in the paper's number."""
     paper: float
     tasks: int
+    """With runs of the paper's seeds."""
     runs: int
     planned: int
     diverged: int
@@ -68,12 +73,14 @@ class Row:
 
 def normalised(data: Data) -> pd.DataFrame:
     """Add to `scores.scored`: `by_run` (last 100 episodes; 1: the best single run of any algorithm) and `by_algorithm`
-    (last tenth; 1: the best algorithm's mean over seeds). 0: the untrained policy. NaN if there is no scale."""
+    (last tenth; 1: the best algorithm's mean over seeds). 0: the untrained policy; both ends of the paper's seeds
+    (`scores.of_scale`). NaN if there is no scale."""
     runs = scores.scored(data)
-    random = scores.random_levels(data.episodes)
-    runs["by_run"] = scores.normalised_scores(runs, random, scores.best_runs(runs))
+    random = scores.random_levels(scores.of_scale(data.episodes, data.runs))
+    runs["by_run"] = scores.normalised_scores(runs, random, scores.best_runs(scores.of_scale(runs, data.runs)))
     late = runs.assign(score=runs["last_tenth"])
-    return runs.assign(by_algorithm=scores.normalised_scores(late, random, scores.best_settings(late)))
+    best = scores.best_settings(scores.of_scale(late, data.runs))
+    return runs.assign(by_algorithm=scores.normalised_scores(late, random, best))
 
 
 def paper_aggregate() -> pd.Series[float]:
@@ -105,11 +112,14 @@ def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
         raw = _sides(runs, algorithm, "score")  # a comparison of two runs needs no normalisation
         better, better_interval = statistics.probability_of_improvement(*raw), statistics.improvement_interval(*raw)
         apart = intervals.task_difference(*_sides(runs, algorithm, "by_run"))
-    mean = intervals.task_mean(strata)
+    papers = scores.papers_seeds(members)
+    three, mean = intervals.task_mean(by_task(papers, "by_run", ENVIRONMENTS)), intervals.task_mean(strata)
     values = members["by_run"].to_numpy(dtype=float)
-    tasks = members["task"].nunique()
+    tasks = papers["task"].nunique()
     return Row(
         algorithm,
+        three.value,
+        *three.interval(),
         mean.value,
         *mean.interval(),
         float(statistics.iqm(values)) if len(values) else NAN,
@@ -122,9 +132,7 @@ def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
         p_holm=NAN,
         p_equal=apart.equivalence_p(),
         p_equal_holm=NAN,
-        as_the_paper=float(members.groupby("task")["by_algorithm"].mean().mean())
-        if tasks == len(ENVIRONMENTS)
-        else NAN,
+        as_the_paper=float(papers.groupby("task")["by_algorithm"].mean().mean()) if tasks == len(ENVIRONMENTS) else NAN,
         paper=paper,
         tasks=tasks,
         runs=len(members),
@@ -146,16 +154,17 @@ def aggregate(data: Data, runs: pd.DataFrame, made: list[Row]) -> Table:
     caption = (
         "Figure 3 in one number per algorithm. A run's score is the mean return of its last 100 training episodes; per "
         "task the untrained policy (σ = 1, raw actions) is 0 and the best single run of any algorithm in the figure is "
-        f"1. Mean: over tasks, of the means over seeds. {INTERVAL} IQM: the mean of the middle half of the runs. PPO "
-        "better: the probability that a run of PPO scores higher than a run of this algorithm on the same task, ties "
-        "half, averaged over the tasks. These two have an interval (stratified bootstrap) from ten seeds on: with "
-        "fewer it covers far less than it says. PPO − this: the difference of the means, paired by task, with its t "
-        "interval. p: of no difference (Welch, Satterthwaite); p, equal: of a difference of "
+        f"1. {SCALE} Mean: over tasks, of the means over seeds, of the paper's three (1, 2, 3) and of all that were "
+        f"trained. {INTERVAL} All other columns but the last tenth are of all seeds. IQM: the mean of the middle half "
+        "of the runs. PPO better: the probability that a run of PPO scores higher than a run of this algorithm on the "
+        "same task, ties half, averaged over the tasks. These two have an interval (stratified bootstrap) from ten "
+        "seeds on: with fewer it covers far less than it says. PPO − this: the difference of the means, paired by "
+        "task, with its t interval. p: of no difference (Welch, Satterthwaite); p, equal: of a difference of "
         f"{intervals.MARGIN:g} or more (two one-sided tests, the margin fixed beforehand); in brackets each after "
         "Holm's correction for the comparisons in this table. Shown: what holds at 5 % after it. Last tenth, like the "
-        "paper's: mean over tasks of the last tenth of the curve, where 1 is the best algorithm's mean over seeds, "
-        "ours by our best and the paper's by its own, so the two scales differ; the paper's 0 is the mean of its six "
-        "curves at step 0. The paper's one TRPO stands beside both of ours."
+        "paper's: mean over tasks of the last tenth of the curve of seeds 1, 2, 3, where 1 is the best algorithm's "
+        "mean over seeds, ours by our best and the paper's by its own, so the two scales differ; the paper's 0 is the "
+        "mean of its six curves at step 0. The paper's one TRPO stands beside both of ours."
     )
     title = "Figure 3 in one number per algorithm"
     show, numbers = pd.DataFrame([_cells(row) for row in made]), pd.DataFrame([asdict(row) for row in made])
@@ -165,9 +174,10 @@ def aggregate(data: Data, runs: pd.DataFrame, made: list[Row]) -> Table:
 def _cells(row: Row) -> dict[str, str]:
     return {
         "Algorithm": algorithm_name(row.algorithm),
-        "Mean [95 % interval]": interval(row.mean, row.mean_low, row.mean_high) + marks(row),
-        "IQM": _from_ten_seeds(row.iqm, row.iqm_low, row.iqm_high),
-        "PPO better": _from_ten_seeds(row.ppo_better, row.ppo_better_low, row.ppo_better_high),
+        "Seeds 1, 2, 3: mean [95 % interval]": interval(row.three, row.three_low, row.three_high) + marks(row),
+        "All seeds: mean [95 % interval]": interval(row.mean, row.mean_low, row.mean_high) + marks(row),
+        "IQM": value_with_interval(row.iqm, row.iqm_low, row.iqm_high),
+        "PPO better": value_with_interval(row.ppo_better, row.ppo_better_low, row.ppo_better_high),
         "PPO − this [95 % interval]": interval(row.difference, row.difference_low, row.difference_high),
         "p (Holm)": p_values(row.p, row.p_holm),
         "p, equal (Holm)": p_values(row.p_equal, row.p_equal_holm),
@@ -191,10 +201,6 @@ def shown(row: Row) -> str:
     if row.p_equal_holm < intervals.LEVEL:
         return f"equal within {intervals.MARGIN:g}"
     return "neither" if np.isfinite(row.p_holm) else NOTHING
-
-
-def _from_ten_seeds(value: float, low: float, high: float) -> str:
-    return interval(value, low, high) if np.isfinite(low) else number(value, 2)
 
 
 def _notes(data: Data, made: list[Row], runs: pd.DataFrame) -> tuple[str, ...]:
@@ -222,7 +228,7 @@ def figure(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
         left.axvline(x, color="#444444", linewidth=0.9, linestyle=":")
     right.axvspan(-intervals.MARGIN, intervals.MARGIN, color="#444444", alpha=0.08, linewidth=0)
     right.axvline(0, color="#444444", linewidth=0.9, linestyle=":")
-    left.set(xlim=(edge, 1.04), xlabel="Normalised score (0: untrained policy, 1: best run)")
+    left.set(xlim=(edge, 1.04), xlabel="Normalised score (0: untrained policy, 1: best run of seeds 1, 2, 3)")
     right.set(xlabel="PPO's mean less the algorithm's")
     names = [algorithm_name(row.algorithm) + marks(row) for row in rows]
     left.set_yticks(range(len(rows)), names[::-1])
@@ -235,8 +241,9 @@ def figure(rows: Sequence[Row], data: Data, runs: pd.DataFrame) -> Drawing:
     note = note_of(data)
     warn(drawn, note)
     caption = (
-        "Figure 3 in one number per algorithm, as a picture of the table of that name: normalised scores (cut at the "
-        "axis; an arrow: the value lies left of it), and PPO's mean less the algorithm's, paired by task, with 95 % t "
+        "Figure 3 in one number per algorithm, as a picture of the table of that name: normalised scores of all "
+        f"seeds{seeds_counted(runs, 'algorithm', algorithm_name)} (cut at the axis; an arrow: the value lies left of "
+        "it), and PPO's mean less the algorithm's, paired by task, with 95 % t "
         "intervals, which are not corrected for the number of comparisons (the table's p values are). Grey: a "
         f"difference of less than {intervals.MARGIN:g}, the margin of equality."
     )

@@ -13,7 +13,7 @@ from analysis.data.completeness import incomplete, titled
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS, algorithm_name, ordered, task
 from analysis.data.load import Data
 from analysis.data.published import drawn_in_paper, paper_final, published
-from analysis.data.scores import scored
+from analysis.data.scores import conventions, scored
 from analysis.style.cells import marks
 from analysis.style.formats import NOTHING, Table, number
 
@@ -25,25 +25,27 @@ def elsewhere(data: Data) -> Table:
     """Tabulate returns at the end of training, by algorithm: ours, the paper's, and other published ones."""
     runs, others = scored(data), published("elsewhere")
     algorithms = ordered([*runs["algorithm"], *others["algorithm"], *drawn_in_paper()], ALGORITHMS)
-    lines = []
+    lines, measured = [], []
     for algorithm in algorithms:
         name = algorithm_name(algorithm)
-        scores = runs[runs["algorithm"] == algorithm]
-        lines += [[name, *row] for row in (_ours(scores) if len(scores) else [])]
+        members = runs[runs["algorithm"] == algorithm]
+        for counted in [counted for counted in conventions(members).values() if len(counted)]:
+            lines += [[name, *row] for row in _ours(counted)]
+            measured += [_long(counted, column, metric) for column, metric in METRICS.items()]
         finals = [number(paper_final(environment, algorithm)[0]) for environment in ENVIRONMENTS]
         if set(finals) != {NOTHING}:
             lines.append([name, "PPO paper, Figure 3 (digitised)", "v1", "1,000,000", NOTHING, "last 100k", *finals])
         lines += [[name, *row] for row in _others(others[others["algorithm"] == algorithm])]
-    measured = pd.concat([_long(runs, column, metric) for column, metric in METRICS.items()])
     caption = (
-        "The algorithms on the seven tasks: ours, the paper's Figure 3, and as published elsewhere. "
-        "Environment versions, settings, budgets and what is called a score differ, as the columns say. ±: the spread "
-        "its source gives; [ ]: what its source calls a 95 % interval. The paper's one TRPO stands under both of ours."
+        "The algorithms on the seven tasks: ours (seeds 1, 2, 3 and all), the paper's Figure 3, and as published "
+        "elsewhere. Environment versions, settings, budgets and what is called a score differ, as the columns say. ±: "
+        "the spread its source gives; [ ]: what its source calls a 95 % interval. The paper's one TRPO stands under "
+        "both of ours."
     )
     show = pd.DataFrame(
         lines, columns=["Algorithm", "Source", "Environments", "Steps", "Seeds", "Score", *ENVIRONMENTS]
     )
-    numbers = pd.concat([measured, others], ignore_index=True)[list(others.columns)]
+    numbers = pd.concat([*measured, others], ignore_index=True)[list(others.columns)]
     title, notes = "Scores as published elsewhere", (*calibration.notes(runs), *incomplete(data))
     return Table("elsewhere", titled(title, data), caption, show, numbers, notes, text_columns=6)
 

@@ -10,6 +10,7 @@ from analysis.data import calibration, scores
 from analysis.data.completeness import dagger, reasons
 from analysis.data.labels import ENVIRONMENTS, SETTINGS, ordered, setting_name, task
 from analysis.data.load import Data
+from analysis.style.cells import seeds_counted
 from analysis.style.colours import setting_colour
 from analysis.style.drawing import STYLE, Drawing, bound_below, draw_runs, frame_panel, note_of, sentences, warn
 
@@ -24,7 +25,8 @@ def figure(data: Data) -> Drawing:
     page.subplots_adjust(left=0.085, right=0.98, top=0.95, bottom=0.125, hspace=0.24, wspace=0.08)
     curves, window = scores.run_curves(data)
     budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
-    levels = {task(str(environment)): level for environment, level in scores.random_levels(data.episodes).items()}
+    untrained = scores.random_levels(scores.of_scale(data.episodes, data.runs))
+    levels = {task(str(environment)): level for environment, level in untrained.items()}
     for row, name in zip(panels, ENVIRONMENTS, strict=True):
         drawn = curves[curves["task"] == name]
         for axes, (family, prefix) in zip(row, FAMILIES.items(), strict=True):
@@ -46,10 +48,10 @@ def figure(data: Data) -> Drawing:
     note = note_of(data)
     warn(page, note)
     caption = (
-        "Learning curves of the runs behind Table 1 (an addition: the paper shows none). Thin lines are the seeds, "
-        f"thick lines their mean; at every step the mean return of the episodes that ended within the last {window:,} "
-        "steps. Dotted: the untrained policy. A cross marks where a run diverged; where curves leave the panel at the "
-        "bottom, the panel says how far they fall."
+        "Learning curves of the runs behind Table 1 (an addition: the paper shows none). Thin lines are the seeds"
+        f"{seeds_counted(curves, 'setting', setting_name)}, thick lines their mean; at every step the mean return of "
+        f"the episodes that ended within the last {window:,} steps. Dotted: the untrained policy. A cross marks where "
+        "a run diverged; where curves leave the panel at the bottom, the panel says how far they fall."
     )
     caption = " ".join([caption, *calibration.notes(curves), *reasons(data.trained)])
     return Drawing("table1_curves", "Learning curves behind Table 1", sentences(caption, note), page)

@@ -9,7 +9,7 @@ from analysis.data.completeness import dagger, incomplete, titled
 from analysis.data.labels import ENVIRONMENTS, algorithm_name, paper_curve, task
 from analysis.data.load import Data
 from analysis.data.published import published
-from analysis.data.scores import by_seed, mean_curve, run_curves
+from analysis.data.scores import by_seed, mean_curve, papers_seeds, run_curves
 from analysis.style.formats import NOTHING, Table, number
 
 VARIANTS = ("trpo", "trpo-2017")
@@ -19,6 +19,8 @@ NEAR = 0.1
 
 def distances(data: Data) -> pd.DataFrame:
     """Compute, per task (row) and variant, the distance of our mean curve to the paper's TRPO curve.
+
+    Both means are over the paper's seeds: a mean curve over more seeds is smoother.
 
     `distance_*`: mean absolute difference, in returns, over the steps (`points` of them, up to `last_step`) at which
     the paper and every variant with a curve have a value. `relative_*`: the same as a fraction of `paper_range`, from
@@ -53,7 +55,7 @@ def _distances(name: str, paper: pd.DataFrame, curves: pd.DataFrame) -> dict[str
 
 def _mean(curves: pd.DataFrame, name: str, variant: str) -> pd.Series[float]:
     drawn = curves[(curves["task"] == name) & (curves["algorithm"] == variant)]
-    return mean_curve(by_seed(drawn[drawn["complete"].astype(bool)]))
+    return mean_curve(by_seed(papers_seeds(drawn[drawn["complete"].astype(bool)])))
 
 
 def trpo(data: Data) -> Table:
@@ -82,9 +84,10 @@ def trpo(data: Data) -> Table:
         "Which of our TRPOs the paper's TRPO curve is nearer to. “As released in 2017” has the settings of OpenAI's "
         "code of that year; its policy's standard deviation stays at 1, but that is not its only difference, so the "
         "distances do not tell which difference makes them. Distance: mean absolute difference, in returns, between "
-        "the mean curve of our finished seeds and the paper's digitised TRPO curve, over the steps that all of them "
-        "have; in brackets as a share of the range of the paper's six curves in that task. No spread is given: another "
-        "three seeds could turn a small lead. "
+        "the mean curve of our seeds 1, 2, 3 and the paper's digitised TRPO curve, over the steps that all of them "
+        "have; in brackets as a share of the range of the paper's six curves in that task. More seeds than these would "
+        "smooth one variant's mean more than the other's. No spread is given: three other seeds could turn a small "
+        "lead. "
     )
     title = "Which TRPO the paper's curve is nearer to"
     return Table("figure3_trpo", titled(title, data), caption + verdict, show, frame, incomplete(data))

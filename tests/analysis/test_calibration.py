@@ -10,7 +10,7 @@ from analysis.data import calibration
 from analysis.data.labels import task
 from analysis.data.load import gather, gather_interpolation
 from analysis.report import build
-from analysis.sections import figure1_2, figure3, other_implementations, table1, table1_curves
+from analysis.sections import figure1_2, figure3, other_implementations, table1, table1_curves, table1_runs
 from analysis.sections.readings import model
 from experiments.paper.readings import STUDY_SEEDS
 from experiments.paper.sweeps import SWEEPS, SWEPT_ENVIRONMENTS
@@ -55,9 +55,9 @@ def test_what_is_marked_as_tuned_is_what_the_sweeps_tuned() -> None:
 def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
     data = gather(write_table1(tmp_path), "table1")
     parts = table1.evaluate(data)
-    main = table1.table1(data, parts).shown.set_index("Setting")["Ours [95 % interval]"]
+    main = table1.table1(data, parts).shown.set_index("Setting")["All seeds [95 % interval]"]
     assert main.index[main.str.endswith("‡")].tolist() == ["No clipping or penalty", "Clipping, ε = 0.2"]
-    for table in (table1.raw_scores(data, parts), table1.normalised_by_environment(data, parts)):
+    for table in (table1_runs.raw_scores(data, parts), table1_runs.normalised_by_environment(data, parts)):
         shown = table.shown.set_index("Setting").stack()
         assert [*shown[shown.str.endswith("‡")].index] == [
             ("No clipping or penalty", "HalfCheetah"),
@@ -72,7 +72,9 @@ def test_table_1_and_what_is_behind_it(tmp_path: Path) -> None:
 
 def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
     data = gather(write_figure3(tmp_path, ("ppo", "a2c", "trpo")), "figure3")
-    shown = figure3.figure3_table(data).shown.set_index(["Environment", "Algorithm"])["Ours, last 100 episodes"]
+    shown = figure3.figure3_table(data).shown.set_index(["Environment", "Algorithm"])[
+        "Last 100 episodes, seeds 1, 2, 3"
+    ]
     marks = {key: cell[-1] for key, cell in shown.items() if cell[-1] in "‡§"}
     assert marks == {
         ("HalfCheetah", "A2C"): "§",

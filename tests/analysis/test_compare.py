@@ -162,7 +162,7 @@ def test_one_seed_has_no_spread(tmp_path: Path, capsys: pytest.CaptureFixture[st
     results = write_figure3(tmp_path, ("ppo", "cem"), value=value, seeds=(1,))
     said = refused(capsys, "ppo", "cem", "--results", results)
     assert "one seed of 'ppo' and of 'cem' on HalfCheetah, Hopper," in said
-    assert said.endswith("a spread needs two at least\n")
+    assert said.endswith("a spread needs at least two\n")
 
 
 def test_tasks_with_one_seed_are_left_out_and_named(tmp_path: Path) -> None:

@@ -100,3 +100,12 @@ def test_false_equality_is_rare() -> None:
     estimates = [intervals.task_difference([a + shift for a in ours], theirs) for ours, theirs in two_rows(3, 2000)]
     assert np.mean([estimate.equivalence_p() < 0.05 for estimate in estimates]) <= 0.06
     assert np.mean([estimate.equivalence_p(margin=0.3) < 0.05 for estimate in estimates]) > 0.5
+
+
+@pytest.mark.parametrize(("left", "right"), [(10, 5), (5, 10), (3, 10)])
+def test_interval_of_a_difference_covers_with_unequal_seeds(left: int, right: int) -> None:
+    """The interval of a difference covers what it says with unequal numbers of seeds."""
+    truth = float(np.mean(MEANS["clip-0.2"]) - np.mean(MEANS["fixed-kl-10"]))
+    pairs = zip(samples("clip-0.2", left, 2000), samples("fixed-kl-10", right, 2001), strict=False)
+    bounds = [intervals.task_difference(*pair).interval() for pair in pairs]
+    assert 0.93 <= np.mean([low <= truth <= high for low, high in bounds]) <= 0.97

@@ -90,3 +90,9 @@ def test_the_page_names_every_column() -> None:
     assert re.findall(r"`(\w+)`", "".join(line.split("|")[1] for line in table.splitlines()[2:])) == list(
         export.COLUMNS
     )
+
+
+def test_more_seeds_do_not_move_the_scale(tmp_path: Path) -> None:
+    frame = export.every_score([gather(write_figure3(tmp_path, seeds=range(1, 6)), "figure3")])  # 100 x seed
+    hopper = frame[frame["environment"] == "Hopper-v4"].set_index("seed")["normalised"]
+    assert hopper.tolist() == pytest.approx([1 / 3, 2 / 3, 1, 4 / 3, 5 / 3])

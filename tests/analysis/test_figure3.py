@@ -67,7 +67,73 @@ def test_figure3_table(tmp_path: Path) -> None:
     shown = table.shown.set_index(["Environment", "Algorithm"])
     assert len(shown) == 7 * 7  # the paper's six algorithms and the variant of ours
     cell = shown.loc[("HalfCheetah", "PPO (Clip)")]
-    assert cell.tolist() == ["150 (100 · 200)‡", "150 (100 · 200)‡", "1810 ± 308", "−1660"]
-    assert shown.loc[("Hopper", "CEM")].tolist() == ["–", "–", "486 ± 77.2", "–"]
-    assert shown.loc[("Hopper", "TRPO as released in 2017")].tolist()[2:] == ["1981 ± 104", "−1831"]
-    assert shown.loc[("Hopper", "TRPO")].tolist() == ["–", "–", "1981 ± 104", "–"]  # the paper has one curve for both
+    ours = ["150 (100 · 200)‡", "150 ± 70.7 (2)‡"]
+    assert cell.tolist() == [*ours, *ours, "1810 ± 308", "−1660"]
+    assert shown.loc[("Hopper", "CEM")].tolist() == [*["–"] * 4, "486 ± 77.2", "–"]
+    assert shown.loc[("Hopper", "TRPO as released in 2017")].tolist()[4:] == ["1981 ± 104", "−1831"]
+    assert shown.loc[("Hopper", "TRPO")].tolist() == [*["–"] * 4, "1981 ± 104", "–"]  # the paper has one curve for both
+
+
+def test_table_has_seeds_1_to_3_and_all(tmp_path: Path) -> None:
+    """Beside the paper stand seeds 1, 2, 3, which are compared with it, and all."""
+
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        return None if run["algorithm"] == "a2c" and run["seed"] > 5 else run
+
+    results = write_figure3(tmp_path, ("ppo", "a2c"), seeds=range(1, 11), change=change)  # 100 x seed
+    data = gather(results, "figure3")
+    table = figure3.figure3_table(data)
+    facts = table.data.set_index(["environment", "algorithm"]).loc["Hopper"]
+    assert facts.loc["ppo", ["three_runs", "three_last_tenth", "runs", "last_tenth"]].tolist() == [3, 200, 10, 550]
+    assert facts.loc["a2c", ["three_runs", "three_last_tenth", "runs", "last_tenth"]].tolist() == [3, 200, 5, 300]
+    assert facts.at["ppo", "difference"] == pytest.approx(200 - facts.at["ppo", "paper_last_100k"])
+    shown = table.shown.set_index(["Environment", "Algorithm"]).loc[("Hopper", "PPO (Clip)")]
+    assert shown["Last tenth, seeds 1, 2, 3"] == "200 (100 · 200 · 300)"
+    assert shown["Last tenth, all seeds"] == "550 ± 303 (10)"
+    assert "over all seeds (10 of PPO (Clip), 5 of the others)" in figure3.figure3(data).caption
+
+
+def test_band_counts_calibration_tasks_apart(tmp_path: Path) -> None:
+    """Tasks within or above the paper's band are counted apart for validation and calibration.
+
+    Seeds 1 to 3 end by these many half widths of the paper's band above its mean, seeds 4 and 5 on the mean.
+    """
+    away = {
+        "HalfCheetah": -0.9,  # calibration, within
+        "Hopper": 0.9,
+        "InvertedDoublePendulum": -1.1,
+        "InvertedPendulum": -3.0,  # calibration, below
+        "Reacher": 2.0,
+        "Swimmer": 0.0,
+        "Walker2d": -2.0,
+    }
+    paper = published("fig3_summary").query("algorithm == 'PPO (Clip)'")
+    mean, half = (
+        dict(zip(paper["env"].str.removesuffix("-v1"), paper[column], strict=True))
+        for column in ("mean_last_100k", "band_halfwidth_last_100k")
+    )
+
+    def value(run: dict[str, Any]) -> float:
+        name = run["environment"].removesuffix("-v4")
+        return float(mean[name] + half[name] * (away[name] if run["seed"] <= 3 else 0))
+
+    table = figure3.ppo_beside_the_band(gather(write_figure3(tmp_path, value=value, seeds=range(1, 6)), "figure3"))
+    rows = table.data.set_index("environment")
+    assert rows["three_seeds"].tolist() == ["within", "within", "below", "below", "above", "within", "below"]
+    assert rows["all_seeds"].tolist() == ["within", "within", "within", "below", "above", "within", "below"]
+    assert rows["seeds_reaching"].tolist() == [5, 5, 2, 2, 5, 5, 2]
+    assert rows.index[rows["calibration"]].tolist() == ["HalfCheetah", "InvertedPendulum"]
+    assert table.notes[:2] == (
+        "Within or above the paper's band on seeds 1, 2, 3: 4 of 7 tasks; of the 5 validation tasks 3, of the 2 "
+        "calibration tasks 1.",
+        "Within or above the paper's band on all seeds: 5 of 7 tasks; of the 5 validation tasks 4, of the 2 "
+        "calibration tasks 1.",
+    )
+
+
+def test_band_without_runs_of_ours(tmp_path: Path) -> None:
+    """Without runs of ours the paper's band stands alone."""
+    table = figure3.ppo_beside_the_band(gather(tmp_path, "figure3"))
+    assert table.shown["Paper, last 100k"][0] == "1810 ± 308"
+    assert set(table.shown["To the band"]) == {"–"}
+    assert not any(note.startswith("Within") for note in table.notes)

@@ -108,7 +108,7 @@ def test_one_run_of_one_task_has_no_interval_and_no_comparison(tmp_path: Path) -
 
     data = gather(write_figure3(tmp_path, ("ppo", "cem"), change=change, profile="quick"), "figure3")
     shown = table_of(data).shown.set_index("Algorithm")
-    assert shown.at["CEM", "Mean [95 % interval]"] == "1.00 [–]"
+    assert shown.at["CEM", "All seeds: mean [95 % interval]"] == "1.00 [–]"
     assert shown.at["CEM", "PPO − this [95 % interval]"] == "0.00 [–]"
     assert shown.loc["CEM", ["p (Holm)", "p, equal (Holm)", "Shown"]].tolist() == ["–"] * 3
 
@@ -200,3 +200,43 @@ def test_the_picture_shows_the_rows(tmp_path: Path) -> None:
     assert [label.get_text() for label in left.get_yticklabels()][::-1][:2] == ["A2C§", "A2C + Trust Region"]
     drawn = [line.get_xdata() for axes in (left, right) for line in axes.lines]
     assert not any(np.isnan(np.asarray(x, dtype=float)).any() for x in drawn)
+
+
+def test_unequal_numbers_of_seeds_by_scipy(tmp_path: Path) -> None:
+    """Ten seeds of PPO, five of A2C, on one task: the comparison is Welch's of all, the scale that of seeds 1 to 3."""
+    generator = np.random.default_rng(2)
+    drawn = {"ppo": generator.normal(300, 60, 10), "a2c": generator.normal(260, 30, 5)}
+
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        seeds = 5 if run["algorithm"] == "a2c" else 10
+        return run if run["environment"] == "InvertedPendulum-v4" and run["seed"] <= seeds else None
+
+    def drawn_value(run: dict[str, Any]) -> float:
+        return float(drawn[run["algorithm"]][run["seed"] - 1])
+
+    results = write_figure3(tmp_path, ("ppo", "a2c"), value=drawn_value, change=change, seeds=range(1, 11))
+    rows = rows_of(results)
+    best = max(drawn["ppo"][:3].max(), drawn["a2c"][:3].max())
+    assert best < drawn["ppo"].max()
+    of_ppo, of_a2c = drawn["ppo"] / best, drawn["a2c"] / best
+    welch = scipy.stats.ttest_ind(of_ppo, of_a2c, equal_var=False)
+    interval = welch.confidence_interval(0.95)
+    row = rows["a2c"]
+    assert row.difference == pytest.approx(of_ppo.mean() - of_a2c.mean())
+    assert (row.difference_low, row.difference_high) == pytest.approx((interval.low, interval.high))
+    assert row.p == row.p_holm == pytest.approx(welch.pvalue)
+    one_sided = [
+        scipy.stats.ttest_ind(of_ppo + shift, of_a2c, equal_var=False, alternative=side).pvalue
+        for shift, side in ((0.1, "greater"), (-0.1, "less"))
+    ]
+    assert row.p_equal == pytest.approx(max(one_sided))
+    assert row.ppo_better == pytest.approx(scipy.stats.mannwhitneyu(drawn["ppo"], drawn["a2c"]).statistic / 50)
+    for algorithm, values in (("ppo", of_ppo), ("a2c", of_a2c)):
+        for column, some in (("three", values[:3]), ("mean", values)):
+            low, high = scipy.stats.t.interval(0.95, len(some) - 1, some.mean(), scipy.stats.sem(some))
+            row = rows[algorithm]
+            assert getattr(row, column) == pytest.approx(some.mean())
+            assert (getattr(row, f"{column}_low"), getattr(row, f"{column}_high")) == pytest.approx((low, high))
+    # A bootstrap of ten seeds has an interval, one of five has none, and so neither has who beats whom.
+    assert np.isfinite(rows["ppo"].iqm_low)
+    assert np.isnan([rows["a2c"].iqm_low, rows["a2c"].ppo_better_low]).all()

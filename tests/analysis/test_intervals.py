@@ -152,3 +152,21 @@ def test_no_number_of_seeds_finds_no_difference() -> None:
     assert intervals.seeds_needed([UNIT], [UNIT + 1e6]) == 2
     # Here scipy's noncentral t is NaN on the far side.
     assert intervals.seeds_needed([np.array([-1.0, 0.0, 1.0])], [np.array([10.0, 11.0, 12.0])]) == 2
+
+
+def test_difference_with_unequal_seeds_by_hand() -> None:
+    """A difference over tasks with other numbers of seeds on either side, by hand.
+
+    Ten seeds against five on one task, three against five on another; equal numbers of seeds are no pairs.
+    """
+    sizes = ((10, 5), (3, 5))
+    ours, theirs = zip(*(normal(place, *pair) for place, pair in enumerate(sizes)), strict=True)
+    estimate = intervals.task_difference(ours, theirs)
+    parts = [np.var(side, ddof=1) / len(side) / 4 for pair in zip(ours, theirs, strict=True) for side in pair]
+    assert estimate.value == pytest.approx(np.mean([a.mean() - b.mean() for a, b in zip(ours, theirs, strict=True)]))
+    assert estimate.error == pytest.approx(np.sqrt(sum(parts)))
+    freedoms = [size - 1 for pair in sizes for size in pair]
+    expected = sum(parts) ** 2 / sum(part**2 / freedom for part, freedom in zip(parts, freedoms, strict=True))
+    assert estimate.freedom == pytest.approx(expected)
+    shuffled = intervals.task_difference([side[::-1] for side in ours], theirs)
+    assert shuffled.interval() == pytest.approx(estimate.interval())

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from analysis.data.labels import ALGORITHMS, ENVIRONMENTS
 from analysis.data.load import gather
@@ -35,3 +36,20 @@ def test_published_rows_name_source_task_and_algorithm() -> None:
     assert set(rows["environment"]) <= set(ENVIRONMENTS)
     assert rows[["source", "environment_version", "metric", "score"]].notna().all(axis=None)
     assert not rows.duplicated(["algorithm", "source", "environment_version", "steps", "environment"]).any()
+
+
+def test_ours_has_seeds_1_to_3_and_all(tmp_path: Path) -> None:
+    """Our rows are of seeds 1, 2, 3 and, where an algorithm has more, of all."""
+
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        return None if run["algorithm"] == "a2c" and run["seed"] > 3 else run
+
+    results = write_figure3(tmp_path, ("ppo", "a2c"), seeds=range(1, 6), change=change)  # 100 x seed
+    table = elsewhere(gather(results, "figure3"))
+    ours = table.shown[table.shown["Source"] == "This project"].set_index("Algorithm")
+    three, five = [["3", "200"]] * 2, [["5", "300"]] * 2  # of two metrics
+    assert ours.loc["PPO (Clip)", ["Seeds", "Swimmer"]].to_numpy().tolist() == [*three, *five]
+    assert ours.loc["A2C", ["Seeds", "Swimmer"]].to_numpy().tolist() == three
+    numbers = table.data.query("source == 'This project' and environment == 'Swimmer'").set_index("algorithm")
+    assert numbers.loc["ppo", ["seeds", "score"]].to_numpy().tolist() == [[3, 200]] * 2 + [[5, 300]] * 2
+    assert numbers.loc["a2c", ["seeds", "score"]].to_numpy().tolist() == [[3, 200]] * 2

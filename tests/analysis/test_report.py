@@ -37,7 +37,7 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 25 * 3 + 1 + 13 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
+    assert len(first) == 26 * 3 + 1 + 13 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
     assert page.count("data:image/svg+xml;base64,") == 13

@@ -123,3 +123,22 @@ def test_a_mean_curve_ends_with_its_first_seed() -> None:
     mean = scores.mean_curve(scores.by_seed(curves))
     assert mean[1] == 3.0
     assert np.isnan(mean[2])
+
+
+def test_scale_is_of_the_papers_seeds() -> None:
+    """The scale is that of the paper's seeds if any of them is planned."""
+    planned = pd.DataFrame({"seed": range(1, 11)})
+    runs = pd.DataFrame({"seed": [2, 3, 4, 9], "score": [1.0, 2.0, 3.0, 4.0]})
+    assert scores.papers_seeds(runs)["score"].tolist() == [1.0, 2.0]
+    assert scores.of_scale(runs, planned)["score"].tolist() == [1.0, 2.0]
+    assert scores.of_scale(runs.tail(2), planned).empty  # planned and not there: it waits for them
+    assert scores.of_scale(runs.tail(2), planned[planned["seed"] > 3])["score"].tolist() == [3.0, 4.0]  # a sweep
+
+
+def test_conventions_of_seeds() -> None:
+    """Runs are split into seeds 1, 2, 3 and all, or only the first where there are no more seeds."""
+    runs = pd.DataFrame({"seed": [1, 2, 3, 4, 1, 2, 3, 4], "task": ["A"] * 4 + ["B"] * 4})
+    both = scores.conventions(runs)
+    assert list(both) == ["1, 2, 3", "all 4"]
+    assert [len(of) for of in both.values()] == [6, 8]
+    assert list(scores.conventions(runs[runs["seed"] < 3])) == ["1, 2, 3"]

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from analysis.data.load import gather
@@ -75,3 +76,21 @@ def test_no_verdict_where_one_is_missing(tmp_path: Path) -> None:
     nothing = trpo_variants.trpo(gather(tmp_path / "nothing", "figure3"))
     assert nothing.caption.endswith("There is no task yet where both have runs.")
     assert len(nothing.shown) == 7
+
+
+def test_more_seeds_of_one_variant_smooth_nothing(tmp_path: Path) -> None:
+    """The distance is of seeds 1 to 3, which both variants have."""
+
+    def late_seeds_hit(run: dict[str, Any]) -> float:
+        return value(run) if run["seed"] <= 3 else 1_000.0
+
+    few, many = (
+        trpo_variants.distances(
+            gather(
+                write_figure3(tmp_path / str(last), ("trpo", "trpo-2017"), value=late_seeds_hit, seeds=range(1, last)),
+                "figure3",
+            )
+        )
+        for last in (4, 11)
+    )
+    pd.testing.assert_frame_equal(few, many)

@@ -97,17 +97,24 @@ def keep(run: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_table1(
-    results: Path, change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep, profile: str = "paper"
+    results: Path,
+    change: Callable[[dict[str, Any]], dict[str, Any] | None] = keep,
+    profile: str = "paper",
+    value: Callable[[str, str, int], float] = level,
+    seeds: Callable[[str], Sequence[int]] = lambda setting: (1, 2),
 ) -> Path:
-    """RESULTS/table1 with two seeds of every setting and environment; `change(run)` may alter a run, or drop it."""
+    """RESULTS/table1 with the `seeds(setting)` of every setting and environment.
+
+    `value(environment, setting, seed)` is a run's constant return; `change(run)` may alter a run, or drop it.
+    """
     runs, rows = [], []
     for environment in ENVIRONMENTS:
         for setting in (*SETTINGS, UNTRAINED):
-            for seed in (1, 2):
+            for seed in seeds(setting):
                 run = change(planned(environment, setting, seed))
                 if run is not None:
                     runs.append(run)
-                    rows.append(episodes_of(run, level(environment, setting, seed)))
+                    rows.append(episodes_of(run, value(environment, setting, seed)))
     write(results, "table1", runs, rows, profile)
     return results
 
