@@ -10,6 +10,7 @@ uses no t quantile for three seeds. So below LEAST_SEEDS there is no bootstrap, 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -85,6 +86,35 @@ def _resampled(strata: Sequence[Array], resamples: int) -> Array:
     return np.concatenate(drawn, axis=1)
 
 
+def triples_of_seeds(strata: Sequence[Array], generator: np.random.Generator, draws: int = RESAMPLES) -> Array:
+    """Draw averages over environments of three different seeds each: [draws].
+
+    In each stratum (environment) one of the n!/(3!(n-3)!) triples of different seeds, all equally likely; environments
+    independently, since equal seeds of two environments have only their number in common; then the mean over all.
+    Raises ValueError if a stratum has fewer than three seeds.
+    """
+    if min(map(len, strata), default=0) < 3:
+        raise ValueError("a triple needs three seeds in every environment")
+    means = [np.array(list(itertools.combinations(stratum, 3))).mean(axis=1) for stratum in strata]
+    return np.asarray(np.mean([generator.choice(of_stratum, draws) for of_stratum in means], axis=0))
+
+
+def resampled_triples(strata: Sequence[Array], generator: np.random.Generator, draws: int = RESAMPLES) -> Array:
+    """Draw averages over environments of three seeds each, with replacement: [draws].
+
+    As `triples_of_seeds`, but each of the three is any of the n seeds. The standard deviation is sqrt(1 - 1/n) of that
+    of three new seeds; with different seeds it is sqrt(1 - 3/n).
+    """
+    means = [stratum[generator.integers(0, len(stratum), (draws, 3))].mean(axis=1) for stratum in strata]
+    return np.asarray(np.mean(means, axis=0))
+
+
+def central(values: Array, share: float = 0.95) -> tuple[float, float]:
+    """Return the bounds of the central `share` of the values."""
+    low, high = _percentile_interval(values, share)
+    return float(low), float(high)
+
+
 def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Compute Spearman's rank correlation over the pairs without NaN; NaN with fewer than three, or no variation."""
     pairs = np.asarray([first, second], dtype=np.float64)
@@ -92,6 +122,15 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float:
     if pairs.shape[1] < 3 or np.ptp(pairs, axis=1).min() == 0:
         return float("nan")
     return float(scipy.stats.spearmanr(pairs[0], pairs[1]).statistic)
+
+
+def rank_correlations(first: Array, second: Sequence[float]) -> Array:
+    """Compute Spearman's rank correlation of each row of `first`, [draws, values], with `second`: [draws]; no NaN."""
+    left, right = (
+        ranks - ranks.mean(axis=-1, keepdims=True)
+        for ranks in (scipy.stats.rankdata(side, axis=-1) for side in (first, second))
+    )
+    return np.asarray((left @ right) / np.sqrt((left**2).sum(axis=-1) * (right**2).sum()))
 
 
 def probability_of_improvement(first: Sequence[Array], second: Sequence[Array]) -> float:

@@ -100,3 +100,55 @@ def test_a_profile_and_its_band_by_hand() -> None:
     low, high = statistics.profile_band([np.array([0.2, 1.5]), np.array([1.5, 1.5])], thresholds)
     assert low.tolist() == [1.0, 0.5, 0.5, 0.0]
     assert high.tolist() == [1.0, 1.0, 1.0, 0.0]
+
+
+def generator() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_triples_by_hand() -> None:
+    """Triples are of different seeds, and environments are drawn independently."""
+    # Of 0, 0, 0, 1 a triple has the 1 three times of four: mean 1/3, else 0; on each environment for itself.
+    drawn = statistics.triples_of_seeds([np.array([0.0, 0.0, 0.0, 1.0])] * 2, generator(), draws=40_000)
+    values, counts = np.unique(drawn.round(9), return_counts=True)
+    assert values == pytest.approx([0, 1 / 6, 1 / 3])
+    assert counts / 40_000 == pytest.approx([1 / 16, 6 / 16, 9 / 16], abs=0.01)
+
+
+def test_three_seeds_have_one_triple() -> None:
+    """Of three seeds there is one triple, and of two none."""
+    strata = [np.array([1.0, 2.0, 6.0]), np.array([0.0, 0.0, 3.0])]
+    assert statistics.triples_of_seeds(strata, generator(), draws=10) == pytest.approx(np.full(10, 2.0))
+    for few in ([], [*strata, np.array([1.0, 2.0])]):
+        with pytest.raises(ValueError, match="three seeds in every environment"):
+            statistics.triples_of_seeds(few, generator())
+
+
+def test_resampled_triples_may_have_a_seed_twice() -> None:
+    # Of 0 and 1 the number of ones among three is binomial.
+    drawn = statistics.resampled_triples([np.array([0.0, 1.0])], generator(), draws=40_000)
+    values, counts = np.unique(drawn.round(9), return_counts=True)
+    assert values == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert counts / 40_000 == pytest.approx([1 / 8, 3 / 8, 3 / 8, 1 / 8], abs=0.01)
+
+
+@pytest.mark.parametrize(("seeds", "different", "resampled"), [(5, 0.63, 0.89), (10, 0.84, 0.95)])
+def test_triples_differ_less_than_new_seeds(seeds: int, different: float, resampled: float) -> None:
+    """Triples differ less than those of new seeds, as the captions say, and as sampling theory has it."""
+    scores = np.random.default_rng(seeds).normal(size=seeds)
+    new = scores.std(ddof=1) / np.sqrt(3)
+    for draw, expected in ((statistics.triples_of_seeds, different), (statistics.resampled_triples, resampled)):
+        assert draw([scores], generator(), draws=40_000).std() / new == pytest.approx(expected, abs=0.01)
+
+
+def test_rank_correlations_are_scipys_with_ties() -> None:
+    theirs = published("table1")["score"].to_list()  # two rows have 0.71
+    ours = np.random.default_rng(5).normal(size=(20, 11)).round(1)
+    expected = [scipy.stats.spearmanr(row, theirs).statistic for row in ours]
+    assert statistics.rank_correlations(ours, theirs) == pytest.approx(expected)
+
+
+def test_central_share() -> None:
+    """The central share leaves out as much on either side."""
+    assert statistics.central(np.arange(1001.0)) == pytest.approx((25.0, 975.0))
+    assert statistics.central(np.arange(1001.0), share=0.5) == pytest.approx((250.0, 750.0))
