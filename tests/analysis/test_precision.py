@@ -10,22 +10,12 @@ import pytest
 from analysis.data.load import gather
 from analysis.sections.atari import precision
 from analysis.style.formats import NOTHING
-from tests.helpers.synthetic import episodes_of, planned, write
-
-GAMES = 400
-LENGTH = 25
+from tests.helpers.synthetic import write_precision
 
 
 def test_each_point_is_the_mean_of_the_last_hundred_games(tmp_path: Path) -> None:
     """Game n of the float32 run pays n, of the other 2 n; at every fifth of the steps 80 more have ended."""
-    runs, rows = [], []
-    for setting, factor in (("default", 1.0), ("bfloat16", 2.0)):
-        run = planned("Pong", setting, 1, total_timesteps=GAMES * LENGTH, steps_done=GAMES * LENGTH)
-        run["environment"] = "PongNoFrameskip-v4"
-        runs.append(run)
-        rows.append(episodes_of(run, factor * np.arange(1.0, GAMES + 1), LENGTH))
-    write(tmp_path, "precision", runs, rows, "paper")
-    found = precision.measured(gather(tmp_path, "precision"))
+    found = precision.measured(gather(write_precision(tmp_path, games=400, length=25), "precision"))
     assert list(found.index) == [2000, 4000, 6000, 8000, 10_000]
     assert np.isnan(found.loc[2000]).all()  # 80 games
     for step, ended in ((4000, 160), (10_000, 400)):

@@ -18,6 +18,7 @@ from tests.helpers.synthetic import (
     write_humanoid_tuning,
     write_humanoids,
     write_klip_ppo,
+    write_precision,
     write_readings,
     write_table1,
     write_tuning,
@@ -32,12 +33,12 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     results = write_figure2(write_figure3(write_table1(tmp_path / "results"), ("ppo", "trpo")))
     write_tuning(write_atari(results, ("Pong", "Alien"), lambda run: run["seed"], fraction=0.1))
     write_readings(results, lambda run, levels: run.seed, lambda run, levels: 0.01 * run.seed)
-    write_humanoid_tuning(write_humanoids(write_klip_ppo(results)))
+    write_humanoid_tuning(write_humanoids(write_klip_ppo(write_precision(results))))
     assert build(results, tmp_path / "first") == []
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 26 * 3 + 1 + 13 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
+    assert len(first) == 27 * 3 + 1 + 13 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
     assert page.count("data:image/svg+xml;base64,") == 13

@@ -253,6 +253,18 @@ def write_klip_ppo(
     return results
 
 
+def write_precision(results: Path, games: int = 400, length: int = 25) -> Path:
+    """RESULTS/precision: game n of the float32 run of Pong pays n, of the one in bfloat16 2 n."""
+    runs, rows, steps = [], [], games * length
+    for setting, factor in (("default", 1.0), ("bfloat16", 2.0)):
+        run = planned("Pong", setting, 1, total_timesteps=steps, steps_done=steps)
+        run["environment"] = "PongNoFrameskip-v4"
+        runs.append(run)
+        rows.append(episodes_of(run, factor * np.arange(1.0, games + 1), length))
+    write(results, "precision", runs, rows, "paper")
+    return results
+
+
 def write_humanoids(results: Path, profile: str = "paper") -> Path:
     """RESULTS/figure4: every run of the profile, a hundred episodes each whose return is 100 x the seed."""
     return _write_planned(results, figure4(PROFILES[profile]), lambda run: 100.0 * run.seed, profile)
