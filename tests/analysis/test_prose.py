@@ -19,9 +19,15 @@ import pytest
 
 from analysis.data.published import PUBLISHED
 from analysis.data.scores import papers_seeds
+from experiments.paper.readings import BEST
 
 RESULTS = PUBLISHED.resolve().parent
 DOCUMENTS = {"README.md": RESULTS.parent / "README.md", "results/README.md": RESULTS / "README.md"}
+
+pytestmark = pytest.mark.skipif(
+    not BEST,
+    reason="the committed tables lack the columns of both seed conventions: made anew with the study",
+)
 
 CONSTANTS = (  # settings, budgets and definitions, the paper's or ours: no results
     "ε = 0.1, 0.2 and 0.3",
