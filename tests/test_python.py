@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,8 @@ def test_an_agent_acts_as_its_network_says(trained, out):
     """The most likely action: by hand, from the weights and the normaliser."""
     agent = ppo.load(out, seed=2)
     assert agent.run.key == trained.agents[1].run.key
-    policy, statistics = agent.trained.policy, agent.trained.normalizer.statistics
+    policy: Any = agent.trained.policy
+    statistics = agent.trained.normalizer.statistics
     observations = np.random.default_rng(3).normal(size=(50, 4))
     hidden = (observations - statistics.mean[0]) / np.sqrt(statistics.var[0] + 1e-8)
     layers = [(weights[0].detach().numpy(), bias[0].detach().numpy()) for weights, bias in policy.layers["actor"]]
@@ -123,7 +125,7 @@ def test_the_notebook_runs(monkeypatch):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("MPLBACKEND", "agg")
     cells = json.loads((ROOT / "examples" / "figure3_on_hopper.ipynb").read_text())["cells"]
-    names = {}
+    names: dict[str, Any] = {}
     for cell in cells:
         if cell["cell_type"] == "code":
             exec("".join(cell["source"]), names)

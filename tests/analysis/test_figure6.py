@@ -37,7 +37,8 @@ def test_ours_are_drawn_over_frames_in_the_colours_of_the_algorithms(tmp_path: P
     solid = [line for line in panels["Pong"].lines if line.get_linestyle() == "-"]
     for algorithm, value in LEVELS.items():
         mine = [line for line in solid if line.get_color() == algorithm_lines([algorithm])[algorithm].colour]
-        assert sorted(line.get_ydata()[-1] for line in mine) == pytest.approx([value + s for s in (0.1, 0.2, 0.2, 0.3)])
+        ends = sorted(float(line.get_ydata()[-1]) for line in mine)
+        assert ends == pytest.approx([value + s for s in (0.1, 0.2, 0.2, 0.3)])
         assert all(line.get_xdata()[-1] == 40_000_000 for line in mine)
     assert not [line for line in panels["Breakout"].lines if line.get_linestyle() == "-"]
 
@@ -55,7 +56,7 @@ def test_the_first_tenth_is_drawn_in_large_over_what_can_be_compared(tmp_path: P
     assert (alien.get_title(), alien.get_xlim()) == ("Alien", (0, 1_600_000))
     dashed = [line for line in pong.lines if line.get_linestyle() == "--"]
     paper = published("fig6_curves").query("game == 'Pong' and frames_M <= 1.6")
-    assert sorted(v for line in dashed for v in line.get_ydata()) == pytest.approx(sorted(paper["return"]))
+    assert sorted(float(v) for line in dashed for v in line.get_ydata()) == pytest.approx(sorted(paper["return"]))
     solid = [line for line in pong.lines if line.get_linestyle() == "-"]
     assert {tuple(line.get_xdata()) for line in solid} == {(400_000, 800_000, 1_200_000, 1_600_000)}
     dotted = {line.get_color(): line for line in pong.lines if line.get_linestyle() == ":"}

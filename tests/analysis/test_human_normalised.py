@@ -12,7 +12,7 @@ import scipy.stats
 from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections.atari import human_normalised, tables2_6
-from analysis.sections.atari.figure6 import smoothed
+from analysis.sections.atari.figure6 import ALGORITHMS, smoothed
 from analysis.style.colours import algorithm_lines
 from tests.helpers.synthetic import write_atari
 
@@ -95,7 +95,7 @@ def test_runs_stopped_early_are_compared_over_the_same_frames(
 def test_the_papers_table6_by_hand() -> None:
     rows = {row.algorithm: row for row in _rows_without_data() if row.source == "Paper, Table 6 (40M frames)"}
     scores, levels = (published(name).set_index("game") for name in ("atari_table6", "atari_human"))
-    for algorithm in tables2_6.ALGORITHMS:
+    for algorithm in ALGORITHMS:
         values = (scores[algorithm] - levels["random"]) / (levels["human"] - levels["random"])
         assert rows[algorithm].iqm == pytest.approx(scipy.stats.trim_mean(values, 0.25))
         assert rows[algorithm].median == pytest.approx(sorted(values)[24])
@@ -145,7 +145,7 @@ def test_the_profile_is_the_share_of_runs_above(tmp_path: Path) -> None:
     assert not axes.collections  # three seeds are too few for a band
     solid = {line.get_color(): line for line in axes.lines if line.get_linestyle() == "-"}
     acer = solid[algorithm_lines(["acer"])["acer"].colour]
-    shares = pd.Series(acer.get_ydata(), index=acer.get_xdata())
+    shares = pd.Series(np.asarray(acer.get_ydata()), index=np.asarray(acer.get_xdata()))
     assert shares[shares.index < 0.5].eq(1.0).all()  # Breakout's 0.5 and Pong's 1.0
     assert shares[(shares.index >= 0.501) & (shares.index < 0.999)].eq(0.5).all()
     assert shares[shares.index > 1.001].eq(0.0).all()

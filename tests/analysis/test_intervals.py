@@ -8,13 +8,14 @@ import scipy.stats
 
 from analysis.data import intervals
 from analysis.data.intervals import Estimate
+from analysis.data.statistics import Array
 
 HALF = np.array([-1.0, 1.0] * 3)
 UNIT = HALF / HALF.std(ddof=1)
 """Six seeds with mean 0 and deviation 1."""
 
 
-def normal(seed: int, *sizes: int) -> list[intervals.Array]:
+def normal(seed: int, *sizes: int) -> list[Array]:
     generator = np.random.default_rng(seed)
     return [generator.normal(place, 1 + place, size) for place, size in enumerate(sizes)]
 

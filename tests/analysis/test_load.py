@@ -11,6 +11,7 @@ import pytest
 
 from analysis.data import load
 from analysis.data.completeness import mark
+from experiments.store.tables import EPISODE_COLUMNS
 from tests.helpers.synthetic import (
     BUDGET,
     episodes_of,
@@ -31,11 +32,11 @@ def one_line(error: pytest.ExceptionInfo[Exception]) -> str:
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     write_table1(tmp_path)
     frame = load.episodes(tmp_path / "table1")
-    assert list(frame.columns) == list(load.EPISODE_COLUMNS)
+    assert list(frame.columns) == list(EPISODE_COLUMNS)
     assert len(frame) == 7 * 12 * 2 * BUDGET // 500
     data = load.gather(tmp_path, "table1")
     assert data.problem is None
-    assert (len(data.runs), len(data.trained), data.runs["complete"].all()) == (7 * 12 * 2, 7 * 11 * 2, True)
+    assert (len(data.runs), len(data.trained), bool(data.runs["complete"].all())) == (7 * 12 * 2, 7 * 11 * 2, True)
 
 
 def test_truncated_parquet_is_named(tmp_path: Path) -> None:
@@ -65,7 +66,7 @@ def test_foreign_parquet_is_named(tmp_path: Path) -> None:
     pd.DataFrame({"step": [1]}).to_parquet(path)
     with pytest.raises(ValueError, match="lacks the columns environment"):
         load.episodes(tmp_path / "table1")
-    words = pd.DataFrame({name: ["x"] for name in list(load.EPISODE_COLUMNS)})
+    words = pd.DataFrame({name: ["x"] for name in list(EPISODE_COLUMNS)})
     words.to_parquet(path)
     with pytest.raises(ValueError, match="column seed does not hold numbers"):
         load.episodes(tmp_path / "table1")

@@ -179,8 +179,8 @@ def test_cells_are_means_over_both_points_and_all_seeds(study: report.Study) -> 
     frame = report.cells(study).data.set_index(list(CROSSED))
     assert len(frame) == 12
     assert frame["none_runs"].tolist() == [8] * 12
-    for (_, clip, _), row in frame.iterrows():
-        assert row["none_sinks"] == (4 if clip == "0.5" else 0)  # one of its two points has raw actions
+    for (_, clip, _), sinks in zip(frame.index, frame["none_sinks"], strict=True):
+        assert sinks == (4 if clip == "0.5" else 0)  # one of its two points has raw actions
 
 
 def test_what_is_not_measured_yet_is_left_out(tmp_path: Path) -> None:

@@ -178,7 +178,7 @@ def test_games_won_by_stopped_runs_use_smoothed_curves(tmp_path: Path) -> None:
     assert won.tolist() == [3, 0, 1, 2, 0]
     there = published("fig6_curves").query("frames_M == 1.6").groupby(["game", "algorithm"])["return"].mean()
     best = [there[game].idxmax().lower() for game in ("Alien", "Breakout", "Pong")]
-    paper = counts.loc[("curves at 1.6M frames", "Paper, Figure 6, the same games")]
+    paper: Any = counts.loc[("curves at 1.6M frames", "Paper, Figure 6, the same games")]
     assert paper[["a2c", "acer", "ppo"]].tolist() == [best.count(name) for name in ("a2c", "acer", "ppo")]
     assert counts.loc[("score", "Ours, after 4M of 40M frames"), "games"] == 3
 

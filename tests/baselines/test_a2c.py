@@ -115,8 +115,8 @@ def test_three_updates_equal_stable_baselines3(space):
             before_theirs = stable_baselines.as_row(reference, twin.policy, lambda parameter: parameter)
             feed(twin, experience, run)
             for name in ("advantages", "returns", "values", "log_probs"):
-                theirs = torch.from_numpy(getattr(twin.rollout_buffer, name)).flatten()
-                torch.testing.assert_close(getattr(batch, name)[run], theirs, rtol=1e-4, atol=1e-4, msg=name)
+                expected = torch.from_numpy(getattr(twin.rollout_buffer, name)).flatten()
+                torch.testing.assert_close(getattr(batch, name)[run], expected, rtol=1e-4, atol=1e-4, msg=name)
             twin.train()
 
             theirs = {name.removeprefix("train/"): value for name, value in twin.logger.name_to_value.items()}

@@ -368,7 +368,7 @@ def test_memory_beyond_the_machine_is_refused(available, named, monkeypatch):
 
     monkeypatch.setattr(replay, "available_memory", lambda: available)
     if available is None:
-        monkeypatch.setattr(replay.np, "zeros", refuse)
+        monkeypatch.setattr(np, "zeros", refuse)
     env = ScriptedEnv([7] * 32, DISCRETE_4)
     with pytest.raises(SettingsError, match=r"^replay_capacity = 50000 is too large: 2 runs of 16") as caught:
         ACER(env, [ACERSettings(), ACERSettings()], [1, 2], 16 * 100_000)

@@ -129,6 +129,8 @@ def test_default_network_is_small():
     """The default network has few parameters, and the paper's can be asked for."""
     for network, hidden in (("10-5", (10, 5)), ("64-64", (64, 64))):
         cem = CEM(ScriptedEnv([3] * 2), [CEMSettings(num_envs=2, population=2, network=network)], [1], 100)
+        assert isinstance(cem.policy, ActorCritic)
+        assert isinstance(cem.members, ActorCritic)
         assert cem.policy.networks["actor"].sizes == cem.members.networks["actor"].sizes == (3, *hidden, 1)
     assert CEMSettings().network == "10-5"
 
@@ -328,6 +330,7 @@ def test_a_return_is_credited_to_the_candidate_that_earned_it(monkeypatch):
     lengths = [1, 1, 1, 1, 3, 3, 3, 3]
     cem = CEM(Quadratic(lengths, TARGET), [own, own], [1, 2], 4 * 40)
     finish(cem)
+    assert isinstance(cem.policy, ActorCritic)
     kinds = []
     for candidates, returns in fitted:
         actions = mlp(candidates, cem.policy.networks["actor"].sizes, np.tile([1.0, -1.0], (6, 1)))
@@ -538,12 +541,13 @@ def test_observations_are_normalised_per_run():
 def test_budget_is_exact(num_envs, num_steps, total_timesteps):
     """The budget is exact, and every step of every environment is counted."""
     own = dataclasses.replace(STACK[0], num_envs=num_envs, num_steps=num_steps)
-    cem = CEM(ScriptedEnv((LENGTHS * 2)[: 2 * num_envs]), [own, own], [1, 2], total_timesteps)
+    env = ScriptedEnv((LENGTHS * 2)[: 2 * num_envs])
+    cem = CEM(env, [own, own], [1, 2], total_timesteps)
     before, episodes = 0, []
     while cem.steps_done < total_timesteps:
         episodes += cem.iterate()[0]
         assert cem.steps_done - before == min(num_steps * num_envs, total_timesteps - before)
-        assert len(cem.env.actions) * num_envs == cem.steps_done, "whatever generation it is in"
+        assert len(env.actions) * num_envs == cem.steps_done, "whatever generation it is in"
         before = cem.steps_done
     assert cem.steps_done == total_timesteps
     for run in range(2):

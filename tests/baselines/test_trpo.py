@@ -4,12 +4,13 @@ import dataclasses
 import functools
 import math
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
-import sb3_contrib
 import torch
 from sb3_contrib import TRPO as SB3TRPO
+from stable_baselines3.common.distributions import kl_divergence as sb3_kl_divergence
 from torch.distributions import Categorical, Independent, Normal, kl_divergence
 
 from baselines.trpo import NPG, TRPO, TRPO2017, TRPO2017Settings, TRPOSettings, conjugate_gradient
@@ -231,7 +232,7 @@ def test_fisher_matrix_is_of_every_nth_state(factor, monkeypatch):
     """The Fisher matrix is that of every n-th state, and the gradient that of all."""
     trpo = trpo_of([tiny(sub_sampling_factor=factor), tiny(sub_sampling_factor=factor)])
     batch = batch_of(trpo, 20)
-    asked = {}
+    asked: dict[str, Any] = {}
 
     def recording(name):
         plain = getattr(trpo, name)
@@ -356,7 +357,7 @@ def sb3_twin(trpo, run, batch, reference):
 
 
 FAR = {"cg_damping": 0.01, "cg_iters": 4}  # with so little damping, ten iterations make much of the last digits
-SB3_CASES = {
+SB3_CASES: dict[str, list[dict[str, Any]]] = {
     "whole steps": [{"max_kl": 0.01}, {"max_kl": 0.001, "cg_damping": 0.5, "vf_learning_rate": 1e-2}],
     "halved steps": [{**FAR, "max_kl": 1.0}, {**FAR, "max_kl": 3.0}],
     "refused steps": [{"max_kl": 1.0, "cg_damping": 0.001, "line_search_iters": 1}, {"line_search_iters": 1}],
@@ -375,8 +376,7 @@ def test_next_weights_are_those_of_sb3_contrib(space, case, monkeypatch):
     """
     monkeypatch.setattr(torch, "randn_like", torch.zeros_like)
     monkeypatch.setattr(np.random, "permutation", np.arange)  # in which its buffer would shuffle the sums
-    plain = sb3_contrib.trpo.trpo.kl_divergence
-    monkeypatch.setattr("sb3_contrib.trpo.trpo.kl_divergence", lambda new, old: plain(old, new))
+    monkeypatch.setattr("sb3_contrib.trpo.trpo.kl_divergence", lambda new, old: sb3_kl_divergence(old, new))
     size = 256
     common = {"kl_margin": 1.0, "sub_sampling_factor": 1, "vf_epochs": 3, "vf_minibatch_size": size}
     trpo = trpo_of([TRPOSettings(**{**common, **own}) for own in SB3_CASES[case]], space, noise=0.1)

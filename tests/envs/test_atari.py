@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -84,7 +85,7 @@ class Scripted:
 @pytest.mark.parametrize("false_start", ["none", "no-op", "FIRE"])
 def test_what_a_new_game_pays_before_the_first_step_is_handed_on(false_start):
     """A game that is over before its first step is none: neither its points nor its end are told."""
-    game = InOneProcess(BREAKOUT, [0]).games[0]
+    game: Any = InOneProcess(BREAKOUT, [0]).games[0]
     game.start()
     noops, more = copy.deepcopy(game.generator).integers(1, 31, size=2).tolist()
     ends = {"none": {0: 1}, "no-op": {0: 1, 1: 1}, "FIRE": {0: 1, 1: noops + 1}}[false_start]
@@ -97,7 +98,7 @@ def test_what_a_new_game_pays_before_the_first_step_is_handed_on(false_start):
 
 def test_a_game_without_lives_left_goes_on_until_it_is_over():
     """Qbert does for some frames: it would be left there if the last life were lost like the others."""
-    game = InOneProcess(BREAKOUT, [0]).games[0]
+    game: Any = InOneProcess(BREAKOUT, [0]).games[0]
     game.start()
     game.ale = Scripted(game.ale, {0: 6}, lives=0)
     assert game.lives == 5
@@ -130,7 +131,7 @@ def test_misuse_is_said_in_one_line(atari):
 def test_returned_arrays_stay_as_they_were_and_are_the_callers(atari):
     env, untouched = atari(BREAKOUT, SEEDS[:1]), atari(BREAKOUT, SEEDS[:1])
     untouched.reset()
-    results = [(env.reset(),)]
+    results: list[Any] = [(env.reset(),)]
     kept = [tuple(array.copy() for array in results[0])]
     for action in random_actions(env, 30):
         results.append(env.step(action))
@@ -167,8 +168,8 @@ def test_the_collector_records_whole_games_while_learning_sees_lives(atari):
     assert experience.episodes == expected
     assert experience.terminated.sum() > len(expected) >= 2
     assert sum(episode.episodic_return for episode in experience.episodes) > 0
-    for observations in (experience.observations, experience.next_observations, experience.last_observations):
-        assert observations.dtype == torch.uint8
+    for pictures in (experience.observations, experience.next_observations, experience.last_observations):
+        assert pictures.dtype == torch.uint8
 
 
 @pytest.mark.parametrize("game", ["Breakout", "Freeway"])

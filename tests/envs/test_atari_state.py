@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ale_py import Action
 
 from ppo.envs import emulator
 from tests.helpers.atari_oracle import BREAKOUT, SEEDS, InOneProcess
@@ -34,8 +35,8 @@ def test_every_game_of_the_paper_continues_to_the_bit(game):
         assert_same_transition(restored.step(action), env.step(action))
     np.testing.assert_array_equal(other.ale.getRAM(), played.ale.getRAM())
     assert other.ale.getEpisodeFrameNumber() == played.ale.getEpisodeFrameNumber() > 0
-    assert played.actions[0] == emulator.Action.NOOP
-    assert played.fires == (emulator.Action.FIRE in played.actions)
+    assert played.actions[0] == Action.NOOP
+    assert played.fires == (Action.FIRE in played.actions)
 
 
 def test_a_restored_environment_continues_to_the_bit(atari):

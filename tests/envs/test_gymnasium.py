@@ -117,7 +117,7 @@ BOX = Box(0, 1, (2,), np.float32)
 @pytest.fixture
 def stub():
     """Register an environment of the given spaces; yields the function that does it."""
-    names = []
+    names: list[str] = []
 
     def register(observation_space=BOX, action_space=BOX):
         names.append(f"Stub{len(names)}-v0")

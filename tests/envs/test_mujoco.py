@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from typing import Any
 
 import gymnasium
 import mujoco
@@ -290,7 +291,8 @@ def test_the_model_is_gymnasiums_to_the_byte_up_to_two_flags(env_id):  # what th
         return buffer
 
     env = MujocoVectorEnv(env_id, [0])
-    reference = mujoco.MjModel.from_xml_path(gymnasium.make(env_id).unwrapped.fullpath)
+    robot: Any = gymnasium.make(env_id).unwrapped
+    reference = mujoco.MjModel.from_xml_path(robot.fullpath)
     assert not np.array_equal(as_bytes(env.sim.model), as_bytes(reference))
     reference.opt.disableflags |= mujoco.mjtDisableBit.mjDSBL_ISLAND | mujoco.mjtDisableBit.mjDSBL_MIDPHASE
     np.testing.assert_array_equal(as_bytes(env.sim.model), as_bytes(reference))

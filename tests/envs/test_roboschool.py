@@ -70,7 +70,8 @@ def test_robots_and_flags_are_everywhere():
     counts, _ = np.histogram(yaw, bins=10, range=(-3.14, 3.14))
     assert counts.sum() == 1000
     assert ((counts - 100) ** 2 / 100).sum() < 27.9  # chi-squared with 9 degrees of freedom, 0.999
-    counts, _, _ = np.histogram2d(*env.target.T, bins=4, range=[[-13.125, 13.125], [-6.25, 6.25]])
+    x, y = env.target.T
+    counts, _, _ = np.histogram2d(x, y, bins=4, range=[[-13.125, 13.125], [-6.25, 6.25]])
     assert counts.sum() == 1000
     assert ((counts - 62.5) ** 2 / 62.5).sum() < 37.7  # 15 degrees of freedom, 0.999
     humanoid = started(TASKS["humanoid"], range(3))

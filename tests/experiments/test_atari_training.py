@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from experiments.run import Run
 from experiments.store.stack_folder import StackFolder
 from experiments.training import worker
 from experiments.training.build import build
+from experiments.training.executor import FINISHED
 from experiments.training.options import Options
 from ppo import checkpoint
+from ppo.ppo import PPOSettings
 from ppo.training import Training
 
 GAME = "BreakoutNoFrameskip-v4"
@@ -61,7 +64,7 @@ def test_batch_has_the_policys_outputs(name):
 
     It was kept from acting, step by step, and is put together here; in the second iteration too.
     """
-    algorithm = build(runs_of(name, seeds=(1, 2)))
+    algorithm: Any = build(runs_of(name, seeds=(1, 2)))
     batches, update = [], algorithm.update
 
     def before_the_update(batch):
@@ -101,7 +104,7 @@ def test_killed_emulators_change_nothing(undisturbed, tmp_path, capsys):
     folder.create([run.record for run in stack.runs])
     stop = KillsAnEmulator(at=(2, 6))
     options = Options(checkpoint_interval=0, processes=2)
-    assert worker.train(folder, options, stop) == worker.FINISHED
+    assert worker.train(folder, options, stop) == FINISHED
     said = capsys.readouterr().out
     assert stop.killed == said.count("was killed by SIGKILL; going on from the last checkpoint") == 2
     state = checkpoint.load(folder.checkpoint)["algorithm"]
@@ -145,6 +148,7 @@ def test_runs_with_convolutions_are_not_stacked():
 
 def test_ppo_has_the_numbers_of_table_5():
     own = ATARI["ppo"]
+    assert isinstance(own, PPOSettings)
     assert (own.num_steps, own.num_envs, own.update_epochs, own.minibatch_size) == (128, 8, 3, 32 * 8)
     assert (own.learning_rate, own.clip_coef, own.gamma, own.gae_lambda) == (2.5e-4, 0.1, 0.99, 0.95)
     assert (own.vf_coef, own.ent_coef, own.anneal_lr, own.anneal_clip) == (1.0, 0.01, True, True)

@@ -18,7 +18,7 @@ from experiments.cli.plan_tables import print_estimates
 from experiments.cli.values import machine
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import select
-from experiments.paper.settings import ATARI, MUJOCO
+from experiments.paper.settings import ATARI, COMPARED, MUJOCO
 from experiments.planning import planner
 from experiments.planning.costs import CONSTANTS, Costs, Measured, fit
 from experiments.planning.estimates import Machine, read_costs, write_measured
@@ -190,7 +190,7 @@ def test_measured_speeds_do_not_change_what_is_a_stack(tmp_path, capsys):
 
 def test_speeds_are_measured_on_real_trainings(tmp_path, monkeypatch):
     ppo = dataclasses.replace(MUJOCO, num_steps=64, update_epochs=1)
-    monkeypatch.setattr(command, "COMPARED", {"ppo": ppo, "cem": command.COMPARED["cem"]})
+    monkeypatch.setattr(command, "COMPARED", {"ppo": ppo, "cem": COMPARED["cem"]})
     monkeypatch.setattr(command, "ENVIRONMENTS", ("InvertedPendulum-v4",))
     monkeypatch.setattr(command, "COST_SECONDS", 0.0)
     monkeypatch.setattr(command, "BASELINE_ENVIRONMENT", "InvertedPendulum-v4")

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import imageio.v2 as imageio
@@ -86,7 +87,7 @@ def by_hand(folder, row, environment, episodes, seed, deterministic, normalise=T
                 hidden = np.tanh(hidden) if number < len(layers) - 1 else hidden
             noise = player.policy.draw_noise([seed], step, 1, episodes)[0, 0, episode]
             if isinstance(env.action_space, gymnasium.spaces.Discrete):
-                action = int(np.argmax(hidden if deterministic else hidden + noise))
+                action: Any = int(np.argmax(hidden if deterministic else hidden + noise))
             else:
                 std = np.exp(player.policy.log_std[0].detach().numpy().reshape(-1))
                 action = hidden if deterministic else hidden + std * noise
@@ -222,7 +223,7 @@ def test_a_policy_that_is_not_there_gets_the_ones_that_are(hopper, capsys):
 @pytest.mark.parametrize("episodes", ["0", "-1"])
 def test_no_episodes_are_refused(hopper, capsys, episodes):
     try:
-        code = main(["evaluate", str(hopper), "--episodes", episodes])
+        code: int | str | None = main(["evaluate", str(hopper), "--episodes", episodes])
     except SystemExit as ending:
         code = ending.code
     assert code == 2

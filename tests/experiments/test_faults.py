@@ -11,6 +11,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -24,14 +25,16 @@ from experiments.store import results
 from experiments.store.files import StoreError, read_json
 from experiments.store.results import collect
 from experiments.store.stack_folder import StackFolder
-from experiments.store.tables import INTERPOLATION_COLUMNS
+from experiments.store.tables import INTERPOLATION_COLUMNS, episode_frame, read_episodes
 from experiments.training import build, first_update, scheduler, worker
-from experiments.training.executor import Job
+from experiments.training.executor import BUSY, FAILED, FINISHED, STOPPED, Job
 from experiments.training.options import Options
 from experiments.training.progress import ProgressFile
 from ppo import checkpoint
+from ppo.envs import make as make_env
 from ppo.envs.base import EnvironmentDied
 from ppo.ppo import PPO
+from ppo.training import Training
 from tests.helpers.commands import same_data, same_episodes, train
 
 SETTINGS = PPO.Settings(num_steps=64, update_epochs=1)
@@ -94,7 +97,7 @@ def train_until(stack, stop, interval=ALWAYS, **options):
 def undisturbed(tmp_path_factory):
     """What ``RUNS`` come to."""
     stack = stack_in(tmp_path_factory.mktemp("undisturbed"))
-    assert train_until(stack, False) == worker.FINISHED
+    assert train_until(stack, False) == FINISHED
     return stack.path
 
 
@@ -115,19 +118,19 @@ def test_worker_stopped_twice_ends_the_same(tmp_path, undisturbed, monkeypatch, 
         ask()
         save(*arguments)
 
-    iterate = worker.Training.iterate
+    iterate = Training.iterate
 
     def iterate_and_ask(training):
         if training.algorithm.iteration == 7:
             ask()
         return iterate(training)
 
-    monkeypatch.setattr(worker.Training, "iterate", iterate_and_ask)
+    monkeypatch.setattr(Training, "iterate", iterate_and_ask)
     monkeypatch.setattr(checkpoint, "save", ask_and_save)
-    assert work(stack, NEVER) == worker.STOPPED
+    assert work(stack, NEVER) == STOPPED
     monkeypatch.undo()
     assert f"stopped at step {8 * 64} of" in capsys.readouterr().out
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     assert f"continuing at step {8 * 64} of" in capsys.readouterr().out
     assert same_data(stack.path, undisturbed)
 
@@ -140,7 +143,7 @@ def test_a_worker_that_was_stopped_alone_is_not_taken_for_finished(tmp_path):
             self.state = "training"
 
         def poll(self):
-            return worker.STOPPED
+            return STOPPED
 
         def terminate(self):
             pass
@@ -164,7 +167,7 @@ def test_a_worker_whose_parent_is_gone_before_it_could_look_stops(tmp_path, caps
     stack = stack_in(tmp_path)
     gone = subprocess.Popen(["true"])
     gone.wait()
-    assert worker.main([str(stack.path), "--parent", str(gone.pid)]) == worker.STOPPED
+    assert worker.main([str(stack.path), "--parent", str(gone.pid)]) == STOPPED
     assert "stopped at step 0" in capsys.readouterr().out
 
 
@@ -175,13 +178,13 @@ def test_a_worker_whose_parent_is_gone_before_it_could_look_stops(tmp_path, caps
 def test_a_kill_costs_one_interval_and_one_iteration_at_most(tmp_path, monkeypatch, kill_at):
     """By a clock on which each iteration takes 7 seconds, and every other moment none."""
     now = [0.0]
-    iterate = worker.Training.iterate
+    iterate = Training.iterate
 
     def in_seven_seconds(training):
         now[0] += 7
         return iterate(training)
 
-    monkeypatch.setattr(worker.Training, "iterate", in_seven_seconds)
+    monkeypatch.setattr(Training, "iterate", in_seven_seconds)
     monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: now[0], strftime=time.strftime))
     stack = stack_in(tmp_path)
     with pytest.raises(Killed):
@@ -223,15 +226,15 @@ def test_a_full_disk_is_said_and_what_was_saved_goes_on(disk, undisturbed, monke
     if moment == "in training":
         monkeypatch.setattr(worker, "StopSignal", lambda parent: AtIteration(5, lambda: fill(disk)))
     else:
-        monkeypatch.setattr(worker, "episode_frame", lambda *args, make=worker.episode_frame: fill(disk) or make(*args))
-    assert work(stack) == worker.FAILED
+        monkeypatch.setattr(worker, "episode_frame", lambda *args, make=episode_frame: fill(disk) or make(*args))
+    assert work(stack) == FAILED
     monkeypatch.undo()
     said = capsys.readouterr().out
     assert "No space left on device" in said.splitlines()[-1]
     assert "results recorded so far are kept" in said.splitlines()[-1]
     assert not list(stack.path.glob("*.writing"))
     (disk / "ballast").unlink()
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     assert f"continuing at step {64 * (5 if moment == 'in training' else 20)} of" in capsys.readouterr().out
     assert same_data(stack.path, undisturbed)
 
@@ -245,15 +248,15 @@ def test_read_only_disk_is_reported(disk, undisturbed, monkeypatch, capsys):
         mount("-o", "remount,bind,ro", disk)
 
     monkeypatch.setattr(worker, "StopSignal", lambda parent: AtIteration(5, protect))
-    assert work(stack) == worker.FAILED
+    assert work(stack) == FAILED
     monkeypatch.undo()
     assert "Read-only file system" in capsys.readouterr().out.splitlines()[-1]
-    assert work(stack) == worker.FAILED, "and again, without a trace of an earlier error in its place"
+    assert work(stack) == FAILED, "and again, without a trace of an earlier error in its place"
     assert "Read-only file system" in capsys.readouterr().out.splitlines()[-1]
     assert train(disk) == 2
     assert capsys.readouterr().err.startswith(f"ppo: cannot write results to {disk}: Read-only file system")
     subprocess.run(["umount", str(disk)], check=True)
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     assert "continuing at step 320 of" in capsys.readouterr().out
     assert same_data(stack.path, undisturbed)
 
@@ -277,7 +280,7 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path, undisturbed, monkeypat
         for path in [*stack.path.iterdir(), stack.path]:
             os.utime(path, (earlier(), earlier()))
         os.utime(stack.path / "checkpoint.pt.previous", (3e9, 3e9))
-    assert train_until(stack, False) == worker.FINISHED
+    assert train_until(stack, False) == FINISHED
     assert same_data(stack.path, undisturbed)
     assert not results.collect(tmp_path, tmp_path / "gathered", {}, RECORDS, None)
     assert same_episodes(tmp_path / "gathered", undisturbed)
@@ -293,7 +296,7 @@ def dying(monkeypatch):
     def install(*lives):
         made, rest = [], list(lives)
 
-        def make(*arguments, real=build.make):
+        def make(*arguments, real=make_env):
             env = real(*arguments)
             env.closed, step, left = False, env.step, rest.pop(0) if rest else 10**9
 
@@ -321,7 +324,7 @@ def dying(monkeypatch):
 def test_where_an_environment_dies_the_stack_goes_on_with_a_new_one(tmp_path, undisturbed, dying, capsys):
     """Before the first checkpoint, in the middle of an iteration, at its first step."""
     stack, made = stack_in(tmp_path), dying(10, 64 * 5 + 30, 64 * 7)
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     said = capsys.readouterr().out
     assert said.count("process 17 was killed by SIGKILL; going on from the last checkpoint") == 3
     assert [step for step in range(0, 1281, 64) if f"continuing at step {step} of" in said] == [5 * 64, 12 * 64]
@@ -332,13 +335,13 @@ def test_where_an_environment_dies_the_stack_goes_on_with_a_new_one(tmp_path, un
 def test_deaths_that_let_the_training_get_on_do_not_end_it(tmp_path, undisturbed, dying):
     stack = stack_in(tmp_path)
     dying(*[64 * 2 + 1] * 9)
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     assert same_data(stack.path, undisturbed)
 
 
 def test_an_environment_that_always_dies_is_given_up(tmp_path, undisturbed, dying, capsys, monkeypatch):
     stack, made = stack_in(tmp_path), dying(*[64 * 3 + 1] * 2, *[63] * 9)
-    assert work(stack) == worker.FAILED
+    assert work(stack) == FAILED
     line = (stack.path / "error.txt").read_text()
     assert line.count("\n") == 1
     assert f"its environment died {worker.MOST_DEATHS} times after step {6 * 64}: " in line
@@ -346,7 +349,7 @@ def test_an_environment_that_always_dies_is_given_up(tmp_path, undisturbed, dyin
     assert line.strip() in capsys.readouterr().out
     assert len(made) == 2 + worker.MOST_DEATHS - 1
     monkeypatch.undo()
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     assert same_data(stack.path, undisturbed)
 
 
@@ -362,9 +365,9 @@ def test_environment_dying_at_a_stop_is_not_rebuilt(tmp_path, undisturbed, dying
         def __bool__(self):
             return bool(made) and made[0].closed
 
-    assert train_until(stack, AskedOnceItIsDead()) == worker.STOPPED
+    assert train_until(stack, AskedOnceItIsDead()) == STOPPED
     assert len(made) == 1
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     assert same_data(stack.path, undisturbed)
 
 
@@ -391,7 +394,7 @@ def test_kill_at_the_last_files_leaves_them_whole(tmp_path, undisturbed, monkeyp
     monkeypatch.undo()
     assert not stack.finished
     assert list(stack.path.glob(".*.17.writing"))
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     assert not list(stack.path.glob("*.writing"))
     assert same_data(stack.path, undisturbed)
 
@@ -404,11 +407,11 @@ def test_worker_waits_for_one_that_ends_soon(tmp_path, undisturbed, capsys, monk
     stack = stack_in(tmp_path)
     hold = "import sys, time, pathlib; from experiments.store.files import locked\n"
     hold += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
-    arguments = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen([os.sys.executable, "-c", hold, str(stack.path)], **arguments) as holder:
+    command = [sys.executable, "-c", hold, str(stack.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         monkeypatch.setattr(worker, "PATIENCE", 0.0)
-        assert work(stack) == worker.BUSY
+        assert work(stack) == BUSY
         assert "is being written by another process" in capsys.readouterr().out
         monkeypatch.setattr(worker, "PATIENCE", 60.0)
 
@@ -421,7 +424,7 @@ def test_worker_waits_for_one_that_ends_soon(tmp_path, undisturbed, capsys, monk
             real(seconds)
 
         monkeypatch.setattr(time, "sleep", sleep)
-        assert work(stack) == worker.FINISHED
+        assert work(stack) == FINISHED
     assert "finished by another process" in capsys.readouterr().out
     assert not stack.checkpoint.exists()
 
@@ -447,8 +450,8 @@ def test_unplanned_runs_are_kept_aside(tmp_path, undisturbed, monkeypatch):
     assert statuses == ["finished", "missing"]
     assert (folder / "episodes.parquet.replaced-1").read_bytes() == (undisturbed / "episodes.parquet").read_bytes()
     assert read_json(folder / "manifest.json.replaced-1") == read_json(undisturbed / "manifest.json")
-    table = results.read_episodes(folder / "episodes.parquet")
-    kept = results.read_episodes(undisturbed / "episodes.parquet")
+    table = read_episodes(folder / "episodes.parquet")
+    kept = read_episodes(undisturbed / "episodes.parquet")
     assert table.equals(kept[kept["seed"] == wanted.seed].reset_index(drop=True))
 
 
@@ -500,7 +503,7 @@ def test_scalars_are_not_logged_twice(tmp_path):
     for kill_at in (3, 4):  # nothing is saved yet: both begin at the beginning
         with pytest.raises(Killed):
             worker.train(stack, options, stop=AtIteration(kill_at, killed))
-    assert worker.train(stack, options, stop=False) == worker.FINISHED
+    assert worker.train(stack, options, stop=False) == FINISHED
     (folder,) = (stack.path / "tensorboard").iterdir()
     events = EventAccumulator(str(folder))
     events.Reload()
@@ -551,7 +554,7 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
     (stack.path / "log.txt").symlink_to(elsewhere / "log.txt")
     with pytest.raises(StoreError, match=r"log\.txt leads out of .*: remove that link"):
         stack.create(RECORDS)
-    assert work(stack) == worker.FAILED
+    assert work(stack) == FAILED
     (stack.path / "log.txt").unlink()
     elsewhere_too = tmp_path / "stacks elsewhere"
     elsewhere_too.mkdir()
@@ -564,7 +567,7 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
     with pytest.raises(StoreError, match=r"table1 leads out of .*: remove that link"):
         collect(results, results / "table1", {}, RECORDS, None)
     assert {path.name: path.read_bytes() for path in elsewhere.iterdir()} == before
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
 
 
 def test_another_engines_stack_goes_on_if_asked(tmp_path):
@@ -576,9 +579,9 @@ def test_another_engines_stack_goes_on_if_asked(tmp_path):
     with pytest.raises(Killed):
         train_until(stack, AtIteration(3, killed), engine="torch")
     before = stack.checkpoint.read_bytes()
-    assert work(stack) == worker.FAILED
+    assert work(stack) == FAILED
     assert "was trained by the torch engine: --engine torch continues it" in stack.error.read_text()
     assert stack.checkpoint.read_bytes() == before, "it is not damaged"
-    assert worker.main([str(stack.path), "--options", Options(engine="numba").to_text()]) == worker.FINISHED
+    assert worker.main([str(stack.path), "--options", Options(engine="numba").to_text()]) == FINISHED
     (said,) = {run["engine"] for run in read_json(stack.manifest)["runs"]}
     assert re.fullmatch(r"torch to step \d+, then numba", said)

@@ -18,6 +18,7 @@ from experiments.store.results import collect, recorded_runs
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import read_episodes
 from experiments.training import worker
+from experiments.training.executor import FINISHED
 from experiments.training.options import Options
 from ppo.ppo import PPOSettings
 
@@ -29,7 +30,7 @@ STACK = Stack(tuple(RUNS))
 def train(results, fraction):
     folder = StackFolder(results / "stacks" / STACK.name)
     folder.create([run.record for run in STACK.runs])
-    assert worker.train(folder, Options(fraction=fraction), stop=False) == worker.FINISHED
+    assert worker.train(folder, Options(fraction=fraction), stop=False) == FINISHED
     return results
 
 

@@ -6,6 +6,7 @@ import inspect
 import re
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,6 +42,7 @@ def test_figure_4_is_two_runs_of_each_task_as_long_as_its_axes():
 def test_every_run_has_the_numbers_of_table_4(profile):
     for run in figure4(profile).runs:
         own = run.settings
+        assert isinstance(own, PPOSettings)
         assert (own.num_steps, own.update_epochs, own.minibatch_size) == (512, 15, 4096)
         assert (own.gamma, own.gae_lambda) == (0.99, 0.95)
         assert own.num_envs == (32 if run.environment == LOCOMOTION else 128)
@@ -56,6 +58,7 @@ def test_its_settings_do_not_change_with_a_default():
         for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_LOCOMOTION"
     )
+    assert isinstance(call, ast.Call)
     left_out = {field.name for field in dataclasses.fields(PPOSettings)} - {word.arg for word in call.keywords}
     assert left_out == {"backward_dtype"}  # of networks for pictures
 
@@ -96,7 +99,8 @@ def test_every_combination_is_tried_with_two_seeds_and_a_network_beside_them():
     runs = figure4_tuning(PAPER).runs
     assert set(Counter(run.setting for run in runs).values()) == {2}
     assert {run.seed for run in runs} == {201, 202}
-    small = [run.settings for run in runs if run.settings.network == "64-64"]
+    settings: list[Any] = [run.settings for run in runs]
+    small = [own for own in settings if own.network == "64-64"]
     assert {(own.lr_kl_target, own.norm_obs, own.norm_reward) for own in small} == {
         (target, observations, rewards)
         for target in (0.003, 0.01, 0.03)
@@ -104,7 +108,7 @@ def test_every_combination_is_tried_with_two_seeds_and_a_network_beside_them():
         for rewards in ("reset", "none")
     }
     assert len(small) == 24
-    (large,) = {run.settings for run in runs if run.settings.network != "64-64"}
+    (large,) = {own for own in settings if own.network != "64-64"}
     assert (large.network, large.activation, large.lr_kl_target) == ("256-128", "relu", 0.01)
     assert (large.norm_obs, large.norm_reward) == (True, "reset")
 
@@ -116,6 +120,7 @@ def test_the_short_runs_take_less_than_two_hours_of_a_core():
 def test_a_short_run_has_the_log_std_of_the_beginning_of_a_long_one():
     for run in figure4_tuning(PAPER).runs:
         own = run.settings
+        assert isinstance(own, PPOSettings)
         for part in (0.0, 0.5, 1.0):
             short = own.log_std_start + (own.log_std_end - own.log_std_start) * part
             long = -0.7 - 0.9 * part * run.total_timesteps / 50_000_000

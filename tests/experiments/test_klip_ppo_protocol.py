@@ -38,6 +38,7 @@ def test_its_settings_are_those_of_its_presets():
     protocol = klip_ppo(PAPER)
     for run in protocol.runs:
         own = run.settings
+        assert isinstance(own, PPOSettings)
         objective = run.setting.removesuffix("+klip-ppo")
         assert (own.clip_coef, own.kl_coef, own.kl_target) == IN_PRINT[objective]
         assert (own.num_envs, own.num_steps, own.update_epochs, own.minibatch_size) == (1, 2048, 10, 64)

@@ -132,7 +132,7 @@ def test_broken_off_merge_is_completed(parts, tmp_path, monkeypatch):
     def broken(*arguments, **more):
         raise OSError("no space left")
 
-    for module, name in ((merging.shutil, "copytree"), (merging, "write_atomically"), (results, "write_json")):
+    for module, name in ((shutil, "copytree"), (merging, "write_atomically"), (results, "write_json")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, broken)
             assert merge(tmp_path / "out", *parts) == 1

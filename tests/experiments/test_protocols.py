@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_table_1_is_11_settings_on_7_tasks_of_a_million_steps():
 
 def seeds_by(field, runs):
     """The seeds of each row or algorithm, which must be the same on every task."""
-    seeds = {}
+    seeds: dict[tuple[str, str], set[int]] = {}
     for run in runs:
         seeds.setdefault((getattr(run, field), run.environment), set()).add(run.seed)
     by_name = {name: found for (name, _), found in seeds.items()}
@@ -67,11 +68,16 @@ def test_rows_and_algorithms_have_the_seeds_that_they_need():
     assert {run.seed for run in figure2(PAPER).first_updates} == set(range(1, 21))
 
 
+def settings_of(runs) -> list[Any]:
+    """The settings of runs, which may be of any algorithm."""
+    return [run.settings for run in runs]
+
+
 def test_random_level_learns_nothing():
     """The random level is measured on every task, and learns nothing."""
     untrained = table1(PAPER).untrained
     assert {run.environment for run in untrained} == set(ENVIRONMENTS)
-    assert {run.settings.learning_rate for run in untrained} == {0.0}
+    assert {own.learning_rate for own in settings_of(untrained)} == {0.0}
     assert {run.setting for run in untrained} == {"untrained"}
 
 
@@ -167,8 +173,8 @@ def test_tuning_sees_two_tasks_at_most():
     """Tuning sees two tasks at most, and a sweep of 32 learning rates."""
     (tuning,) = select(["tuning"], PAPER)
     assert len({run.environment for run in tuning.runs}) == 2
-    a2c = [run for run in tuning.runs if run.algorithm == "a2c"]
-    assert len({run.settings.learning_rate for run in a2c if run.total_timesteps == 200_000}) == 32
+    a2c = [run for run in tuning.runs if run.algorithm == "a2c" and run.total_timesteps == 200_000]
+    assert len({own.learning_rate for own in settings_of(a2c)}) == 32
     assert {run.setting for run in tuning.runs if run.algorithm == "ppo"} == {"untrained"}
 
 
@@ -176,7 +182,7 @@ def swept(algorithm, scaling, *names, steps=200_000):
     """The values of the settings ``names`` that are tried under a reward scaling, in all their combinations."""
     (tuning,) = select(["tuning"], PAPER)
     runs = [run for run in tuning.runs if run.algorithm == algorithm and run.total_timesteps == steps]
-    return {tuple(getattr(run.settings, name) for name in names) for run in runs if run.settings.norm_reward == scaling}
+    return {tuple(getattr(own, name) for name in names) for own in settings_of(runs) if own.norm_reward == scaling}
 
 
 def test_sweeps_are_crossed_with_reward_scaling():
@@ -211,7 +217,7 @@ def test_without_a_sweep_reward_scaling_alone_is_tried(algorithm):
     (tuning,) = select(["tuning"], PAPER)
     runs = [run for run in tuning.runs if run.algorithm == algorithm]
     assert {run.total_timesteps for run in runs} == {PAPER.total_timesteps}
-    tried = {(dataclasses.replace(run.settings, norm_reward="none"), run.settings.norm_reward) for run in runs}
+    tried = {(dataclasses.replace(own, norm_reward="none"), own.norm_reward) for own in settings_of(runs)}
     assert tried == {(ALGORITHMS[algorithm].load().Settings(), scaling) for scaling in ("none", "reset", "never-reset")}
     assert len({run.seed for run in runs}) == 3
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -73,7 +74,7 @@ def test_of_an_unknown_processor_what_is_unknown_is_called_that(processor, monke
     monkeypatch.setattr(Path, "read_text", unreadable)
     monkeypatch.setattr(torch.cpu, "get_capabilities", unheard_of)
     monkeypatch.setitem(sys.modules, "llvmlite", None)  # not installed
-    monkeypatch.setattr(provenance.np, "show_config", lambda mode: {})
+    monkeypatch.setattr(np, "show_config", lambda mode: {})
     recorded = processor()
     assert {name: recorded[name] for name in ("family", "model", "microarchitecture")} == {
         "family": "unknown",

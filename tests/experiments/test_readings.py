@@ -135,6 +135,7 @@ def test_the_preset_is_the_papers_reading_and_the_classs_defaults():
 
 def test_ppo1_is_what_was_released_in_2017_08():
     own = usual_settings("Hopper-v4", "ppo", "ppo1")
+    assert isinstance(own, PPOSettings)
     assert (own.initialisation, own.obs_filter, own.clip_obs, own.vf_coef) == ("column-norm", "batch", 5.0, 1.0)
     assert (own.max_grad_norm, own.norm_reward, own.norm_adv) == (math.inf, "none", "batch")
     assert own.anneal_lr

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -221,9 +222,13 @@ def test_killed_worker_is_named_and_the_rest_finish(tmp_path, undisturbed, capfd
 def test_kills_of_everything_and_of_the_command_lose_nothing(tmp_path, undisturbed):
     """And the next command waits for the worker that was left over, which saves."""
     out = tmp_path / "out"
+
+    def trains(process):
+        return any(working_on(stack) in children(process.pid) for stack in stacks_of(out))
+
     for with_workers in (True, False):
         process = begin(train_flags(out, *CHECKPOINT_ALWAYS))
-        wait_for(lambda process=process: any(working_on(stack) in children(process.pid) for stack in stacks_of(out)))
+        wait_for(partial(trains, process))
         for pid in [process.pid, *(children(process.pid) if with_workers else [])]:
             os.kill(pid, signal.SIGKILL)
         end(process)
@@ -422,9 +427,11 @@ def test_what_two_protocols_need_is_trained_once(benchmark):
     assert sorted(trained) == [1, 1, 2, 2, 22]
     table1 = read_episodes(results / "table1" / "episodes.parquet")
     figure3 = read_episodes(results / "figure3" / "episodes.parquet")
-    shared = [table[table["setting"].isin(["clip-0.2", "untrained"])] for table in (figure3, table1)]
-    assert set(shared[0]["setting"]) == {"clip-0.2", "untrained"}
-    pd.testing.assert_frame_equal(*(table.reset_index(drop=True) for table in shared), check_exact=True)
+    one, other = (
+        table[table["setting"].isin(["clip-0.2", "untrained"])].reset_index(drop=True) for table in (figure3, table1)
+    )
+    assert set(one["setting"]) == {"clip-0.2", "untrained"}
+    pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_figure_2_is_measured(benchmark):

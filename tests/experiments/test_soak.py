@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 from collections import Counter
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def pause(process, out, rng):
 
 def disturbed(out, rng, kills, wanted):
     """Begin the command again and again, until it ends by itself; what it did is counted in ``kills``."""
-    finished = set()
+    finished: set[Any] = set()
     while True:
         process = begin(train_flags(out, *LONG, workers=2), out.with_suffix(".log"))
         kind = None
@@ -90,7 +91,7 @@ def test_data_survive_any_number_of_kills(tmp_path):
     seed = int(os.environ.get("SOAK_SEED", time.time_ns() % 10**6))
     wanted = int(os.environ.get("SOAK_KILLS", 50))
     print(f"\nSOAK_SEED={seed} SOAK_KILLS={wanted}")
-    rng, kills, rounds = random.Random(seed), Counter(), 0
+    rng, kills, rounds = random.Random(seed), Counter[str](), 0
     assert train(tmp_path / "undisturbed", *LONG, workers=2) == 0
     while sum(kills.values()) - kills["SIGTERM"] < wanted:
         rounds += 1

@@ -17,6 +17,7 @@ from experiments.store.files import StoreError
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import EPISODE_COLUMNS, read_episodes
 from experiments.training import worker
+from experiments.training.executor import FINISHED
 from experiments.training.options import Options
 from ppo import checkpoint
 from ppo.ppo import PPO
@@ -95,7 +96,7 @@ def test_a_setting_of_any_name_has_its_scalars_in_its_stack(tmp_path, kind):
     run = Run("InvertedPendulum-v4", "ppo", EVIL[kind], 1, 64, SETTINGS)
     stack = StackFolder(tmp_path / "results" / "stacks" / "one")
     stack.create([run.record])
-    assert worker.train(stack, Options(tensorboard=True), stop=False) == worker.FINISHED
+    assert worker.train(stack, Options(tensorboard=True), stop=False) == FINISHED
     assert len([path for path in (stack.path / "tensorboard").iterdir() if list(path.glob("events*"))]) == 1
     assert not files_outside(tmp_path, stack.path)
 

@@ -23,7 +23,9 @@ assert BREAKOUT in ATARI_ROMS  # whose import registers the games with Gymnasium
 class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
     """What every game has paid, frame by frame, and whether the last one is over."""
 
-    games: tuple[float, ...] | list[float] = ()
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.games: list[float] = []
 
     def reset(self, **options: Any) -> tuple[Any, dict[str, Any]]:
         self.games = [*self.games, 0.0]
@@ -31,7 +33,7 @@ class Recorder(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self.games[-1] += reward
+        self.games[-1] += float(reward)
         return observation, reward, terminated, truncated, info
 
 

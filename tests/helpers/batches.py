@@ -1,6 +1,7 @@
 """Policies moved off their first weights, and batches of experience that no environment gave."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ def made_up_batch(policy: ActorCritic, size: int, seed: int = 0, move: float = 0
     now = policy.parameters.clone()
     policy.parameters.copy_(perturbed(now, move, seed))
     distribution, values = policy(observations)
-    kind = type(distribution)
+    kind: Any = type(distribution)
     noise = torch.from_numpy(kind.draw_noise(rng, (runs, size), policy.action_size))
     actions = distribution.sample(noise)
     log_probs = distribution.log_prob(actions)

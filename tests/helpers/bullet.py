@@ -45,7 +45,8 @@ def simulation_state(task: str, when: str, rows: Any = slice(None)) -> tuple[Arr
     """``qpos`` and ``qvel`` of the recorded states ``when`` (before or after)."""
 
     def of(name: str) -> Array:
-        return recorded(task, f"{when}/{name}")[rows]
+        chosen: Array = recorded(task, f"{when}/{name}")[rows]
+        return chosen
 
     turn = rotation(of("torso_quat"))
     centre = turn @ CENTRE

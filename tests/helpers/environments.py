@@ -48,7 +48,7 @@ class ScriptedEnv(VectorEnv):
 
     def step(self, actions: npt.NDArray[Any]) -> Transition:
         self.actions.append(actions.copy())
-        raw_rewards = 100.0 * np.arange(self.rows) + 10.0 * self.episode + self.time
+        raw_rewards = (100 * np.arange(self.rows) + 10 * self.episode + self.time).astype(np.float64)
         rewards = np.sign(raw_rewards) if self.lives > 1 else raw_rewards
         self.time += 1
         final = self.observe()
@@ -97,4 +97,8 @@ class Blank(gymnasium.Env[npt.NDArray[np.float32], Any]):
 
 
 ENDLESS, ENDLESS_LIMIT = "ConstantReward-v0", 4
-gymnasium.register(ENDLESS, ConstantReward, max_episode_steps=ENDLESS_LIMIT)
+gymnasium.register(
+    ENDLESS,
+    ConstantReward,  # type: ignore[arg-type]  # which takes no options, and none are given
+    max_episode_steps=ENDLESS_LIMIT,
+)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from ppo.envs.base import Transition, VectorEnv
+from ppo.envs.base import State, Transition, VectorEnv
 
 Array = npt.NDArray[Any]
 Row = tuple[Array, Array, Any, bool, bool]
@@ -18,7 +18,7 @@ Row = tuple[Array, Array, Any, bool, bool]
 
 def make_oracle(env_id: str) -> Any:
     """Gymnasium's environment; where the force is not clamped, which Gymnasium has no id for, without its limit."""
-    env = gymnasium.make(env_id.replace("Unclamped", ""))
+    env: Any = gymnasium.make(env_id.replace("Unclamped", ""))
     if "Unclamped" in env_id:
         env.unwrapped.model.actuator_ctrllimited[:] = 0
     return env
@@ -108,10 +108,10 @@ def assert_rows_go_on_elsewhere(three: VectorEnv, four: VectorEnv, actions: Arra
     four.set_state(join_rows(take_rows(state, [1]), state))
     for action in actions[begin:]:
         transition = three.step(action)
-        assert_same_transition(four.step(action[order]), type(transition)(*(array[order] for array in transition)))
+        assert_same_transition(four.step(action[order]), Transition._make(array[order] for array in transition))
 
 
-def assert_refused(env: VectorEnv, ill_fitting: Mapping[str, Mapping[str, Any]]) -> None:
+def assert_refused(env: VectorEnv, ill_fitting: Mapping[str, State]) -> None:
     """Each state of ``ill_fitting`` in one line that matches its key."""
     for message, bad in ill_fitting.items():
         with pytest.raises(ValueError, match=message) as error:

@@ -39,5 +39,10 @@ def clipped_gradients(algorithm: Any) -> list[torch.Tensor]:
     """The list of the gradients that the optimiser makes its steps of from now on."""
     gradients: list[torch.Tensor] = []
     change = algorithm.optimizer.change
-    algorithm.optimizer.change = lambda gradient, where: gradients.append(gradient.clone()) or change(gradient, where)
+
+    def watched(gradient: torch.Tensor, where: Any) -> Any:
+        gradients.append(gradient.clone())
+        return change(gradient, where)
+
+    algorithm.optimizer.change = watched
     return gradients

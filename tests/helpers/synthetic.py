@@ -59,7 +59,7 @@ def level(environment: str, setting: str, seed: int) -> float:
     """
     if setting == UNTRAINED:
         return 0.0
-    return (10 * (SETTINGS.index(setting) + 1) + (-1) ** seed) * (ENVIRONMENTS.index(environment) + 1.0)
+    return (10 * (SETTINGS.index(setting) + 1) + (-1.0) ** seed) * (ENVIRONMENTS.index(environment) + 1.0)
 
 
 def episodes_of(run: dict[str, Any], value: npt.ArrayLike, length: int = EPISODE) -> pd.DataFrame:

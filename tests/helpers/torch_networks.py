@@ -27,7 +27,7 @@ class Reference:
         sizes = [parameter.numel() for parameter in self.parameters()]
         self.padding = len(row) - sum(sizes)
         assert 0 <= self.padding < 16, "apart from padding, the row is used up"
-        pieces = row.detach().double()[: sum(sizes)].split(sizes)
+        pieces = torch.split(row.detach().double()[: sum(sizes)], sizes)
         for parameter, piece in zip(self.parameters(), pieces, strict=True):
             parameter.data.copy_(piece.view(parameter.t().shape).t())  # a row has a layer's weights as [in, out]
 

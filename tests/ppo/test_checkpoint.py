@@ -6,6 +6,7 @@ import io
 import os
 import pickle
 import zipfile
+from typing import Any
 
 import numpy as np
 import pytest
@@ -188,7 +189,8 @@ def repeated():
 
 def doubling():
     """A list of a list twice, of a list twice ...: 2**60 numbers in a hundred bytes."""
-    buffer, value = io.BytesIO(), [0]
+    buffer = io.BytesIO()
+    value: list[Any] = [0]
     for _ in range(60):
         value = [value, value]
     torch.save({"numbers": value}, buffer)

@@ -7,6 +7,7 @@ import dataclasses
 import math
 import subprocess
 import sys
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -35,7 +36,7 @@ BRANCHES = [
     {"vf_clip_range": 0.02, "vf_coef": 1.0},
     {"vf_clip_range": 0.2, "ent_coef": 0.01, "kl_coef": 2.0},
 ]
-SHAPES = {
+SHAPES: dict[str, dict[str, Any]] = {
     "64-64": {},
     "large minibatches": {"minibatch_size": 2 * BLOCK + 77, "num_steps": 3 * BLOCK},
     "relu": {"network": "48-20", "activation": "relu"},
@@ -63,15 +64,12 @@ def written_out(ppo, batch):
         loss_gradient(parameters, samples, index, old_log_std, terms, shape, work, gradient)
         taken.append(gradient.copy())
 
-    python_loop, descent.loss_gradient = descent.ppo_epochs.py_func, keep
-    compiled, descent.ppo_epochs = descent.ppo_epochs, python_loop
     order = np.arange(batch.log_probs.shape[1])
-    ppo.orders = lambda batch, epochs: np.tile(order, (ppo.runs, 1, 1))
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(descent, "loss_gradient", keep)
+        patch.setattr(descent, "ppo_epochs", descent.ppo_epochs.py_func)
+        patch.setattr(ppo, "orders", lambda batch, epochs: np.tile(order, (ppo.runs, 1, 1)))
         descent.descend(ppo, batch, ppo.clip_coef)
-    finally:
-        descent.loss_gradient, descent.ppo_epochs = loss_gradient, compiled
-        del ppo.orders
     return torch.from_numpy(np.stack(taken))
 
 
@@ -162,9 +160,8 @@ def test_a_run_has_the_same_bits_alone_and_in_stacks_of_2_to_33():
             for field in dataclasses.fields(batch)
             if field.name != "distribution"
         }
-        old = dataclasses.replace(
-            batch.distribution, mean=batch.distribution.mean[list(runs)], log_std=batch.distribution.log_std[list(runs)]
-        )
+        every: Any = batch.distribution
+        old = dataclasses.replace(every, mean=every.mean[list(runs)], log_std=every.log_std[list(runs)])
         ppo.update(dataclasses.replace(batch, **own, distribution=old))
         return ppo.policy.parameters.detach()
 

@@ -28,7 +28,7 @@ def test_every_bit_comes_back(column):
 def test_an_episode_takes_about_nine_bytes():
     """Return, length and step, as a run of 128 environments has them."""
     rng, count = np.random.default_rng(0), 50_000
-    columns = [
+    columns: list[np.ndarray] = [
         np.zeros(count, np.int32),
         np.sort(rng.integers(1, 100_000, count)) * 128,
         rng.normal(300.0, 100.0, count),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from ppo.policies import ConvActorCritic, make_policy
+from ppo.policies import ActorCritic, ConvActorCritic, make_policy
 from ppo.ppo import PPOSettings
 
 SPACES = {"discrete": gymnasium.spaces.Discrete(6), "continuous": gymnasium.spaces.Box(-1, 1, (3,))}
@@ -36,14 +36,14 @@ def reference(policy, network, run, outputs, critic_outputs=1):
         layers += [nn.Conv2d(channels, filters, kernel, stride), nn.ReLU()]
         channels, side = filters, (side - kernel) // stride + 1
     layers += [nn.Flatten(), nn.Linear(channels * side * side, units), nn.ReLU()]
-    modules = [nn.Sequential(*layers), nn.Linear(units, outputs), nn.Linear(units, critic_outputs)]
+    body, heads = nn.Sequential(*layers), [nn.Linear(units, outputs), nn.Linear(units, critic_outputs)]
     pieces = iter(policy.parameters[run].detach().split(policy.sizes))
     with torch.no_grad():
-        for module in [*modules[0], *modules[1:]]:
+        for module in [*body, *heads]:
             if isinstance(module, nn.Conv2d):
                 out, into, height, width = module.weight.shape
                 module.weight.copy_(next(pieces).view(out, height, width, into).permute(0, 3, 1, 2))
-            elif isinstance(module, nn.Linear) and module is modules[0][-2]:
+            elif isinstance(module, nn.Linear) and module is body[-2]:
                 # features of channels-last order to channels-first
                 weight = next(pieces).view(units, side, side, channels)
                 module.weight.copy_(weight.permute(0, 3, 1, 2).reshape(units, -1))
@@ -52,7 +52,7 @@ def reference(policy, network, run, outputs, critic_outputs=1):
             else:
                 continue
             module.bias.copy_(next(pieces))
-    return modules
+    return [body, *heads]
 
 
 def shaken(policy, scale=0.02):
@@ -169,7 +169,9 @@ def test_what_it_cannot_see_is_refused(image, said):
 
 def test_a_network_is_found_by_its_name():
     assert isinstance(conv_policy("a3c"), ConvActorCritic)
-    assert make_policy("32-16", (5,), SPACES["discrete"], [1]).networks["actor"].sizes == (5, 32, 16, 6)
+    policy = make_policy("32-16", (5,), SPACES["discrete"], [1])
+    assert isinstance(policy, ActorCritic)
+    assert policy.networks["actor"].sizes == (5, 32, 16, 6)
 
 
 @pytest.mark.parametrize("network", ["", "64-", "0-64", "resnet"])

@@ -47,13 +47,14 @@ def test_their_gradients_are_those_of_torch_distributions(make, quantity):
     leaves = [getattr(ours, name).double().requires_grad_() for name in vars(ours)]
     own = type(ours)(*leaves)
     fixed = type(other)(*(getattr(other, name).double() for name in vars(other)))
-    if make is gaussian:
-        theirs, their_fixed = (
-            torch.distributions.Independent(torch.distributions.Normal(d.mean, d.log_std.exp().expand_as(d.mean)), 1)
-            for d in (own, fixed)
-        )
-    else:
-        theirs, their_fixed = (torch.distributions.Categorical(logits=d.logits) for d in (own, fixed))
+
+    def reference(ours):
+        if make is gaussian:
+            deviation = ours.log_std.exp().expand_as(ours.mean)
+            return torch.distributions.Independent(torch.distributions.Normal(ours.mean, deviation), 1)
+        return torch.distributions.Categorical(logits=ours.logits)
+
+    theirs, their_fixed = reference(own), reference(fixed)
     values = {
         "log_prob": lambda: (own.log_prob(actions), theirs.log_prob(actions)),
         "entropy": lambda: (own.entropy(), theirs.entropy()),

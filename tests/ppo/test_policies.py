@@ -3,6 +3,7 @@
 import gc
 import math
 import weakref
+from typing import Any
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_gradients_are_autograds(space, seeds, part):
     weights = torch.randn((*observations.shape[:2], policy.action_size), generator=rng)
     value_weights = torch.randn(observations.shape[:2], generator=rng)
 
-    loss = 0.0
+    loss: Any = 0.0
     if part == "both":
         distribution, values = policy(observations)
     elif part == "distribution":
@@ -123,7 +124,7 @@ def test_jvp_is_the_derivative_of_forward(sizes):
 
     layers = network.layers(parameters)
     activations = network.forward(layers, inputs)
-    outputs, change = torch.func.jvp(forward, (parameters,), (tangent,))
+    outputs, change = torch.func.jvp(forward, (parameters,), (tangent,))  # type: ignore[misc]  # no has_aux: two
     torch.testing.assert_close(activations[-1], outputs, rtol=1e-9, atol=1e-11)
     torch.testing.assert_close(network.jvp(layers, activations, tangent), change, rtol=1e-9, atol=1e-11)
 

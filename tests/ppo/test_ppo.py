@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -119,7 +120,7 @@ def reference_loss(network, batch, run, settings):
     outputs, values = network.actor(observations), network.critic(observations)[:, 0]
     old = batch.distribution
     if hasattr(old, "logits"):
-        new = torch.distributions.Categorical(logits=outputs)
+        new: torch.distributions.Distribution = torch.distributions.Categorical(logits=outputs)
         old = torch.distributions.Categorical(logits=old.logits[run].double())
         log_prob, entropy = new.log_prob(batch.actions[run]), new.entropy()
         kl = torch.distributions.kl_divergence(old, new)
@@ -297,7 +298,8 @@ def beside_and_without_penalised_runs():
     for settings in ([free, penalised], [free, free]):
         ppo = ppo_of(settings)
         batch = made_up_batch(ppo.policy, 64)
-        batch.distribution.mean[0] = 1e30
+        distribution: Any = batch.distribution
+        distribution.mean[0] = 1e30
         loss = ppo.loss(batch, ppo.clip_coef)
         (gradient,) = torch.autograd.grad(loss.sum(), ppo.policy.parameters)
         results.append((loss[0].item(), gradient[0]))
@@ -409,12 +411,14 @@ def test_a_minibatch_keeps_each_samples_fields_together():
     ppo = ppo_of([PPOSettings(num_steps=50, minibatch_size=8, update_epochs=1)] * 2, DISCRETE_4)
     batch = made_up_batch(ppo.policy, 50)
     batch.returns.copy_(torch.arange(50.0).expand(2, 50))
+    whole: Any = batch.distribution
     for minibatch in ppo.minibatches(batch, 1, 8):
+        part: Any = minibatch.distribution
         for run in range(2):
             chosen = minibatch.returns[run].long()
             for name in ("observations", "actions", "log_probs", "values", "advantages"):
                 assert torch.equal(getattr(minibatch, name)[run], getattr(batch, name)[run, chosen]), name
-            assert torch.equal(minibatch.distribution.logits[run], batch.distribution.logits[run, chosen])
+            assert torch.equal(part.logits[run], whole.logits[run, chosen])
 
 
 NAN = math.nan

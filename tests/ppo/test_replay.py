@@ -2,6 +2,8 @@
 
 import dataclasses
 import hashlib
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +34,8 @@ class FramesEnv(VectorEnv):
         self.observation_dtype = np.dtype(np.uint8)
         self.action_space = Discrete(ACTIONS)
         self.rng = np.random.default_rng(seed)
+
+    stacks: np.ndarray
 
     def show(self):
         self.stacks = np.roll(self.stacks, -1, axis=-1)
@@ -74,7 +78,9 @@ class Recorded:
         envs = self.env.rows // RUNS
         self.actions = int(self.env.action_space.n)
         self.collector = Collector(self.env, lambda *_: self.rng.integers(self.actions, size=(RUNS, envs)), RUNS, None)
-        self.history = {name: [] for name in ("observations", "actions", "rewards", "ended", "probabilities")}
+        self.history: dict[str, list[Any]] = {
+            name: [] for name in ("observations", "actions", "rewards", "ended", "probabilities")
+        }
         self.last = None
 
     def collect(self, steps=STEPS):
@@ -288,7 +294,9 @@ def test_restarted_memory_is_empty():
 def test_files_are_written_once_and_deleted(tmp_path):
     """Files are written once, and deleted when two states have no use for them."""
     recorded = Recorded(6 * STEPS)
-    written, before, deleted = {}, [], set()
+    written: dict[str, tuple[int, int]] = {}
+    before: list[str] = []
+    deleted: set[str] = set()
     for _ in range(16):
         recorded.collect()
         state = recorded.memory.state(tmp_path)
@@ -381,7 +389,7 @@ SHA = "0" * 64
 )
 def test_a_strangers_state_names_no_file_outside_and_none_too_large(name, tmp_path, monkeypatch):
     state = {"steps": 256, "files": [name], "rest": Recorded().memory.state(None)["rest"]}
-    monkeypatch.setattr(replay.Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail(f"{path} was read"))
     with pytest.raises(ValueError, match="is not the name of a file of the replay memory"):
         Recorded().memory.load_state(state, tmp_path)
 

@@ -1,5 +1,7 @@
 """Collecting, in an environment whose every number says where it belongs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,7 @@ def collector_of(action_space=CONTINUOUS_1, normalised=False, lengths=LENGTHS, *
     policy = ActorCritic(env.observation_shape, action_space, [1, 2])
     observation = ObservationNormalizer(RUNS, env.observation_shape) if normalised else None
     reward = RewardNormalizer(np.array([[0.9], [0.9]]), ENVS) if normalised else None
-    collector = Collector(env, policy.act, RUNS, observation, reward)
+    collector: Any = Collector(env, policy.act, RUNS, observation, reward)
     collector.policy = policy  # at hand for the tests
     return collector
 

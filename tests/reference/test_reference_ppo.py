@@ -82,7 +82,7 @@ def test_an_adaptive_beta_is_the_referees_over_many_updates(engine):
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_table_4s_schedules_are_the_referees_over_many_updates(engine):
-    targets = ({"lr_kl_target": 1e-6}, {"lr_kl_target": 2e-4}, {"lr_kl_target": 1.0}, {})
+    targets: tuple[dict[str, float], ...] = ({"lr_kl_target": 1e-6}, {"lr_kl_target": 2e-4}, {"lr_kl_target": 1.0}, {})
     settings = stack(*targets, anneal_log_std=True, num_steps=64, num_envs=2, learning_rate=1e-4)
     result = compare("ppo", PPO, HOPPER, settings, 8 * 128 - 60, engine=engine)
     rates = [referee.rates for referee in result.referees]

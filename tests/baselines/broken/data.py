@@ -1,6 +1,7 @@
 """Baselines for which a batch is not data."""
 
 from dataclasses import replace
+from typing import Any
 
 from ppo.distributions import DiagonalGaussian
 from ppo.ppo import PPO
@@ -21,7 +22,8 @@ class AliasesOldPolicy(PPO):
 
     def prepare(self, experience):
         batch = super().prepare(experience)
-        old = DiagonalGaussian(batch.distribution.mean, self.policy.log_std)
+        given: Any = batch.distribution
+        old = DiagonalGaussian(given.mean, self.policy.log_std)
         return replace(batch, distribution=old)
 
 

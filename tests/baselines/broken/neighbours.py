@@ -1,6 +1,7 @@
 """Baselines whose runs know their neighbours."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ppo.ppo import PPO, PPOSettings
 from tests.baselines.sound.early_stopping import EarlyStopping
@@ -12,14 +13,15 @@ class SharesStepCount(EarlyStopping):
 
     def setup(self):
         super().setup()
-        change = self.optimizer.change
+        optimizer: Any = self.optimizer
+        change = optimizer.change
 
         def shared_change(gradient, where):
             change_of_stack = change(gradient, where)
-            self.optimizer.steps.fill_(self.optimizer.steps.max())
+            optimizer.steps.fill_(optimizer.steps.max())
             return change_of_stack
 
-        self.optimizer.change = shared_change
+        optimizer.change = shared_change
 
 
 class StopsForAll(EarlyStopping):

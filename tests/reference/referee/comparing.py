@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def compare(name, referee_class, env_id, settings, total_timesteps, replayed=Fal
         for run, row in zip(runs, starts, strict=True)
     ]
     result = Comparison(algorithm, referees)
-    episodes = [[] for _ in runs]
+    episodes: list[list[Any]] = [[] for _ in runs]
     while algorithm.steps_done < total_timesteps:
         if replayed:
             starts = algorithm.policy.parameters.detach().double().clone()

@@ -66,7 +66,7 @@ class Samples:
 
 
 class OnPolicy(SingleRun):
-    """A subclass's ``improve`` updates the networks with a batch and returns metrics."""
+    """A subclass says how to ``improve``."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments)
@@ -84,6 +84,10 @@ class OnPolicy(SingleRun):
         self.steps_done += steps * self.settings.num_envs
         self.iteration += 1
         return metrics
+
+    def improve(self, samples):
+        """Update the networks with a batch; return metrics."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def samples(self, rollout):

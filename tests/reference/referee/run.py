@@ -1,6 +1,7 @@
 """Everything that algorithms share: one run's networks, environments, noise and budget, and how it collects."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -42,8 +43,9 @@ class SingleRun:
         self.settings, self.seed, self.total_timesteps = settings, seed, total_timesteps
         env = gymnasium.make(env_id)
         self.size = env.observation_space.shape[0]
-        self.discrete = isinstance(env.action_space, Discrete)
-        self.choices = int(env.action_space.n if self.discrete else env.action_space.shape[0])
+        space: Any = env.action_space
+        self.discrete = isinstance(space, Discrete)
+        self.choices = int(space.n if self.discrete else space.shape[0])
         self.iteration, self.steps_done = 0, 0
         hidden = () if settings.network == "linear" else map(int, settings.network.split("-"))
         sizes = (self.size, *hidden)
