@@ -88,8 +88,8 @@ def test_table_has_seeds_1_to_3_and_all(tmp_path: Path) -> None:
     assert facts.loc["a2c", ["three_runs", "three_last_tenth", "runs", "last_tenth"]].tolist() == [3, 200, 5, 300]
     assert facts.at["ppo", "difference"] == pytest.approx(200 - facts.at["ppo", "paper_last_100k"])
     shown = table.shown.set_index(["Environment", "Algorithm"]).loc[("Hopper", "PPO (Clip)")]
-    assert shown["Last tenth, seeds 1, 2, 3"] == "200 (100 · 200 · 300)"
-    assert shown["Last tenth, all seeds"] == "550 ± 303 (10)"
+    assert shown.loc["Last tenth, seeds 1, 2, 3"] == "200 (100 · 200 · 300)"
+    assert shown.loc["Last tenth, all seeds"] == "550 ± 303 (10)"
     assert "over all seeds (10 of PPO (Clip), 5 of the others)" in figure3.figure3(data).caption
 
 

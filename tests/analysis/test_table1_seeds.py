@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -133,10 +133,14 @@ def test_rows_do_not_draw_the_same_seeds(tmp_path: Path) -> None:
     assert (drawn["low"], drawn["high"]) == pytest.approx((-0.62, 0.62), abs=0.04)
 
 
+def _all_settings(seeds: range) -> Callable[[str], Sequence[int]]:
+    return lambda setting: seeds
+
+
 def test_report_waits_for_more_than_three_seeds(tmp_path: Path) -> None:
     """The report has both tables as soon as there are more than three seeds."""
     for name, seeds in (("three", range(1, 4)), ("six", range(1, 7))):
-        build(write_table1(tmp_path / name, seeds=lambda setting, every=seeds: every), tmp_path / f"{name}-out")
+        build(write_table1(tmp_path / name, seeds=_all_settings(seeds)), tmp_path / f"{name}-out")
     tables = {
         name: {path.stem for path in (tmp_path / f"{name}-out" / "tables").iterdir()} for name in ("three", "six")
     }
