@@ -25,15 +25,15 @@ from analysis.sections import (
     humanoid_tuning,
     klip_ppo,
     other_implementations,
-    table1,
-    table1_curves,
-    table1_runs,
-    table1_seeds,
     trpo_variants,
     tuning,
 )
 from analysis.sections.atari import figure6, human_normalised, precision, prefix, tables2_6, windows
 from analysis.sections.readings import report as study_of_readings
+from analysis.sections.table1 import curves as table1_curves
+from analysis.sections.table1 import runs as table1_runs
+from analysis.sections.table1 import seeds as table1_seeds
+from analysis.sections.table1 import table as table1
 from analysis.style import formats
 from analysis.style.drawing import Drawing, pictures
 from analysis.style.formats import NOTHING, Table

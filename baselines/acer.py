@@ -47,7 +47,7 @@ class ACERSettings(Settings):
     ent_coef: float = setting(0.01, at_least=0)
     """the entropy bonus's coefficient (the paper's: 0.001)"""
     replay_ratio: float = setting(4.0, at_least=0, at_most=1000)
-    """average number of updates from the memory per on-policy update; the number is Poisson distributed"""
+    """average number of updates from the memory after each new segment; the number is Poisson distributed"""
     replay_capacity: int = setting(50_000, at_least=1)
     """capacity of the memory in steps of each environment"""
     replay_start: int = setting(10_000, at_least=0)

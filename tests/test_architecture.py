@@ -20,7 +20,7 @@ REPOSITORY = Path(experiments.__file__).parents[1]
 FLOORS = (  # from the roof down; a room may import those on lower floors
     ("experiments.cli",),
     ("analysis",),
-    ("analysis.sections", "analysis.sections.atari", "analysis.sections.readings"),
+    ("analysis.sections", "analysis.sections.atari", "analysis.sections.readings", "analysis.sections.table1"),
     ("analysis.style",),
     ("analysis.data",),
     ("experiments.throughput", "experiments.policies", "experiments.contract"),

@@ -152,6 +152,7 @@ _LOCOMOTION = PPOSettings(  # sec. 6.3, Table 4; all written out, so that runs o
     kl_target=0.0,
     bootstrap_truncation=False,  # all code of 2017
     clip_actions=False,  # all code of 2017; Roboschool's rewards too are those of the unclipped action
+    rescale_actions=False,
 )
 
 HUMANOID: dict[str, PPOSettings] = {

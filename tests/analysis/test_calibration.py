@@ -10,8 +10,11 @@ from analysis.data import calibration
 from analysis.data.labels import task
 from analysis.data.load import gather, gather_interpolation
 from analysis.report import build
-from analysis.sections import figure1_2, figure3, other_implementations, table1, table1_curves, table1_runs
+from analysis.sections import figure1_2, figure3, other_implementations
 from analysis.sections.readings import model
+from analysis.sections.table1 import curves as table1_curves
+from analysis.sections.table1 import runs as table1_runs
+from analysis.sections.table1 import table as table1
 from experiments.paper.readings import STUDY_SEEDS
 from experiments.paper.sweeps import SWEEPS, SWEPT_ENVIRONMENTS
 from tests.helpers.synthetic import write_figure2, write_figure3, write_table1

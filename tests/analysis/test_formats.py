@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.data.load import gather
-from analysis.sections import table1
+from analysis.sections.table1 import table as table1
 from analysis.style import formats
 from tests.helpers.synthetic import write_table1
 

@@ -9,7 +9,9 @@ import pytest
 from analysis.data.completeness import missing
 from analysis.data.load import gather
 from analysis.report import WAITING, build, main
-from analysis.sections import figure3, table1, table1_curves, tuning
+from analysis.sections import figure3, tuning
+from analysis.sections.table1 import curves as table1_curves
+from analysis.sections.table1 import table as table1
 from tests.helpers.synthetic import (
     planned,
     write_atari,

@@ -11,18 +11,12 @@ import pytest
 
 from analysis.data.completeness import mark, missing
 from analysis.data.load import gather, gather_interpolation
-from analysis.sections import (
-    figure1_2,
-    figure3,
-    figure3_aggregate,
-    table1,
-    table1_curves,
-    table1_runs,
-    table1_seeds,
-    trpo_variants,
-    tuning,
-)
+from analysis.sections import figure1_2, figure3, figure3_aggregate, trpo_variants, tuning
 from analysis.sections.atari import figure6, human_normalised, prefix, tables2_6
+from analysis.sections.table1 import curves as table1_curves
+from analysis.sections.table1 import runs as table1_runs
+from analysis.sections.table1 import seeds as table1_seeds
+from analysis.sections.table1 import table as table1
 from analysis.style import formats
 from analysis.style.formats import Table
 from tests.helpers.synthetic import planned, write_atari, write_figure2, write_figure3, write_table1, write_tuning

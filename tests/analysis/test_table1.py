@@ -9,7 +9,9 @@ import scipy.stats
 
 from analysis.data.labels import ENVIRONMENTS, SETTINGS, UNTRAINED
 from analysis.data.load import gather
-from analysis.sections import table1, table1_runs, table1_seeds
+from analysis.sections.table1 import runs as table1_runs
+from analysis.sections.table1 import seeds as table1_seeds
+from analysis.sections.table1 import table as table1
 from tests.helpers.synthetic import level, write_table1
 
 

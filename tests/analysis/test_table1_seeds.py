@@ -13,7 +13,8 @@ from analysis.data.labels import ENVIRONMENTS, SETTINGS, UNTRAINED
 from analysis.data.load import gather
 from analysis.data.published import PUBLISHED
 from analysis.report import build
-from analysis.sections import table1, table1_seeds
+from analysis.sections.table1 import seeds as table1_seeds
+from analysis.sections.table1 import table as table1
 from analysis.style.formats import Table
 from tests.helpers.synthetic import write_table1
 

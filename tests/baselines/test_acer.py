@@ -414,7 +414,10 @@ def train_and_save(folder):
 
 def test_training_killed_with_files_ends_the_same(tmp_path):
     """A training killed with its memory in files ends as an undisturbed one."""
-    code = "import pathlib, sys, test_acer; test_acer.train_and_save(pathlib.Path(sys.argv[1]))"
+    code = (
+        "import pathlib, sys; from tests.baselines.test_acer import train_and_save; "
+        "train_and_save(pathlib.Path(sys.argv[1]))"
+    )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", code, tmp_path], env=environment, stdout=subprocess.PIPE, text=True

@@ -66,9 +66,7 @@ def test_python_snippet_trains_three_runs(tmp_path: Path) -> None:
 def test_the_page_s_own_environment_is_trained_and_played(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "your-environment.md").read_text()
     (tmp_path / "line.py").write_text(snippets("your-environment.md")[0])
-    train, evaluate = re.findall(
-        r"(?m)^    ppo (\w+ .*(?:line).*)$", page.partition("## An environment of your own")[2]
-    )
+    train, evaluate = re.findall(r"(?m)^    ppo (\w+ .*(?:line).*)$", page.partition("## A new environment")[2])
     run(tmp_path, "-m", "experiments", *shlex.split(train.replace("20480", "2048")))
     played = run(tmp_path, "-m", "experiments", *shlex.split(evaluate))
     assert [line.split()[0] for line in played.splitlines()[1:]] == ["line:Line-v0", "line:Line-v0"]

@@ -106,7 +106,7 @@ def test_killed_emulators_change_nothing(undisturbed, tmp_path, capsys):
     options = Options(checkpoint_interval=0, processes=2)
     assert worker.train(folder, options, stop) == FINISHED
     said = capsys.readouterr().out
-    assert stop.killed == said.count("was killed by SIGKILL; going on from the last checkpoint") == 2
+    assert stop.killed == said.count("was killed by SIGKILL; continuing from the last checkpoint") == 2
     state = checkpoint.load(folder.checkpoint)["algorithm"]
     assert torch.equal(state["parameters"], alone.policy.parameters)
     assert not (folder.path / "files").exists()

@@ -335,6 +335,7 @@ def test_drawing_happens_in_a_process_of_its_own(pendulum, tmp_path):
     )
     argv = [sys.executable, "-c", code, "video", str(pendulum), "--out", "films", "--format", "gif"]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment.pop("MUJOCO_GL", None)  # with it, mujoco imports OpenGL wherever it is imported
     done = subprocess.run(argv, cwd=tmp_path, env=environment, capture_output=True, text=True)
     if "cannot draw" in done.stderr:
         pytest.skip(done.stderr.strip())

@@ -326,7 +326,7 @@ def test_where_an_environment_dies_the_stack_goes_on_with_a_new_one(tmp_path, un
     stack, made = stack_in(tmp_path), dying(10, 64 * 5 + 30, 64 * 7)
     assert work(stack) == FINISHED
     said = capsys.readouterr().out
-    assert said.count("process 17 was killed by SIGKILL; going on from the last checkpoint") == 3
+    assert said.count("process 17 was killed by SIGKILL; continuing from the last checkpoint") == 3
     assert [step for step in range(0, 1281, 64) if f"continuing at step {step} of" in said] == [5 * 64, 12 * 64]
     assert [env.closed for env in made] == [True] * 4
     assert same_data(stack.path, undisturbed)
@@ -488,7 +488,7 @@ def test_the_log_has_a_line_with_the_time_for_all_that_happens(tmp_path, dying, 
     moments = [time.strptime(line[:25], "%Y-%m-%d %H:%M:%S %z") for line in lines]
     assert len(moments) == len(lines)
     wanted = ["2 runs of ppo on InvertedPendulum-v4, process", "beginning, 1280 steps", "2 runs of ppo", "set aside as"]
-    wanted += ["beginning", "going on from the last checkpoint", "continuing at step 64 of 1280", "finished after"]
+    wanted += ["beginning", "continuing from the last checkpoint", "continuing at step 64 of 1280", "finished after"]
     wanted += [f"failed: {stack.path.name}: "]
     assert len(lines) == len(wanted)
     for line, part in zip(lines, wanted, strict=True):

@@ -137,7 +137,7 @@ def test_a_plan_reckons_with_the_part(tmp_path, capsys):
 def test_a_part_that_is_none_is_refused(wrong, capsys):
     with pytest.raises(SystemExit):
         main(["plan", "atari", "--fraction", wrong])
-    assert "not a part above 0 and at most 1" in capsys.readouterr().err
+    assert "not a fraction above 0 and at most 1" in capsys.readouterr().err
 
 
 def test_atari_has_its_own_settings(capsys):

@@ -9,7 +9,7 @@ from analysis.data import calibration, scores
 from analysis.data.completeness import incomplete, titled
 from analysis.data.labels import ENVIRONMENTS, setting_name, task
 from analysis.data.load import Data
-from analysis.sections.table1 import Table1, settings
+from analysis.sections.table1.table import Table1, settings
 from analysis.style.cells import SCALE, marks, seeds_cell, spread_cell
 from analysis.style.formats import Table, number
 

@@ -13,7 +13,7 @@ from analysis.data.completeness import incomplete, titled
 from analysis.data.labels import PAPER_SEEDS, setting_name
 from analysis.data.load import Data
 from analysis.data.published import published
-from analysis.sections.table1 import LOWEST, Table1, estimate, settings, strata
+from analysis.sections.table1.table import LOWEST, Table1, estimate, settings, strata
 from analysis.style.cells import marks, value_with_interval
 from analysis.style.formats import NOTHING, Table, interval, number
 
