@@ -185,7 +185,7 @@ class Collector:
             if raw_observations is not None:
                 raw_observations[step] = self.observations
             actions[step] = self.act(inputs, noise[step])
-            if np.count_nonzero(self.diverged):  # a fifth of any()'s time
+            if np.count_nonzero(self.diverged):  # a quarter of any()'s time
                 actions[step, self.diverged] = 0
             given = sent(actions[step], self.env.action_space, self.clips_actions, self.rescales_actions)
             transition = self.env.step(given.reshape(self.env.rows, *self.action_shape))

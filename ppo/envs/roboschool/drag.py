@@ -10,14 +10,7 @@ from typing import Any
 import numpy as np
 
 from ppo.envs.mujoco_simulation import Floats
-
-try:
-    from ppo.stacked.compiling import exactly
-except ImportError:  # numba has no wheels for some platforms
-
-    def exactly(function: Callable[..., Any]) -> Any:
-        return None
-
+from ppo.stacked.optional import exactly
 
 DAMPING = 0.04
 """Bullet's default, 1/s at rest. btMultiBody slows each link by 0.04 (1 + |v|) v per unit of mass, and its rotation
