@@ -114,7 +114,8 @@ def _counts(groups: Sequence[StackGroup], workers: int, begun: Sequence[float]) 
 
     limits = {max(loads) for group in groups for loads in group.loads.values()}
     by_limit = dict.fromkeys(tuple(group.count(limit) for group in groups) for limit in sorted(limits, reverse=True))
-    starts = [tuple(group.fewest for group in groups), *sorted(by_limit, key=length)[:1], *list(by_limit)[-1:]]
+    fewest, most = tuple(group.fewest for group in groups), tuple(len(group.runs) for group in groups)
+    starts = [fewest, min(by_limit, key=length, default=fewest), most]
     found = [_improved(start, groups, length) for start in dict.fromkeys(starts)]
     best = found[0]  # the fewest parts, unless others are worth it
     for counts in found[1:]:
