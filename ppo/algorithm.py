@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ppo.checkpoint import fill
 from ppo.envs.base import VectorEnv
 from ppo.normalizers import RewardNormalizer, observation_normalizer
 from ppo.policies import make_policy
@@ -199,8 +200,10 @@ class Algorithm(ABC):
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from ``state`` as if the training had never stopped."""
-        self.iteration, self.steps_done = state["iteration"], state["steps_done"]
-        self.diverged_at = list(state["diverged_at"])
+        self.iteration, self.steps_done = int(state["iteration"]), int(state["steps_done"])
+        self.diverged_at = [None if step is None else int(step) for step in state["diverged_at"]]
+        if not 0 <= self.steps_done <= self.total_timesteps or len(self.diverged_at) != self.runs:
+            raise ValueError(f"step {self.steps_done} of {len(self.diverged_at)} runs is none of this training")
         self.policy.load_state(state["parameters"])
         self.collector.load_state(state["collector"])
         for name in self.keeps:
@@ -229,7 +232,5 @@ def _load(value: Any, state: Any) -> None:
     """Write ``state`` into the attribute ``value``, in place."""
     if hasattr(value, "load_state"):
         value.load_state(state)
-    elif isinstance(value, Tensor):
-        value.copy_(state)
     else:
-        value[...] = state
+        fill(value, state)

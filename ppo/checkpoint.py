@@ -3,21 +3,21 @@
 import hashlib
 import io
 import os
-import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ppo.files import second_name, write_atomically
+
 MAGIC = b"ppo-reproduction checkpoint 1 sha256 "
-MOST_VALUES = 100_000
-"""Limit of dicts, lists, numbers, texts and tensors in a checkpoint. The project's checkpoints hold thousands; a few
-bytes of a malicious file can refer to the same list again and again."""
+PREVIOUS = ".previous"
+"""Ending of the name of the checkpoint before."""
 FAST = 1
 """zlib's level: higher ones save 2 % of the episodes' columns, in twice the time and more."""
 
@@ -29,36 +29,21 @@ class CheckpointError(ValueError):
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` (dicts, lists, numbers, strings, tensors, arrays) so that ``path`` is always whole.
 
-    The bytes go to a file beside it, to the disk, and only then take its name; a full disk or a crash before that
-    leaves the earlier checkpoint as it was. The checkpoint before is kept as ``NAME.previous``.
+    A full disk or a crash leaves the earlier checkpoint as it was. The checkpoint before is kept as ``NAME.previous``.
     """
     buffer = io.BytesIO()
     torch.save(_pack(state), buffer)
     payload = buffer.getbuffer()
-    temporary = path.with_name(path.name + ".writing")
-    to_disk(temporary, MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n", payload)
-    if path.exists():
-        previous = path.with_name(path.name + ".previous")
-        previous.unlink(missing_ok=True)
-        try:
-            os.link(path, previous)  # a hard link, so that there is a checkpoint at every moment
-        except OSError:  # a file system without hard links
-            shutil.copyfile(path, previous)
-    os.replace(temporary, path)
+    header = MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n"
 
+    def write(file: BinaryIO) -> None:
+        file.writelines((header, payload))
+        file.flush()
+        os.fsync(file.fileno())
+        if path.exists():  # only now: where the disk is full, the one before stays too
+            second_name(path, path.with_name(path.name + PREVIOUS))
 
-def to_disk(path: Path, *pieces: bytes | memoryview) -> None:
-    """Write ``pieces`` and wait until the disk has them; delete the file if that fails."""
-    path.unlink(missing_ok=True)  # left by a killed process; or a malicious link, which must not be followed
-    try:
-        with path.open("xb") as file:
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        path.unlink(missing_ok=True)
-        raise
+    write_atomically(path, write)
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -76,12 +61,25 @@ def load(path: Path) -> dict[str, Any]:
             if sum(entry.file_size for entry in archive.infolist()) > len(payload):  # torch does not compress
                 raise ValueError("its contents are larger than the file")
         loaded = torch.load(io.BytesIO(payload), weights_only=True, map_location="cpu")
-        state = _unpack(loaded, iter(range(MOST_VALUES)))
+        state = _unpack(loaded, iter(range(len(payload))))
+    except MemoryError:  # trouble of this machine, not of the file
+        raise
     except Exception as error:  # torch raises many kinds for malicious contents
         raise CheckpointError(f"{path} holds something other than numbers and text: {error}".splitlines()[0]) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path} holds a {type(state).__name__} where a dict of state was expected")
     return state
+
+
+def fill(values: torch.Tensor | NDArray[Any], saved: Any) -> None:
+    """Copy ``saved`` into ``values``. Raises ``ValueError`` unless it has their kind, type and shape."""
+    kinds = (torch.Tensor, np.ndarray)
+    if not any(isinstance(values, kind) and isinstance(saved, kind) for kind in kinds):
+        raise ValueError(f"a {type(saved).__name__} stands where a {type(values).__name__} was saved")
+    expected, found = (f"{array.dtype} {list(array.shape)}" for array in (values, saved))
+    if found != expected:
+        raise ValueError(f"{found} stands where {expected} was saved")
+    values[...] = saved
 
 
 def _pack(value: Any) -> Any:
@@ -98,9 +96,10 @@ def _pack(value: Any) -> Any:
 
 
 def _unpack(value: Any, left: Iterator[int]) -> Any:
-    """Undo ``_pack``; ``left`` counts the values down. Raises ``ValueError`` for contents larger than their file."""
+    """Undo ``_pack``; ``left`` counts the values down. Each takes at least a byte of its file, unless one list is named
+    again and again. Raises ``ValueError`` for contents larger than their file."""
     if next(left, None) is None:
-        raise ValueError(f"more than {MOST_VALUES:,} values")
+        raise ValueError("more than one value for each byte of the file")
     if isinstance(value, torch.Tensor):
         if value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise ValueError(f"a tensor {list(value.shape)} larger than its data")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ppo.checkpoint import fill
 from ppo.settings import Settings
 
 
@@ -41,7 +42,9 @@ class RunningMeanStd:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
-        self.mean, self.var, self.count = state["mean"].copy(), state["var"].copy(), state["count"]
+        fill(self.mean, state["mean"])
+        fill(self.var, state["var"])
+        self.count = float(state["count"])
 
 
 EPSILON = 1e-8
@@ -128,5 +131,5 @@ class RewardNormalizer:
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
-        self.returns = state["returns"].copy()
+        fill(self.returns, state["returns"])
         self.statistics.load_state(state)

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ppo.checkpoint import fill
 from ppo.distributions import Categorical, DiagonalGaussian, Distribution
 from ppo.seeding import generator
 from ppo.stacked.parameters import Group
@@ -108,7 +109,7 @@ class Policy(ABC):
     @torch.no_grad()
     def load_state(self, state: Tensor) -> None:
         """Continue from ``state``."""
-        self.parameters.copy_(state)
+        fill(self.parameters, state)
 
     def _distribution(self, outputs: Tensor, log_std: Tensor) -> Distribution:
         return Categorical(outputs) if self.discrete else DiagonalGaussian(outputs, log_std)

@@ -15,8 +15,8 @@ from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ppo.checkpoint import to_disk
 from ppo.envs.base import VectorEnv
+from ppo.files import remove_unfinished, write_atomically
 from ppo.process import available_memory
 from ppo.rollout import Experience
 from ppo.settings import SettingsError, Shared
@@ -166,8 +166,7 @@ class ReplayMemory:
         data = _CODEC.compress(self._ring[self._places(np.arange(begin, end))].tobytes(), asbytes=True)
         name = f"{begin:010d}-{end:010d}-{hashlib.sha256(data).hexdigest()}.zst"
         folder.mkdir(parents=True, exist_ok=True)
-        to_disk(folder / (name + ".writing"), data)
-        (folder / (name + ".writing")).replace(folder / name)
+        write_atomically(folder / name, lambda file: file.write(data))
         return name
 
     def _read(self, folder: Path | None, name: str, oldest: int) -> None:
@@ -268,8 +267,8 @@ def _span(name: str) -> tuple[int, int]:
 def _delete_before(step: int, folder: Path) -> None:
     """Delete the files of steps before this one, and half-written files of a crash. Later files stay even if no state
     names them: a checkpoint that is yet to be loaded may need them."""
-    for path in folder.glob("*.zst*"):
-        name, _, writing = path.name.partition(".zst")
-        match = _FILE_NAME.fullmatch(name + ".zst")
-        if match and (writing or int(match[1]) < step):
+    remove_unfinished(folder)
+    for path in folder.glob("*.zst"):
+        match = _FILE_NAME.fullmatch(path.name)
+        if match and int(match[1]) < step:
             path.unlink(missing_ok=True)

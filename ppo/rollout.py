@@ -11,6 +11,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ppo.checkpoint import fill
 from ppo.distributions import Distribution, take
 from ppo.envs.base import Transition, VectorEnv
 from ppo.normalizers import ObservationNormalizer, RewardNormalizer
@@ -157,6 +158,8 @@ class Collector:
         self.diverged = np.zeros(runs, dtype=np.bool_)
         """Runs whose actions, observations or rewards are no longer finite: their environments get zeros, their
         episodes are not recorded."""
+        self.restarted: dict[int, str] = {}
+        """Of each row of the environment that ``load_state`` began a new episode in: why."""
         self.observations = self._split(env.reset())
         if observation_normalizer and observation_normalizer.every_step:
             observation_normalizer.update(self.observations)
@@ -272,12 +275,22 @@ class Collector:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``."""
-        self.observations = self._split(self.env.set_state(state["env"]))
-        self.episodic_returns = state["episodic_returns"].copy()
-        self.episodic_lengths = state["episodic_lengths"].copy()
-        self.diverged = state["diverged"].copy()
+        """Continue from ``state``. Where the environments cannot be put back, new episodes begin in their rows."""
+        try:
+            self.observations = self._split(self.env.set_state(state["env"]))
+            self.restarted = dict(self.env.restarted)
+        except ValueError as error:  # another version of its engine, say
+            self.observations = self._split(self.env.reset())
+            self.restarted = dict.fromkeys(range(self.env.rows), str(error))
+        fill(self.episodic_returns, state["episodic_returns"])
+        fill(self.episodic_lengths, state["episodic_lengths"])
+        fill(self.diverged, state["diverged"])
         if self.observation_normalizer:
             self.observation_normalizer.statistics.load_state(state["observation_normalizer"])
         if self.reward_normalizer:
             self.reward_normalizer.load_state(state["reward_normalizer"])
+        under_way = [self.episodic_returns, self.episodic_lengths]
+        if self.reward_normalizer and self.reward_normalizer.reset:
+            under_way.append(self.reward_normalizer.returns)
+        for values in under_way:
+            values.reshape(-1)[list(self.restarted)] = 0

@@ -32,6 +32,10 @@ class OtherEngineError(ValueError):
         super().__init__(f"{path} was trained by the {begun} engine: {remedy}")
 
 
+class InexactError(ValueError):
+    """A training that cannot be continued to the same bits, though that was asked for."""
+
+
 class Training:
     """A stack in training: its algorithm, and every episode since the start.
 
@@ -47,8 +51,12 @@ class Training:
         """Seconds of training, over all stops."""
         self.engines: list[list[Any]] = [[0, algorithm.engine]]
         """The engines that computed it, each with its first step."""
+        self.trains_with: dict[str, Any] = {}
+        """The versions and the processor of this process, as the caller names them."""
         self.began_with: dict[str, Any] = {}
-        """The versions and the processor at the start of the training, as the caller names them."""
+        """The versions, the processor and the commit at the start of the training."""
+        self.inexact: list[list[Any]] = []
+        """Where a stop may have changed the training: ``[step, reason]``."""
         self.saved_at = 0
         """The step that the last checkpoint was saved or loaded at."""
         self._chunks: list[EpisodeColumns] = []
@@ -93,6 +101,8 @@ class Training:
             "about": about,
             "wall_time": self.wall_time,
             "began_with": self.began_with,
+            "trained_with": self.trains_with,
+            "inexact": self.inexact,
             "engines": self.engines,
             "algorithm": self.algorithm.state(),
             "episodes": {name: checkpoint.compressed(values) for name, values in self.episodes().items()},
@@ -100,16 +110,17 @@ class Training:
         checkpoint.save(path, state)
         self.saved_at = self.algorithm.steps_done
 
-    def load(self, path: Path, about: dict[str, Any], change_engine: bool = False) -> None:
+    def load(self, path: Path, about: dict[str, Any], change_engine: bool = False, exact: bool = False) -> None:
         """Continue from a checkpoint as if never stopped; ``change_engine``: even if another engine computed it.
 
-        Raises ``CheckpointError`` for a file that is damaged or belongs to another training, ``OtherEngineError`` for
-        one of another engine.
+        Where that cannot be to the same bits, since environments cannot be put back or versions are others, it goes on
+        all the same, and ``inexact`` says so; with ``exact`` that is an ``InexactError``. Raises ``CheckpointError``
+        for a file that is damaged or belongs to another training, ``OtherEngineError`` for one of another engine.
         """
         state = checkpoint.load(path)
         try:
             matches = bool(state.get("about") == about)
-        except RuntimeError:  # a tensor in a malicious file has no truth value
+        except (RuntimeError, ValueError):  # a tensor or array in a malicious file has no truth value
             matches = False
         if not matches:
             raise checkpoint.CheckpointError(f"{path} belongs to another training (other runs, settings or versions)")
@@ -118,16 +129,23 @@ class Training:
             episodes = self._fitting(self._decompressed(state["episodes"]))
             wall_time, began_with = _seconds(state["wall_time"]), dict(state["began_with"])
             engines = [[int(step), str(engine)] for step, engine in state["engines"]]
+            inexact = [[int(step), str(why)] for step, why in state.get("inexact", [])]
+            last_with = dict(state.get("trained_with", began_with))  # older ones know the beginning alone
             begun = str(engines[-1][1])
             if begun != self.algorithm.engine and not change_engine:
                 raise OtherEngineError(path, begun, self.algorithm.engine)
             self.algorithm.load_state(state["algorithm"])
         except (EnvironmentDied, OtherEngineError):
             raise
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError, MemoryError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             self.algorithm.load_state(before)  # the error may come after half of the state was loaded
             reason = " ".join(str(error).split())
             raise checkpoint.CheckpointError(f"{path} does not fit this training: {reason}") from error
+        reasons = [*self._restarted(), *_changes(last_with, self.trains_with)]
+        if reasons and exact:
+            self.algorithm.load_state(before)
+            raise InexactError(f"{path} cannot be continued exactly: {'; '.join(reasons)}; without --exact it goes on")
+        self.inexact = [*inexact, *([self.algorithm.steps_done, why] for why in reasons)]
         self.wall_time, self.began_with, self.engines = wall_time, began_with, engines
         if engines[-1][1] != self.algorithm.engine:
             self.engines.append([self.algorithm.steps_done, self.algorithm.engine])
@@ -136,6 +154,13 @@ class Training:
             recent.clear()
         self._record(episodes)
         self.saved_at = self.algorithm.steps_done
+
+    def _restarted(self) -> list[str]:
+        restarted, rows = self.algorithm.collector.restarted, self.algorithm.env.rows
+        if not restarted:
+            return []
+        why = next(iter(restarted.values()))
+        return [f"{len(restarted)} of {rows} environments begin a new episode ({why})"]
 
     def _decompressed(self, columns: dict[str, Any]) -> EpisodeColumns:
         """``columns`` of a checkpoint, also of a time before they were compressed."""
@@ -159,6 +184,18 @@ class Training:
         self._chunks.append(columns)
         for run, episodic_return in zip(columns["run"].tolist(), columns["episodic_return"].tolist(), strict=True):
             self._recent[run].append(episodic_return)
+
+
+def _changes(before: dict[str, Any], now: dict[str, Any], what: str = "") -> list[str]:
+    """Name what is not as it was, of what is known of both."""
+    changes = []
+    for name in now:
+        one, other = before.get(name), now[name]
+        if isinstance(one, dict) and isinstance(other, dict):
+            changes += _changes(one, other, f"{what}{name} ")
+        elif name in before and one != other:
+            changes.append(f"{what}{name} was {one}, and is {other}")
+    return changes
 
 
 def _seconds(value: Any) -> float:

@@ -43,7 +43,7 @@ ROOF = {"experiments.__main__"}
 """`python -m experiments` is the command line."""
 
 DOZEN = 12
-LARGER = {"ppo": 18, "ppo.envs": 13}
+LARGER = {"ppo": 19, "ppo.envs": 13}
 """The library's own files, each of which its users may want to find by name."""
 
 MODULES = {
@@ -138,8 +138,8 @@ def test_analysis_reads_store_and_algorithms():
     assert others == {"baselines"}
 
 
-def test_the_store_imports_nothing_of_the_project():
-    assert not [arrow for arrow in arrows() if room(arrow[0]) == "experiments.store"]
+def test_the_store_imports_how_files_are_written_and_nothing_else_of_the_project():
+    assert {other for one, other in arrows() if room(one) == "experiments.store"} == {"ppo.files"}
 
 
 def test_a_report_the_store_and_the_list_of_algorithms_need_no_torch():

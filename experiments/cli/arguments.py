@@ -4,13 +4,14 @@ Only the named sub-command gets its flags, and it imports what they need: help t
 """
 
 import argparse
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn, get_args
 
 import ppo
-from experiments.cli.values import argument, count, folder, fraction, machine, seconds, shard, share, steps
+from experiments.cli.values import argument, count, fraction, machine, path, seconds, shard, share, steps
 from experiments.messages import unknown_name_message
 from experiments.paper.about import PROTOCOLS
 from experiments.paper.profiles import Profile
@@ -46,6 +47,7 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
         if [name] == list(argv[:1]):
             add_flags(command, argv)
     arguments, rest = parser.parse_known_args(argv)
+    arguments.typed = shlex.join(["ppo", *argv])
     if rest:
         flags = [flag for option in commands.choices[arguments.command]._actions for flag in option.option_strings]
         raise ValueError(unknown_name_message("argument", rest[0], [flag for flag in flags if flag.startswith("--")]))
@@ -67,7 +69,7 @@ def _add_plan(command: Parser, argv: Sequence[str]) -> None:
         help="also estimate hours and price of all runs on each machine: cores=16,gpus=1,price=2.5",
     )
     command.add_argument(
-        "--throughput", type=Path, help="speeds measured by `make throughput` (default: throughput.json in results)"
+        "--throughput", type=path, help="speeds measured by `make throughput` (default: throughput.json in results)"
     )
     _add_training_options(command)
 
@@ -79,12 +81,12 @@ def _add_run(command: Parser, argv: Sequence[str]) -> None:
 
 def _add_status(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("protocols", nargs="*", metavar="PROTOCOL", help="default: all in the folder")
-    command.add_argument("--results", type=Path, default=Path("results"))
+    command.add_argument("--results", type=path, default=Path("results"))
 
 
 def _add_merge(command: Parser, argv: Sequence[str]) -> None:
-    command.add_argument("destination", type=Path, metavar="DESTINATION", help="folder to join into, made if missing")
-    command.add_argument("sources", type=Path, nargs="+", metavar="SOURCE")
+    command.add_argument("destination", type=path, metavar="DESTINATION", help="folder to join into, made if missing")
+    command.add_argument("sources", type=path, nargs="+", metavar="SOURCE")
     command.add_argument(
         "--mixed",
         action="store_true",
@@ -121,7 +123,7 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument(
         "--total-timesteps", type=steps, default=1_000_000, help="environment steps of each run (default: 1000000)"
     )
-    command.add_argument("--out", type=folder, required=True, help="folder to train into; what it holds is continued")
+    command.add_argument("--out", type=path, required=True, help="folder to train into; trainings in it are continued")
     _add_reading(command)
     _add_training_options(command)
     add_settings(command, usual_settings(*_trained(argv)))
@@ -154,21 +156,21 @@ def _add_evaluate(command: Parser, argv: Sequence[str]) -> None:
 
 def _add_video(command: Parser, argv: Sequence[str]) -> None:
     _add_choice_of_policies(command)
-    command.add_argument("--out", type=Path, default=Path("videos"), help="folder (default: videos)")
+    command.add_argument("--out", type=path, default=Path("videos"), help="folder (default: videos)")
     command.add_argument("--format", default="mp4", help="mp4 or gif (default: mp4)")
     command.add_argument("--stills", type=count, default=0, help="also put so many pictures of it into one PNG")
 
 
 def _add_report(command: Parser, argv: Sequence[str]) -> None:
-    command.add_argument("--results", type=Path, default=Path("results"))
+    command.add_argument("--results", type=path, default=Path("results"))
     command.add_argument(
-        "--out", type=Path, help="where tables/, figures/ and report.html go (default: the results folder)"
+        "--out", type=path, help="where tables/, figures/ and report.html go (default: the results folder)"
     )
 
 
 def _add_compare(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR of a folder")
-    command.add_argument("--results", type=Path, default=Path("results"), help="results folder, if NAME has no DIR")
+    command.add_argument("--results", type=path, default=Path("results"), help="results folder, if NAME has no DIR")
     command.add_argument("--protocol", help="protocol to compare in (default: the first that has both)")
 
 
@@ -176,7 +178,7 @@ def _add_choice_of_runs(command: Parser) -> None:
     command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
     command.add_argument("--profile", default="paper", help="size of the runs: paper or quick (default: paper)")
     command.add_argument(
-        "--results", type=Path, default=None, help="default: results, or benchmark for --profile quick"
+        "--results", type=path, default=None, help="default: results, or benchmark for --profile quick"
     )
     for flag, field in ONLY.items():
         command.add_argument(
@@ -232,12 +234,20 @@ def _add_training_options(command: Parser) -> None:
         help="numba or torch (default: numba if installed, for networks for vectors on a CPU; a training that another "
         "engine began continues only if this flag names the new one)",
     )
+    command.add_argument(
+        "--exact", action="store_true", help="refuse to go on where that cannot be to the same bits as without a stop"
+    )
+    command.add_argument(
+        "--begin-anew",
+        action="store_true",
+        help="set aside what cannot be continued, such as damaged checkpoints, and train it from the beginning",
+    )
     command.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
 
 
 def _add_choice_of_policies(command: Parser) -> None:
     command.add_argument(
-        "path", type=Path, metavar="PATH", help="folder of `ppo train`, a policy file, or a folder of those"
+        "path", type=path, metavar="PATH", help="folder of `ppo train`, a policy file, or a folder of those"
     )
     command.add_argument("--setting", help="only this setting's policies")
     command.add_argument(

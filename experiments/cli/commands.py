@@ -4,6 +4,8 @@ Each sub-command imports what it needs when it is called: most need no torch, wh
 """
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
@@ -47,6 +49,7 @@ def _status(arguments: argparse.Namespace, console: Console) -> int:
 def _merge(arguments: argparse.Namespace, console: Console) -> int:
     from experiments.cli import status
     from experiments.store import merging
+    from experiments.store.stack_folder import stack_folders
 
     destination, sources = arguments.destination, arguments.sources
     known = None
@@ -54,7 +57,13 @@ def _merge(arguments: argparse.Namespace, console: Console) -> int:
         from experiments.run import known_settings  # older records lack settings, whose defaults the algorithms define
 
         known = known_settings()
-    for line in merging.merge(destination, sources, known, arguments.mixed):
+    saved = {}
+    begun = [stack for folder in (destination, *sources) for stack in stack_folders(folder) if not stack.finished]
+    if begun:
+        from experiments.cli.saved import saved_steps  # reads checkpoints, and so needs torch
+
+        saved = saved_steps(begun)
+    for line in merging.merge(destination, sources, known, arguments.mixed, saved):
         console.print(line)
     return status.show(console, destination, [])
 
@@ -99,14 +108,24 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
 
 
 def main(argv: Sequence[str] | None = None, profiles: Mapping[str, Profile] = PROFILES) -> int:
-    """Run the command; return the exit code: 0, 1 if a stack failed, 2 for bad input, 130 if stopped.
+    """Run the command; return the exit code: 0 if everything is done, 1 if not, 2 for bad input, 130 if stopped.
 
     ``profiles``: those that --profile can name.
     """
+    _prepare_output()
     console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv, profiles)
-        return COMMANDS[arguments.command](arguments, console)
+        code = COMMANDS[arguments.command](arguments, console)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what Python still flushes at the end
+        print("ppo: nobody reads what it prints any more: stopped; the same command goes on", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        print(f"ppo: there is not enough memory: {error}".rstrip(": "), file=sys.stderr)
+        return 1
     except ValueError as error:
         print(f"ppo: {error}", file=sys.stderr)
         return 2
@@ -115,3 +134,14 @@ def main(argv: Sequence[str] | None = None, profiles: Mapping[str, Profile] = PR
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _prepare_output() -> None:
+    """Let the command print whatever happens: where output is closed, to nowhere; a name that is no text, escaped."""
+    while (spare := os.open(os.devnull, os.O_RDWR)) <= 2:  # or the next file that is opened would be taken for output
+        pass
+    os.close(spare)
+    sys.stdout, sys.stderr = (stream or open(os.devnull, "w") for stream in (sys.stdout, sys.stderr))  # noqa: SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -34,6 +34,9 @@ def make_executor(
         tensorboard=arguments.tensorboard,
         modules=tuple(modules),
         directory=str(Path.cwd()) if modules else "",
+        exact=arguments.exact,
+        begin_anew=arguments.begin_anew,
+        command=arguments.typed,
     )
     if arguments.cluster is None:
         _check_device(arguments.device)
@@ -57,14 +60,14 @@ def finished_keys(recorded: Mapping[str, Recorded], fraction: float) -> set[str]
 
 
 def report_outcome(console: Console, outcome: Outcome, problems: Sequence[str]) -> int:
-    """Print problems; return the exit code."""
+    """Print problems; return the exit code, which is 0 only if everything is trained."""
     for problem in problems:
         console.print(problem)
     for name in outcome.busy:
         console.print(f"{name}: another process is training it")
     for reason in outcome.failed.values():
-        console.print(f"failed: {reason}")
+        console.print(f"failed: {reason}", markup=False)
     if outcome.stopped:
         console.print("stopped; the same command continues where it stopped")
         return 130
-    return 1 if outcome.failed else 0
+    return 1 if outcome.failed or outcome.busy else 0

@@ -67,7 +67,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             about |= {"fraction": arguments.fraction} if arguments.fraction < 1 else {}
             folder, records = arguments.results / protocol.name, [run.record for run in protocol.runs]
             damaged = results.collect(arguments.results, folder, about, records, known)
-    evaluation.keep_policies(arguments.results, runs_with_saved_policy(arguments.profile))
+    damaged += evaluation.keep_policies(arguments.results, runs_with_saved_policy(arguments.profile))
     return report_outcome(console, outcome, damaged)
 
 

@@ -32,20 +32,23 @@ def show(console: Console, results: Path, names: Sequence[str]) -> int:
             superseded = sum(bool(run.get("superseded")) for run in runs)
             done = sum(run["status"] == "finished" and not run.get("superseded") for run in runs)
             diverged = sum(run["diverged_at"] is not None for run in runs)
+            inexact = sum(bool(run.get("inexact")) for run in runs)
         except (StoreError, KeyError, TypeError, AttributeError) as error:
             console.print(f"{path.parent.name}: unreadable ({error})")
             continue
         again = f", {superseded} superseded: to be trained again" if superseded else ""
+        again += f", {inexact} not exact after a stop" if inexact else ""
         console.print(f"{path.parent.name}: {done} of {len(runs)} runs finished, {diverged} diverged{again}")
     for folder in stack_folders(results):
         if not folder.finished or is_locked(folder.path):
-            console.print(f"  {folder.path.name}: {_state(folder)}")
+            console.print(f"  {folder.path.name}: {_state(folder)}", markup=False)
     return 0
 
 
 def _state(folder: StackFolder) -> str:
     try:
         progress: dict[str, Any] = read_json(folder.progress)
+        notes = "".join(f"; {note}" for note in progress.get("notes", ()))
         done = f"{progress['steps_done']:,} of {progress['total_timesteps']:,} steps"
         if folder.error.exists():
             return f"failed at {done}: {folder.error.read_text().strip()}"
@@ -54,11 +57,12 @@ def _state(folder: StackFolder) -> str:
             score = progress["score"]
             line = f"training, {done}, {progress['steps_per_second']:,.0f} steps/s"
             line += "" if score is None else f", score {score:,.1f}"
-            return line + ("" if left is None else f", {duration(left)} left")
-        return f"stopped at {done}; the same command continues it"
+            return line + ("" if left is None else f", {duration(left)} left") + notes
+        command = progress.get("command") or "the same command"
+        return f"stopped at {done}; {command} continues it{notes}"
     except FileNotFoundError:
         return "failed: " + folder.error.read_text().strip() if folder.error.exists() else "not begun"
-    except (StoreError, KeyError, TypeError, OSError) as error:
+    except (StoreError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         return f"unreadable ({error})"
 
 

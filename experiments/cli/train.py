@@ -1,6 +1,7 @@
 """`ppo train`: any algorithm in any environment."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,7 +22,11 @@ from ppo.envs import ROBOSCHOOL_IDS, make
 from ppo.envs.gymnasium import GymnasiumVectorEnv
 from ppo.envs.making import check_environment, module_of, note_on_bounds, split_arguments, with_arguments
 from ppo.envs.mujoco import MUJOCO_IDS
+from ppo.process import available_memory
 from ppo.settings import Settings, SettingsError
+
+LARGEST_SEED = 2**63 - 1
+"""What a column of whole numbers holds."""
 
 
 def train(arguments: argparse.Namespace, console: Console) -> int:
@@ -36,15 +41,16 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
         for name, settings in sweep(arguments, usual).items()
         for seed in arguments.seeds
     ]
-    for line in _check(runs):
-        console.print(line, markup=False)
     executor = make_executor(arguments, console, modules=modules)
+    for line in _check(runs, arguments):
+        console.print(line, markup=False)
     out: Path = arguments.out
     ensure_writable(out)
     known = known_settings([arguments.algorithm])
     recorded, problems = results.recorded_runs(out, known, mend=True)
     for problem in problems:
         console.print(problem)
+    results.check_names(out, [run.record for run in runs], known)
     stacks = left_to_train(out, runs, finished_keys(recorded, 1.0), executor.slots())
     console.print(f"{len(runs)} runs, {len(runs) - sum(len(stack.runs) for stack in stacks)} finished before")
     outcome = scheduler.train(out, stacks, executor, console)
@@ -61,14 +67,17 @@ def _environment_arguments(arguments: argparse.Namespace) -> dict[str, object]:
     return given if limit is None else {**given, "max_episode_steps": limit}
 
 
-def _check(runs: Sequence[Run]) -> list[str]:
-    """Refuse, before anything is trained, what cannot be; returns what is to be said of the environment."""
+def _check(runs: Sequence[Run], arguments: argparse.Namespace) -> list[str]:
+    """Refuse, before a folder is made, what cannot be trained or recorded; returns what is to be said of the
+    environment."""
     for run in runs:
-        if run.seed < 0:
-            raise SettingsError(f"seed = {run.seed} cannot be used: it must be at least 0")
+        if not 0 <= run.seed <= LARGEST_SEED:
+            raise SettingsError(f"seed = {run.seed} cannot be used: it must lie between 0 and {LARGEST_SEED}")
     said = _try_environment(runs[0].environment, [run.settings for run in runs])
+    device = "cpu" if arguments.cluster else arguments.device
     for run in {run.settings.structure(): run for run in runs}.values():
-        build([run]).env.close()  # settings, budget and environment are refused here as they would be by a worker
+        _check_memory(run)
+        build([run], device, engine=arguments.engine).env.close()  # refused here as it would be by a worker
     return said
 
 
@@ -85,3 +94,17 @@ def _try_environment(environment: str, settings: Sequence[Settings]) -> list[str
     if split_arguments(environment)[0] in (*MUJOCO_IDS, *ROBOSCHOOL_IDS):
         lines.append(f"{environment}: stepped by Gymnasium, which is slower: MuJoCo's batching takes no arguments")
     return lines
+
+
+def _check_memory(run: Run) -> None:
+    """Refuse a rollout whose observations alone this machine cannot hold."""
+    envs, env = run.settings.num_envs, make(run.environment, [0])
+    env.close()
+    steps = min(run.settings.num_steps, run.total_timesteps // envs)
+    need = steps * envs * math.prod(env.observation_shape) * env.observation_dtype.itemsize
+    available = available_memory()
+    if available is not None and need > available:
+        raise SettingsError(
+            f"num_steps = {run.settings.num_steps} cannot be held: the observations of a rollout need "
+            f"{need / 2**30:,.1f} GiB of memory, {available / 2**30:,.1f} GiB are available"
+        )

@@ -3,6 +3,7 @@
 import argparse
 import ast
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,15 @@ def steps(text: str) -> int:
     return int(text) if text.isdigit() else int(value)
 
 
-def folder(text: str) -> Path:
-    """Read a folder's path, which names one."""
+def path(text: str) -> Path:
+    """Read the name of a file or a folder, which must be text: Parquet files can have no other names."""
     if not text:
         raise argparse.ArgumentTypeError("no folder is named")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        shown = os.fsencode(text).decode(errors="backslashreplace")
+        raise argparse.ArgumentTypeError(f"the name '{shown}' is not UTF-8: rename it, or choose another") from None
     return Path(text)
 
 

@@ -20,6 +20,7 @@ from experiments.store.records import records_from_json
 from experiments.store.stack_folder import stack_folders
 from ppo import checkpoint
 from ppo.envs import make
+from ppo.files import remove_unfinished
 from ppo.normalizers import ObservationNormalizer, observation_normalizer
 from ppo.policies import make_policy
 from ppo.policy import Policy
@@ -105,24 +106,33 @@ def export(trained: TrainedPolicy, path: Path) -> None:
     checkpoint.save(path, {"about": {"runs": [trained.run.record.to_json()]}, "algorithm": algorithm})
 
 
-def keep_policies(results: Path, runs: Iterable[Run]) -> None:
-    """Write RESULTS/policies/ENV_ALGORITHM.pt for each of ``runs`` whose finished stack is in ``results``."""
-    keys = {run.key for run in runs}
+def keep_policies(results: Path, runs: Iterable[Run]) -> list[str]:
+    """Write RESULTS/policies/ENV_ALGORITHM.pt for each of ``runs`` whose finished stack is in ``results`` with its
+    checkpoint; returns a line for each checkpoint that is damaged."""
+    keys, problems = {run.key for run in runs}, []
     for folder in stack_folders(results):
+        if not folder.finished or not folder.checkpoint.exists():
+            continue
         try:
-            stack = trainable(folder.stack, folder.runs()) if folder.finished else []
+            stack = trainable(folder.stack, folder.runs())
         except OtherVersionError:
             raise
         except StoreError:  # of an environment or an algorithm of somebody's own: none of these
             continue
         if not any(run.key in keys for run in stack):
             continue
-        for trained in policies_in(folder.checkpoint):
+        try:
+            policies = policies_in(folder.checkpoint)
+        except (StoreError, checkpoint.CheckpointError) as error:
+            problems.append(f"no policy is kept of {folder.path.name}: {error}")
+            continue
+        for trained in policies:
             path = results / "policies" / file_name(f"{trained.run.environment}_{trained.run.algorithm}.pt")
             if trained.run.key in keys and not (path.exists() and _same(next(_load(path)), trained)):
                 path.parent.mkdir(exist_ok=True)
-                path.unlink(missing_ok=True)
+                remove_unfinished(path.parent)
                 export(trained, path)
+    return problems
 
 
 def _same(one: TrainedPolicy, other: TrainedPolicy) -> bool:

@@ -1,15 +1,15 @@
-"""Files that are never half-written, lost or trusted: atomic writes, JSON, locks, copies of replaced files."""
+"""Files that are never lost or trusted: JSON, locks, copies of replaced files."""
 
 import contextlib
 import fcntl
-import functools
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from ppo.files import make_folder, second_name, sync_folder, write_atomically
 
 
 class StoreError(ValueError):
@@ -24,23 +24,15 @@ class BusyError(RuntimeError):
     """Another process is using the same folder."""
 
 
-def write_atomically(path: Path, write: Any) -> None:
-    """Let ``write(temporary_path)`` make the file, then rename it: readers see the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.writing")
-    temporary.unlink(missing_ok=True)  # a killed process with the same id may have left one
-    try:
-        write(temporary)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write ``content``, atomically."""
+    write_atomically(path, lambda file: file.write(content))
 
 
 def write_json(path: Path, data: dict[str, Any]) -> None:
     """Write ``data`` as JSON, atomically."""
     text = json.dumps(data, indent=1, sort_keys=True, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_bytes(path, text.encode())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -60,6 +52,7 @@ def set_aside(*paths: Path, why: str = "damaged") -> list[Path]:
     targets = _free_names(paths, why)
     for path, target in targets.items():
         path.rename(target)
+    sync_folder(paths[0].parent)
     return list(targets.values())
 
 
@@ -67,10 +60,8 @@ def keep_aside(*paths: Path, why: str) -> list[Path]:
     """Copy those of the files that exist, before they are replaced; return the copies' names, with the same number."""
     targets = _free_names(paths, why)
     for path, target in targets.items():
-        try:
-            os.link(path, target)
-        except OSError:  # a file system without hard links
-            write_atomically(target, functools.partial(shutil.copyfile, path))
+        second_name(path, target)
+    sync_folder(paths[0].parent)
     return list(targets.values())
 
 
@@ -93,18 +84,11 @@ def check_inside(results: Path, folder: Path) -> Path:
     return folder
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove half-written files of a killed process from ``folder``, which the caller has ``locked``."""
-    for name in ("episodes.parquet", "manifest.json", "progress.json"):
-        for path in folder.glob(f".{name}.*.writing"):
-            path.unlink(missing_ok=True)
-
-
 def ensure_writable(folder: Path) -> None:
     """Make ``folder``; raises ``StoreError`` if it cannot be written, before any training starts."""
     probe = folder / f".probe.{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         probe.write_bytes(b"\0" * 4096)
         probe.unlink()
     except OSError as error:
@@ -125,6 +109,19 @@ def locked(folder: Path, patience: float = 0.0, unless: object = False) -> Itera
                 if time.monotonic() >= deadline or unless:
                     raise BusyError(f"{folder} is being written by another process: wait for it, or stop it") from error
             time.sleep(0.05)
+        yield
+
+
+@contextlib.contextmanager
+def shared(folder: Path) -> Iterator[None]:
+    """Hold ``folder``, which may be read-only, against those who write to it. Raises ``BusyError`` if one does."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(FileNotFoundError):  # nobody ever wrote here under a lock
+            file = held.enter_context((folder / ".lock").open())
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise BusyError(f"{folder} is still being trained") from error
         yield
 
 

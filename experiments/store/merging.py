@@ -4,11 +4,13 @@ Everything is read and compared before anything is written, each file atomically
 the same folders again changes nothing, and the same command completes a merge that was killed.
 """
 
-import functools
 import math
+import os
 import shutil
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
@@ -20,24 +22,32 @@ from experiments.store.files import (
     ensure_writable,
     locked,
     read_json,
-    write_atomically,
-    write_json,
+    shared,
 )
+from experiments.store.recording import write_recorded
 from experiments.store.records import Known, RunRecord, completed, records_from_json
 from experiments.store.results import DEFAULT_READING, FIRST_UPDATES, Recorded
 from experiments.store.stack_folder import StackFolder, stack_folders
 from experiments.store.tables import IDENTITY, INTERPOLATION_COLUMNS, read_episodes, read_table
+from ppo.files import UNFINISHED, make_folder, sync_folder
 
 INTERPOLATION = "interpolation.parquet"
 
 
-def merge(destination: Path, sources: Sequence[Path], known: Known | None = None, mixed: bool = False) -> list[str]:
+def merge(
+    destination: Path,
+    sources: Sequence[Path],
+    known: Known | None = None,
+    mixed: bool = False,
+    saved: Mapping[Path, int] = MappingProxyType({}),
+) -> list[str]:
     """Join ``sources`` into ``destination``; return messages, a line each.
 
-    ``known`` is needed if records of one algorithm name different settings (``same_settings``). Raises ``StoreError``
-    for a source that is damaged or holds no results, and for results that do not belong together: of different
-    versions or profiles, or different results of the same run. With ``mixed`` they are joined: of different results
-    the first folder's is taken, and ``destination`` comes before all sources.
+    ``saved``: the step of the newest valid checkpoint of each stack that is not finished, by its folder; only a stack
+    that is further by these is taken. ``known`` is needed if records of one algorithm name different settings
+    (``same_settings``). Raises ``StoreError`` for a source that is damaged or holds no results, and for results that do
+    not belong together: of different versions or profiles, or different results of the same run. With ``mixed`` they
+    are joined: of different results the first folder's is taken, and ``destination`` comes before all sources.
     """
     folders = [destination, *sources] if destination.exists() else list(sources)
     manifests: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
@@ -59,17 +69,18 @@ def merge(destination: Path, sources: Sequence[Path], known: Known | None = None
     }
     ensure_writable(destination)
     with locked(destination, patience=math.inf):
-        lines += _join_stacks(destination, sources, records, known)
+        lines += _join_stacks(destination, sources, records, known, saved)
     for name, listed in manifests.items():
-        about = {key: value for key, value in listed[0][1].items() if key != "runs"}
+        about = _about(listed, planned[name], records)
         folder = destination / name
-        folder.mkdir(exist_ok=True, parents=True)
+        make_folder(folder)
         if name not in curves:
             with locked(folder, patience=math.inf):
                 results.write(folder, about, planned[name], records, known)
         elif (curve := curves[name]) and curve.parent != folder:
-            write_atomically(folder / INTERPOLATION, functools.partial(shutil.copyfile, curve))
-            write_json(folder / "manifest.json", _manifest(curve.with_name("manifest.json")))
+            with locked(folder, patience=math.inf):
+                table, manifest = read_table(curve, INTERPOLATION_COLUMNS), _manifest(curve.with_name("manifest.json"))
+                write_recorded(folder / INTERPOLATION, table, INTERPOLATION_COLUMNS, manifest)
     return lines
 
 
@@ -81,8 +92,8 @@ def same_settings(folders: Sequence[Path]) -> bool:
     names: dict[str, set[frozenset[str]]] = {}
     for folder in folders:
         for path in (*_manifest_paths(folder), *(stack.stack for stack in stack_folders(folder))):
-            for record in records_from_json(path, _manifest(path)["runs"]):
-                names.setdefault(record.algorithm, set()).add(frozenset(record.settings))
+            for run in records_from_json(path, _manifest(path)["runs"]):
+                names.setdefault(run.algorithm, set()).add(frozenset(run.settings))
     return all(len(different) == 1 for different in names.values())
 
 
@@ -113,6 +124,17 @@ def _planned(
                 what = f"{run.environment} {run.setting} has other settings or another budget"
                 _differ(what, first, folder, mixed, lines)
     return [run for _, run in planned.values()]
+
+
+def _about(
+    listed: Sequence[tuple[Path, dict[str, Any]]], planned: Sequence[RunRecord], records: dict[str, Recorded]
+) -> dict[str, Any]:
+    """Return what the joined manifest says of all its runs: with the largest fraction that each of them reaches."""
+    about = {key: value for key, value in listed[0][1].items() if key not in ("runs", "fraction")}
+    fractions = sorted({float(manifest.get("fraction", 1.0)) for _, manifest in listed} | {1.0}, reverse=True)
+    runs = [records[run.key] for run in planned if run.key in records]
+    reached = [fraction for fraction in fractions if all(run.trained(fraction) for run in runs)]
+    return about if reached[:1] == [1.0] else {**about, "fraction": (reached or fractions[-1:])[0]}
 
 
 def _recorded(folder: Path, known: Known | None) -> dict[str, Recorded]:
@@ -175,48 +197,73 @@ def _differ(what: str, first: Path, other: Path, mixed: bool, lines: list[str]) 
 
 
 def _join_stacks(
-    destination: Path, sources: Sequence[Path], results: dict[str, Recorded], known: Known | None
+    destination: Path,
+    sources: Sequence[Path],
+    results: dict[str, Recorded],
+    known: Known | None,
+    saved: Mapping[Path, int],
 ) -> list[str]:
-    """Copy the stacks, with policies and checkpoints, that ``destination`` lacks or that are trained further."""
-    lines = []
+    """Copy the stacks, with policies and checkpoints, that ``destination`` lacks or that are trained further; keep what
+    they replace in ``stacks/.replaced``."""
+    lines, steps = [], dict(saved)
     aside = destination / "stacks" / ".merging"  # stacks are not searched for here
-    shutil.rmtree(aside, ignore_errors=True)  # of a merge that was killed
+    shutil.rmtree(aside, ignore_errors=True)  # copies, of a merge that was killed
+    read = {result.episodes for result in results.values()}
     for source in sources:
         for folder in stack_folders(source):
             target = StackFolder(destination / "stacks" / folder.path.name)
+            done = all(run.key in results for run in completed(folder.stack, folder.runs(), known))
+            if done and not folder.finished:
+                continue
+            if _worth(folder, steps) <= _worth(target, steps) or target.episodes in read:
+                if not folder.finished and folder.path not in steps and folder.progress.exists():
+                    lines.append(f"{folder.path} has no checkpoint that is whole: {target.path} stays as it is")
+                continue
             try:
-                done = all(run.key in results for run in completed(folder.stack, folder.runs(), known))
-                if (done and not folder.finished) or _steps(folder) <= _steps(target):
-                    continue
-                with locked(folder.path):
-                    _copy(folder.path, target.path, aside)
+                with shared(folder.path):
+                    kept = _copy(folder.path, target.path, aside)
             except BusyError:
                 lines.append(f"{folder.path} is still being trained: merge again once it is done")
+                continue
+            steps[target.path] = steps.get(folder.path, 0)
+            if kept:
+                lines.append(f"{target.path} is that of {source}, which is further: what was there is kept in {kept}")
     return lines
 
 
-def _steps(folder: StackFolder) -> float:
-    """Return the steps that a stack is trained; -1 if it is not there."""
+def _worth(folder: StackFolder, saved: Mapping[Path, int]) -> tuple[bool, int]:
+    """Return whether a stack is finished, and its steps by its results or its checkpoint; -1 if it is not there."""
     if folder.finished:
-        return float("inf")
-    if not folder.stack.exists():
-        return -1
-    try:
-        return float(read_json(folder.progress)["steps_done"])
-    except (OSError, StoreError, KeyError, TypeError, ValueError):
-        return 0
+        return True, min((int(entry["steps_done"]) for entry in _manifest(folder.manifest)["runs"]), default=0)
+    return False, saved.get(folder.path, 0) if folder.stack.exists() else -1
 
 
-def _copy(source: Path, target: Path, aside: Path) -> None:
-    """Copy ``source`` to ``target``, whole or not at all; replace what was there."""
+def _copy(source: Path, target: Path, aside: Path) -> Path | None:
+    """Copy ``source`` to ``target``, whole or not at all; return where the replaced stack is kept, if there was one."""
+    kept = None
     try:
-        copy = Path(shutil.copytree(source, aside / "new", ignore=shutil.ignore_patterns(".lock", "*.writing")))
+        ignored = shutil.ignore_patterns(".lock", f"*{UNFINISHED}")
+        copy = Path(shutil.copytree(source, aside / "new", ignore=ignored, copy_function=_to_disk))
+        for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+            sync_folder(folder)
         if target.exists():
             with locked(target):
-                target.rename(aside / "old")
+                kept = target.parent / ".replaced" / f"{target.name}.{time.time_ns()}"
+                make_folder(kept.parent)
+                target.rename(kept)
+                sync_folder(kept.parent)
         copy.rename(target)
+        sync_folder(target.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+    return kept
+
+
+def _to_disk(source: str, target: str) -> None:
+    """Copy a file and wait until the disk has it."""
+    shutil.copy2(source, target)
+    with open(target, "rb") as file:
+        os.fsync(file.fileno())
 
 
 def _curves(listed: Sequence[tuple[Path, dict[str, Any]]], mixed: bool, lines: list[str]) -> Path | None:

@@ -40,6 +40,11 @@ class RunRecord:
     """As in strict JSON: infinity is "inf"."""
 
     @property
+    def name(self) -> tuple[str, str, str, int]:
+        """What rows of a table tell runs apart by."""
+        return self.environment, self.algorithm, self.setting, self.seed
+
+    @property
     def key(self) -> str:
         """Equal for two runs if and only if they have the same name and train the same."""
         about = [self.environment, self.algorithm, self.seed, self.total_timesteps, dict(self.settings)]

@@ -21,23 +21,20 @@ from experiments.store.files import (
     OtherVersionError,
     StoreError,
     check_inside,
-    keep_aside,
     locked,
     read_json,
-    remove_unfinished,
     set_aside,
-    write_json,
 )
+from experiments.store.recording import recorded_entries, write_recorded
 from experiments.store.records import Known, RunRecord, completed, records_from_json
 from experiments.store.stack_folder import stack_folders
-from experiments.store.tables import IDENTITY, empty_episodes, read_episodes, write_episodes
+from experiments.store.tables import EPISODE_COLUMNS, IDENTITY, empty_episodes, read_episodes
+from ppo.files import make_folder, remove_unfinished
 
 FIRST_UPDATES = "figure2"
 """The folder of the curves of first updates, in a protocol's folder if that also has episodes."""
 DEFAULT_READING = "paper"
 """The reading of a manifest without one."""
-KEPT = ("finished", "running")
-"""The states of runs that have episodes."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def recorded_runs(results: Path, known: Known | None, mend: bool = False) -> tup
     for path in manifests:
         episodes = path.with_name("episodes.parquet")
         try:
-            entries = _recorded_entries(path, read_json(path), known)
+            entries = recorded_entries(path, read_json(path), known)
             read_episodes(episodes)
         except FileNotFoundError:
             continue
@@ -124,15 +121,6 @@ def _mended(*paths: Path) -> str:
         return ""
 
 
-def _recorded_entries(path: Path, manifest: dict[str, Any], known: Known | None) -> list[tuple[str, dict[str, Any]]]:
-    """List the entries of the runs that have episodes, each with its run's key."""
-    entries = manifest.get("runs")
-    if not isinstance(entries, list):
-        raise StoreError(f"{path} is not a manifest: it has no list of runs")
-    runs = completed(path, records_from_json(path, entries), known)
-    return [(run.key, entry) for run, entry in zip(runs, entries, strict=True) if entry.get("status") in KEPT]
-
-
 def collect(
     results: Path,
     folder: Path,
@@ -144,7 +132,7 @@ def collect(
     """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing; with
     ``keep`` also the runs that the manifest there lists already; without, of these the runs of algorithms of somebody's
     own, ``MODULE:CLASS``. Returns what is damaged in ``results``."""
-    check_inside(results, folder).mkdir(parents=True, exist_ok=True)
+    make_folder(check_inside(results, folder))
     with locked(folder, patience=math.inf):
         remove_unfinished(folder)
         recorded, problems = recorded_runs(results, known)
@@ -181,9 +169,7 @@ def write(
     frames = _frames([(run, recorded[run.key]) for run in runs if run.key in recorded])
     table = pd.concat(frames, ignore_index=True) if frames else empty_episodes()
     table = table.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
-    _keep_what_would_be_lost(folder, about, {run.key for run in runs}, table, known)
-    write_episodes(folder / "episodes.parquet", table)
-    write_json(folder / "manifest.json", {**about, "runs": entries})
+    write_recorded(folder / "episodes.parquet", table, EPISODE_COLUMNS, {**about, "runs": entries}, known)
 
 
 def check_profile(folder: Path, profile: str) -> None:
@@ -196,6 +182,25 @@ def check_profile(folder: Path, profile: str) -> None:
         )
 
 
+def check_names(results: Path, runs: Sequence[RunRecord], known: Known | None) -> None:
+    """Raise ``StoreError`` if a training in ``results`` has the name of one of ``runs`` and is another one: of another
+    budget, say. Their episodes could not be told apart."""
+    named = {run.name: run for run in runs}
+    for path in [results / "manifest.json", *(folder.stack for folder in stack_folders(results))]:
+        try:
+            held = completed(path, records_from_json(path, read_json(path).get("runs")), known)
+        except (FileNotFoundError, StoreError):
+            continue
+        for run in held:
+            if run.name in named and run.key != named[run.name].key:
+                asked = named[run.name].total_timesteps
+                other = f"of {run.total_timesteps:,} steps" if run.total_timesteps != asked else "with other settings"
+                raise StoreError(
+                    f"{results} holds {' '.join(map(str, run.name))} {other}, and {asked:,} steps are asked for: "
+                    "one name is one training, so choose another folder"
+                )
+
+
 def check_reading(results: Path, reading: str) -> None:
     """Raise ``StoreError`` if ``results`` holds another reading."""
     for path in [*sorted(results.glob("*/manifest.json")), *sorted(results.glob(f"*/{FIRST_UPDATES}/manifest.json"))]:
@@ -204,37 +209,6 @@ def check_reading(results: Path, reading: str) -> None:
             raise StoreError(
                 f"{path.parent} holds results of the {recorded} reading: give {reading} another --results folder"
             )
-
-
-def _keep_what_would_be_lost(
-    folder: Path, about: dict[str, Any], planned: set[str], table: pd.DataFrame, known: Known | None
-) -> None:
-    """Copy both files aside if the present episodes have a row that ``table``, their replacement, lacks: for example
-    because settings changed, or the manifest is damaged or missing.
-
-    The files stay in place: they may hold the only copy of planned runs, and the process may be killed before they are
-    replaced. The manifest then lists no run whose episodes the next table may lack.
-    """
-    manifest, episodes = folder / "manifest.json", folder / "episodes.parquet"
-    if not episodes.exists():
-        return
-    try:
-        if not _lacks(table, read_episodes(episodes)):
-            return
-    except StoreError:
-        pass  # an unreadable file may hold such rows
-    keep_aside(manifest, episodes, why="replaced")
-    try:
-        entries = _recorded_entries(manifest, read_json(manifest), known)
-    except (FileNotFoundError, StoreError):
-        entries = []
-    write_json(manifest, {**about, "runs": [entry for key, entry in entries if key in planned]})
-
-
-def _lacks(table: pd.DataFrame, old: pd.DataFrame) -> bool:
-    """Return whether a row of ``old`` is missing from ``table``, or stands there less often."""
-    new, before = (pd.util.hash_pandas_object(rows, index=False).value_counts() for rows in (table, old))
-    return bool((new.reindex(before.index, fill_value=0) < before).any())
 
 
 def _frames(runs: Iterable[tuple[RunRecord, Recorded]]) -> list[pd.DataFrame]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from experiments.store.files import StoreError, check_inside, read_json, write_json
 from experiments.store.records import RunRecord, records_from_json
+from ppo.files import make_folder
 
 
 class StackFolder:
@@ -19,6 +20,7 @@ class StackFolder:
         self.path = path
         self.stack = path / "stack.json"
         self.checkpoint = path / "checkpoint.pt"
+        self.checkpoint_before = path / "checkpoint.pt.previous"
         self.progress = path / "progress.json"
         self.log = path / "log.txt"
         self.episodes = path / "episodes.parquet"
@@ -30,11 +32,20 @@ class StackFolder:
         """Whether the training is finished: the manifest is written last."""
         return self.manifest.exists() and self.episodes.exists()
 
+    @property
+    def recorded(self) -> tuple[int, int] | None:
+        """What changes whenever results are written; None if there are none."""
+        try:
+            about = self.manifest.stat()
+        except FileNotFoundError:
+            return None
+        return about.st_ino, about.st_mtime_ns
+
     def create(self, runs: Sequence[RunRecord]) -> None:
         """Write stack.json for a worker to train ``runs``. An existing list of the same runs is kept: the checkpoint
         has its order."""
         self.check()
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         try:
             if {run.key for run in self.runs()} == {run.key for run in runs}:
                 return

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from experiments.store.files import StoreError, one_line, write_atomically
+from experiments.store.files import StoreError, one_line
 from experiments.store.records import RunRecord
+from ppo.files import write_atomically
 
 EPISODE_COLUMNS = {
     "environment": "str",
@@ -48,9 +49,9 @@ def episode_frame(runs: Sequence[RunRecord], columns: Mapping[str, NDArray[Any]]
     return frame.sort_values([*IDENTITY, "step"], kind="stable", ignore_index=True)
 
 
-def write_episodes(path: Path, frame: pd.DataFrame) -> None:
-    """Write one Parquet file, atomically; the same episodes give the same bytes."""
-    write_atomically(path, lambda temporary: frame.to_parquet(temporary, index=False, compression="zstd"))
+def write_table(path: Path, frame: pd.DataFrame) -> None:
+    """Write one Parquet file, atomically; the same rows give the same bytes."""
+    write_atomically(path, lambda file: frame.to_parquet(file, index=False, compression="zstd"))
 
 
 def read_episodes(path: Path) -> pd.DataFrame:

@@ -8,9 +8,14 @@ from experiments.store import provenance
 from ppo.algorithm import Algorithm
 
 
-def began_with() -> dict[str, Any]:
-    """Return the versions and the processor at the start of a training."""
+def trains_with() -> dict[str, Any]:
+    """Return the versions and the processor that this process trains with."""
     return {**provenance.versions(), "processor": provenance.processor()}
+
+
+def begins_with() -> dict[str, Any]:
+    """Return those, and the commit, of a training that begins now."""
+    return {**trains_with(), "commit": provenance.commit()}
 
 
 def entries(
@@ -21,9 +26,10 @@ def entries(
     device: str,
     began_with: Mapping[str, Any],
     wall_time: float,
+    inexact: Sequence[Sequence[Any]] = (),
 ) -> list[dict[str, Any]]:
     """Return the manifest's entry of each of a stack's runs. ``engine`` and ``device`` in words; ``wall_time`` in
-    seconds."""
+    seconds; ``inexact``: from which steps on, and why, it may not be what it would have been without a stop."""
     common = {
         "status": "finished",
         "steps_done": algorithm.steps_done,
@@ -37,6 +43,7 @@ def entries(
         "threads": 1,
         "stack": len(runs),
         "wall_time": round(wall_time, 3),
+        **({"inexact": [list(each) for each in inexact]} if inexact else {}),
     }
     diverged = algorithm.diverged_at
     return [{**run.record.to_json(), **common, "diverged_at": step} for run, step in zip(runs, diverged, strict=True)]

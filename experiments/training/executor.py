@@ -19,10 +19,16 @@ class Job:
         self.state = "waiting"
         self.refused: str | None = None
         """Reason why no worker could be started, if so."""
+        self._recorded_before: tuple[int, int] | None = None
 
     def create(self) -> None:
         """Write the files that the worker reads."""
         self.folder.create([run.record for run in self.stack.runs])
+        self._recorded_before = self.folder.recorded
+
+    def has_recorded(self) -> bool:
+        """Tell whether its worker, or another one, has written results since it was made."""
+        return self.folder.recorded not in (None, self._recorded_before)
 
     def start(self) -> None:
         """Start a worker, now or as soon as there is room."""

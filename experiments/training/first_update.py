@@ -1,5 +1,6 @@
 """Figure 2: the surrogates on the line from the first policy to the one after its first update."""
 
+import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +15,15 @@ from torch import Tensor
 from experiments.paper.protocol import Protocol
 from experiments.planning import planner
 from experiments.run import Run, trainable
-from experiments.store.files import StoreError, keep_aside, read_json, write_atomically, write_json
+from experiments.store.files import StoreError, locked, read_json
+from experiments.store.recording import write_recorded
 from experiments.store.records import records_from_json
 from experiments.store.results import FIRST_UPDATES
 from experiments.store.tables import INTERPOLATION_COLUMNS, read_table
 from experiments.training.build import build
-from experiments.training.entries import began_with, entries
+from experiments.training.entries import begins_with, entries
 from ppo.advantages import standardised
+from ppo.files import make_folder, remove_unfinished
 from ppo.ppo import PPO, surrogate
 from ppo.process import prepare_process
 from ppo.rollout import Batch
@@ -62,15 +65,14 @@ def measure(folder: Path, about: dict[str, Any], runs: Sequence[Run]) -> None:
     """Train the first update of every run; write ``folder``/interpolation.parquet, and manifest.json with ``about``."""
     prepare_process()
     measured = [_measured_stack(stack.runs) for stack in planner.stacks(runs)]
-    folder.mkdir(parents=True, exist_ok=True)
-    keep_aside(folder / "manifest.json", folder / "interpolation.parquet", why="replaced")
     table = pd.concat([table for table, _ in measured])
     table = table.sort_values(["setting", "seed", "interpolation"], kind="stable", ignore_index=True)
-    write_atomically(
-        folder / "interpolation.parquet", lambda path: table.to_parquet(path, index=False, compression="zstd")
-    )
     recorded = {run: entry for _, stack in measured for run, entry in stack.items()}
-    write_json(folder / "manifest.json", {**about, "runs": [recorded[run] for run in runs]})
+    make_folder(folder)
+    with locked(folder, patience=math.inf):
+        remove_unfinished(folder)
+        manifest = {**about, "runs": [recorded[run] for run in runs]}
+        write_recorded(folder / "interpolation.parquet", table, INTERPOLATION_COLUMNS, manifest)
 
 
 def _measured_stack(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[Run, dict[str, Any]]]:
@@ -96,7 +98,7 @@ def _measured_stack(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[Run, dict[s
     ]
     seconds = time.perf_counter() - start
     trained = entries(
-        runs, algorithm, engine=algorithm.engine, device="cpu", began_with=began_with(), wall_time=seconds
+        runs, algorithm, engine=algorithm.engine, device="cpu", began_with=begins_with(), wall_time=seconds
     )
     return pd.concat(tables), dict(zip(runs, trained, strict=True))
 

@@ -24,8 +24,9 @@ class Display:
         self.console = console
         self.jobs = jobs
         self.start = time.monotonic()
-        moves = console.is_terminal and not console.is_dumb_terminal
-        self.live = Live(console=console, refresh_per_second=2) if moves else None
+        redraws = console.is_terminal and not console.is_dumb_terminal
+        self.live = Live(console=console, refresh_per_second=2) if redraws else None
+        self.noted: set[tuple[str, str]] = set()
         self.printed: dict[str, tuple[float, str]] = {}
 
     def __enter__(self) -> None:
@@ -38,6 +39,7 @@ class Display:
             self.live.stop()
 
     def update(self) -> None:
+        self._print_notes()
         if self.live:
             self.live.update(self._table())
             return
@@ -50,6 +52,15 @@ class Display:
                 self.printed[job.stack.name] = (now, job.state)
                 stamp = time.strftime("%H:%M:%S")
                 self.console.print(f"{stamp} {job.state:9} {job.stack.name}  {_line(job.progress())}", soft_wrap=True)
+
+    def _print_notes(self) -> None:
+        """Print what a worker wants known, once."""
+        for job in self.jobs:
+            notes = job.progress().get("notes") if job.state != "waiting" else None
+            for note in notes if isinstance(notes, list) else ():
+                if (job.stack.name, str(note)) not in self.noted:
+                    self.noted.add((job.stack.name, str(note)))
+                    self.console.print(f"{job.stack.name}: {note}", markup=False, soft_wrap=True)
 
     def _table(self) -> Group:
         table = Table(box=None, pad_edge=False)

@@ -10,7 +10,7 @@ Engine = Literal["numba", "torch"]
 
 @dataclass(frozen=True)
 class Options:
-    """Execution options. Only ``fraction`` affects the results."""
+    """Execution options. Of those of a training that nothing stops, only ``fraction`` affects the results."""
 
     device: str = "cpu"
     processes: int = 1
@@ -26,6 +26,12 @@ class Options:
     """to import: those that were typed on the command line, and no others of the user's"""
     directory: str = ""
     """where the command was typed, and the modules are looked for last"""
+    exact: bool = False
+    """refuse to go on where that cannot be to the same bits"""
+    begin_anew: bool = False
+    """where there is nothing whole to continue from"""
+    command: str = ""
+    """what was typed, for the records"""
 
     def to_text(self) -> str:
         """Return the options as one word of a command line."""

@@ -5,6 +5,7 @@ import math
 import os
 import socket
 import time
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -18,9 +19,12 @@ PROGRESS_INTERVAL = 1.0
 class ProgressFile:
     """Writes progress.json, at most once a second."""
 
-    def __init__(self, folder: StackFolder, training: Training) -> None:
+    def __init__(self, folder: StackFolder, training: Training, command: str = "", notes: Sequence[str] = ()) -> None:
+        """``command``: what was typed. ``notes``: what whoever watches must know, a line each; may grow."""
         self.folder = folder
         self.training = training
+        self.command = command
+        self.notes = notes
         self.last = -math.inf
         self.times = [time.monotonic()]
         self.steps = [training.algorithm.steps_done]
@@ -45,11 +49,14 @@ class ProgressFile:
                 "updated": time.time(),
                 "runs": algorithm.runs,
                 "steps_done": algorithm.steps_done,
+                "saved_at": self.training.saved_at,
                 "total_timesteps": algorithm.total_timesteps,
                 "steps_per_second": per_second * algorithm.runs,
                 "score": score if math.isfinite(score) else None,
                 "diverged": sum(step is not None for step in algorithm.diverged_at),
                 "seconds_left": left / per_second if per_second else None,
+                "command": self.command,
+                "notes": list(self.notes),
             },
         )
 

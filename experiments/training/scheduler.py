@@ -1,5 +1,6 @@
 """Train stacks, longest first, as many at a time as the executor has room for, and show their progress."""
 
+import contextlib
 import signal
 import time
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.planning.planner import Stack
+from experiments.store.files import write_bytes
 from experiments.store.stack_folder import StackFolder
 from experiments.training.executor import BUSY, FINISHED, STOPPED, Executor, Job
 from experiments.training.live_table import Display
@@ -69,7 +71,7 @@ def _is_finished(job: Job, outcome: Outcome) -> bool:
     code = job.poll()
     if code is None:
         return False
-    if code == FINISHED:
+    if code == FINISHED and job.has_recorded():
         job.state = "finished"
         outcome.finished.append(job.stack.name)
     elif code == STOPPED or (
@@ -89,10 +91,12 @@ def _is_finished(job: Job, outcome: Outcome) -> bool:
 def _failure_reason(job: Job, code: int) -> str:
     if job.refused:
         return f"{job.stack.name}: {job.refused}"
-    if job.folder.error.exists():
-        reason = job.folder.error.read_text().strip()
-    elif code < 0:
-        reason = f"{job.stack.name}: its process was killed by {signal.Signals(-code).name}"
-    else:
-        reason = f"{job.stack.name}: its process ended with code {code}"
+    error = job.folder.error
+    if error.exists():
+        reason = error.read_text().strip()
+    else:  # the worker had no time to say so itself
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}, without results"
+        reason = f"{job.stack.name}: its process {how}"
+        with contextlib.suppress(OSError):
+            write_bytes(error, f"{reason}\n".encode(errors="backslashreplace"))
     return f"{reason} (log: {job.folder.log})"

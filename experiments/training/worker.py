@@ -13,7 +13,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -22,25 +22,31 @@ from experiments.modules import import_modules
 from experiments.run import Run, trainable
 from experiments.store import provenance
 from experiments.store.file_names import file_name
-from experiments.store.files import BusyError, locked, remove_unfinished, set_aside, write_atomically, write_json
+from experiments.store.files import BusyError, StoreError, locked, read_json, set_aside, write_bytes
+from experiments.store.recording import write_recorded
 from experiments.store.stack_folder import StackFolder
-from experiments.store.tables import episode_frame, write_episodes
+from experiments.store.tables import EPISODE_COLUMNS, episode_frame
 from experiments.training.build import build
-from experiments.training.entries import began_with, entries
+from experiments.training.entries import begins_with, entries, trains_with
 from experiments.training.executor import BUSY, FAILED, FINISHED, STOPPED
 from experiments.training.options import Options, options_from_text
 from experiments.training.progress import ProgressFile
 from ppo.algorithm import Algorithm, Metrics
 from ppo.checkpoint import CheckpointError
 from ppo.envs.base import EnvironmentDied
+from ppo.files import remove_unfinished
 from ppo.process import prepare_process
 from ppo.stacked.engine import available
-from ppo.training import Training
+from ppo.training import InexactError, Training
 
 PATIENCE = 30.0
 """Seconds to wait for a stack that another process has locked: if its parent was killed, it soon saves and ends."""
 MOST_DEATHS = 3
 """Limit of deaths of an environment without a new checkpoint between them."""
+
+
+class LostTrainingError(ValueError):
+    """A training that was begun, and of which no whole checkpoint is left."""
 
 
 class StopSignal:
@@ -61,8 +67,9 @@ class StopSignal:
 
 def log(message: str) -> None:
     """Print a line of the stack's log, with the time."""
+    line = message.encode(errors="backslashreplace").decode()  # a file name may not be valid text
     with contextlib.suppress(OSError):  # a full disk must not end the training before it saves
-        print(time.strftime("%Y-%m-%d %H:%M:%S %z"), message, flush=True)
+        print(time.strftime("%Y-%m-%d %H:%M:%S %z"), line, flush=True)
 
 
 def train(folder: StackFolder, options: Options, stop: StopSignal | bool) -> int:
@@ -77,6 +84,8 @@ def train(folder: StackFolder, options: Options, stop: StopSignal | bool) -> int
     log(
         f"{len(runs)} runs of {first.algorithm} on {first.environment}, process {os.getpid()} on {socket.gethostname()}"
     )
+    if options.command:
+        log(f"for the command: {options.command}")
     deaths, saved_at = 0, 0
     while True:
         training = None
@@ -106,16 +115,16 @@ def _train(
     folder: StackFolder, runs: Sequence[Run], training: Training, options: Options, stop: StopSignal | bool
 ) -> int:
     algorithm = training.algorithm
-    training.began_with = began_with()
+    training.trains_with, training.began_with = trains_with(), begins_with()
     about = {"runs": [run.record.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:
         closing.callback(_close, algorithm)
-        _continue(folder, training, about, change_engine=options.engine is not None)
-        progress = ProgressFile(folder, training)
+        notes = _continue(folder, training, about, options)
+        progress = ProgressFile(folder, training, options.command, notes)
         writers = _tensorboard_writers(folder, runs, algorithm.steps_done) if options.tensorboard else []
         for writer in writers:
             closing.callback(writer.close)
-        saved = time.monotonic()
+        saved, looked_ahead = time.monotonic(), False
         while not training.done and not stop:
             metrics = training.iterate()
             _log_scalars(writers, training, metrics)
@@ -123,15 +132,19 @@ def _train(
             if time.monotonic() - saved > options.checkpoint_interval:
                 training.save(folder.checkpoint, about)
                 saved = time.monotonic()
+                if not looked_ahead:
+                    looked_ahead = True
+                    notes += _looked_ahead(training, options)
+                    progress.write("training", force=True)  # from now on the folder says that there is a checkpoint
         training.save(folder.checkpoint, about)
     if not training.done:
         progress.write("stopped", force=True)
         log(f"stopped at step {algorithm.steps_done} of {training.goal}")
         return STOPPED
-    write_episodes(folder.episodes, episode_frame([run.record for run in runs], training.episodes()))
     progress.write("finished", force=True)
     if algorithm.steps_done == algorithm.total_timesteps:
         shutil.rmtree(_storage_dir(folder), ignore_errors=True)
+    episodes = episode_frame([run.record for run in runs], training.episodes())
     recorded = entries(
         runs,
         algorithm,
@@ -139,8 +152,11 @@ def _train(
         device=provenance.device_name(options.device),
         began_with=training.began_with,
         wall_time=training.wall_time,
+        inexact=training.inexact,
     )
-    write_json(folder.manifest, {"runs": recorded})  # last: no later worker would remove unfinished files
+    write_recorded(
+        folder.episodes, episodes, EPISODE_COLUMNS, {"runs": recorded}
+    )  # last: no later worker would tidy up
     log(f"finished after {training.wall_time:,.0f} seconds of training")
     return FINISHED
 
@@ -155,18 +171,61 @@ def _close(algorithm: Algorithm) -> None:
         algorithm.env.close()
 
 
-def _continue(folder: StackFolder, training: Training, about: dict[str, Any], change_engine: bool) -> None:
-    """Load the newest valid checkpoint; log damaged or foreign ones and set them aside."""
-    for path in (folder.checkpoint, folder.checkpoint.with_name(folder.checkpoint.name + ".previous")):
+def _continue(folder: StackFolder, training: Training, about: dict[str, Any], options: Options) -> list[str]:
+    """Load the newest whole checkpoint; returns what is to be said of it.
+
+    A damaged or foreign one is named, and set aside once another one serves. Where none does, though something was
+    saved before, everything stays as it is and ``LostTrainingError`` is raised, unless it is to begin anew.
+    """
+    problems: dict[Path, CheckpointError] = {}
+    for path in (folder.checkpoint, folder.checkpoint_before):
         if not path.exists():
             continue
         try:
-            training.load(path, about, change_engine)
-            log(f"continuing at step {training.algorithm.steps_done} of {training.goal}")
-            return
+            training.load(path, about, change_engine=options.engine is not None, exact=options.exact)
         except CheckpointError as error:
-            log(f"{error}; set aside as {set_aside(path)[0].name}")
+            problems[path] = error
+            continue
+        aside = [f"{problem}; set aside as {set_aside(each)[0].name}" for each, problem in problems.items()]
+        inexact = [f"not exact from step {step:,}: {why}" for step, why in training.inexact]
+        for line in [*aside, f"continuing at step {training.algorithm.steps_done} of {training.goal}", *inexact]:
+            log(line)
+        return [*aside, *inexact]
+    if (problems or _saved_before(folder)) and not options.begin_anew:
+        what = "; ".join(map(str, problems.values())) or f"{folder.checkpoint} is gone"
+        raise LostTrainingError(f"{what}; nothing is changed: put a whole one there, or say --begin-anew")
+    for path, problem in problems.items():
+        log(f"{problem}; set aside as {set_aside(path)[0].name}")
     log(f"beginning, {training.goal} steps")
+    return []
+
+
+def _looked_ahead(training: Training, options: Options) -> list[str]:
+    """Find out, once something is saved, whether the environments could be put back; returns what is to be said."""
+    env = training.algorithm.env
+    lost: Mapping[int, str]
+    try:
+        lost = env.not_restorable()
+    except Exception as error:  # whatever a second copy of somebody's environment raises
+        lost = {0: f"a second copy of it fails: {type(error).__name__}: {error}"}
+    if not lost:
+        return []
+    line = f"{len(lost)} of {env.rows} environments cannot be put back ({next(iter(lost.values()))})"
+    if options.exact:
+        raise InexactError(f"{line}: without --exact it is trained, and if it is stopped goes on with new episodes")
+    line += ": if it is stopped, it goes on with new episodes, and is not exact from there"
+    log(line)
+    return [line]
+
+
+def _saved_before(folder: StackFolder) -> bool:
+    """Tell whether the folder says that a checkpoint was there."""
+    if folder.finished:
+        return True
+    try:
+        return int(read_json(folder.progress)["saved_at"]) > 0
+    except (OSError, StoreError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _tensorboard_writers(folder: StackFolder, runs: Sequence[Run], steps_done: int) -> list[Any]:
@@ -222,7 +281,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:  # any error: the other stacks continue, and the outcome names it
         text = f"{folder.path.name}: {_reason(error)}"
         with contextlib.suppress(OSError):
-            write_atomically(folder.error, lambda temporary: temporary.write_text(text + "\n"))
+            write_bytes(folder.error, f"{text}\n".encode(errors="backslashreplace"))
         with contextlib.suppress(OSError):
             traceback.print_exc()
         log(f"failed: {text}")

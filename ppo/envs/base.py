@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -57,6 +58,8 @@ class VectorEnv(ABC):
     start are zeros."""
     action_space: gymnasium.spaces.Box | gymnasium.spaces.Discrete
     """The space of one row's action."""
+    restarted: Mapping[int, str] = MappingProxyType({})
+    """The rows whose episode the last ``set_state`` could not put back and began anew instead, and why."""
 
     @abstractmethod
     def reset(self) -> NDArray[Any]:
@@ -73,6 +76,10 @@ class VectorEnv(ABC):
     @abstractmethod
     def set_state(self, state: State) -> NDArray[Any]:
         """Continue from ``state``; returns the current observations. A state that does not fit: ``ValueError``."""
+
+    def not_restorable(self) -> Mapping[int, str]:
+        """Try whether ``set_state`` restores all rows; return the rows that it does not, with the reason."""
+        return {}
 
     def close(self) -> None:  # noqa: B027 (most environments hold no processes or windows)
         """Release processes and windows."""

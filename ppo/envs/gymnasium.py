@@ -1,6 +1,8 @@
 """Any other Gymnasium environment: a loop over separate environments, restored by replaying each row's episode."""
 
 import json
+import random
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,7 @@ class GymnasiumVectorEnv(VectorEnv):
     row is its generator before the episode began, and the actions since; restoring plays them again. This is exact if
     all of the environment's randomness comes from its ``np_random`` and it carries nothing else from one episode to the
     next; it takes as long as the unfinished episodes took. If the replay does not lead to the saved observation,
-    ``set_state`` raises ``ValueError``.
+    ``set_state`` begins a new episode in that row.
     """
 
     action_space: Box | Discrete
@@ -80,29 +82,54 @@ class GymnasiumVectorEnv(VectorEnv):
 
     def set_state(self, state: State) -> NDArray[Any]:
         check_state(self._env_id, state, ["starts", "actions"], {"observations": self._observations}, self.rows)
-        for i in range(self.rows):
-            self._replay(i, state["starts"][i], state["actions"][i])
-            if not np.array_equal(self._observations[i], state["observations"][i], equal_nan=True):
-                raise ValueError(
-                    f"state for {self._env_id}: replaying row {i} does not lead to its saved observation; this "
-                    "environment is not deterministic, or another version of it saved the state"
-                )
+        played = [self._played(i, actions) for i, actions in enumerate(state["actions"])]
+        self.restarted = {}
+        for i, start in enumerate(state["starts"]):
+            if why := self._replay(i, start, played[i], state["observations"][i]):
+                self.restarted[i] = why
+                self._begin(i, start)
         return self._observations.copy()
 
-    def _replay(self, i: int, start: str, actions: str) -> None:
-        """Play row i's unfinished episode again: ``start`` is its generator before the reset, ``actions`` JSON."""
+    def _played(self, i: int, actions: str) -> list[Any]:
+        """Read the actions of row i's unfinished episode."""
         try:
-            replayed = np.array(json.loads(actions), self.action_space.dtype).reshape(-1, *self._action_shape)
+            return list(np.array(json.loads(actions), self.action_space.dtype).reshape(-1, *self._action_shape))
         except (ValueError, TypeError) as error:
             raise ValueError(
                 f"state for {self._env_id}: 'actions' of row {i} are not actions of it ({error})"
             ) from None
-        env = self._envs[i]
-        set_generator_state(env.unwrapped.np_random, start)
-        self._starts[i], self._actions[i] = start, list(replayed)
-        self._observations[i], _ = env.reset()
-        for action in replayed:
-            self._observations[i], *_ = env.step(action.copy())
+
+    def _replay(self, i: int, start: str, actions: list[Any], expected: NDArray[Any]) -> str:
+        """Play row i's unfinished episode again; ``start`` is its generator before the reset. Returns why that does not
+        lead to what was ``expected``, or nothing."""
+        self._begin(i, start)
+        try:
+            for action in actions:
+                self._observations[i], *_ = self._envs[i].step(action.copy())
+                self._actions[i].append(action)
+        except Exception as error:  # the episode ended earlier than it did, say
+            return f"playing its episode again fails: {type(error).__name__}: {error}"
+        if np.array_equal(self._observations[i], expected, equal_nan=True):
+            return ""
+        return "playing its episode again does not lead to its last observation: not deterministic, or another version"
+
+    def _begin(self, i: int, start: str) -> None:
+        """Begin an episode of row i with its generator at ``start``."""
+        set_generator_state(self._envs[i].unwrapped.np_random, start)
+        self._starts[i], self._actions[i] = start, []
+        self._observations[i], _ = self._envs[i].reset()
+
+    def not_restorable(self) -> Mapping[int, str]:
+        """Put the state into other copies of the environments; generators that all share stay as they are."""
+        shared = random.getstate(), np.random.get_state()  # noqa: NPY002
+        copies = GymnasiumVectorEnv(self._env_id, self._seeds)
+        try:
+            copies.set_state(self.get_state())
+        finally:
+            copies.close()
+            random.setstate(shared[0])
+            np.random.set_state(shared[1])  # noqa: NPY002
+        return copies.restarted
 
     def close(self) -> None:
         for env in self._envs:

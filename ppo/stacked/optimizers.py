@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from ppo.checkpoint import fill
 from ppo.stacked.parameters import Group, aligned
 
 
@@ -72,7 +73,7 @@ class Optimizer(ABC):
     def load_state(self, state: dict[str, Any]) -> None:
         """Continue from ``state``."""
         for name in self.keeps:
-            getattr(self, name).copy_(state[name])
+            fill(getattr(self, name), state[name])
 
 
 class Adam(Optimizer):

@@ -8,7 +8,7 @@ import pytest
 from baselines import ALGORITHMS
 from experiments.contract.stacks import assert_same, finish, outcome, run_of, training_of
 from experiments.store.stack_folder import StackFolder
-from experiments.store.tables import episode_frame, read_episodes, write_episodes
+from experiments.store.tables import episode_frame, read_episodes, write_table
 from experiments.training.options import Options
 from tests.helpers.processes import ForkedWorker
 
@@ -52,7 +52,7 @@ def test_killed_worker_ends_with_the_same_bytes(kind, tmp_path):
 
     whole = finish(training_of(kind, *runs))
     expected = tmp_path / "expected.parquet"
-    write_episodes(expected, episode_frame([run.record for run in runs], whole.episodes()))
+    write_table(expected, episode_frame([run.record for run in runs], whole.episodes()))
     assert folder.episodes.read_bytes() == expected.read_bytes()
     assert len(read_episodes(expected)) > 50
     resumed = training_of(kind, *runs)

@@ -80,18 +80,34 @@ def test_ill_fitting_states_are_refused():
     for action in random_actions(env, 3):
         env.step(action)
     state = env.get_state()
-    other_actions = [json.dumps([1 - action for action in json.loads(text)]) for text in state["actions"]]
     ill_fitting = {
         "'environment' must be a list of 3 strings": take_rows(state, [0, 2]),
         "saved by Acrobot-v1": state | {"environment": ["Acrobot-v1"] * 3},
         r"'observations' is float32 \(3, 2\), needed is float32 \(3, 4\)": state
         | {"observations": state["observations"][:, :2]},
         "'actions' of row 0 are not actions of it": state | {"actions": ["no"] * 3},
-        "replaying row 0 does not lead to its saved observation": state | {"actions": other_actions},
         "not the JSON of a PCG64's state": state | {"starts": ["{}"] * 3},
     }
     assert_refused(env, ill_fitting)
     env.set_state(state)
+    assert not env.restarted
+
+
+def test_a_row_whose_episode_cannot_be_played_again_begins_a_new_one():
+    env = GymnasiumVectorEnv("CartPole-v1", SEEDS)
+    env.reset()
+    for action in random_actions(env, 3):
+        env.step(action)
+    state = env.get_state()
+    first = json.loads(state["actions"][0])
+    other = [json.dumps([1 - action for action in first]), *state["actions"][1:]]
+    observations = env.set_state(state | {"actions": other})
+    assert list(env.restarted) == [0]
+    assert "does not lead to its last observation" in env.restarted[0]
+    np.testing.assert_array_equal(observations[1:], state["observations"][1:])
+    again = env.get_state()
+    assert again["actions"] == ["[]", *state["actions"][1:]]
+    assert again["starts"] == state["starts"]
 
 
 class Stub(gymnasium.Env):

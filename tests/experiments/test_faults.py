@@ -21,7 +21,7 @@ from rich.console import Console
 
 from experiments.planning.planner import Stack
 from experiments.run import Run
-from experiments.store import results
+from experiments.store import recording, results
 from experiments.store.files import StoreError, read_json
 from experiments.store.results import collect
 from experiments.store.stack_folder import StackFolder
@@ -35,7 +35,7 @@ from ppo.envs import make as make_env
 from ppo.envs.base import EnvironmentDied
 from ppo.ppo import PPO
 from ppo.training import Training
-from tests.helpers.commands import same_data, same_episodes, train
+from tests.helpers.commands import AtIteration, Killed, killed, same_data, same_episodes, stack_in, train, work
 
 SETTINGS = PPO.Settings(num_steps=64, update_epochs=1)
 RUNS = [Run("InvertedPendulum-v4", "ppo", "default", seed, 64 * 20, SETTINGS) for seed in (1, 2)]
@@ -55,40 +55,6 @@ def _as_it_was(tmp_path, monkeypatch):
         signal.signal(number, handler)
 
 
-def stack_in(folder, runs=RUNS):
-    """A stack that waits for its worker."""
-    stack = StackFolder(folder / "stacks" / Stack(tuple(runs)).name)
-    stack.create([run.record for run in runs])
-    return stack
-
-
-def work(stack, interval=ALWAYS):
-    """All that the worker of ``stack`` does, in this process; its exit code."""
-    return worker.main([str(stack.path), "--options", Options(checkpoint_interval=interval).to_text()])
-
-
-class AtIteration:
-    """Does something once at the end of an iteration, where a worker asks whether to stop; it is not to stop."""
-
-    def __init__(self, iteration, action):
-        self.left = iteration
-        self.action = action
-
-    def __bool__(self):
-        self.left -= 1
-        if self.left == -1:
-            self.action()
-        return False
-
-
-class Killed(BaseException):
-    """As a kill, nothing catches it."""
-
-
-def killed():
-    raise Killed
-
-
 def train_until(stack, stop, interval=ALWAYS, **options):
     return worker.train(stack, Options(checkpoint_interval=interval, **options), stop=stop)
 
@@ -96,7 +62,7 @@ def train_until(stack, stop, interval=ALWAYS, **options):
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     """What ``RUNS`` come to."""
-    stack = stack_in(tmp_path_factory.mktemp("undisturbed"))
+    stack = stack_in(tmp_path_factory.mktemp("undisturbed"), RUNS)
     assert train_until(stack, False) == FINISHED
     return stack.path
 
@@ -109,7 +75,7 @@ def test_worker_stopped_twice_ends_the_same(tmp_path, undisturbed, monkeypatch, 
 
     The second time in the midst of saving.
     """
-    stack, save = stack_in(tmp_path), checkpoint.save
+    stack, save = stack_in(tmp_path, RUNS), checkpoint.save
 
     def ask(*arguments):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -164,7 +130,7 @@ def test_a_worker_that_was_stopped_alone_is_not_taken_for_finished(tmp_path):
 
 
 def test_a_worker_whose_parent_is_gone_before_it_could_look_stops(tmp_path, capsys):
-    stack = stack_in(tmp_path)
+    stack = stack_in(tmp_path, RUNS)
     gone = subprocess.Popen(["true"])
     gone.wait()
     assert worker.main([str(stack.path), "--parent", str(gone.pid)]) == STOPPED
@@ -186,7 +152,7 @@ def test_a_kill_costs_one_interval_and_one_iteration_at_most(tmp_path, monkeypat
 
     monkeypatch.setattr(Training, "iterate", in_seven_seconds)
     monkeypatch.setattr(worker, "time", SimpleNamespace(monotonic=lambda: now[0], strftime=time.strftime))
-    stack = stack_in(tmp_path)
+    stack = stack_in(tmp_path, RUNS)
     with pytest.raises(Killed):
         train_until(stack, AtIteration(kill_at, killed), interval=60)
     saved = checkpoint.load(stack.checkpoint)["algorithm"]["iteration"] if stack.checkpoint.exists() else 0
@@ -222,7 +188,7 @@ def fill(disk):
 @pytest.mark.parametrize("moment", ["in training", "at the end"])
 def test_a_full_disk_is_said_and_what_was_saved_goes_on(disk, undisturbed, monkeypatch, capsys, moment):
     """While checkpoints are saved, or the Parquet file is written."""
-    stack = stack_in(disk)
+    stack = stack_in(disk, RUNS)
     if moment == "in training":
         monkeypatch.setattr(worker, "StopSignal", lambda parent: AtIteration(5, lambda: fill(disk)))
     else:
@@ -241,7 +207,7 @@ def test_a_full_disk_is_said_and_what_was_saved_goes_on(disk, undisturbed, monke
 
 def test_read_only_disk_is_reported(disk, undisturbed, monkeypatch, capsys):
     """A disk that becomes read-only is reported, and what was saved goes on."""
-    stack = stack_in(disk)
+    stack = stack_in(disk, RUNS)
 
     def protect():
         mount("--bind", disk, disk)  # over the disk, for the kernel protects none on which files are open for writing
@@ -273,7 +239,7 @@ def test_a_clock_that_goes_back_changes_nothing(tmp_path, undisturbed, monkeypat
         return clock[0]
 
     monkeypatch.setattr(time, "time", earlier)
-    stack = stack_in(tmp_path)
+    stack = stack_in(tmp_path, RUNS)
     for kill_at in (6, 5):
         with pytest.raises(Killed):
             train_until(stack, AtIteration(kill_at, killed))
@@ -323,7 +289,7 @@ def dying(monkeypatch):
 
 def test_where_an_environment_dies_the_stack_goes_on_with_a_new_one(tmp_path, undisturbed, dying, capsys):
     """Before the first checkpoint, in the middle of an iteration, at its first step."""
-    stack, made = stack_in(tmp_path), dying(10, 64 * 5 + 30, 64 * 7)
+    stack, made = stack_in(tmp_path, RUNS), dying(10, 64 * 5 + 30, 64 * 7)
     assert work(stack) == FINISHED
     said = capsys.readouterr().out
     assert said.count("process 17 was killed by SIGKILL; continuing from the last checkpoint") == 3
@@ -333,14 +299,14 @@ def test_where_an_environment_dies_the_stack_goes_on_with_a_new_one(tmp_path, un
 
 
 def test_deaths_that_let_the_training_get_on_do_not_end_it(tmp_path, undisturbed, dying):
-    stack = stack_in(tmp_path)
+    stack = stack_in(tmp_path, RUNS)
     dying(*[64 * 2 + 1] * 9)
     assert work(stack) == FINISHED
     assert same_data(stack.path, undisturbed)
 
 
 def test_an_environment_that_always_dies_is_given_up(tmp_path, undisturbed, dying, capsys, monkeypatch):
-    stack, made = stack_in(tmp_path), dying(*[64 * 3 + 1] * 2, *[63] * 9)
+    stack, made = stack_in(tmp_path, RUNS), dying(*[64 * 3 + 1] * 2, *[63] * 9)
     assert work(stack) == FAILED
     line = (stack.path / "error.txt").read_text()
     assert line.count("\n") == 1
@@ -358,7 +324,7 @@ def test_environment_dying_at_a_stop_is_not_rebuilt(tmp_path, undisturbed, dying
 
     A signal to the whole group ends its processes too.
     """
-    stack = stack_in(tmp_path)
+    stack = stack_in(tmp_path, RUNS)
     made = dying(64 * 8 + 5)
 
     class AskedOnceItIsDead:
@@ -380,11 +346,11 @@ def test_kill_at_the_last_files_leaves_them_whole(tmp_path, undisturbed, monkeyp
 
     A stack that is finished gets no other worker that could tidy up: so it is not before all is written.
     """
-    stack, replace = stack_in(tmp_path), os.replace
+    stack, replace = stack_in(tmp_path, RUNS), os.replace
 
     def kill_at(source, target):
         if target.name == name and (name != "progress.json" or read_json(source)["state"] == "finished"):
-            source.with_name(source.name.replace(str(os.getpid()), "17")).write_bytes(b"half of it")
+            source.with_name(f".{name}.17.writing").write_bytes(b"half of it")
             raise Killed
         replace(source, target)
 
@@ -404,7 +370,7 @@ def test_kill_at_the_last_files_leaves_them_whole(tmp_path, undisturbed, monkeyp
 
 def test_worker_waits_for_one_that_ends_soon(tmp_path, undisturbed, capsys, monkeypatch):
     """A worker waits for one that ends soon, and does not train again."""
-    stack = stack_in(tmp_path)
+    stack = stack_in(tmp_path, RUNS)
     hold = "import sys, time, pathlib; from experiments.store.files import locked\n"
     hold += "with locked(pathlib.Path(sys.argv[1])): print('held', flush=True); sys.stdin.readline()"
     command = [sys.executable, "-c", hold, str(stack.path)]
@@ -439,9 +405,9 @@ def test_unplanned_runs_are_kept_aside(tmp_path, undisturbed, monkeypatch):
     for name in ("episodes.parquet", "manifest.json"):
         (folder / name).write_bytes((undisturbed / name).read_bytes())
     wanted, other = RUNS[0], Run("InvertedPendulum-v4", "ppo", "default", 3, 64 * 20, SETTINGS)
-    for step in ("write_json", "write_episodes"):
+    for step in ("write_json", "write_table"):
         with monkeypatch.context() as patch:
-            patch.setattr(results, step, lambda *_: killed())
+            patch.setattr(recording, step, lambda *_: killed())
             with pytest.raises(Killed):
                 results.collect(tmp_path, folder, {}, [wanted.record, other.record], None)
         assert wanted.key in results.recorded_runs(tmp_path, None)[0], f"killed before {step}"
@@ -475,13 +441,13 @@ def test_figure2_without_manifest_is_measured_again(tmp_path):
 
 
 def test_the_log_has_a_line_with_the_time_for_all_that_happens(tmp_path, dying, capsys):
-    stack = stack_in(tmp_path)
+    stack = stack_in(tmp_path, RUNS)
     with pytest.raises(Killed):
         train_until(stack, AtIteration(3, killed))
     (stack.path / "checkpoint.pt.previous").unlink()
     stack.checkpoint.write_bytes(b"damaged")
     dying(70)
-    work(stack)
+    work(stack, begin_anew=True)
     stack.stack.write_text("{")
     work(stack)
     lines = [line for line in capsys.readouterr().out.splitlines() if line[:2] == "20"]
@@ -528,7 +494,7 @@ def test_the_time_left_is_right_to_a_fifth_after_a_tenth(tmp_path, monkeypatch, 
     clock = SimpleNamespace(monotonic=lambda: now[0], time=lambda: 0.0)
     monkeypatch.setattr("experiments.training.progress.time", clock)
     algorithm = SimpleNamespace(steps_done=64 * begun_at, total_timesteps=64 * 200, runs=2, diverged_at=[None, None])
-    training = SimpleNamespace(algorithm=algorithm, goal=64 * 200, scores=lambda: [float("nan")] * 2)
+    training = SimpleNamespace(algorithm=algorithm, goal=64 * 200, scores=lambda: [float("nan")] * 2, saved_at=0)
     board, posted = ProgressFile(StackFolder(tmp_path), training), []
     for iteration in range(begun_at, 200):
         now[0] += DURATIONS[kind](iteration - begun_at)
@@ -548,7 +514,7 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
     for name in ("manifest.json", "log.txt"):
         (elsewhere / name).write_text("mine")
     results = tmp_path / "results"
-    stack = stack_in(results)
+    stack = stack_in(results, RUNS)
     before = {path.name: path.read_bytes() for path in elsewhere.iterdir()}
 
     (stack.path / "log.txt").symlink_to(elsewhere / "log.txt")
@@ -561,7 +527,7 @@ def test_what_leads_out_of_the_results_is_not_written_to(tmp_path, undisturbed):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "stacks").symlink_to(elsewhere_too)
     with pytest.raises(StoreError, match=r"leads out of .*: remove that link"):
-        stack_in(tmp_path / "other")
+        stack_in(tmp_path / "other", RUNS)
     assert not list(elsewhere_too.iterdir())
     (results / "table1").symlink_to(elsewhere)
     with pytest.raises(StoreError, match=r"table1 leads out of .*: remove that link"):
@@ -575,7 +541,7 @@ def test_another_engines_stack_goes_on_if_asked(tmp_path):
 
     By its own engine, or by the other one, which the manifest then says.
     """
-    stack = stack_in(tmp_path)
+    stack = stack_in(tmp_path, RUNS)
     with pytest.raises(Killed):
         train_until(stack, AtIteration(3, killed), engine="torch")
     before = stack.checkpoint.read_bytes()

@@ -1,6 +1,7 @@
 """Parts of a protocol, trained apart and joined, against the same trained in one go."""
 
 import json
+import math
 import shutil
 
 import pandas as pd
@@ -132,7 +133,7 @@ def test_broken_off_merge_is_completed(parts, tmp_path, monkeypatch):
     def broken(*arguments, **more):
         raise OSError("no space left")
 
-    for module, name in ((shutil, "copytree"), (merging, "write_atomically"), (results, "write_json")):
+    for module, name in ((shutil, "copytree"), (merging, "write_recorded"), (results, "write_recorded")):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, broken)
             assert merge(tmp_path / "out", *parts) == 1
@@ -264,3 +265,51 @@ def test_older_records_have_the_new_settings_default(trained, parts, tmp_path):
         assert (tmp_path / "out" / name).read_bytes() == (trained / "whole" / name).read_bytes()
     joined = json.loads((tmp_path / "out" / "figure3" / "manifest.json").read_text())
     assert {run["status"] for run in joined["runs"]} == {"finished"}
+
+
+def part_of(whole, folder, fraction):
+    """Results of the same runs, trained so far alone."""
+    shutil.copytree(whole, folder)
+    shutil.rmtree(folder / "stacks")
+    path = folder / "figure3" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["fraction"] = fraction
+    for run in manifest["runs"]:
+        run["steps_done"] = math.ceil(fraction * run["total_timesteps"])
+    path.write_text(json.dumps(manifest))
+    return folder
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_joined_fraction_is_the_one_that_all_runs_reach(trained, tmp_path, order):
+    half, quarter = (part_of(trained / "whole", tmp_path / str(part), part) for part in (0.5, 0.25))
+    for sources, fraction in (([half, quarter], 0.5), ([half, trained / "whole"], None), ([quarter, half, half], 0.5)):
+        out = tmp_path / f"out-{len(list(tmp_path.iterdir()))}"
+        assert merge(out, *sources[::order]) == 0
+        manifest = json.loads((out / "figure3" / "manifest.json").read_text())
+        assert manifest.get("fraction") == fraction
+        assert {run["status"] for run in manifest["runs"]} == {"finished"}
+
+
+def test_a_finished_stack_without_its_checkpoint_is_finished(trained, tmp_path):
+    """Deleted to save space: nothing is to be trained, and the policies that are kept stay."""
+    out = shutil.copytree(trained / "whole", tmp_path / "out")
+    for path in out.glob("stacks/*/checkpoint.pt*"):
+        path.unlink()
+    before = contents(out)
+    run = ["run", "figure3", "figure2", "--profile", "quick", "--workers", "1", "--results", str(out)]
+    for _ in range(2):
+        assert cli.main(run, {"quick": SECONDS}) == 0
+    assert contents(out) == before
+
+
+def test_curves_without_a_manifest_are_kept_where_others_take_their_place(trained, tmp_path):
+    """A kill may come between the two files of a destination."""
+    out = tmp_path / "out"
+    (out / "figure2").mkdir(parents=True)
+    table = pd.read_parquet(trained / "whole" / "figure2" / "interpolation.parquet")
+    table["kl"] += 1
+    table.to_parquet(out / "figure2" / "interpolation.parquet", index=False)
+    mine = (out / "figure2" / "interpolation.parquet").read_bytes()
+    assert merge(out, trained / "whole") == 0
+    assert (out / "figure2" / "interpolation.parquet.replaced-1").read_bytes() == mine

@@ -18,7 +18,7 @@ from experiments.store.files import read_json, write_json
 from experiments.store.records import completed, records_from_json
 from experiments.store.results import recorded_runs
 from experiments.store.stack_folder import StackFolder
-from experiments.store.tables import INTERPOLATION_COLUMNS, read_episodes, write_episodes
+from experiments.store.tables import INTERPOLATION_COLUMNS, read_episodes, write_table
 from experiments.training import first_update, scheduler
 
 QUICK = ["--profile", "quick", "--environments", "InvertedPendulum-v4", "--algorithms", "ppo", "cem", "--seeds", "1"]
@@ -49,7 +49,7 @@ def results(tmp_path):
     """Recorded runs without stacks, as they lie in a clone."""
     folder = tmp_path / "results" / "figure3"
     folder.mkdir(parents=True)
-    write_episodes(folder / "episodes.parquet", pd.concat([episodes_of(run) for run in planned()], ignore_index=True))
+    write_table(folder / "episodes.parquet", pd.concat([episodes_of(run) for run in planned()], ignore_index=True))
     about = {"protocol": "figure3", "profile": "quick"}
     write_json(folder / "manifest.json", {**about, "runs": [entry_of(run) for run in planned()]})
     return folder.parent
@@ -173,7 +173,7 @@ def finished_stack(results, runs, **changes):
     """A stack's folder with the same trainings, as on the machine that trained them."""
     folder = StackFolder(results / "stacks" / Stack(tuple(runs)).name)
     folder.create([run.record for run in runs])
-    write_episodes(folder.episodes, pd.concat([episodes_of(run) for run in runs], ignore_index=True))
+    write_table(folder.episodes, pd.concat([episodes_of(run) for run in runs], ignore_index=True))
     write_json(folder.manifest, {"runs": [entry_of(run, **changes) for run in runs]})
     return folder
 
@@ -199,7 +199,7 @@ def test_superseded_run_gives_way_and_is_kept(results, monkeypatch):
     before = set(rows_of(results / "figure3" / "episodes.parquet"))
     (run,) = (run for run in planned() if run.algorithm == "ppo" and run.setting != "untrained")
     new = finished_stack(results, [run], commit="def")
-    write_episodes(new.episodes, episodes_of(run, count=9))
+    write_table(new.episodes, episodes_of(run, count=9))
     run_stopped_at_once(results, monkeypatch)
     entry = entries_of(results)[run.key]
     assert "superseded" not in entry
@@ -234,7 +234,7 @@ def test_merging_takes_the_new_training_of_a_superseded_run(results, tmp_path, o
     edited(lambda manifest: [run.update(commit="def") for run in manifest["runs"]])(other / "figure3/manifest.json")
     table = read_episodes(other / "figure3/episodes.parquet")
     new = table.assign(episodic_return=table["episodic_return"].where(table["algorithm"] != "ppo", 1.0))
-    write_episodes(other / "figure3/episodes.parquet", new)
+    write_table(other / "figure3/episodes.parquet", new)
     sources = [str(results), str(other)][:: -1 if order else 1]
     assert cli.main(["merge", str(tmp_path / "merged"), *sources]) == 0, capsys.readouterr().err
     manifest = read_json(tmp_path / "merged/figure3/manifest.json")
@@ -245,7 +245,7 @@ def test_merging_takes_the_new_training_of_a_superseded_run(results, tmp_path, o
 def test_superseded_curves_of_figure_2_are_measured_again_and_kept(tmp_path):
     folder = tmp_path / "figure2"
     folder.mkdir()
-    old = pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in INTERPOLATION_COLUMNS.items()})
+    old = pd.DataFrame({name: pd.Series(["1"]).astype(kind) for name, kind in INTERPOLATION_COLUMNS.items()})
     old.to_parquet(folder / "interpolation.parquet")
     content = (folder / "interpolation.parquet").read_bytes()
     protocol = select(["figure2"], PROFILES["quick"])[0]

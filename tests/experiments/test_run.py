@@ -276,7 +276,7 @@ def test_bad_checkpoints_are_set_aside(half_done, undisturbed, capsys):
     whole = (stack / "checkpoint.pt").read_bytes()
     (stack / "checkpoint.pt").write_bytes(whole[: len(whole) // 2])
     (stack / "checkpoint.pt.previous").write_bytes(b"PK\x03\x04 a checkpoint of some other program")
-    assert train_stack(stack) == 0
+    assert train_stack(stack, begin_anew=True) == 0
     said = capsys.readouterr().out
     assert f"{stack / 'checkpoint.pt'} is damaged" in said
     assert "set aside as checkpoint.pt.damaged-1" in said
@@ -292,7 +292,7 @@ def test_another_trainings_checkpoint_is_set_aside(half_done, undisturbed, capsy
     for run in runs:
         run["seed"] += 1
     (stack / "stack.json").write_text(json.dumps({"runs": runs}))
-    assert train_stack(stack) == 0
+    assert train_stack(stack, begin_anew=True) == 0
     said = capsys.readouterr().out
     assert f"{stack / 'checkpoint.pt'} belongs to another training" in said
     assert "continuing" not in said

@@ -18,6 +18,7 @@ from experiments.run import Run, known_settings, trainable
 from experiments.store import files, tables
 from experiments.store.files import BusyError, OtherVersionError, StoreError
 from experiments.store.records import completed, records_from_json
+from ppo.files import write_atomically
 
 RUNS = [Run("Hopper-v4", "ppo", name, seed, 2048, MUJOCO) for name in ("b", "a") for seed in (2, 1)]
 
@@ -45,12 +46,12 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(tmp_path):
     path = tmp_path / "episodes.parquet"
     path.write_bytes(b"old")
 
-    def full(temporary):
-        temporary.write_bytes(b"half of the ne")
+    def full(file):
+        file.write(b"half of the ne")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with pytest.raises(OSError, match="No space left on device"):
-        files.write_atomically(path, full)
+        write_atomically(path, full)
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["episodes.parquet"]
 
@@ -68,18 +69,19 @@ def test_a_reader_never_sees_half_a_file(tmp_path):
     path = tmp_path / "x.json"
     files.write_json(path, {"version": "old"})
 
-    def look_while_writing(temporary):
-        temporary.write_text("{")
+    def look_while_writing(file):
+        file.write(b'{"version":')
+        file.flush()
         assert files.read_json(path) == {"version": "old"}
-        temporary.write_text('{"version": "new"}')
+        file.write(b'"new"}')
 
-    files.write_atomically(path, look_while_writing)
+    write_atomically(path, look_while_writing)
     assert files.read_json(path) == {"version": "new"}
 
 
 def test_the_same_episodes_give_the_same_bytes(tmp_path):
     for name in ("one", "two"):
-        tables.write_episodes(tmp_path / name, episodes_of())
+        tables.write_table(tmp_path / name, episodes_of())
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -88,7 +90,7 @@ def test_the_same_episodes_give_the_same_bytes(tmp_path):
 
 def test_episodes_come_back_as_they_were_sorted_by_run_and_step(tmp_path):
     frame = episodes_of()
-    tables.write_episodes(tmp_path / "e.parquet", frame)
+    tables.write_table(tmp_path / "e.parquet", frame)
     back = tables.read_episodes(tmp_path / "e.parquet")
     pd.testing.assert_frame_equal(back, frame, check_exact=True)
     pd.testing.assert_frame_equal(
@@ -114,7 +116,7 @@ def test_each_episode_keeps_its_own_run():
 
 
 def test_no_episodes_are_a_table_too(tmp_path):
-    tables.write_episodes(tmp_path / "e.parquet", tables.empty_episodes())
+    tables.write_table(tmp_path / "e.parquet", tables.empty_episodes())
     back = tables.read_episodes(tmp_path / "e.parquet")
     assert len(back) == 0
     assert list(back) == list(tables.EPISODE_COLUMNS)
@@ -123,7 +125,7 @@ def test_no_episodes_are_a_table_too(tmp_path):
 @pytest.mark.parametrize("keep", [0.0, 0.01, 0.5, 0.99])
 def test_a_truncated_parquet_file_is_refused_by_name(tmp_path, keep):
     path = tmp_path / "episodes.parquet"
-    tables.write_episodes(path, episodes_of())
+    tables.write_table(path, episodes_of())
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * keep)])
     with pytest.raises(StoreError) as error:

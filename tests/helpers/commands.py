@@ -14,6 +14,8 @@ import pandas as pd
 
 from experiments.cli.commands import main
 from experiments.paper.profiles import PROFILES
+from experiments.planning.planner import Stack
+from experiments.run import Run
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import read_episodes
 from experiments.training import worker
@@ -49,9 +51,9 @@ def train(out: Path, *more: object, workers: int = 1) -> int:
         return main(train_flags(out, *more, workers=workers))
 
 
-def train_stack(stack: Path) -> int:
+def train_stack(stack: Path, **options: Any) -> int:
     """What the worker of ``stack`` does, without a process for it; returns its exit code."""
-    return worker.train(StackFolder(stack), Options(), stop=False)
+    return worker.train(StackFolder(stack), Options(**options), stop=False)
 
 
 def begin(argv: Sequence[str], log: Path | None = None) -> "subprocess.Popen[str]":
@@ -132,3 +134,37 @@ def files_in(folder: Path) -> dict[Path, tuple[bytes, int]]:
         for path in sorted(Path(folder).rglob("*"))
         if path.is_file() and path.name != ".lock"
     }
+
+
+def stack_in(folder: Path, runs: Sequence[Run]) -> StackFolder:
+    """A stack that waits for its worker."""
+    stack = StackFolder(folder / "stacks" / Stack(tuple(runs)).name)
+    stack.create([run.record for run in runs])
+    return stack
+
+
+def work(stack: StackFolder, interval: float = 0.0, **options: Any) -> int:
+    """All that the worker of ``stack`` does, in this process; its exit code."""
+    return worker.main([str(stack.path), "--options", Options(checkpoint_interval=interval, **options).to_text()])
+
+
+class AtIteration:
+    """Does something once at the end of an iteration, where a worker asks whether to stop; it is not to stop."""
+
+    def __init__(self, iteration: int, action: Callable[[], object]) -> None:
+        self.left = iteration
+        self.action = action
+
+    def __bool__(self) -> bool:
+        self.left -= 1
+        if self.left == -1:
+            self.action()
+        return False
+
+
+class Killed(BaseException):
+    """As a kill, nothing catches it."""
+
+
+def killed() -> None:
+    raise Killed
