@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import base64
 import html
+import itertools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +39,7 @@ from analysis.sections.table1 import table as table1
 from analysis.style import formats
 from analysis.style.drawing import Drawing, pictures
 from analysis.style.formats import NOTHING, Table
+from experiments.store.files import write_bytes
 
 STYLE = """
 :root { --ink: #222; --faint: #666; --line: #ddd; }
@@ -56,21 +59,29 @@ code { background: #f2f2f2; padding: 0 .2rem; }
 """
 
 
+READINGS = tuple(f"readings_{name}" for name in ("effects", "cells", "points", "best", "decided", "aliases"))
 WAITING = {
     "tables": (
-        "table1_ranks",
-        "table1_three_seeds",
-        "table1_correlation",
-        "readings_*",
-        "tuning",
-        "figure4_tuning",
-        "atari_prefix",
-        "atari_precision",
-        "klip_ppo",
+        (
+            "table1_ranks",
+            "table1_three_seeds",
+            "table1_correlation",
+            *READINGS,
+            "tuning",
+            "figure4_tuning",
+            "atari_prefix",
+            "atari_precision",
+            "klip_ppo",
+        ),
+        ("md", "csv", "tex"),
     ),
-    "figures": ("table1_curves", "readings", "figure3_aggregate", "figure5", "tuning", "figure6_games", "klip_ppo"),
+    "figures": (
+        ("table1_curves", "readings", "figure3_aggregate", "figure5", "tuning", "figure6_games", "klip_ppo"),
+        ("png", "svg"),
+    ),
 }
-"""Tables that are written only if there are data, because the paper has no numbers; an older file is removed."""
+"""Tables and figures that are written only if there are data, because the paper has no numbers. An older file of one of
+these names and endings is removed, and no other."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +120,9 @@ def build(results: Path, out: Path) -> list[str]:
     ]
     protocols = [surrogates, readings, first_update, algorithms, humanoids, short, games, halved, tried, outside]
     gaps = [line for data in protocols for line in missing(data)] + ([gap] if gap and len(readings.trained) else [])
-    for folder, names in WAITING.items():
-        for stale in [path for name in names for path in (out / folder).glob(f"{name}.*")]:
-            stale.unlink()
+    for folder, (names, kinds) in WAITING.items():
+        for name, kind in itertools.product(names, kinds):
+            (out / folder / f"{name}.{kind}").unlink(missing_ok=True)
     for table in (table for section in sections for table in section.tables):
         for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
@@ -213,7 +224,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the measured data lie")
     parser.add_argument("--out", type=Path, default=Path("results"), help="where tables/, figures/, report.html go")
     options = parser.parse_args(argv)
-    for gap in build(options.results, options.out):
+    try:
+        gaps = build(options.results, options.out)
+    except OSError as error:
+        print(f"cannot write {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        return 1
+    for gap in gaps:
         print(gap)
     print(f"wrote {options.out / 'report.html'}")
     return 0
@@ -270,6 +286,7 @@ def _provenance(data: Data) -> str:
             "Device": run.get("device") or NOTHING,
             "Threads": str(run.get("threads") or NOTHING),
             "Versions": ", ".join(f"{name} {value}" for name, value in sorted((run.get("versions") or {}).items())),
+            "Begun with": _begun_with(run),
             "hours": float(run.get("wall_time") or 0) / 3600,
         }
         for run in begun
@@ -277,7 +294,7 @@ def _provenance(data: Data) -> str:
     if not rows:
         return f"<h3>{data.protocol}</h3>\n<p>{len(data.runs)} runs planned, none begun.</p>"
     frame = pd.DataFrame(rows)
-    keys = ["Commit", "Machine", "Processor", "Device", "Threads", "Versions"]
+    keys = ["Commit", "Machine", "Processor", "Device", "Threads", "Versions", "Begun with"]
     groups = frame.groupby(keys, as_index=False).agg(
         Runs=("hours", "size"), low=("hours", "min"), high=("hours", "max")
     )
@@ -290,9 +307,16 @@ def _provenance(data: Data) -> str:
         caption="Runs trained together as one stack share its wall time, so these do not add up.",
         shown=groups.drop(columns=["low", "high"]),
         data=groups,
-        text_columns=6,
+        text_columns=7,
     )
     return formats.table_html(table)
+
+
+def _begun_with(run: dict[str, Any]) -> str:
+    """Name what a run was begun with and not ended with: versions, the commit."""
+    began, ended = run.get("began_with") or {}, {**(run.get("versions") or {}), "commit": run.get("commit")}
+    others = [name for name in sorted(ended) if name in began and began[name] != ended[name]]
+    return ", ".join(f"{name} {began[name]}" for name in others) or NOTHING
 
 
 def _processor(recorded: dict[str, Any] | None) -> str:
@@ -311,4 +335,4 @@ def _code(text: str) -> str:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
+    write_bytes(path, content)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -52,8 +53,15 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    stale = [tmp_path / "out" / folder / f"{name}.md" for folder, names in WAITING.items() for name in names]
-    for path in stale:
+    stale = [
+        tmp_path / "out" / folder / f"{name}.{kind}"
+        for folder, (names, kinds) in WAITING.items()
+        for name, kind in itertools.product(names, kinds)
+    ]
+    others = [
+        tmp_path / "out" / name for name in ("tables/tuning.txt", "tables/readings_mine.csv", "figures/tuning.pdf")
+    ]
+    for path in [*stale, *others]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     assert main(["--results", str(tmp_path / "nothing"), "--out", str(tmp_path / "out")]) == 0
@@ -61,7 +69,11 @@ def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     files = content(tmp_path / "out")
     assert {"figures/figure1.svg", "figures/figure3.png", "figures/figure6.png", "report.html"} <= set(files)
     assert not any(path.exists() for path in stale)
-    assert not any(Path(name).stem in names for folder, names in WAITING.items() for name in files if folder in name)
+    assert all(path.exists() for path in others), "which are somebody's own"
+    made = [name for name in files if tmp_path / "out" / name not in others]
+    assert not any(
+        Path(name).stem in names for folder, (names, _) in WAITING.items() for name in made if folder in name
+    )
     assert "−0.39" in files["tables/table1.md"].decode()
     assert "1655.4" in files["tables/table6.md"].decode()
     assert "LinearAnneal" in files["tables/table4.md"].decode()
