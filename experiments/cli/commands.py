@@ -60,7 +60,7 @@ def _merge(arguments: argparse.Namespace, console: Console) -> int:
     saved = {}
     begun = [stack for folder in (destination, *sources) for stack in stack_folders(folder) if not stack.finished]
     if begun:
-        from experiments.cli.saved import saved_steps  # reads checkpoints, and so needs torch
+        from experiments.saved import saved_steps  # reads checkpoints, and so needs torch
 
         saved = saved_steps(begun)
     for line in merging.merge(destination, sources, known, arguments.mixed, saved):
