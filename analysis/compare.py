@@ -17,6 +17,7 @@ from analysis.data.labels import ENVIRONMENTS, ordered
 from analysis.sides import Side, chosen
 from analysis.style.cells import seeds_cell
 from analysis.style.formats import Table, interval, markdown, number, p_value, p_values
+from experiments.store.printable import printable
 
 
 def compared(left: Side, right: Side) -> tuple[list[str], tuple[str, ...]]:
@@ -168,9 +169,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         first, second = options.names
         table = compare(*chosen(first, second, options.results, options.protocol))
     except ValueError as error:
-        print(f"ppo: {error}", file=sys.stderr)
+        print(printable(f"ppo: {error}"), file=sys.stderr)
         return 2
-    print(markdown(table), end="")
+    print("\n".join(printable(line) for line in markdown(table).splitlines()))
     return 0
 
 

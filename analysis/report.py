@@ -39,7 +39,8 @@ from analysis.sections.table1 import table as table1
 from analysis.style import formats
 from analysis.style.drawing import Drawing, pictures
 from analysis.style.formats import NOTHING, Table
-from experiments.store.files import write_bytes
+from experiments.store.files import check_tree, write_bytes
+from experiments.store.printable import printable
 
 STYLE = """
 :root { --ink: #222; --faint: #666; --line: #ddd; }
@@ -101,6 +102,8 @@ def build(results: Path, out: Path) -> list[str]:
     Every file is written, with only the paper's numbers if there are none of ours, except those of WAITING. Returns a
     line for everything that is missing, unreadable, unfinished or diverged.
     """
+    check_tree(results)
+    check_tree(out)
     first_update, line = gather_interpolation(results)
     (updates, gap), (their_updates, _) = (gather_updates(results, name) for name in ("readings", "readings-best"))
     tried_on_all = gather(results, "readings-best")
@@ -128,7 +131,7 @@ def build(results: Path, out: Path) -> list[str]:
             _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
     scores = [surrogates, readings, tried_on_all, algorithms, humanoids, short, games, halved, tried, outside]
     recorded = export.every_score(scores)
-    _write(out / "tables" / "scores.csv", recorded.to_csv(index=False, lineterminator="\n").encode())
+    _write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
     inlined: dict[str, str] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
         for kind, content in pictures(drawing).items():
@@ -227,10 +230,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         gaps = build(options.results, options.out)
     except OSError as error:
-        print(f"cannot write {error.filename or options.out}: {error.strerror}", file=sys.stderr)
+        print(printable(f"cannot write {error.filename or options.out}: {error.strerror}"), file=sys.stderr)
         return 1
     for gap in gaps:
-        print(gap)
+        print(printable(gap))
     print(f"wrote {options.out / 'report.html'}")
     return 0
 
@@ -276,7 +279,7 @@ def _figure_html(drawing: Drawing, source: str) -> str:
 def _provenance(data: Data) -> str:
     """Tabulate the versions, machines and engines of a protocol's runs, with the number of runs of each combination."""
     if data.problem or not data.manifest["runs"]:
-        return f"<h3>{data.protocol}</h3>\n<p>No runs.</p>"
+        return f"<h3>{html.escape(data.protocol)}</h3>\n<p>No runs.</p>"
     begun = [run for run in data.manifest["runs"] if run["status"] != "missing"]
     rows = [
         {
@@ -292,7 +295,7 @@ def _provenance(data: Data) -> str:
         for run in begun
     ]
     if not rows:
-        return f"<h3>{data.protocol}</h3>\n<p>{len(data.runs)} runs planned, none begun.</p>"
+        return f"<h3>{html.escape(data.protocol)}</h3>\n<p>{len(data.runs)} runs planned, none begun.</p>"
     frame = pd.DataFrame(rows)
     keys = ["Commit", "Machine", "Processor", "Device", "Threads", "Versions", "Begun with"]
     groups = frame.groupby(keys, as_index=False).agg(

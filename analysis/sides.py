@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.data import scores
 from analysis.data.labels import UNTRAINED
 from analysis.data.load import RUN, Data, gather, gather_training, manifest
+from experiments.store.files import check_tree
 
 PROTOCOLS = ("figure3", "table1", "atari", "readings", "readings-best", "tuning", "klip-ppo")
 """The protocols with scores; a name that is in several means the first of these."""
@@ -78,6 +79,7 @@ def _split(asked: str, results: Path) -> tuple[str, Path]:
     path = Path(folder) if at else results
     if not path.is_dir():
         raise ValueError(f"there is no results folder {path}")
+    check_tree(path)
     return name, path
 
 

@@ -6,6 +6,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -40,6 +41,15 @@ def second_name(path: Path, other: Path) -> None:
             write_atomically(other, lambda file: shutil.copyfileobj(source, file))
     finally:
         temporary.unlink(missing_ok=True)  # where both were one file already, it is still there
+
+
+def open_regular(path: Path, refusal: type[ValueError]) -> BinaryIO:
+    """Open a file to read. Raises ``refusal`` for what is no file: a pipe would wait for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise refusal(f"{path} is not a regular file")
+    return open(descriptor, "rb")
 
 
 def make_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ppo.envs.base import VectorEnv
-from ppo.files import remove_unfinished, write_atomically
+from ppo.files import open_regular, remove_unfinished, write_atomically
 from ppo.process import available_memory
 from ppo.rollout import Experience
 from ppo.settings import SettingsError, Shared
@@ -174,16 +174,17 @@ class ReplayMemory:
         begin, end = _span(name)
         if folder is None:
             raise ValueError(f"{name} is missing: the replay memory lies in files, and no folder was named")
-        path = folder / name
+        path, shape = folder / name, (end - begin, *self._ring.shape[1:])
+        size = math.prod(shape) * self._ring.itemsize
         try:
-            data = path.read_bytes()
+            with open_regular(path, ValueError) as file:
+                data = file.read(size + size // 100 + 4096)  # more than zstd makes of it
         except OSError as error:
             raise ValueError(f"{path} cannot be read: {error.strerror}") from error
         if f"{hashlib.sha256(data).hexdigest()}.zst" != name.rpartition("-")[2]:
             raise ValueError(f"{path} is damaged: its contents do not match its checksum (cut short, or bytes changed)")
-        shape = (end - begin, *self._ring.shape[1:])
         try:
-            data = _CODEC.decompress(data, math.prod(shape) * self._ring.itemsize, asbytes=True)
+            data = _CODEC.decompress(data, size, asbytes=True)
         except OSError as error:
             raise ValueError(f"{path} belongs to another training: {error}") from error
         skipped = max(0, oldest - begin)

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ppo import checkpoint
 from ppo.algorithm import Algorithm, Metrics
 from ppo.envs.base import EnvironmentDied
+from ppo.stacked.engine import Engine
 
 SCORE_EPISODES = 100
 """The score of a run is the mean return of its last 100 episodes (sec. 6.1)."""
@@ -120,7 +121,7 @@ class Training:
         state = checkpoint.load(path)
         try:
             matches = bool(state.get("about") == about)
-        except (RuntimeError, ValueError):  # a tensor or array in a malicious file has no truth value
+        except (RuntimeError, ValueError):  # a stranger's tensor, or array, has no truth value
             matches = False
         if not matches:
             raise checkpoint.CheckpointError(f"{path} belongs to another training (other runs, settings or versions)")
@@ -133,11 +134,13 @@ class Training:
             last_with = dict(state.get("trained_with", began_with))  # older ones know the beginning alone
             begun = str(engines[-1][1])
             if begun != self.algorithm.engine and not change_engine:
+                if begun not in get_args(Engine):
+                    raise ValueError(f"no engine is called {begun:.40}")
                 raise OtherEngineError(path, begun, self.algorithm.engine)
             self.algorithm.load_state(state["algorithm"])
         except (EnvironmentDied, OtherEngineError):
             raise
-        except (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+        except (KeyError, IndexError, TypeError, ValueError, OverflowError, RuntimeError, AttributeError) as error:
             self.algorithm.load_state(before)  # the error may come after half of the state was loaded
             reason = " ".join(str(error).split())
             raise checkpoint.CheckpointError(f"{path} does not fit this training: {reason}") from error

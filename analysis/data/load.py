@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.labels import UNTRAINED, task
-from experiments.store.files import read_json
-from experiments.store.tables import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, read_table
+from experiments.store.manifest import most_rows, read_manifest
+from experiments.store.tables import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, MOST_ROWS, read_table
 
 RUN = IDENTITY
 """The four columns that name a run."""
@@ -50,14 +50,14 @@ class Data:
         return float(self.manifest.get("fraction") or 1.0)
 
 
-def episodes(directory: Path) -> pd.DataFrame:
+def episodes(directory: Path, most: int = MOST_ROWS) -> pd.DataFrame:
     """Read DIRECTORY/episodes.parquet: one row per finished training episode, sorted by run and step.
 
     Columns: environment, algorithm, setting (str), seed, step (int64; environment steps of the run when the episode
-    ended), episodic_return (float64, raw), episodic_length (int32).
+    ended), episodic_return (float64, raw), episodic_length (int32). `most`: rows that there can be.
     """
     path = directory / "episodes.parquet"
-    frame = _table(path, EPISODE_COLUMNS)
+    frame = _table(path, EPISODE_COLUMNS, most)
     if (frame["step"] < 1).any() or (frame["episodic_length"] < 1).any():
         raise ValueError(f"{_label(path)} has an episode with a step or a length below 1")
     ordered: pd.DataFrame = frame.sort_values([*RUN, "step"], kind="stable", ignore_index=True)
@@ -93,9 +93,7 @@ def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
     """
     path = directory / "manifest.json"
     _demand(path)
-    content = read_json(path)
-    if not isinstance(content.get("runs"), list):
-        raise ValueError(f"{_label(path)} is not a manifest: it has no list of runs")
+    content = read_manifest(path)
     if content.get("protocol") != protocol:
         raise ValueError(f"{_label(path)} belongs to protocol {content.get('protocol')!r}, not {protocol!r}")
     if content.get("profile") not in (("train",) if protocol is None else ("quick", "paper")):
@@ -104,11 +102,8 @@ def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
     if fraction is not None and not (isinstance(fraction, int | float) and 0 < fraction <= 1):
         raise ValueError(f"{_label(path)} names no fraction of the budget above 0 and up to 1: {fraction!r}")
     for run in content["runs"]:
-        missing = [field for field in _RUN_FIELDS if not isinstance(run, dict) or field not in run]
-        if missing:
+        if missing := [field for field in _RUN_FIELDS if field not in run]:
             raise ValueError(f"{_label(path)} has a run without {', '.join(missing)}")
-        if not isinstance(run.get("superseded") or "", str):
-            raise ValueError(f"{_label(path)} has a run whose `superseded` is no text: {run['superseded']!r}")
     return content
 
 
@@ -131,7 +126,8 @@ def _gather(directory: Path, protocol: str | None) -> Data:
         started = (runs["steps_done"] > 0).any()
         # Before the first episode has ended the file may not exist yet.
         exists = started or (directory / "episodes.parquet").exists()
-        rows = _matched(directory, episodes(directory), runs) if exists else pd.DataFrame(columns=list(EPISODE_COLUMNS))
+        none = pd.DataFrame(columns=list(EPISODE_COLUMNS))
+        rows = _matched(directory, episodes(directory, most_rows(content)), runs) if exists else none
     except (FileNotFoundError, ValueError) as error:
         return _nothing(name, directory, error)
     return Data(name, content, runs, rows, None)
@@ -154,9 +150,9 @@ def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
         return _nothing(name, results / name, error), None
 
 
-def _table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
+def _table(path: Path, columns: dict[str, str], most: int = MOST_ROWS) -> pd.DataFrame:
     _demand(path)
-    return read_table(path, columns)
+    return read_table(path, columns, most)
 
 
 def _demand(path: Path) -> None:

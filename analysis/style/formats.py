@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from experiments.store.printable import printable
+
 NOTHING = "–"
 """The cell of a missing number."""
 
@@ -32,7 +34,22 @@ _LATEX = {
     "<": r"$<$",
     "–": "--",
     "·": r"$\cdot$",
+    "$": r"\$",
+    "{": r"\{",
+    "}": r"\}",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    ">": r"$>$",
+    "|": r"$|$",
+    "’": "'",
+    "“": "``",
+    "”": "''",
 }
+
+# What Markdown takes for more than text, and a browser that shows it.
+_MARKDOWN = {character: f"\\{character}" for character in "\\`*<>|"}
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What a cell of a spreadsheet begins with that is computed."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +103,8 @@ def p_values(plain: float, corrected: float) -> str:
 
 def markdown(table: Table) -> str:
     rows = [list(table.shown.columns), *table.shown.to_numpy().tolist()]
-    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    words = table.text_columns
+    cells = [[*map(_markdown, row[:words]), *(str(cell).replace("|", "\\|") for cell in row[words:])] for row in rows]
     widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(cells[0]))]
     left = [column < table.text_columns for column in range(len(widths))]
 
@@ -102,7 +120,25 @@ def markdown(table: Table) -> str:
 
 
 def csv(table: Table) -> str:
-    return table.data.to_csv(index=False, lineterminator="\n")
+    return comma_separated(table.data)
+
+
+def comma_separated(data: pd.DataFrame) -> str:
+    """Write the table as CSV. A text that a spreadsheet would compute gets an apostrophe in front, and is shown."""
+    safe = data.rename(columns=_uncomputed)
+    for at, kind in enumerate(safe.dtypes):
+        if not pd.api.types.is_numeric_dtype(kind):
+            safe.isetitem(at, safe.iloc[:, at].map(_uncomputed).array)
+    return safe.to_csv(index=False, lineterminator="\n")
+
+
+def _uncomputed(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
+def _markdown(text: object) -> str:
+    escaped = "".join(_MARKDOWN.get(character, character) for character in printable(str(text)))
+    return escaped.replace("](", "]\\(").replace("][", "]\\[")  # or it would be a link
 
 
 def latex(table: Table) -> str:
@@ -144,9 +180,9 @@ def table_html(table: Table) -> str:
 
 
 def _latex(text: str) -> str:
-    result = ""
+    result, text = "", printable(text)
     while text:
-        pattern = next((pattern for pattern in _LATEX if text.startswith(pattern)), None)
-        result += _LATEX[pattern] if pattern else text[0]
-        text = text[len(pattern) if pattern else 1 :]
+        found = next((pattern for pattern in _LATEX if text.startswith(pattern)), None)
+        result += _LATEX[found] if found else text[0] if text[0].isascii() else f"[U+{ord(text[0]):04X}]"
+        text = text[len(found) if found else 1 :]
     return result

@@ -8,12 +8,15 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
+from rich.text import Text
 
 from experiments.cli.arguments import parse
 from experiments.paper.profiles import PROFILES, Profile
 from experiments.store.files import BusyError
+from experiments.store.printable import printable
 
 
 def _plan(arguments: argparse.Namespace, console: Console) -> int:
@@ -93,6 +96,14 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
     return compare.main(["--results", str(arguments.results), *protocol, "--", *arguments.names])
 
 
+class PlainConsole(Console):
+    """A terminal to which texts are sent as they read: a name may come from a file of somebody else's, and is neither
+    markup nor a command to the terminal."""
+
+    def render_str(self, text: str, **how: Any) -> Text:
+        return super().render_str(printable(text), **{**how, "markup": False, "emoji": False})
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "plan": _plan,
     "run": _run,
@@ -113,7 +124,7 @@ def main(argv: Sequence[str] | None = None, profiles: Mapping[str, Profile] = PR
     ``profiles``: those that --profile can name.
     """
     _prepare_output()
-    console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
+    console = PlainConsole(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 140)
     try:
         arguments = parse(sys.argv[1:] if argv is None else argv, profiles)
         code = COMMANDS[arguments.command](arguments, console)
@@ -127,10 +138,10 @@ def main(argv: Sequence[str] | None = None, profiles: Mapping[str, Profile] = PR
         print(f"ppo: there is not enough memory: {error}".rstrip(": "), file=sys.stderr)
         return 1
     except ValueError as error:
-        print(f"ppo: {error}", file=sys.stderr)
+        print(printable(f"ppo: {error}"), file=sys.stderr)
         return 2
     except (BusyError, OSError) as error:
-        print(f"ppo: {error}; results recorded so far are kept", file=sys.stderr)
+        print(printable(f"ppo: {error}; results recorded so far are kept"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from experiments.messages import duration, unknown_name_message
 from experiments.paper.about import PROTOCOLS
-from experiments.store.files import StoreError, is_locked, read_json
+from experiments.store.files import StoreError, check_tree, is_locked, read_json
+from experiments.store.manifest import read_manifest
 from experiments.store.stack_folder import StackFolder, stack_folders
 
 QUIET_SECONDS = 600
@@ -24,16 +25,17 @@ def show(console: Console, results: Path, names: Sequence[str]) -> int:
             raise ValueError(unknown_name_message("protocol", name, PROTOCOLS))
     if not results.is_dir():
         raise StoreError(f"there is no results folder {results}: `ppo run` creates it")
+    check_tree(results)
     for path in [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]:
         if names and path.parent.name not in names:
             continue
         try:
-            runs = read_json(path)["runs"]
+            runs = read_manifest(path)["runs"]
             superseded = sum(bool(run.get("superseded")) for run in runs)
             done = sum(run["status"] == "finished" and not run.get("superseded") for run in runs)
-            diverged = sum(run["diverged_at"] is not None for run in runs)
+            diverged = sum(run.get("diverged_at") is not None for run in runs)
             inexact = sum(bool(run.get("inexact")) for run in runs)
-        except (StoreError, KeyError, TypeError, AttributeError) as error:
+        except StoreError as error:
             console.print(f"{path.parent.name}: unreadable ({error})")
             continue
         again = f", {superseded} superseded: to be trained again" if superseded else ""
@@ -51,7 +53,7 @@ def _state(folder: StackFolder) -> str:
         notes = "".join(f"; {note}" for note in progress.get("notes", ()))
         done = f"{progress['steps_done']:,} of {progress['total_timesteps']:,} steps"
         if folder.error.exists():
-            return f"failed at {done}: {folder.error.read_text().strip()}"
+            return f"failed at {done}: {folder.failure()}"
         if progress["state"] == "training" and _alive(folder, progress):
             left = progress["seconds_left"]
             score = progress["score"]
@@ -61,7 +63,7 @@ def _state(folder: StackFolder) -> str:
         command = progress.get("command") or "the same command"
         return f"stopped at {done}; {command} continues it{notes}"
     except FileNotFoundError:
-        return "failed: " + folder.error.read_text().strip() if folder.error.exists() else "not begun"
+        return f"failed: {folder.failure()}" if folder.error.exists() else "not begun"
     except (StoreError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         return f"unreadable ({error})"
 

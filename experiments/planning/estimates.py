@@ -10,6 +10,9 @@ from experiments.planning.costs import CONSTANTS, Costs, Measured, fit
 from experiments.run import Run
 from experiments.store.files import StoreError, read_json, write_json
 
+LONGEST_STEP = 1e6
+"""Seconds that no vector step of a stack takes."""
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -57,10 +60,23 @@ def read_costs(path: Path) -> dict[str, Costs]:
     if path.exists():
         try:
             for device, data in read_json(path).items():
-                costs[device] = fit([Measured(**one) for one in data["measured"]])
+                costs[device] = fit([_measured(one) for one in data["measured"]])
         except (KeyError, TypeError, ValueError) as error:
             raise StoreError(f"{path} holds no measured speeds ({error}): `make throughput` replaces it") from error
     return costs
+
+
+def _measured(one: Mapping[str, Any]) -> Measured:
+    """Read one timed stack. Raises ``ValueError`` for a value that no measurement gives."""
+    timed = Measured(**one)
+    for name in ("environment", "algorithm"):
+        if not isinstance(one[name], str):
+            raise ValueError(f"{name} is {one[name]!r}")
+    if type(timed.rows) is not int or timed.rows < 1:
+        raise ValueError(f"rows are {timed.rows!r}")
+    if type(timed.seconds) not in (int, float) or not 0 < timed.seconds < LONGEST_STEP:
+        raise ValueError(f"seconds are {timed.seconds!r}")
+    return timed
 
 
 def estimates(

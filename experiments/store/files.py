@@ -3,13 +3,24 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ppo.files import make_folder, second_name, sync_folder, write_atomically
+from ppo.files import make_folder, open_regular, second_name, sync_folder, write_atomically
+
+MOST_JSON = 12 * 2**20
+"""Bytes of a JSON file at most: 5,000 runs take as much, and as text at most 48 MiB of memory."""
+MOST_VALUES = 1_000_000
+MOST_DEPTH = 32
+LARGEST = 2**63 - 1
+FOLDERS = ("stacks", "policies", "tables", "figures", "figure2")
+ENDINGS = (".json", ".parquet", ".pt", ".html")
+"""Of the files in a results folder itself."""
 
 
 class StoreError(ValueError):
@@ -35,15 +46,55 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     write_bytes(path, text.encode())
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object. Raises ``StoreError`` if the file holds something else."""
+def read_text(path: Path, most: int) -> str:
+    """Read a text of ``most`` bytes at most. Raises ``StoreError`` for a longer one, and for what is no text."""
+    with open_regular(path, StoreError) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise StoreError(f"{path} is longer than {most:,} bytes, which no file of ours is")
     try:
-        data = json.loads(path.read_text())
-    except (ValueError, UnicodeDecodeError) as error:
+        return data.decode()
+    except UnicodeDecodeError as error:
         raise StoreError(f"{path} is unreadable: {one_line(error)}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object. Raises ``StoreError`` if the file holds something else: what is no number of 64 bits, or more
+    lists in lists or more values than a file of ours."""
+    text = read_text(path, MOST_JSON)
+    if sum(map(text.count, "[{,")) > MOST_VALUES:
+        raise StoreError(f"{path} holds more than {MOST_VALUES:,} values, which no file of ours does")
+    try:
+        data = json.loads(text, parse_int=_whole_number, parse_float=_number, parse_constant=_number)
+    except (ValueError, RecursionError) as error:
+        raise StoreError(f"{path} is unreadable: {one_line(error)}") from error
+    if _depth(data) > MOST_DEPTH:
+        raise StoreError(f"{path} is more than {MOST_DEPTH} lists in lists deep, which no file of ours is")
     if not isinstance(data, dict):
         raise StoreError(f"{path} holds a JSON {type(data).__name__} where an object was expected")
     return data
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > len(str(-LARGEST)) or abs(value := int(text)) > LARGEST:
+        raise ValueError(f"a number of {len(text)} digits, {text[:20]}")
+    return value
+
+
+def _number(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is no number")
+    return value
+
+
+def _depth(data: Any) -> int:
+    """How many lists and objects lie in each other at most; one beyond the limit is enough."""
+    depth, level = 0, [data]
+    while level and depth <= MOST_DEPTH:
+        containers = [one for one in level if isinstance(one, (dict, list))]
+        level = [item for one in containers for item in (one.values() if isinstance(one, dict) else one)]
+        depth += 1
+    return depth
 
 
 def set_aside(*paths: Path, why: str = "damaged") -> list[Path]:
@@ -72,6 +123,40 @@ def _free_names(paths: Sequence[Path], why: str) -> dict[Path, Path]:
         if not any(map(os.path.lexists, targets.values())):
             return {path: target for path, target in targets.items() if path.exists()}
     raise StoreError(f"{paths[0].parent} holds 999 {why} files already: look at them and remove them")
+
+
+def check_tree(results: Path) -> None:
+    """Raise ``StoreError`` for a file of ``results`` that a stranger may have made to harm who reads or writes there:
+    a link that leads out of it, and what is neither a file nor a folder, such as a pipe.
+
+    ``results`` itself may be a link. What lies beside the files of a results folder is not looked at.
+    """
+    home = results.resolve()
+    if not home.is_dir():
+        return
+    waiting = [entry for entry in os.scandir(results) if _is_ours(entry)]
+    while waiting:
+        entry = waiting.pop()
+        kind = entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISLNK(kind):
+            target = Path(entry.path).resolve()
+            if not target.is_relative_to(home):
+                raise StoreError(f"{entry.path} leads out of {results}, to {target}: remove that link")
+            kind = target.stat().st_mode if target.exists() else stat.S_IFREG
+        elif stat.S_ISDIR(kind):
+            waiting += os.scandir(entry.path)
+        if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
+            raise StoreError(f"{entry.path} is neither a file nor a folder: remove it")
+
+
+def _is_ours(entry: "os.DirEntry[str]") -> bool:
+    """Tell whether a command reads or writes what is called so in a results folder."""
+    return (
+        entry.name in FOLDERS
+        or entry.name.startswith((".lock", ".probe"))
+        or entry.name.endswith(ENDINGS)
+        or os.path.lexists(os.path.join(entry.path, "manifest.json"))
+    )
 
 
 def check_inside(results: Path, folder: Path) -> Path:

@@ -19,11 +19,13 @@ from experiments.store import results
 from experiments.store.files import (
     BusyError,
     StoreError,
+    check_tree,
     ensure_writable,
     locked,
     read_json,
     shared,
 )
+from experiments.store.manifest import read_manifest
 from experiments.store.recording import write_recorded
 from experiments.store.records import Known, RunRecord, completed, records_from_json
 from experiments.store.results import DEFAULT_READING, FIRST_UPDATES, Recorded
@@ -52,11 +54,12 @@ def merge(
     folders = [destination, *sources] if destination.exists() else list(sources)
     manifests: dict[str, list[tuple[Path, dict[str, Any]]]] = {}
     for folder in folders:
+        check_tree(folder)
         manifest_paths = _manifest_paths(folder)
         if not manifest_paths and not stack_folders(folder) and folder != destination:
             raise StoreError(f"{folder} holds no results: there is no manifest.json in it, nor in a folder of it")
         for path in manifest_paths:
-            manifests.setdefault(str(path.parent.relative_to(folder)), []).append((path.parent, _manifest(path)))
+            manifests.setdefault(str(path.parent.relative_to(folder)), []).append((path.parent, read_manifest(path)))
     lines: list[str] = []
     for listed in manifests.values():
         _same("profile", [(folder, manifest.get("profile")) for folder, manifest in listed], mixed, lines)
@@ -79,7 +82,10 @@ def merge(
                 results.write(folder, about, planned[name], records, known)
         elif (curve := curves[name]) and curve.parent != folder:
             with locked(folder, patience=math.inf):
-                table, manifest = read_table(curve, INTERPOLATION_COLUMNS), _manifest(curve.with_name("manifest.json"))
+                table, manifest = (
+                    read_table(curve, INTERPOLATION_COLUMNS),
+                    read_manifest(curve.with_name("manifest.json")),
+                )
                 write_recorded(folder / INTERPOLATION, table, INTERPOLATION_COLUMNS, manifest)
     return lines
 
@@ -91,8 +97,9 @@ def same_settings(folders: Sequence[Path]) -> bool:
     """
     names: dict[str, set[frozenset[str]]] = {}
     for folder in folders:
+        check_tree(folder)
         for path in (*_manifest_paths(folder), *(stack.stack for stack in stack_folders(folder))):
-            for run in records_from_json(path, _manifest(path)["runs"]):
+            for run in records_from_json(path, read_json(path).get("runs")):
                 names.setdefault(run.algorithm, set()).add(frozenset(run.settings))
     return all(len(different) == 1 for different in names.values())
 
@@ -102,13 +109,6 @@ def _manifest_paths(folder: Path) -> list[Path]:
     return [
         path for where in ("*/", f"*/{FIRST_UPDATES}/", "") for path in sorted(folder.glob(f"{where}manifest.json"))
     ]
-
-
-def _manifest(path: Path) -> dict[str, Any]:
-    manifest = read_json(path)
-    if not isinstance(manifest.get("runs"), list):
-        raise StoreError(f"{path} is not a manifest: it has no list of runs")
-    return manifest
 
 
 def _planned(
@@ -234,7 +234,7 @@ def _join_stacks(
 def _worth(folder: StackFolder, saved: Mapping[Path, int]) -> tuple[bool, int]:
     """Return whether a stack is finished, and its steps by its results or its checkpoint; -1 if it is not there."""
     if folder.finished:
-        return True, min((int(entry["steps_done"]) for entry in _manifest(folder.manifest)["runs"]), default=0)
+        return True, min((run.get("steps_done", 0) for run in read_manifest(folder.manifest)["runs"]), default=0)
     return False, saved.get(folder.path, 0) if folder.stack.exists() else -1
 
 

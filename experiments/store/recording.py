@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from experiments.store.files import StoreError, keep_aside, read_json, write_json
+from experiments.store.files import StoreError, keep_aside, write_json
+from experiments.store.manifest import read_manifest
 from experiments.store.records import Known, completed, records_from_json
 from experiments.store.tables import read_table, write_table
 
@@ -33,9 +34,7 @@ def write_recorded(
 
 def recorded_entries(path: Path, manifest: dict[str, Any], known: Known | None) -> list[tuple[str, dict[str, Any]]]:
     """List the entries of the runs that have episodes, each with its run's key."""
-    entries = manifest.get("runs")
-    if not isinstance(entries, list):
-        raise StoreError(f"{path} is not a manifest: it has no list of runs")
+    entries = manifest["runs"]
     runs = completed(path, records_from_json(path, entries), known)
     return [(run.key, entry) for run, entry in zip(runs, entries, strict=True) if entry.get("status") in KEPT]
 
@@ -59,6 +58,6 @@ def _lacks(table: pd.DataFrame, old: pd.DataFrame) -> bool:
 def _entries(path: Path, known: Known | None) -> list[tuple[str, dict[str, Any]]]:
     """Return ``recorded_entries`` of the manifest at ``path``; none of one that cannot be read."""
     try:
-        return recorded_entries(path, read_json(path), known)
+        return recorded_entries(path, read_manifest(path), known)
     except (FileNotFoundError, StoreError):
         return []

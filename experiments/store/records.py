@@ -69,14 +69,15 @@ def _record_from_json(item: Any) -> RunRecord:
     for name, value in settings.items():
         if not isinstance(value, Setting):
             raise TypeError(f"setting {name!r} is a JSON {type(value).__name__}")
-    return RunRecord(
-        str(item["environment"]),
-        str(item["algorithm"]),
-        str(item["setting"]),
-        int(item["seed"]),
-        int(item["total_timesteps"]),
-        settings,
-    )
+    texts = [item[name] for name in ("environment", "algorithm", "setting")]
+    numbers = [item[name] for name in ("seed", "total_timesteps")]
+    if not all(type(text) is str for text in texts) or not all(type(number) is int for number in numbers):
+        raise TypeError(f"a run is called {str([*texts, *numbers])[:200]}")
+    if not 0 <= numbers[0] < 2**63 or not 0 < numbers[1] < 2**63:
+        raise ValueError(f"a run has seed {numbers[0]} and {numbers[1]} steps")
+    environment, algorithm, setting = texts
+    seed, total_timesteps = numbers
+    return RunRecord(environment, algorithm, setting, seed, total_timesteps, settings)
 
 
 def completed(path: Path, records: list[RunRecord], known: Known | None) -> list[RunRecord]:

@@ -21,10 +21,12 @@ from experiments.store.files import (
     OtherVersionError,
     StoreError,
     check_inside,
+    check_tree,
     locked,
     read_json,
     set_aside,
 )
+from experiments.store.manifest import most_rows, read_manifest
 from experiments.store.recording import recorded_entries, write_recorded
 from experiments.store.records import Known, RunRecord, completed, records_from_json
 from experiments.store.stack_folder import stack_folders
@@ -66,6 +68,7 @@ def recorded_runs(results: Path, known: Known | None, mend: bool = False) -> tup
     file of another version is never changed: it raises ``OtherVersionError``. A run that any manifest marks as
     superseded (with a reason to train it again) counts as superseded in every file with the same training of it.
     """
+    check_tree(results)
     candidates: list[tuple[str, Recorded]] = []
     problems: list[str] = []
     manifests = [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]
@@ -73,8 +76,9 @@ def recorded_runs(results: Path, known: Known | None, mend: bool = False) -> tup
     for path in manifests:
         episodes = path.with_name("episodes.parquet")
         try:
-            entries = recorded_entries(path, read_json(path), known)
-            read_episodes(episodes)
+            manifest = read_manifest(path)
+            entries = recorded_entries(path, manifest, known)
+            read_episodes(episodes, most_rows(manifest))
         except FileNotFoundError:
             continue
         except OtherVersionError:
@@ -139,10 +143,10 @@ def collect(
         path = folder / "manifest.json"
         listed: list[RunRecord] = []
         if keep and path.exists():
-            listed = completed(path, records_from_json(path, read_json(path)["runs"]), known)
+            listed = completed(path, records_from_json(path, read_manifest(path)["runs"]), known)
         elif path.exists():
-            with contextlib.suppress(StoreError, KeyError):  # what is damaged has been named already
-                listed = [run for run in records_from_json(path, read_json(path)["runs"]) if ":" in run.algorithm]
+            with contextlib.suppress(StoreError):  # what is damaged has been named already
+                listed = [run for run in records_from_json(path, read_manifest(path)["runs"]) if ":" in run.algorithm]
                 listed = completed(path, listed, known)
         runs = list({run.key: run for run in [*listed, *runs]}.values())
         write(folder, about, runs, recorded, known)

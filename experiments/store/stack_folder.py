@@ -8,9 +8,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.store.files import StoreError, check_inside, read_json, write_json
+from experiments.store.files import StoreError, check_inside, read_json, read_text, write_json
 from experiments.store.records import RunRecord, records_from_json
 from ppo.files import make_folder
+
+MOST_TEXT = 100_000
+"""Bytes of error.txt at most."""
 
 
 class StackFolder:
@@ -31,6 +34,10 @@ class StackFolder:
     def finished(self) -> bool:
         """Whether the training is finished: the manifest is written last."""
         return self.manifest.exists() and self.episodes.exists()
+
+    def failure(self) -> str:
+        """Read why its training failed."""
+        return read_text(self.error, MOST_TEXT).strip()
 
     @property
     def recorded(self) -> tuple[int, int] | None:

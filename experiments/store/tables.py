@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from experiments.store.files import StoreError, one_line
 from experiments.store.records import RunRecord
-from ppo.files import write_atomically
+from ppo.files import open_regular, write_atomically
+
+pa.set_memory_pool(pa.system_memory_pool())  # with the usual one a table of 147 MiB takes 97 more to read, so 53
 
 EPISODE_COLUMNS = {
     "environment": "str",
@@ -32,6 +35,16 @@ INTERPOLATION_COLUMNS = {
     "surrogate_clipped": "float64",
     "surrogate_clip": "float64",
 }
+MOST_ROWS = 50_000_000
+"""Rows of a table at most, whatever a manifest says."""
+MOST_NAME = 1000
+"""Bytes of a name in a table at most."""
+ROW_BYTES = 16
+"""Bytes of a number in a table at most, with what says that it is there."""
+PIECE = 65_536
+"""Rows that are read at a time."""
+LIMITS = {"thrift_string_size_limit": 2**20, "thrift_container_size_limit": 2**16, "buffer_size": 2**20}
+"""For what describes a file in itself, of which ours have some kilobytes, and bytes that are read at a time."""
 IDENTITY = ["environment", "algorithm", "setting", "seed"]
 
 
@@ -54,9 +67,10 @@ def write_table(path: Path, frame: pd.DataFrame) -> None:
     write_atomically(path, lambda file: frame.to_parquet(file, index=False, compression="zstd"))
 
 
-def read_episodes(path: Path) -> pd.DataFrame:
-    """Read a table of episodes. Raises ``StoreError`` if the file is damaged or holds something else."""
-    return read_table(path, EPISODE_COLUMNS)
+def read_episodes(path: Path, most_rows: int = MOST_ROWS) -> pd.DataFrame:
+    """Read a table of episodes, ``most_rows`` at most: those that its manifest's runs can have. Raises ``StoreError``
+    if the file is damaged or holds something else."""
+    return read_table(path, EPISODE_COLUMNS, most_rows)
 
 
 def all_episodes(results: Path) -> pd.DataFrame:
@@ -74,25 +88,71 @@ def all_episodes(results: Path) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def read_table(path: Path, columns: dict[str, str]) -> pd.DataFrame:
-    """Read ``columns`` (name -> type) of a Parquet file. Raises ``StoreError`` if it is damaged or lacks them."""
+def read_table(path: Path, columns: dict[str, str], most_rows: int = MOST_ROWS) -> pd.DataFrame:
+    """Read ``columns`` (name -> type) of a Parquet file. Raises ``StoreError`` if it is damaged, lacks them, or says of
+    itself that it is larger than ``most_rows`` rows can be: then none of them is read."""
     try:
-        with pq.ParquetFile(path) as file:
-            if missing := [name for name in columns if name not in file.schema_arrow.names]:
-                raise StoreError(f"{path} lacks the columns {', '.join(missing)}")
-            # Only the columns: pandas' metadata in an untrusted file may name arbitrary types and indices.
-            frame: pd.DataFrame = file.read(list(columns)).to_pandas(ignore_metadata=True)
+        texts = [name for name, kind in columns.items() if kind == "str"]
+        with open_regular(path, StoreError) as source:
+            _check_size(path, pq.ParquetFile(source, **LIMITS), columns, min(most_rows, MOST_ROWS))
+            return _filled(path, pq.ParquetFile(source, read_dictionary=texts, **LIMITS), columns)
     except (FileNotFoundError, StoreError):
         raise
-    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
+    except (pa.ArrowException, OSError, TypeError, ValueError, MemoryError) as error:
         raise StoreError(f"{path} is unreadable: {one_line(error)}") from error
+
+
+def _check_size(path: Path, file: pq.ParquetFile, columns: Mapping[str, str], most_rows: int) -> None:
+    """Raise ``StoreError`` for a file whose own description is not that of such a table, before any of it is read."""
+    about, schema = file.metadata, file.schema_arrow
+    if missing := [name for name in columns if name not in schema.names]:
+        raise StoreError(f"{path} lacks the columns {', '.join(missing)}")
+    if about.num_rows > most_rows:
+        raise StoreError(f"{path} has {about.num_rows:,} rows, and its runs can have {most_rows:,} episodes")
+    groups = [about.row_group(index) for index in range(about.num_row_groups)]
+    if sum(group.num_rows for group in groups) != about.num_rows:
+        raise StoreError(f"{path} says two things of how many rows it has")
     for name, kind in columns.items():
-        if kind != "str" and not pd.api.types.is_numeric_dtype(frame[name]):
-            raise StoreError(f"{path}: column {name} does not hold numbers")
-    try:
-        return frame[list(columns)].astype(columns)
-    except (TypeError, ValueError) as error:
-        raise StoreError(f"{path} holds values of the wrong type: {one_line(error)}") from error
+        field = schema.field(name).type
+        number = pa.types.is_integer(field) or pa.types.is_floating(field)
+        if pa.types.is_nested(field) or (kind != "str" and not number):
+            raise StoreError(f"{path}: column {name} does not hold {'names' if kind == 'str' else 'numbers'}")
+    for column in (group.column(index) for group in groups for index in range(group.num_columns)):
+        most = column.num_values * (MOST_NAME if column.physical_type == "BYTE_ARRAY" else ROW_BYTES) + 2**16
+        if column.path_in_schema in columns and column.total_uncompressed_size > most:
+            raise StoreError(f"{path}: column {column.path_in_schema} has {column.total_uncompressed_size:,} bytes")
+
+
+def _filled(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Read the columns piece by piece, so that no second copy of them is in memory. What pandas notes in a file, which
+    may name types and indices of a stranger's, is not read."""
+    numbers = {name: np.empty(file.metadata.num_rows, kind) for name, kind in columns.items() if kind != "str"}
+    texts: dict[str, list[pa.Array]] = {name: [] for name in columns if name not in numbers}
+    at = 0
+    for piece in file.iter_batches(PIECE, columns=list(columns)):
+        for name in numbers:
+            column = piece.column(name)
+            if column.null_count and numbers[name].dtype.kind != "f":
+                raise StoreError(f"{path}: column {name} has empty cells")
+            numbers[name][at : at + len(piece)] = column.to_numpy(zero_copy_only=False)
+        for name, pieces in texts.items():
+            pieces.append(_names(path, piece.column(name)))
+        at += len(piece)
+    if at != file.metadata.num_rows:
+        raise StoreError(f"{path} has {at:,} rows, and says that it has {file.metadata.num_rows:,}")
+    names = {
+        name: pd.Series(pa.chunked_array(texts[name], pa.large_string()), dtype="str", copy=False) for name in texts
+    }
+    return pd.DataFrame({name: numbers.get(name, names.get(name)) for name in columns}, copy=False)
+
+
+def _names(path: Path, column: pa.Array) -> pa.Array:
+    """Return names as text. Raises ``StoreError`` for one that would take more memory in every row than any of ours."""
+    if pa.types.is_dictionary(column.type):
+        longest = pc.max(pc.binary_length(column.dictionary)).as_py() or 0
+        if longest > MOST_NAME:
+            raise StoreError(f"{path} has a name of {longest:,} bytes")
+    return column.cast(pa.large_string())
 
 
 def empty_episodes() -> pd.DataFrame:

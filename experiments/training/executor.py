@@ -1,9 +1,9 @@
 """The interface of executors, which start workers and watch them."""
 
-import json
 from typing import Any, Protocol
 
 from experiments.planning.planner import Stack
+from experiments.store.files import StoreError, read_json
 from experiments.store.stack_folder import StackFolder
 
 FINISHED, FAILED, STOPPED, BUSY = 0, 1, 3, 4
@@ -45,10 +45,9 @@ class Job:
     def progress(self) -> dict[str, Any]:
         """Read the worker's latest progress; {} if there is none yet."""
         try:
-            data = json.loads(self.folder.progress.read_text())
-        except (OSError, ValueError):
+            return read_json(self.folder.progress)
+        except (OSError, StoreError):
             return {}
-        return data if isinstance(data, dict) else {}
 
 
 class Executor(Protocol):

@@ -93,7 +93,7 @@ def _failure_reason(job: Job, code: int) -> str:
         return f"{job.stack.name}: {job.refused}"
     error = job.folder.error
     if error.exists():
-        reason = error.read_text().strip()
+        reason = job.folder.failure()
     else:  # the worker had no time to say so itself
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}, without results"
         reason = f"{job.stack.name}: its process {how}"

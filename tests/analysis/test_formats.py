@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import shutil
+import subprocess
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.data.load import gather
 from analysis.sections.table1 import table as table1
 from analysis.style import formats
+from analysis.style.drawing import Drawing, pictures
 from tests.helpers.synthetic import write_table1
 
 
@@ -32,3 +40,117 @@ def test_latex_and_markdown_escape(tmp_path: Path) -> None:
     lines = [line for line in formats.markdown(table).splitlines() if line.startswith("|")]
     assert len(lines) == 13
     assert len({len(line) for line in lines}) == 1
+
+
+NAMES = (
+    "^^5cinput{secret.txt}",
+    r"\input{secret.txt}",
+    "a $ b",
+    "a^b",
+    "{",
+    "}",
+    "~",
+    "$x$",
+    "$",
+    r"$\frac{$",
+    "Щ",
+    "a & b % c # d _ e",
+    "<script>alert(1)</script>",
+    "![x](http://example.org/x.png)",
+    "[x](javascript:alert(1))",
+    "`code`",
+    "*bold*",
+    "a | b",
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "a\nb",
+    "\x1b[2J",
+)
+
+
+def table_of(name: str) -> formats.Table:
+    """A table with a name from somebody else's manifest wherever a name can stand."""
+    shown = pd.DataFrame({"Setting": [name], f"A: {name}": ["1"]})
+    return formats.Table("t", f"{name} and x", "Caption.", shown, pd.DataFrame({"setting": [name], name: [1.5]}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_latex_a_name_holds_nothing_that_is_a_command(name: str) -> None:
+    (row,) = [line for line in formats.latex(table_of(name)).splitlines() if line.endswith(r"& 1 \\")]
+    cell = row.removesuffix(r" & 1 \\")
+    assert cell.isascii()
+    for written in (r"\textbackslash{}", r"\textasciicircum{}", r"\textasciitilde{}", r"$<$", r"$>$", r"$|$"):
+        cell = cell.replace(written, "")
+    for written in (r"\$", r"\{", r"\}", r"\&", r"\%", r"\#", r"\_"):
+        cell = cell.replace(written, "")
+    assert not set(cell) & set("\\{}$&#^_~%<>|")
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("name", NAMES)
+def test_pdflatex_sets_any_name_and_reads_no_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "secret.txt").write_text("MYSECRET")
+    table = formats.latex(table_of(name))
+    (tmp_path / "t.tex").write_text(
+        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}\n" + table + "\\end{document}\n"
+    )
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "t.tex"]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert ended.returncode == 0, ended.stdout[-2000:]
+    assert "secret.txt" not in ended.stdout.replace(" ", "").replace("\n", "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_markdown_a_name_is_text(name: str) -> None:
+    (row,) = [line for line in formats.markdown(table_of(name)).splitlines() if line.endswith(" 1 |")]
+    cell = row.removeprefix("| ").rpartition(" |")[0].rpartition(" | ")[0]
+    assert "](" not in cell
+    for character in "\\`*<>|":
+        cell = cell.replace(f"\\{character}", "")
+    cell = cell.replace("]\\(", "").replace("]\\[", "")
+    assert not set(cell) & set("\\`*<>|\n\x1b")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_a_spreadsheet_a_name_is_no_formula_and_a_number_stays_one(name: str) -> None:
+    header, row = csv.reader(io.StringIO(formats.csv(table_of(name))))
+    for cell in (row[0], header[1]):
+        assert cell.removeprefix("'") == name
+        assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert float(row[1]) == 1.5
+
+
+def test_a_number_below_zero_is_no_formula() -> None:
+    table = pd.DataFrame({"score": [-1.5], "name": ["-1.5"]})
+    assert formats.comma_separated(table) == "score,name\n-1.5,'-1.5\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_html_a_name_is_text(name: str) -> None:
+    found: list[str] = []
+
+    class Page(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: object) -> None:
+            found.append(tag)
+
+        def handle_data(self, data: str) -> None:
+            found.append(data)
+
+    Page().feed(formats.table_html(table_of(name)))
+    assert name in found
+    assert set(found) & {"script", "img", "a"} == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_figure_is_drawn_with_any_name(name: str) -> None:
+    figure = Figure()
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], label=f"x {name}")
+    axes.set_title(name)
+    axes.legend()
+    made = pictures(Drawing("x", "x", "x", figure))
+    assert made["svg"].startswith(b"<?xml")
+    assert made["png"]

@@ -158,4 +158,4 @@ def test_atari_and_the_sweeps(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [True, 7, ["why"]])
 def test_a_reason_is_text(tmp_path: Path, value: Any) -> None:
     data = gather(write_table1(tmp_path, lambda run: {**run, "superseded": value}), "table1")
-    assert "table1/manifest.json has a run whose `superseded` is no text" in str(data.problem)
+    assert f"table1/manifest.json has a run with superseded = {str(value)!r}" in str(data.problem)

@@ -207,7 +207,7 @@ def test_a_table_that_is_larger_than_any_memory_is_refused_by_name(tmp_path, mon
     path = tmp_path / "episodes.parquet"
     pq.write_table(table_with(None, None), path)
 
-    def read(*arguments):
+    def read(*arguments, **options):
         raise pa.ArrowMemoryError("malloc of size 4398046511104 failed")
 
     monkeypatch.setattr(pq, "ParquetFile", read)
