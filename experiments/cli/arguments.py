@@ -16,6 +16,7 @@ from experiments.messages import unknown_name_message
 from experiments.paper.about import PROTOCOLS
 from experiments.paper.profiles import Profile
 from experiments.paper.readings import DEFAULT, READINGS
+from experiments.store.printable import printable
 from experiments.training.options import Engine, Options
 
 ONLY = {"environments": "environment", "algorithms": "algorithm", "settings": "setting", "seeds": "seed"}
@@ -26,7 +27,7 @@ class Parser(argparse.ArgumentParser):
     """Reports an error in one line, with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
+        print(printable(f"{self.prog}: {message}"), file=sys.stderr)
         sys.exit(2)
 
 
@@ -105,14 +106,7 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
         help="a Gymnasium id, such as Hopper-v4; MODULE:ID for one of your own or of another package, whose module is "
         "looked for in this folder too",
     )
-    command.add_argument(
-        "--env-kwargs",
-        type=argument,
-        nargs="+",
-        default=[],
-        metavar="NAME=VALUE",
-        help="arguments of the environment, such as ctrl_cost_weight=0.1",
-    )
+    _add_environment_arguments(command, "arguments of the environment, such as ctrl_cost_weight=0.1")
     command.add_argument("--max-episode-steps", type=count, help="time limit (default: the environment's own)")
     command.add_argument(
         "--algorithm",
@@ -245,6 +239,10 @@ def _add_training_options(command: Parser) -> None:
     command.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
 
 
+def _add_environment_arguments(command: Parser, what: str) -> None:
+    command.add_argument("--env-kwargs", type=argument, nargs="+", default=[], metavar="NAME=VALUE", help=what)
+
+
 def _add_choice_of_policies(command: Parser) -> None:
     command.add_argument(
         "path", type=path, metavar="PATH", help="folder of `ppo train`, a policy file, or a folder of those"
@@ -258,9 +256,13 @@ def _add_choice_of_policies(command: Parser) -> None:
         metavar="MODULE",
         help="import what MODULE:ID needs; this folder is on the path",
     )
+    _add_environment_arguments(command, "arguments in the policy's file that you trust, though they may name files")
     command.add_argument("--run-seed", type=int, help="only policies of runs with this seed")
     command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
     command.add_argument("--deterministic", action="store_true", help="take the most likely action instead of sampling")
+    command.add_argument(
+        "--max-steps", type=count, default=100_000, help="where an episode is cut that does not end (default: 100000)"
+    )
 
 
 _COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {

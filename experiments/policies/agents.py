@@ -26,7 +26,7 @@ from experiments.training import worker
 from experiments.training.options import Options
 from ppo.algorithm import Algorithm
 from ppo.distributions import Categorical, DiagonalGaussian
-from ppo.envs.making import make_one
+from ppo.envs.making import make_one, split_arguments
 from ppo.process import prepare_process
 from ppo.settings import Settings, declared
 
@@ -116,7 +116,8 @@ def _train(runs: Sequence[Run], out: Path) -> Trained:
             worker.train(folder, Options(), stop=False)
     results.collect(out, out, {"protocol": None, "profile": "train"}, [run.record for run in runs], known, keep=True)
     keys = [run.key for run in runs]
-    agents = {policy.run.key: Agent(policy) for policy in policies_in(out) if policy.run.key in keys}
+    _, typed = split_arguments(runs[0].environment)
+    agents = {policy.run.key: Agent(policy) for policy in policies_in(out, typed) if policy.run.key in keys}
     episodes = read_episodes(out / "episodes.parquet")
     first = runs[0]
     of_these = (episodes["environment"] == first.environment) & (episodes["algorithm"] == first.algorithm)

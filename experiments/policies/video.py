@@ -1,5 +1,6 @@
 """Film an episode of a trained policy, with its step and its return so far in every picture."""
 
+import contextlib
 import ctypes.util
 import os
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from experiments.store.files import StoreError
-from ppo.envs import make
+from ppo.envs import answers, make
 from ppo.envs.atari import ATARI_ROMS
 from ppo.envs.emulator import FRAME_SKIP
 from ppo.envs.making import make_one
@@ -23,6 +24,8 @@ Act = Callable[[NDArray[Any], int], NDArray[Any]]
 Scenes = Iterator[tuple[Picture | None, float]]
 """The image of each step (None if it is not filmed), and the raw reward of the action taken there."""
 
+MAX_STEPS = 100_000
+"""of an episode that is played or filmed, unless another limit is asked for: not every environment has one"""
 FRAMES_PER_SECOND = 60
 """of an Atari console"""
 ENLARGED = 4
@@ -31,8 +34,10 @@ FASTEST = 30
 """pictures a second at most, about: of faster tasks not every step is filmed"""
 
 
-def film(environment: str, act: Act, path: Path, seed: int, stills: int = 0) -> float:
-    """Film one episode as ``path`` (.mp4 or .gif); return its raw return.
+def film(
+    environment: str, act: Act, path: Path, seed: int, stills: int = 0, max_steps: int = MAX_STEPS
+) -> tuple[float, bool]:
+    """Film one episode as ``path`` (.mp4 or .gif); return its raw return, and whether it was cut after ``max_steps``.
 
     ``seed``: of the environment. ``stills``: how many images of the film to put into one .png of the same name.
     """
@@ -45,7 +50,7 @@ def film(environment: str, act: Act, path: Path, seed: int, stills: int = 0) -> 
         fps = env.metadata.get("render_fps", FASTEST)
         every = max(round(fps / FASTEST), 1)
         fps, scenes = fps / every, _episode(env, act, seed, every)
-    total, kept = 0.0, list[Picture]()
+    total, cut, kept = 0.0, False, list[Picture]()
     timing: Any = {"duration": 1000 / fps} if path.suffix == ".gif" else {"fps": fps}
     writer: Any
     with imageio.get_writer(path, **timing) as writer:
@@ -55,9 +60,11 @@ def film(environment: str, act: Act, path: Path, seed: int, stills: int = 0) -> 
                 writer.append_data(captioned)
                 kept += [captioned] if stills else []
             total += reward
+            if cut := step + 1 == max_steps:
+                break
     if stills:
         imageio.imwrite(path.with_suffix(".png"), _side_by_side(kept, stills))
-    return total
+    return total, cut
 
 
 def _captioned(picture: Picture, text: str) -> Picture:
@@ -93,14 +100,16 @@ def _game(environment: str, act: Act, seed: int) -> Scenes:
 
 def _episode(env: gymnasium.Env[Any, Any], act: Act, seed: int, every: int) -> Scenes:
     """Play an episode and draw one step in ``every``."""
-    observation, _ = env.reset(seed=seed)
+    observation, _ = answers.begin(env, seed)
     step, ended = 0, False
     while not ended:
         picture: Any = env.render() if step % every == 0 else None
-        observation, reward, terminated, truncated, _ = env.step(act(np.asarray(observation)[None], step)[0])
-        yield picture, float(reward)
+        given = observation.astype(env.observation_space.dtype)[None]
+        observation, reward, terminated, truncated = answers.step(env, act(given, step)[0])
+        yield picture, reward
         step, ended = step + 1, terminated or truncated
-    env.close()
+    with contextlib.suppress(Exception):  # what was filmed counts, however the environment ends
+        env.close()
 
 
 def _rendering_environment(name: str) -> gymnasium.Env[Any, Any]:

@@ -21,6 +21,7 @@ def begins_with() -> dict[str, Any]:
 def entries(
     runs: Sequence[Run],
     algorithm: Algorithm,
+    failures: Mapping[int, str],
     *,
     engine: str,
     device: str,
@@ -28,8 +29,10 @@ def entries(
     wall_time: float,
     inexact: Sequence[Sequence[Any]] = (),
 ) -> list[dict[str, Any]]:
-    """Return the manifest's entry of each of a stack's runs. ``engine`` and ``device`` in words; ``wall_time`` in
-    seconds; ``inexact``: from which steps on, and why, it may not be what it would have been without a stop."""
+    """Return the manifest's entry of each of a stack's runs. ``failures``: by the index of each run whose environment
+    failed, what is to be said of it: it has no episodes that count, and is to be trained again. ``engine`` and
+    ``device`` in words; ``wall_time`` in seconds; ``inexact``: from which steps on, and why, it may not be what it
+    would have been without a stop."""
     common = {
         "status": "finished",
         "steps_done": algorithm.steps_done,
@@ -46,4 +49,9 @@ def entries(
         **({"inexact": [list(each) for each in inexact]} if inexact else {}),
     }
     diverged = algorithm.diverged_at
-    return [{**run.record.to_json(), **common, "diverged_at": step} for run, step in zip(runs, diverged, strict=True)]
+    recorded = [
+        {**run.record.to_json(), **common, "diverged_at": step} for run, step in zip(runs, diverged, strict=True)
+    ]
+    for run, why in failures.items():
+        recorded[run] |= {"status": "failed", "failed_at": diverged[run], "diverged_at": None, "error": why}
+    return recorded

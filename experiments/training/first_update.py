@@ -98,7 +98,7 @@ def _measured_stack(runs: Sequence[Run]) -> tuple[pd.DataFrame, dict[Run, dict[s
     ]
     seconds = time.perf_counter() - start
     trained = entries(
-        runs, algorithm, engine=algorithm.engine, device="cpu", began_with=begins_with(), wall_time=seconds
+        runs, algorithm, {}, engine=algorithm.engine, device="cpu", began_with=begins_with(), wall_time=seconds
     )
     return pd.concat(tables), dict(zip(runs, trained, strict=True))
 

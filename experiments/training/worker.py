@@ -23,6 +23,7 @@ from experiments.run import Run, trainable
 from experiments.store import provenance
 from experiments.store.file_names import file_name
 from experiments.store.files import BusyError, StoreError, locked, read_json, set_aside, write_bytes
+from experiments.store.printable import printable
 from experiments.store.recording import write_recorded
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import EPISODE_COLUMNS, episode_frame
@@ -33,7 +34,7 @@ from experiments.training.options import Options, options_from_text
 from experiments.training.progress import ProgressFile
 from ppo.algorithm import Algorithm, Metrics
 from ppo.checkpoint import CheckpointError
-from ppo.envs.base import EnvironmentDied
+from ppo.envs.base import EnvironmentDied, EnvironmentFailed
 from ppo.files import remove_unfinished
 from ppo.process import prepare_process
 from ppo.stacked.engine import available
@@ -67,9 +68,8 @@ class StopSignal:
 
 def log(message: str) -> None:
     """Print a line of the stack's log, with the time."""
-    line = message.encode(errors="backslashreplace").decode()  # a file name may not be valid text
     with contextlib.suppress(OSError):  # a full disk must not end the training before it saves
-        print(time.strftime("%Y-%m-%d %H:%M:%S %z"), line, flush=True)
+        print(time.strftime("%Y-%m-%d %H:%M:%S %z"), printable(message), flush=True)
 
 
 def train(folder: StackFolder, options: Options, stop: StopSignal | bool) -> int:
@@ -125,8 +125,10 @@ def _train(
         for writer in writers:
             closing.callback(writer.close)
         saved, looked_ahead = time.monotonic(), False
+        told: set[int] = set()
         while not training.done and not stop:
             metrics = training.iterate()
+            _tell_failures(runs, algorithm, told)
             _log_scalars(writers, training, metrics)
             progress.write("training")
             if time.monotonic() - saved > options.checkpoint_interval:
@@ -144,10 +146,11 @@ def _train(
     progress.write("finished", force=True)
     if algorithm.steps_done == algorithm.total_timesteps:
         shutil.rmtree(_storage_dir(folder), ignore_errors=True)
-    episodes = episode_frame([run.record for run in runs], training.episodes())
+    episodes, failures = episode_frame([run.record for run in runs], training.episodes()), _failures(runs, algorithm)
     recorded = entries(
         runs,
         algorithm,
+        failures,
         engine=training.engine,
         device=provenance.device_name(options.device),
         began_with=training.began_with,
@@ -158,7 +161,32 @@ def _train(
         folder.episodes, episodes, EPISODE_COLUMNS, {"runs": recorded}
     )  # last: no later worker would tidy up
     log(f"finished after {training.wall_time:,.0f} seconds of training")
+    if failures:
+        raise EnvironmentFailed("; ".join(failures.values()))
     return FINISHED
+
+
+def _failures(runs: Sequence[Run], algorithm: Algorithm) -> dict[int, str]:
+    """Name the runs whose environments failed, by their index, and why."""
+    rows = algorithm.env.failures
+    envs = algorithm.shared.num_envs
+    return {
+        row // envs: f"{run.environment} {run.algorithm} {run.setting} seed {run.seed} failed by step "
+        f"{algorithm.diverged_at[row // envs]:,}: {why}"
+        for row, why in reversed(list(rows.items()))
+        for run in [runs[row // envs]]
+    }
+
+
+def _tell_failures(runs: Sequence[Run], algorithm: Algorithm, told: set[int]) -> None:
+    """Log runs that failed since the last time. Raises ``EnvironmentFailed`` once none is left to train: the last
+    checkpoint is from before."""
+    failures = _failures(runs, algorithm) if len(algorithm.env.failures) > len(told) else {}
+    for run in failures.keys() - told:
+        log(f"{failures[run]}; the other runs go on")
+    told |= failures.keys()
+    if len(failures) == len(runs):
+        raise EnvironmentFailed("; ".join(failures.values()))
 
 
 def _storage_dir(folder: StackFolder) -> Path:
@@ -167,8 +195,12 @@ def _storage_dir(folder: StackFolder) -> Path:
 
 
 def _close(algorithm: Algorithm) -> None:
-    with contextlib.suppress(EnvironmentDied, OSError, EOFError):  # its processes may have died already
+    try:
         algorithm.env.close()
+    except (EnvironmentDied, OSError, EOFError):  # its processes may have died already
+        pass
+    except Exception as error:  # of somebody's environment: what is trained is not lost to that
+        log(f"closing the environments: {error}")
 
 
 def _continue(folder: StackFolder, training: Training, about: dict[str, Any], options: Options) -> list[str]:
@@ -291,7 +323,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"{error.strerror or error} ({error.filename or 'while saving'}); results recorded so far are kept"
-    if isinstance(error, (ValueError, EnvironmentDied)):
+    if isinstance(error, (ValueError, EnvironmentDied, EnvironmentFailed)):
         return str(error)
     return f"{type(error).__name__}: {error}"
 

@@ -44,6 +44,10 @@ class EnvironmentDied(RuntimeError):
     """A simulator process died; resume from the last saved state."""
 
 
+class EnvironmentFailed(RuntimeError):
+    """An environment raised an error, or gave what it may not give."""
+
+
 class VectorEnv(ABC):
     """``rows`` copies of one environment, one seed each, that reset themselves.
 
@@ -60,6 +64,8 @@ class VectorEnv(ABC):
     """The space of one row's action."""
     restarted: Mapping[int, str] = MappingProxyType({})
     """The rows whose episode the last ``set_state`` could not put back and began anew instead, and why."""
+    failures: Mapping[int, str] = MappingProxyType({})
+    """Of each row whose environment failed: why. It is not stepped any more, and its numbers are NaN."""
 
     @abstractmethod
     def reset(self) -> NDArray[Any]:
@@ -94,8 +100,8 @@ def set_generator_state(generator: np.random.Generator, state: str) -> None:
     """Restore what :func:`generator_state` returned."""
     try:
         generator.bit_generator.state = json.loads(state)
-    except (ValueError, TypeError, KeyError) as error:
-        kind = type(generator.bit_generator).__name__
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        kind = type(getattr(generator, "bit_generator", generator)).__name__
         raise ValueError(f"state of a random generator: not the JSON of a {kind}'s state ({error})") from None
 
 

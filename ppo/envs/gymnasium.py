@@ -1,8 +1,9 @@
 """Any other Gymnasium environment: a loop over separate environments, restored by replaying each row's episode."""
 
+import contextlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,21 @@ from gymnasium.spaces import Box, Discrete
 from gymnasium.utils import seeding
 from numpy.typing import NDArray
 
-from ppo.envs.base import Seeds, State, Transition, VectorEnv, check_state, generator_state, set_generator_state
-from ppo.envs.making import check_actions, make_one
+from ppo.envs import answers
+from ppo.envs.base import (
+    EnvironmentFailed,
+    Seeds,
+    State,
+    Transition,
+    VectorEnv,
+    check_state,
+    generator_state,
+    set_generator_state,
+)
+from ppo.envs.making import Env, check_actions, make_one
+
+FAILED = "failed: "
+"""What a row's start begins with in the state of an environment that failed there; the rest says why."""
 
 
 class GymnasiumVectorEnv(VectorEnv):
@@ -41,13 +55,17 @@ class GymnasiumVectorEnv(VectorEnv):
         self.observation_dtype = observation_space.dtype
         self._observations = np.zeros((self.rows, *self.observation_shape), self.observation_dtype)
         self._starts = [""] * self.rows
+        self.failures: dict[int, str] = {}
         self._actions: list[list[Any]] = [[] for _ in range(self.rows)]
 
     def reset(self) -> NDArray[Any]:
         for i, (env, seed) in enumerate(zip(self._envs, self._seeds, strict=True)):
-            self._starts[i] = generator_state(seeding.np_random(seed)[0])
+            if i in self.failures:
+                continue
             self._actions[i] = []
-            self._observations[i], _ = env.reset(seed=seed)
+            with self._failing(i, "at the beginning"):
+                self._observations[i], taken = answers.begin(env, seed)
+                self._starts[i] = generator_state(seeding.np_random(taken)[0])
         return self._observations.copy()
 
     def step(self, actions: NDArray[Any]) -> Transition:
@@ -58,17 +76,36 @@ class GymnasiumVectorEnv(VectorEnv):
         terminated, truncated = np.zeros(self.rows, np.bool_), np.zeros(self.rows, np.bool_)
         recorded = actions.copy()  # an environment may keep or change the action it gets
         for i, env in enumerate(self._envs):
-            self._observations[i], reward, terminated[i], truncated[i], _ = env.step(actions[i].copy())
-            rewards[i] = float(reward)
-            self._actions[i].append(recorded[i])
+            if i in self.failures:
+                continue
+            with self._failing(i, f"in step {len(self._actions[i]) + 1} of an episode"):
+                answer = answers.step(env, actions[i].copy())
+                self._observations[i], rewards[i], terminated[i], truncated[i] = answer
+                self._actions[i].append(recorded[i])
         final_observations = self._observations.copy()
         ended = terminated | truncated
         for i in np.flatnonzero(ended).tolist():
             env = self._envs[i]
-            self._starts[i] = generator_state(env.unwrapped.np_random)
+            self._starts[i] = _start(env)
             self._actions[i] = []
-            self._observations[i], _ = env.reset()
+            with self._failing(i, "after an episode"):
+                self._observations[i] = answers.reset(env)
+        rewards[list(self.failures)] = np.nan
         return Transition(self._observations.copy(), rewards, terminated, truncated, final_observations, rewards, ended)
+
+    @contextlib.contextmanager
+    def _failing(self, i: int, when: str) -> Iterator[None]:
+        """Give row i up if its environment fails."""
+        try:
+            yield
+        except EnvironmentFailed as error:
+            self._give_up(i, f"{error} ({when})")
+
+    def _give_up(self, i: int, why: str) -> None:
+        """Step row i no more; its run learns from it that its numbers are none any more."""
+        self.failures[i] = why
+        self._starts[i], self._actions[i] = FAILED + why, []
+        self._observations[i] = np.nan if self._observations.dtype.kind == "f" else 0
 
     def get_state(self) -> State:
         if not all(self._starts):
@@ -82,12 +119,16 @@ class GymnasiumVectorEnv(VectorEnv):
 
     def set_state(self, state: State) -> NDArray[Any]:
         check_state(self._env_id, state, ["starts", "actions"], {"observations": self._observations}, self.rows)
-        played = [self._played(i, actions) for i, actions in enumerate(state["actions"])]
-        self.restarted = {}
+        self.failures, self.restarted = {}, {}
         for i, start in enumerate(state["starts"]):
-            if why := self._replay(i, start, played[i], state["observations"][i]):
-                self.restarted[i] = why
-                self._begin(i, start)
+            if start.startswith(FAILED):
+                self._give_up(i, start.removeprefix(FAILED))
+        played = [self._played(i, actions) for i, actions in enumerate(state["actions"])]
+        for i in sorted(set(range(self.rows)) - set(self.failures)):
+            with self._failing(i, "where a training continues"):
+                if why := self._replay(i, state["starts"][i], played[i], state["observations"][i]):
+                    self._begin(i, state["starts"][i])
+                    self.restarted[i] = why
         return self._observations.copy()
 
     def _played(self, i: int, actions: str) -> list[Any]:
@@ -105,19 +146,21 @@ class GymnasiumVectorEnv(VectorEnv):
         self._begin(i, start)
         try:
             for action in actions:
-                self._observations[i], *_ = self._envs[i].step(action.copy())
+                self._observations[i], *_ = answers.step(self._envs[i], action.copy())
                 self._actions[i].append(action)
-        except Exception as error:  # the episode ended earlier than it did, say
-            return f"playing its episode again fails: {type(error).__name__}: {error}"
+        except EnvironmentFailed as error:  # the episode ended earlier than it did, say
+            return f"playing its episode again fails: {error}"
         if np.array_equal(self._observations[i], expected, equal_nan=True):
             return ""
         return "playing its episode again does not lead to its last observation: not deterministic, or another version"
 
     def _begin(self, i: int, start: str) -> None:
-        """Begin an episode of row i with its generator at ``start``."""
-        set_generator_state(self._envs[i].unwrapped.np_random, start)
+        """Begin an episode of row i with its generator at ``start``, if it is one that can be put back."""
+        env = self._envs[i]
+        if isinstance(_generator(env), np.random.Generator):
+            set_generator_state(env.unwrapped.np_random, start)
         self._starts[i], self._actions[i] = start, []
-        self._observations[i], _ = self._envs[i].reset()
+        self._observations[i] = answers.reset(env)
 
     def not_restorable(self) -> Mapping[int, str]:
         """Put the state into other copies of the environments; generators that all share stay as they are."""
@@ -126,11 +169,32 @@ class GymnasiumVectorEnv(VectorEnv):
         try:
             copies.set_state(self.get_state())
         finally:
-            copies.close()
+            with contextlib.suppress(EnvironmentFailed):
+                copies.close()
             random.setstate(shared[0])
             np.random.set_state(shared[1])  # noqa: NPY002
-        return copies.restarted
+        return {i: why for i, why in {**copies.failures, **copies.restarted}.items() if i not in self.failures}
 
     def close(self) -> None:
+        """Close every row's environment; what the first one raised that did is raised once all were asked."""
+        errors: list[BaseException] = []
         for env in self._envs:
-            env.close()
+            try:
+                env.close()
+            except (Exception, SystemExit) as error:
+                errors.append(error)
+        if errors:
+            raise EnvironmentFailed(f"close() raised {type(errors[0]).__name__}: {errors[0]}") from errors[0]
+
+
+def _start(env: Env) -> str:
+    """Return the state of an environment's generator; of one that is not numpy's new kind, what says that it cannot be
+    put back."""
+    generator = _generator(env)
+    if isinstance(generator, np.random.Generator):
+        return generator_state(generator)
+    return f"its np_random is a {type(generator).__name__}, not numpy's Generator"
+
+
+def _generator(env: Env) -> object:
+    return getattr(env.unwrapped, "np_random", None)

@@ -110,7 +110,7 @@ def test_game_is_played_out_and_filmed(pong, tmp_path):
     """A game is played to its end, and filmed as the network sees it."""
     (episodic_return,) = evaluation.play(pong, 1, seed=3, deterministic=False)
     assert -21 <= episodic_return <= -15, "one that cannot play loses"
-    filmed = film("PongNoFrameskip-v4", pong.actor(3, False), tmp_path / "pong.mp4", environment_seeds([3], 1)[0])
+    filmed, _ = film("PongNoFrameskip-v4", pong.actor(3, False), tmp_path / "pong.mp4", environment_seeds([3], 1)[0])
     assert filmed == episodic_return
     frames = imageio.mimread(tmp_path / "pong.mp4", memtest=False)
     assert frames[0].shape[:2] == (336, 336)
@@ -205,14 +205,17 @@ def refused(capsys, *argv):
 def test_evaluate_prints_a_line_for_every_policy(hopper, capsys):
     assert main(["evaluate", str(hopper), "--episodes", "2", "--seed", "9"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 3
+    assert lines[:2] == [f"playing Hopper-v4 ppo short seed {n}: 2 episodes, of 100,000 steps at most" for n in (1, 2)]
+    assert len(lines) == 5
     returns = evaluation.play(evaluation.policies_in(hopper)[0], 2, 9, deterministic=False)
-    assert lines[1].split()[:6] == ["Hopper-v4", "ppo", "short", "1", "2", f"{returns.mean():,.1f}"]
+    assert lines[3].split()[:6] == ["Hopper-v4", "ppo", "short", "1", "2", f"{returns.mean():,.1f}"]
 
 
 def test_evaluate_takes_the_policies_that_are_asked_for(hopper, capsys):
     assert main(["evaluate", str(hopper), "--episodes", "1", "--run-seed", "2"]) == 0
-    assert [line.split()[3] for line in capsys.readouterr().out.splitlines()[1:]] == ["2"]
+    playing, _, row = capsys.readouterr().out.splitlines()
+    assert playing.startswith("playing Hopper-v4 ppo short seed 2: ")
+    assert row.split()[:4] == ["Hopper-v4", "ppo", "short", "2"]
 
 
 def test_a_policy_that_is_not_there_gets_the_ones_that_are(hopper, capsys):
@@ -281,6 +284,8 @@ def test_stills_are_spread_from_the_first_picture_to_the_last():
 class Counting(gymnasium.Env):
     """Pays 1 a step for 12 steps, and counts what it draws."""
 
+    observation_space = Box(-1, 1, (1,), np.float64)
+
     def __init__(self, fps):
         self.metadata, self.drawn, self.steps = {"render_fps": fps}, 0, 0
 
@@ -301,7 +306,7 @@ class Counting(gymnasium.Env):
 def test_at_most_about_30_pictures_a_second_are_drawn(fps, drawn, tmp_path, monkeypatch):
     env = Counting(fps)
     monkeypatch.setattr(video, "_rendering_environment", lambda name: env)
-    assert film("Counting-v0", lambda observations, step: np.zeros((1, 1)), tmp_path / "film.gif", 1) == 12.0
+    assert film("Counting-v0", lambda observations, step: np.zeros((1, 1)), tmp_path / "film.gif", 1) == (12.0, False)
     assert env.drawn == drawn
 
 
