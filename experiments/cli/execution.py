@@ -11,7 +11,7 @@ from experiments.store.results import Recorded
 from experiments.training.executor import Executor
 from experiments.training.local import LocalExecutor
 from experiments.training.options import Options
-from experiments.training.ray_cluster import RayExecutor
+from experiments.training.ray_cluster import RayExecutor, asks_for_no_token
 from experiments.training.scheduler import Outcome
 from ppo.process import cores
 from ppo.stacked.engine import available
@@ -44,7 +44,12 @@ def make_executor(
     if arguments.device not in ("cpu", "cuda"):
         raise ValueError(f"--cluster chooses the GPU itself: write --device cuda, not {arguments.device}")
     share = arguments.gpus_per_stack if arguments.device == "cuda" else 0.0
-    return RayExecutor(arguments.cluster, arguments.workers, share, options)
+    cluster = RayExecutor(arguments.cluster, arguments.workers, share, options)
+    if asks_for_no_token():
+        console.print(
+            "the cluster asks for no token: whoever reaches its ports can run code on its nodes (docs/cluster.md)"
+        )
+    return cluster
 
 
 def _check_device(device: str) -> None:

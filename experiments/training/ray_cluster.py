@@ -5,6 +5,7 @@ another node and continues from its last checkpoint. If a lost node's worker is 
 it keeps the stack's lock; the replacement retries until the lock is free.
 """
 
+import os
 import socket
 import time
 from pathlib import Path
@@ -12,11 +13,18 @@ from typing import Any
 
 from experiments.planning.planner import Stack
 from experiments.store import provenance
+from experiments.store.files import StoreError, read_text
 from experiments.store.stack_folder import StackFolder
 from experiments.training.executor import BUSY, FAILED, STOPPED, Job
 from experiments.training.launch import WorkerActor
 from experiments.training.options import Options
 
+MOST_MOVES = 5
+"""How often a stack moves from node to node without being begun."""
+ADDRESS_FILE = Path("/tmp/ray/ray_current_cluster")
+"""Where Ray notes the cluster of this machine."""
+MOST_ADDRESS = 1000
+"""Bytes of that note."""
 BUSY_SECONDS = 5.0
 """Between two attempts to take over a stack that another worker has locked."""
 
@@ -39,9 +47,9 @@ class RayExecutor:
         self.gpus_per_stack = gpus_per_stack
         self.options = options
         try:
-            if address != "auto":  # Ray would retry for minutes
-                host, _, port = address.removeprefix("ray://").rpartition(":")
-                socket.create_connection((host, int(port)), timeout=10).close()
+            for one in [address] if address != "auto" else _known_addresses():  # Ray itself would try for minutes
+                host, _, port = one.removeprefix("ray://").rpartition(":")
+                socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
             ray.init(address, log_to_driver=False, logging_level="ERROR", ignore_reinit_error=True)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
             reason = str(error).strip().splitlines()[0]
@@ -66,6 +74,30 @@ class RayExecutor:
         return RayJob(stack, folder, self)
 
 
+def asks_for_no_token() -> bool:
+    """Tell whether anybody who reaches the cluster can run code on it. Ray, once it has joined one, names the mode;
+    it takes a token where it finds one."""
+    return os.environ.get("RAY_AUTH_MODE") != "token"
+
+
+def _known_addresses() -> list[str]:
+    """Return where ``auto`` would look for a cluster, if that is known without Ray."""
+    if address := os.environ.get("RAY_ADDRESS", ""):
+        return [address] if address != "auto" else []
+    try:
+        noted = read_text(ADDRESS_FILE, MOST_ADDRESS).strip()
+    except (OSError, StoreError):
+        return []
+    return [noted] if noted else []
+
+
+def _why_not_made(text: str) -> str:
+    """Say in a line why an actor could not be made, of the many in which Ray does: its node lacks this project, say."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    reason = next((line for line in reversed(lines) if "Error" in line), lines[-1])
+    return f"a node cannot make a worker: {reason[:300]} (every node needs this project, in the same versions)"
+
+
 class RayJob(Job):
     """One stack and the actor that runs its worker."""
 
@@ -76,6 +108,8 @@ class RayJob(Job):
         self.answer: Any = None
         """The last poll of the actor: its worker's exit code, if it has ended."""
         self.moved = False
+        self.moves_in_vain = 0
+        """Since it was last known to train."""
         self.stopping = False
         self.again = 0.0
 
@@ -93,14 +127,18 @@ class RayJob(Job):
             return None
         try:
             code: int | None = ray.get(self.answer)
-        except ray.exceptions.RayActorError:  # its node died, or Ray's process there
+        except ray.exceptions.RayActorError as error:  # its node died, or Ray there; or it could not be made
+            if error.actor_init_failed:
+                self._release()
+                self.refused = _why_not_made(str(error))
+                return FAILED
             return self._move()
         except ray.exceptions.RayTaskError as error:
             self._release()
             self.refused = str(error.cause)
             return FAILED
         if code is None:
-            self.state = "training"
+            self.state, self.moves_in_vain = "training", 0
             self.answer = self.actor.poll.remote()
             return None
         self._release()
@@ -125,6 +163,10 @@ class RayJob(Job):
         self._release()
         if self.stopping:
             return STOPPED
+        self.moves_in_vain += 1
+        if self.moves_in_vain > MOST_MOVES:
+            self.refused = f"moved {MOST_MOVES} times without being begun anywhere: Ray's logs on the nodes say why"
+            return FAILED
         self.moved = True
         self.state = "moving"
         self._launch()

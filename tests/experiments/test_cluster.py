@@ -3,13 +3,18 @@
 import json
 import signal
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from experiments.cli import commands as cli
 from experiments.store import provenance
 from experiments.store.files import locked
+from experiments.store.stack_folder import StackFolder
+from experiments.training import ray_cluster
+from experiments.training.executor import FAILED
 from experiments.training.launch import WorkerActor
 from experiments.training.options import Options
 from experiments.training.ray_cluster import RayExecutor
@@ -96,6 +101,57 @@ def test_a_cluster_without_room_is_named(cluster):
     with pytest.raises(ValueError, match=r"has no room for a stack, which takes 1 core and 0\.25 of a GPU"):
         RayExecutor(cluster.address, None, 0.25, Options())
     ray.shutdown()
+
+
+class OfThisModule:
+    """An actor of a module that no node has, as this project is on a node that lacks it."""
+
+    def start(self, folder, options, versions):
+        raise AssertionError("it is never made")
+
+
+def test_a_node_that_lacks_the_project_ends_the_stack_with_that_reason(cluster, tmp_path, monkeypatch, capsys):
+    import ray
+
+    monkeypatch.setattr(ray_cluster, "WorkerActor", OfThisModule)
+    assert cli.main([*train_flags(tmp_path / "out", workers=1), "--cluster", cluster.address]) == 1
+    said = capsys.readouterr().out
+    assert "a node cannot make a worker: " in said
+    assert "No module named 'test_cluster'" in said
+    assert "moving" not in said
+    ray.shutdown()
+
+
+def test_a_stack_that_is_begun_nowhere_moves_a_few_times_and_ends(tmp_path):
+    executor = SimpleNamespace(
+        ray=SimpleNamespace(kill=lambda actor: None),
+        actors=SimpleNamespace(remote=lambda: SimpleNamespace(start=SimpleNamespace(remote=lambda *_: None))),
+        options=Options(),
+    )
+    job = ray_cluster.RayJob(SimpleNamespace(runs=()), StackFolder(tmp_path / "stacks" / "one"), executor)
+    assert [job._move() for _ in range(ray_cluster.MOST_MOVES + 1)] == [None] * ray_cluster.MOST_MOVES + [FAILED]
+    assert "Ray's logs" in job.refused
+
+
+def test_a_dead_address_of_auto_takes_one_line_and_no_time(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("ray", reason=MISSING)
+    begun = time.monotonic()
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:9")
+    assert cli.main([*train_flags(tmp_path / "out"), "--cluster", "auto"]) == 2
+    monkeypatch.delenv("RAY_ADDRESS")
+    (tmp_path / "noted").write_text("127.0.0.1:9")
+    monkeypatch.setattr(ray_cluster, "ADDRESS_FILE", tmp_path / "noted")
+    assert cli.main([*train_flags(tmp_path / "out"), "--cluster", "auto"]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(": [")[0] for line in lines] == ["ppo: no Ray cluster at 'auto'"] * 2
+    assert time.monotonic() - begun < 20
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("mode", "told"), [("token", False), ("disabled", True)])
+def test_a_cluster_that_asks_for_no_token_is_said_to_be_open(tmp_path, monkeypatch, mode, told):
+    monkeypatch.setenv("RAY_AUTH_MODE", mode)
+    assert ray_cluster.asks_for_no_token() == told
 
 
 def test_no_cluster_and_no_ray_are_one_line_each(tmp_path, monkeypatch, capsys):
