@@ -1,0 +1,219 @@
+"""Damaged files, read in process: each is taken or refused in one line, in bounded time and memory, and does nothing.
+
+A few hundred run with the other tests. By hand, FUZZ_FILES=5000 for each reader (a quarter of an hour):
+
+    pytest -m soak tests/fuzzing -s
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import warnings
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from gymnasium.spaces import Discrete
+from rich.console import Console
+
+from analysis.data.load import gather
+from experiments.cli import status
+from experiments.planning.planner import Stack
+from experiments.policies.evaluation import policies_in
+from experiments.run import Run, known_settings, trainable
+from experiments.store import results
+from experiments.store.files import StoreError
+from experiments.store.stack_folder import StackFolder
+from experiments.store.tables import episode_frame, read_episodes, write_table
+from experiments.training import worker
+from experiments.training.build import build
+from experiments.training.options import Options
+from ppo.checkpoint import CheckpointError
+from ppo.ppo import PPO
+from ppo.replay import ReplayMemory
+from ppo.training import Training
+from tests.fuzzing.mutations import of_bytes, of_checkpoint, of_json
+from tests.fuzzing.watching import Watch, cpu_seconds
+
+SEED = int(os.environ.get("FUZZ_SEED", "0"))
+FEW = 60
+MANY = int(os.environ.get("FUZZ_FILES", "5000"))
+SETTINGS = PPO.Settings(num_steps=64, update_epochs=1)
+RUNS = tuple(Run("InvertedPendulum-v4", "ppo", "default", seed, 64 * 4, SETTINGS) for seed in (1, 2))
+REFUSALS = (StoreError, CheckpointError)
+MISFITS = (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError)
+
+
+class AfterTwo:
+    """Stops a training after two iterations, in the place of a signal."""
+
+    left = 2
+
+    def __bool__(self):
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A stack that was stopped, and its episodes in a protocol's folder."""
+    out = tmp_path_factory.mktemp("fuzzing")
+    stack = StackFolder(out / "stacks" / Stack(RUNS).name)
+    stack.create([run.record for run in RUNS])
+    with contextlib.redirect_stdout(io.StringIO()):
+        worker.train(stack, Options(checkpoint_interval=0), AfterTwo())
+    entries = [{**run.record.to_json(), "status": "finished", "steps_done": 128, "diverged_at": None} for run in RUNS]
+    (out / "figure3").mkdir()
+    manifest = {"protocol": "figure3", "profile": "quick", "runs": entries}
+    (out / "figure3" / "manifest.json").write_text(json.dumps(manifest))
+    rows = np.arange(200)
+    columns = {"run": rows % 2, "step": rows // 2 + 1, "episodic_return": rows / 7.0, "episodic_length": rows % 9 + 1}
+    write_table(out / "figure3" / "episodes.parquet", episode_frame([run.record for run in RUNS], columns))
+    return out
+
+
+def read_manifest_of(out):
+    known = known_settings()
+
+    def read():
+        _, problems = results.recorded_runs(out, known)
+        data = gather(out, "figure3")
+        status.show(Console(file=io.StringIO()), out, [])
+        if problems or data.problem:
+            raise StoreError((problems or [data.problem])[0])
+
+    return out / "figure3" / "manifest.json", read, of_json
+
+
+def read_table_of(out):
+    path = out / "figure3" / "episodes.parquet"
+    return path, lambda: read_episodes(path), of_bytes
+
+
+def read_stack_of(out):
+    stack = next(iter((out / "stacks").glob("*/stack.json")))
+    return stack, lambda: trainable(stack, StackFolder(stack.parent).runs()), of_json
+
+
+def read_checkpoint_of(out):
+    stack = StackFolder(next(iter((out / "stacks").glob("*"))))
+    training = Training(build(RUNS))
+    about = {"runs": [run.record.to_json() for run in RUNS]}
+    return stack.checkpoint, lambda: training.load(stack.checkpoint, about), of_checkpoint
+
+
+def read_policy_of(out):
+    path = next(iter((out / "stacks").glob("*"))) / "checkpoint.pt"
+
+    def read():
+        for policy in policies_in(path):
+            policy.act(np.zeros((1, 4)), None)
+
+    return path, read, of_checkpoint
+
+
+READERS = {
+    "JSON": read_manifest_of,
+    "Parquet": read_table_of,
+    "stack": read_stack_of,
+    "checkpoint": read_checkpoint_of,
+    "policy": read_policy_of,
+}
+
+
+def fuzz(reader, out, files):
+    """Read ``files`` mutations of a file; returns what was counted."""
+    path, read, mutate = READERS[reader](out)
+    whole, watch = path.read_bytes(), Watch(out)
+    read()  # imports, and what is compiled or allocated once
+    original = json.loads(whole) if mutate is of_json else whole
+    try:
+        for number in range(files):
+            rng = np.random.default_rng([SEED, number, *reader.encode()])
+            path.write_bytes(mutate(rng, original))
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore")
+                watch.read(f"{reader} {SEED}/{number}", read, REFUSALS)
+    finally:
+        path.write_bytes(whole)
+    return watch
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_damaged_file_is_taken_or_refused_in_one_line_and_does_nothing(trained, reader):
+    watch = fuzz(reader, trained, FEW)
+    assert not watch.failures, watch.failures[:5]
+    assert watch.outcomes["refused"] > FEW / 4, "the damage reaches the reader"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("reader", READERS)
+def test_thousands_of_damaged_files_are(trained, reader):
+    watch = fuzz(reader, trained, MANY)
+    print(f"\n{reader}: {MANY} files, {dict(watch.outcomes)}, {cpu_seconds():.0f} CPU seconds so far")
+    assert not watch.failures, watch.failures[:20]
+
+
+@pytest.fixture
+def memory(tmp_path):
+    """A replay memory with one file, and what makes another one like it."""
+    env = SimpleNamespace(
+        rows=2, observation_shape=(3,), observation_dtype=np.dtype(np.float32), action_space=Discrete(4), frames=1
+    )
+
+    def make():
+        return ReplayMemory(env, runs=2, num_steps=10, capacity=600)
+
+    rng, filled = np.random.default_rng(0), make()
+    for _ in range(30):
+        observations, last = (torch.from_numpy(rng.random((*n, 2, 1, 3), np.float32)) for n in ((10,), ()))
+        experience = SimpleNamespace(
+            observations=observations,
+            actions=torch.from_numpy(rng.integers(4, size=(10, 2, 1))),
+            rewards=rng.random((10, 2, 1)),
+            ended=rng.random((10, 2, 1)) < 0.1,
+            last_observations=last,
+        )
+        filled.add(experience, torch.full((10, 2, 1, 4), 0.25))
+    state = filled.state(tmp_path)
+    assert len(state["files"]) == 1
+    return make, state, tmp_path
+
+
+def fuzz_replay(memory, files):
+    make, state, folder = memory
+    (name,) = state["files"]
+    whole, watch, target = (folder / name).read_bytes(), Watch(folder), make()
+    odd = [None, -1, 0, 2**62, 0.5, "x", [], ["../x"], [name, name], np.zeros((2, 1, 7), np.uint8), np.zeros(3)]
+    for number in range(files):
+        rng = np.random.default_rng([SEED, number])
+        changed = dict(state)
+        if rng.random() < 0.3:
+            changed[("steps", "files", "rest")[rng.integers(3)]] = odd[rng.integers(len(odd))]
+        data = of_bytes(rng, whole)
+        renamed = f"{name.rpartition('-')[0]}-{hashlib.sha256(data).hexdigest()}.zst"
+        if rng.random() < 0.8 and changed["files"] == [name]:  # with a right checksum
+            changed["files"] = [renamed]
+        path = folder / (changed["files"][0] if changed["files"] in ([name], [renamed]) else name)
+        path.write_bytes(data)
+        # those that a training takes for a checkpoint that does not fit
+        watch.read(f"replay {SEED}/{number}", partial(target.load_state, changed, folder), MISFITS)
+        path.unlink()
+    return watch
+
+
+def test_a_damaged_replay_memory_is_refused_and_does_nothing(memory):
+    watch = fuzz_replay(memory, FEW)
+    assert not watch.failures, watch.failures[:5]
+    assert watch.outcomes["refused"] > FEW / 4
+
+
+@pytest.mark.soak
+def test_thousands_of_damaged_replay_memories_are(memory):
+    watch = fuzz_replay(memory, MANY)
+    print(f"\nreplay: {MANY} files, {dict(watch.outcomes)}, {cpu_seconds():.0f} CPU seconds so far")
+    assert not watch.failures, watch.failures[:20]
