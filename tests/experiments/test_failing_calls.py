@@ -38,7 +38,7 @@ def cases(scenario, every):
     return [some, pytest.param(scenario, 1, id=f"{scenario}-all", marks=pytest.mark.soak)]
 
 
-@pytest.mark.parametrize(("scenario", "every"), [*cases("checkpoint", 4), *cases("table", 6), *cases("training", 250)])
+@pytest.mark.parametrize(("scenario", "every"), [*cases("checkpoint", 4), *cases("table", 6), *cases("training", 120)])
 def test_nothing_is_lost_whichever_call_fails(tmp_path, shim, scenario, every):
     environment = {
         **os.environ,
