@@ -5,7 +5,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
@@ -103,7 +103,7 @@ def test_a_cluster_without_room_is_named(cluster):
     ray.shutdown()
 
 
-class OfThisModule:
+class Elsewhere:
     """An actor of a module that no node has, as this project is on a node that lacks it."""
 
     def start(self, folder, options, versions):
@@ -113,11 +113,15 @@ class OfThisModule:
 def test_a_node_that_lacks_the_project_ends_the_stack_with_that_reason(cluster, tmp_path, monkeypatch, capsys):
     import ray
 
-    monkeypatch.setattr(ray_cluster, "WorkerActor", OfThisModule)
+    of_no_node = ModuleType("of_this_machine")
+    monkeypatch.setattr(of_no_node, "Elsewhere", Elsewhere, raising=False)
+    monkeypatch.setattr(Elsewhere, "__module__", of_no_node.__name__)
+    monkeypatch.setitem(sys.modules, of_no_node.__name__, of_no_node)
+    monkeypatch.setattr(ray_cluster, "WorkerActor", Elsewhere)
     assert cli.main([*train_flags(tmp_path / "out", workers=1), "--cluster", cluster.address]) == 1
     said = capsys.readouterr().out
     assert "a node cannot make a worker: " in said
-    assert "No module named 'test_cluster'" in said
+    assert "No module named 'of_this_machine'" in said
     assert "moving" not in said
     ray.shutdown()
 
