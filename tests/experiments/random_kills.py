@@ -19,12 +19,13 @@ from pathlib import Path
 import torch
 
 from baselines import ALGORITHMS
+from experiments.contract.stacks import run_of
 from experiments.store.stack_folder import StackFolder
 from experiments.training import worker
+from experiments.training.executor import FINISHED
 from experiments.training.options import Options
 from ppo import checkpoint
 from ppo.process import prepare_process
-from tests.baselines.contract.stacks import run_of
 
 OPTIONS = Options(checkpoint_interval=0.0).to_text()
 
@@ -77,7 +78,7 @@ def finish(root, runs, rng, seconds):
     folder, kills = begin(root, runs), 0
     while True:
         code = ended(fork(folder), rng.uniform(0, seconds))
-        if code == worker.FINISHED:
+        if code == FINISHED:
             return folder, kills
         if code != -signal.SIGKILL:
             raise SystemExit(f"a worker ended with code {code}: {(folder.path / 'log.txt').read_text()[-2000:]}")
@@ -93,14 +94,14 @@ def main():
     parser.add_argument("--sum", action="store_true")
     arguments = parser.parse_args()
     if arguments.sum:
-        total = Counter()
+        total = Counter[str]()
         for line in arguments.counts.read_text().splitlines():
             total.update(json.loads(line)["kills"])
         print(f"{sum(total.values())} kills, 0 bits lost: {dict(sorted(total.items()))}")
         return
     prepare_process()
     index, count = map(int, arguments.shard.split("/"))
-    rng, kills, rounds = random.Random(f"{arguments.seed} {index}"), Counter(), 0
+    rng, kills, rounds = random.Random(f"{arguments.seed} {index}"), Counter[str](), 0
     wanted = arguments.kills * index // count - arguments.kills * (index - 1) // count
     names = list(ALGORITHMS)
     while sum(kills.values()) < wanted:
@@ -110,7 +111,7 @@ def main():
         runs = [run_of(kind, seed=rng.randrange(10**6), total_timesteps=96 * 20 + 17, variant=row) for row in (1, 2)]
         with tempfile.TemporaryDirectory() as scratch:
             whole, start = begin(Path(scratch) / "whole", runs), time.monotonic()
-            if ended(fork(whole), 300) != worker.FINISHED:
+            if ended(fork(whole), 300) != FINISHED:
                 raise SystemExit(f"{name} is not finished: {(whole.path / 'log.txt').read_text()[-2000:]}")
             folder, own = finish(Path(scratch) / "killed", runs, rng, time.monotonic() - start)
             log = (folder.path / "log.txt").read_text()
