@@ -1,6 +1,7 @@
 """What somebody's environment raises or answers, at any step: its row is given up with the reason, and no other."""
 
 import os
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -30,7 +31,7 @@ class Plain(gymnasium.Env):
 
     def step(self, action):
         self.t += 1
-        answer = (self.np_random.random(2, np.float32), 0.5, False, self.t == 6, {})
+        answer: tuple[Any, ...] = (self.np_random.random(2, np.float32), 0.5, False, self.t == 6, {})
         return self.odd(self, answer) if self.t == 4 else answer
 
 
@@ -61,23 +62,17 @@ ODD = {
 @pytest.fixture
 def register():
     """Register an environment of which one seed in three is odd; yields the function that does it."""
-    names = []
+    names: list[str] = []
 
     def add(odd, seeds=(2,)):
-        def make():
-            env = Plain()
-            reset = env.reset
-
-            def seeded(*, seed=None, options=None):
+        class Sometimes(Plain):
+            def reset(self, *, seed=None, options=None):
                 if seed is not None and seed in seeds:
-                    env.odd = odd
-                return reset(seed=seed, options=options)
-
-            env.reset = seeded
-            return env
+                    self.odd = odd
+                return super().reset(seed=seed, options=options)
 
         names.append(f"Odd{len(names)}-v0")
-        gymnasium.register(names[-1], make)
+        gymnasium.register(names[-1], Sometimes)
         return names[-1]
 
     yield add
@@ -166,7 +161,8 @@ class Foreign(Plain):
 
     def reset(self, *, seed=None, options=None):
         if seed is not None:
-            self._np_random = np.random.RandomState(seed % 2**32)
+            generator: Any = np.random.RandomState(seed % 2**32)
+            self._np_random = generator
         self.t = 0
         return self._np_random.random_sample(2), {}
 
@@ -184,7 +180,7 @@ def test_an_environment_with_a_generator_of_another_kind_is_stepped_and_its_stat
     del gymnasium.registry["Foreign-v0"]
 
 
-def test_every_environment_is_closed_and_what_one_raises_told_last(register, tmp_path):
+def test_every_environment_is_closed_and_what_one_raises_told_last(register, tmp_path, monkeypatch):
     env = GymnasiumVectorEnv(register(ODD["KeyError"]), [1, 2, 3])
     for row, own in enumerate(env._envs):
 
@@ -193,7 +189,7 @@ def test_every_environment_is_closed_and_what_one_raises_told_last(register, tmp
             if row == 0:
                 raise SystemExit(0)
 
-        own.unwrapped.close = close
+        monkeypatch.setattr(own.unwrapped, "close", close)
     with pytest.raises(EnvironmentFailed, match=r"close\(\) raised SystemExit: 0"):
         env.close()
     assert sorted(os.listdir(tmp_path)) == ["0", "1", "2"]

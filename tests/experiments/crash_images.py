@@ -8,6 +8,7 @@ itself, but none by half.
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 NAMES = ("create", "link", "unlink", "mkdir", "rmdir", "rename")
 """Operations on names; the others are on what files hold: data, sync, syncdir, and mark, which is the caller's."""
@@ -18,13 +19,15 @@ class Recorder:
 
     def __init__(self, root, monkeypatch):
         self.root = Path(root)
-        self.operations = []
+        self.operations: list[tuple[Any, ...]] = []
         self._real = {
             name: getattr(os, name)
             for name in ("fsync", "replace", "rename", "link", "unlink", "remove", "mkdir", "rmdir")
         }
-        self._numbers = {}
-        self._names, self._contents, self._folders = {}, {}, set()
+        self._numbers: dict[int, object] = {}
+        self._names: dict[str, object] = {}
+        self._contents: dict[object, bytes] = {}
+        self._folders: set[str] = set()
         self._notice()
         self.start = (dict(self._names), dict(self._contents), set(self._folders))
         self.operations.clear()
@@ -76,19 +79,19 @@ class Recorder:
 
     def _notice(self):
         """Record what was done since, by writing or otherwise."""
-        names, folders, states = {}, set(), {}
+        inodes, folders = dict[str, int](), set[str]()
         for path in sorted(self.root.rglob("*")):
             name = str(path.relative_to(self.root))
             if path.is_dir():
                 folders.add(name)
             else:
-                about = path.stat()
-                names[name] = states[name] = about.st_ino
+                inodes[name] = path.stat().st_ino
         for name in sorted(folders - self._folders):
             self.operations.append(("mkdir", name))
-        alive = set(names.values())
+        alive = set(inodes.values())
         self._numbers = {inode: number for inode, number in self._numbers.items() if inode in alive}
-        for name, inode in names.items():
+        names: dict[str, object] = {}
+        for name, inode in inodes.items():
             known = inode in self._numbers
             number = self._numbers.setdefault(inode, object())
             if self._names.get(name) is not number:

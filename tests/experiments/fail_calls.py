@@ -8,6 +8,7 @@ are, how many cases of each outcome, and what was lost (a list that must be empt
 import contextlib
 import ctypes
 import errno
+import hashlib
 import json
 import os
 import random
@@ -24,6 +25,8 @@ from experiments.store.files import write_json
 from experiments.store.recording import write_recorded
 from experiments.store.tables import EPISODE_COLUMNS, episode_frame, read_episodes
 from experiments.training import worker
+from experiments.training.executor import FINISHED
+from experiments.training.options import Options
 from ppo import checkpoint
 from ppo.files import remove_unfinished
 from ppo.ppo import PPO
@@ -99,27 +102,31 @@ class Table:
 class Training:
     """A whole worker: its checkpoints, what it posts, its results."""
 
+    expected: Path
+    """A file: the checksum of the episodes that every training ends with."""
+
     def prepare(self, folder):
         write_json(folder / "stack.json", {"runs": [run.to_json() for run in RECORDS]})
 
     def act(self, folder):
         code = self.work(folder)
-        if code != worker.FINISHED:
+        if code != FINISHED:
             raise OSError(code, "the worker failed")
 
     def work(self, folder):
-        return worker.main([str(folder), "--options", worker.Options(checkpoint_interval=0.0).to_text()])
+        return worker.main([str(folder), "--options", Options(checkpoint_interval=0.0).to_text()])
 
     def check(self, folder, acted):
-        assert self.work(folder) == worker.FINISHED, (folder / "error.txt").read_text()
-        digest = __import__("hashlib").sha256((folder / "episodes.parquet").read_bytes()).hexdigest()
+        assert self.work(folder) == FINISHED, (folder / "error.txt").read_text()
+        digest = hashlib.sha256((folder / "episodes.parquet").read_bytes()).hexdigest()
         expected = self.expected.read_text() if self.expected.exists() else digest
         self.expected.write_text(expected)
         assert digest == expected
         assert not list(folder.glob("*.writing"))
 
 
-SCENARIOS = {"checkpoint": Checkpoint, "table": Table, "training": Training}
+Scenario = Checkpoint | Table | Training
+SCENARIOS: dict[str, type[Scenario]] = {"checkpoint": Checkpoint, "table": Table, "training": Training}
 
 
 def in_child(action):
@@ -172,7 +179,7 @@ def main(shim, name, folder, every, seed):
     target = fresh()
     assert attempt(target, -1, 0, 0) == 0
     assert look(target, True) == 0
-    calls, outcomes, lost = int((folder / "count").read_text()), Counter(), []
+    calls, outcomes, lost = int((folder / "count").read_text()), Counter[str](), list[list[object]]()
     cases = [
         (nth, kind, last)
         for nth in range(1, calls + 1)

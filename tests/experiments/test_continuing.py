@@ -9,13 +9,18 @@ import torch
 
 import tests.experiments.odd  # noqa: F401 (its environments are asked for by name)
 from experiments.cli import commands as cli
-from experiments.run import Run
+from experiments.run import Run, trainable
 from experiments.store.files import read_json
 from experiments.store.tables import read_episodes
 from experiments.training import worker
+from experiments.training.build import build
+from experiments.training.entries import trains_with
+from experiments.training.executor import FAILED, FINISHED
 from experiments.training.options import Options
 from ppo import checkpoint
+from ppo.envs.gymnasium import GymnasiumVectorEnv
 from ppo.ppo import PPO
+from ppo.training import Training
 from tests.helpers.commands import AtIteration, Killed, killed, same_data, same_episodes, stack_in, work
 
 STEPS = 50
@@ -56,7 +61,7 @@ def test_what_cannot_be_put_back_costs_the_episodes_under_way_and_is_said(tmp_pa
         at += step
         stops.append(at * STEPS)
         before = state_of(stack)
-        training = worker.Training(worker.build([*_runs(stack)]))
+        training = Training(build([*_runs(stack)]))
         training.load(stack.checkpoint, before["about"])
         after = training.algorithm.state()
         for name in ("steps_done", "iteration", "diverged_at"):
@@ -70,7 +75,7 @@ def test_what_cannot_be_put_back_costs_the_episodes_under_way_and_is_said(tmp_pa
         assert not after["collector"]["episodic_lengths"].any(), "new episodes in these rows"
         for name, rows in before["episodes"].items():
             np.testing.assert_array_equal(training.episodes()[name], checkpoint.decompressed(rows, 10**6))
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     said = capsys.readouterr().out
     assert said.count("beginning") == 1
     assert "damaged" not in said
@@ -83,16 +88,17 @@ def test_what_cannot_be_put_back_costs_the_episodes_under_way_and_is_said(tmp_pa
 
 
 def _runs(stack):
-    return worker.trainable(stack.stack, stack.runs())
+    return trainable(stack.stack, stack.runs())
 
 
 def test_the_other_rows_are_put_back(tmp_path):
     stack = stack_in(tmp_path, runs_of("tests.experiments.odd:HalfOwn-v0", seeds=(1, 2, 3), num_envs=5))
     train_until(stack, 3)
-    algorithm = worker.build(_runs(stack))
-    odd = {row for row, env in enumerate(algorithm.env._envs) if env.unwrapped.own}
+    algorithm = build(_runs(stack))
+    assert isinstance(algorithm.env, GymnasiumVectorEnv)
+    odd = {row for row, env in enumerate(algorithm.env._envs) if env.get_wrapper_attr("own")}
     assert 0 < len(odd) < 15
-    worker.Training(algorithm).load(stack.checkpoint, state_of(stack)["about"])
+    Training(algorithm).load(stack.checkpoint, state_of(stack)["about"])
     assert set(algorithm.collector.restarted) == odd
     lengths = algorithm.collector.episodic_lengths.ravel()
     saved = state_of(stack)["algorithm"]["collector"]["episodic_lengths"].ravel()
@@ -108,7 +114,7 @@ def test_it_is_found_out_at_the_first_save(tmp_path, capsys):
     line = "2 of 2 environments cannot be put back"
     assert capsys.readouterr().out.count(line) == 1
     other = stack_in(tmp_path / "exact", runs_of("tests.experiments.odd:OwnRandomness-v0"))
-    assert work(other, exact=True) == worker.FAILED
+    assert work(other, exact=True) == FAILED
     assert line in other.error.read_text()
     assert state_of(other)["algorithm"]["iteration"] == 1, "before the second iteration"
 
@@ -121,7 +127,7 @@ def test_looking_ahead_leaves_the_training_as_it_is(tmp_path):
     for interval in (ALWAYS, 1e9):
         random.seed(7)
         stack = stack_in(tmp_path / str(interval), runs_of("tests.experiments.odd:OwnRandomness-v0"))
-        assert work(stack, interval) == worker.FINISHED
+        assert work(stack, interval) == FINISHED
         tables.append(stack.episodes.read_bytes())
     assert tables[0] == tables[1]
 
@@ -130,23 +136,23 @@ def test_exact_refuses_what_cannot_be_put_back_and_leaves_it(tmp_path):
     stack = stack_in(tmp_path, runs_of("tests.experiments.odd:OwnRandomness-v0"))
     train_until(stack, 3)
     before = stack.checkpoint.read_bytes()
-    assert work(stack, exact=True) == worker.FAILED
+    assert work(stack, exact=True) == FAILED
     assert "cannot be continued exactly: 2 of 2 environments begin a new episode" in stack.error.read_text()
     assert stack.checkpoint.read_bytes() == before
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
 
 
 def test_exact_stands_in_no_way_of_what_is_exact(tmp_path, undisturbed_plain):
     stack = stack_in(tmp_path, runs_of("tests.experiments.odd:Plain-v0"))
     train_until(stack, 3, exact=True)
-    assert work(stack, exact=True) == worker.FINISHED
+    assert work(stack, exact=True) == FINISHED
     assert same_data(stack.path, undisturbed_plain)
 
 
 @pytest.fixture(scope="module")
 def undisturbed_plain(tmp_path_factory):
     stack = stack_in(tmp_path_factory.mktemp("plain"), runs_of("tests.experiments.odd:Plain-v0"))
-    assert worker.train(stack, Options(), stop=False) == worker.FINISHED
+    assert worker.train(stack, Options(), stop=False) == FINISHED
     return stack.path
 
 
@@ -158,7 +164,7 @@ def test_a_state_of_another_version_of_an_engine_begins_new_episodes(tmp_path, c
     env = state["algorithm"]["collector"]["env"]
     env["simulation"] = np.pad(env["simulation"], ((0, 0), (0, 3)))
     checkpoint.save(stack.checkpoint, state)
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     said = capsys.readouterr().out
     assert f"continuing at step {3 * STEPS} of" in said
     assert f"not exact from step {3 * STEPS}: 2 of 2 environments begin a new episode" in said
@@ -168,15 +174,15 @@ def test_a_state_of_another_version_of_an_engine_begins_new_episodes(tmp_path, c
 def test_versions_that_changed_are_said_from_where_on(tmp_path, monkeypatch, capsys):
     stack = stack_in(tmp_path, runs_of("InvertedPendulum-v4"))
     train_until(stack, 3)
-    now = worker.trains_with()
+    now = trains_with()
     monkeypatch.setattr(worker, "trains_with", lambda: {**now, "mujoco": "99.0"})
     line = f"not exact from step {3 * STEPS}: mujoco was {now['mujoco']}, and is 99.0"
-    assert work(stack, exact=True) == worker.FAILED
+    assert work(stack, exact=True) == FAILED
     assert line.split(": ")[1] in stack.error.read_text()
     train_until(stack, 2)
     assert line in capsys.readouterr().out
     assert line in progress_of(stack)["notes"]
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     (run,) = read_json(stack.manifest)["runs"]
     assert run["inexact"] == [[3 * STEPS, line.partition(": ")[2]]], "said once, not at each stop after it"
     assert run["began_with"]["mujoco"] == now["mujoco"]
@@ -212,9 +218,9 @@ def test_trouble_of_the_machine_is_not_damage(tmp_path, monkeypatch, trouble):
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "load", fail)
-        assert work(stack) == worker.FAILED
+        assert work(stack) == FAILED
     assert {path.name: path.read_bytes() for path in stack.path.glob("checkpoint*")} == before
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
 
 
 def one_run_for_both(state):
@@ -254,7 +260,7 @@ def test_a_checkpoint_that_does_not_fit_gives_way_to_the_one_before(tmp_path, ki
     state = state_of(stack)
     UNFIT[kind](state)
     checkpoint.save(stack.checkpoint, state)
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     said = capsys.readouterr().out
     assert "set aside as checkpoint.pt.damaged-1" in said
     assert f"continuing at step {3 * STEPS} of" in said
@@ -264,7 +270,7 @@ def test_a_checkpoint_that_does_not_fit_gives_way_to_the_one_before(tmp_path, ki
 @pytest.fixture(scope="module")
 def undisturbed_two(tmp_path_factory):
     stack = stack_in(tmp_path_factory.mktemp("two"), runs_of("tests.experiments.odd:Plain-v0", seeds=(1, 2)))
-    assert worker.train(stack, Options(), stop=False) == worker.FINISHED
+    assert worker.train(stack, Options(), stop=False) == FINISHED
     return stack.path
 
 
@@ -289,12 +295,12 @@ def test_what_is_lost_is_not_begun_anew_unasked(tmp_path, kind, undisturbed_plai
     LOST[kind](stack)
     before = {path.name: path.read_bytes() for path in stack.path.glob("checkpoint*")}
     for _ in range(2):
-        assert work(stack) == worker.FAILED
+        assert work(stack) == FAILED
         said = stack.error.read_text()
         assert "checkpoint.pt" in said
         assert said.endswith("nothing is changed: put a whole one there, or say --begin-anew\n")
     assert {path.name: path.read_bytes() for path in stack.path.glob("checkpoint*")} == before
-    assert work(stack, begin_anew=True) == worker.FINISHED
+    assert work(stack, begin_anew=True) == FINISHED
     assert same_data(stack.path, undisturbed_plain)
     kept = {path.read_bytes() for path in stack.path.glob("checkpoint*")}
     assert set(before.values()) <= kept
@@ -302,13 +308,13 @@ def test_what_is_lost_is_not_begun_anew_unasked(tmp_path, kind, undisturbed_plai
 
 def test_a_finished_part_whose_checkpoint_is_gone_keeps_its_episodes(tmp_path, undisturbed_plain):
     stack = stack_in(tmp_path, runs_of("tests.experiments.odd:Plain-v0"))
-    assert work(stack, fraction=0.5) == worker.FINISHED
+    assert work(stack, fraction=0.5) == FINISHED
     before = read_episodes(stack.episodes)
     for path in stack.path.glob("checkpoint*"):
         path.unlink()
-    assert work(stack) == worker.FAILED
+    assert work(stack) == FAILED
     assert read_episodes(stack.episodes).equals(before)
-    assert work(stack, begin_anew=True) == worker.FINISHED
+    assert work(stack, begin_anew=True) == FINISHED
     assert same_episodes(stack.path, undisturbed_plain)
 
 

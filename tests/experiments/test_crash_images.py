@@ -18,9 +18,11 @@ from experiments.store.files import StoreError, write_json
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import read_episodes, write_table
 from experiments.training import worker
+from experiments.training.executor import FINISHED
 from experiments.training.options import Options
 from ppo import checkpoint
 from ppo.ppo import PPO
+from ppo.training import Training
 from tests.experiments.crash_images import Recorder, images, make, sample
 from tests.helpers.commands import AtIteration, Killed, files_in, killed, same_data, stack_in, work
 
@@ -34,7 +36,7 @@ FEW = [pytest.param(24, id="some"), pytest.param(None, id="all", marks=pytest.ma
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     stack = stack_in(tmp_path_factory.mktemp("undisturbed"), RUNS)
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     return stack.path
 
 
@@ -59,22 +61,22 @@ def test_a_training_goes_on_from_what_was_saved(tmp_path, monkeypatch, undisturb
     root.mkdir()
     with monkeypatch.context() as patch:
         recorder = Recorder(root, patch)
-        save = worker.Training.save
+        save = Training.save
 
         def save_and_mark(training, *arguments):
             save(training, *arguments)
             recorder.mark(training.algorithm.steps_done)
 
-        patch.setattr(worker.Training, "save", save_and_mark)
+        patch.setattr(Training, "save", save_and_mark)
         stack = stack_in(root, RUNS)
-        assert work(stack) == worker.FINISHED
+        assert work(stack) == FINISHED
     assert sum(operation[0] == "mark" for operation in recorder.operations) == 5
     for marks, image in each(recorder, count, tmp_path):
         capsys.readouterr()
         again = StackFolder(image / "stacks" / stack.path.name)
         assert again.stack.exists() or not marks
         again = stack_in(image, RUNS)
-        assert work(again) == worker.FINISHED, again.error.read_text()
+        assert work(again) == FINISHED, again.error.read_text()
         said = capsys.readouterr().out
         assert "set aside" not in said
         from_step = int(said.partition("continuing at step ")[2].split()[0]) if "continuing" in said else 0

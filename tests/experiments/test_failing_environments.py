@@ -17,7 +17,7 @@ from experiments.store.results import recorded_runs
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import read_episodes
 from experiments.training import scheduler, worker
-from experiments.training.executor import FAILED, FINISHED, Job
+from experiments.training.executor import FAILED, FINISHED, STOPPED, Job
 from experiments.training.options import Options
 from ppo.envs.base import EnvironmentFailed
 from ppo.ppo import PPO
@@ -58,14 +58,14 @@ class All(Some):
 
 
 class CloseRaises(Some):
-    weak = ()
+    weak = frozenset()
 
     def close(self):
         raise RuntimeError("the simulator is gone already")
 
 
 class NeverEnds(Some):
-    weak = ()
+    weak = frozenset()
 
     def step(self, action):
         return *super().step(action)[:3], False, {}
@@ -133,7 +133,7 @@ class After:
 
 def test_a_training_with_a_failed_run_is_stopped_and_goes_on(tmp_path):
     stack, undisturbed = (stack_of(tmp_path / name, runs_of(Some)) for name in ("stopped", "undisturbed"))
-    assert worker.train(stack, Options(), After(3)) == worker.STOPPED
+    assert worker.train(stack, Options(), After(3)) == STOPPED
     for each in (stack, undisturbed):
         with pytest.raises(EnvironmentFailed, match="seed 2 failed by step 150"):
             worker.train(each, Options(), stop=False)
@@ -195,7 +195,7 @@ def test_evaluating_goes_on_after_a_policy_whose_environment_fails(tmp_path, cap
 
 
 def failing_once(step):
-    failed = []
+    failed: list[bool] = []
 
     def once(self, action):
         if not failed:

@@ -11,6 +11,7 @@ from experiments.run import Run
 from experiments.store import merging
 from experiments.store.stack_folder import StackFolder
 from experiments.training import worker
+from experiments.training.executor import FINISHED
 from experiments.training.options import Options
 from ppo import checkpoint
 from ppo.ppo import PPO
@@ -81,9 +82,9 @@ def test_a_stack_that_gives_way_is_kept_and_that_is_said(tmp_path, capsys):
     (kept,) = (tmp_path / "mine" / "stacks" / ".replaced").iterdir()
     assert {path.name: content for path, (content, _) in files_in(kept).items()} == before
     assert str(kept) in capsys.readouterr().out
-    assert work(mine) == worker.FINISHED
+    assert work(mine) == FINISHED
     whole = stack_in(tmp_path / "whole", RUNS)
-    assert work(whole) == worker.FINISHED
+    assert work(whole) == FINISHED
     assert same_data(mine.path, whole.path)
 
 
@@ -146,7 +147,7 @@ def test_sources_are_only_read(tmp_path):
 def test_a_finished_stack_that_is_read_from_stays(tmp_path):
     """Its episodes are those that are chosen."""
     mine, _ = stack_in(tmp_path / "mine", RUNS), trained(tmp_path / "source", 8)
-    assert work(mine, fraction=0.5) == worker.FINISHED
+    assert work(mine, fraction=0.5) == FINISHED
     before = files_in(mine.path)
     assert merge(tmp_path / "mine", tmp_path / "source") == 0
     assert files_in(mine.path) == before

@@ -14,7 +14,7 @@ import experiments
 from experiments.cli import commands as cli
 from experiments.planning.planner import Stack
 from experiments.run import Run
-from experiments.training import scheduler, worker
+from experiments.training import scheduler
 from experiments.training.executor import BUSY, FINISHED, Job
 from experiments.training.live_table import Display
 from experiments.training.local import LocalExecutor
@@ -57,11 +57,12 @@ def ending_with(number):
 
 
 def train_ending_with(tmp_path, number):
-    console = Console(file=io.StringIO(), width=1000)
+    output = io.StringIO()
+    console = Console(file=output, width=1000)
     outcome = scheduler.train(tmp_path, [Stack(RUNS)], ending_with(number), console)
     from experiments.cli.execution import report_outcome
 
-    return report_outcome(console, outcome, []), console.file.getvalue(), tmp_path / "stacks" / Stack(RUNS).name
+    return report_outcome(console, outcome, []), output.getvalue(), tmp_path / "stacks" / Stack(RUNS).name
 
 
 def test_what_another_process_trains_is_not_done(tmp_path):
@@ -87,7 +88,7 @@ def test_a_worker_that_trains_what_failed_before_takes_the_reason_away(tmp_path)
     _, _, folder = train_ending_with(tmp_path, -9)
     stack = stack_in(tmp_path, RUNS)
     assert stack.path == folder
-    assert work(stack) == worker.FINISHED
+    assert work(stack) == FINISHED
     assert not (folder / "error.txt").exists()
 
 
@@ -101,14 +102,14 @@ def test_an_environment_that_ends_its_process_has_not_finished(tmp_path, monkeyp
     assert not outcome.finished
     assert "ended with code 0, without results" in outcome.failed[Stack(runs).name]
     folder = stack_in(tmp_path / "other", RUNS)
-    assert work(folder, fraction=0.5) == worker.FINISHED
+    assert work(folder, fraction=0.5) == FINISHED
     outcome = scheduler.train(tmp_path / "other", [Stack(RUNS)], ending_with(FINISHED), console)
     assert not outcome.finished
 
 
 def test_the_command_is_in_the_folder(tmp_path, capsys):
     stack = stack_in(tmp_path, RUNS)
-    assert work(stack, interval=1e9, command="ppo train 'what was typed'") == worker.FINISHED
+    assert work(stack, interval=1e9, command="ppo train 'what was typed'") == FINISHED
     assert "for the command: ppo train 'what was typed'" in capsys.readouterr().out
     progress = json.loads(stack.progress.read_text())
     assert progress["command"] == "ppo train 'what was typed'"
@@ -122,14 +123,14 @@ def test_what_a_worker_wants_known_is_on_the_terminal_once_and_in_the_status(tmp
     stack = stack_in(tmp_path, RUNS)
     job = EndsWith(Stack(RUNS), stack)
     job.state = "training"
-    console = Console(file=io.StringIO(), width=200)
-    display = Display(console, [job])
+    output = io.StringIO()
+    display = Display(Console(file=output, width=200), [job])
     note = "not exact from step 64: [/x] mujoco was 3.0, and is 4.0"
     about = {"state": "stopped", "steps_done": 64, "total_timesteps": 256, "notes": [note]}
     stack.progress.write_text(json.dumps(about))
     for _ in range(3):
         display.update()
-    assert console.file.getvalue().count(f"{stack.path.name}: {note}") == 1
+    assert output.getvalue().count(f"{stack.path.name}: {note}") == 1
     assert cli.main(["status", "--results", str(tmp_path)]) == 0
     assert note in capsys.readouterr().out
 
@@ -148,11 +149,11 @@ def test_a_terminal_that_cannot_redraw_gets_lines(tmp_path):
     stack = stack_in(tmp_path, RUNS)
     job = EndsWith(Stack(RUNS), stack)
     job.state = "training"
-    console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"}, width=200)
-    display = Display(console, [job])
+    output = io.StringIO()
+    display = Display(Console(file=output, force_terminal=True, _environ={"TERM": "dumb"}, width=200), [job])
     with display:
         display.update()
-        assert f"training  {stack.path.name}" in console.file.getvalue()
+        assert f"training  {stack.path.name}" in output.getvalue()
 
 
 # --- output that is closed, names that are no text

@@ -245,7 +245,7 @@ def test_merging_takes_the_new_training_of_a_superseded_run(results, tmp_path, o
 def test_superseded_curves_of_figure_2_are_measured_again_and_kept(tmp_path):
     folder = tmp_path / "figure2"
     folder.mkdir()
-    old = pd.DataFrame({name: pd.Series(["1"]).astype(kind) for name, kind in INTERPOLATION_COLUMNS.items()})
+    old = pd.DataFrame({name: ["1"] for name in INTERPOLATION_COLUMNS}).astype(INTERPOLATION_COLUMNS)
     old.to_parquet(folder / "interpolation.parquet")
     content = (folder / "interpolation.parquet").read_bytes()
     protocol = select(["figure2"], PROFILES["quick"])[0]

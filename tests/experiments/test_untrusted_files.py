@@ -52,7 +52,7 @@ def episodes(rows, **changed):
 
 # --- JSON
 
-TEXTS = {
+TEXTS: dict[str, str | bytes] = {
     "deep": "[" * 100_000,
     "just too deep": "[" * 40 + "]" * 40,
     "NaN": '{"runs": [{"a": NaN}]}',
@@ -68,7 +68,8 @@ TEXTS = {
 @pytest.mark.parametrize("what", TEXTS)
 def test_json_that_no_file_of_ours_is_is_refused_in_one_line(tmp_path, what):
     path = tmp_path / "manifest.json"
-    path.write_bytes(TEXTS[what] if isinstance(TEXTS[what], bytes) else TEXTS[what].encode())
+    text = TEXTS[what]
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(StoreError, match=r"manifest\.json") as error:
         read_json(path)
     assert "\n" not in str(error.value)

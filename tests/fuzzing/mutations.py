@@ -5,13 +5,17 @@ import hashlib
 import io
 import json
 import zipfile
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.random import Generator
+from numpy.typing import NDArray
 
 from ppo import checkpoint
 
 LENGTHS = (0, 1, 0x7F, 0xFF, 0x7FFF, 0xFFFF, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
-VALUES = (
+VALUES: tuple[object, ...] = (
     *(None, True, 0, -1, 1, 2**31, 2**53, 2**63 - 1, 2**63, 10**400, 0.5, -1.5, 1e300, float("inf"), float("nan")),
     *(
         "",
@@ -32,32 +36,32 @@ VALUES = (
 )
 
 
-def of_bytes(rng, data):
+def of_bytes(rng: Generator, data: bytes) -> bytes:
     """One to four changes of ``data``."""
-    data = bytearray(data)
+    changed = bytearray(data)
     for _ in range(rng.integers(1, 5)):
-        at = int(rng.integers(len(data) + 1))
+        at = int(rng.integers(len(changed) + 1))
         length = int(rng.choice([1, 1, 2, 4, 8, 64, 1024]))
         match rng.integers(7):
             case 0:
-                data[at : at + 1] = bytes(byte ^ 1 << int(rng.integers(8)) for byte in data[at : at + 1])
+                changed[at : at + 1] = bytes(byte ^ 1 << int(rng.integers(8)) for byte in changed[at : at + 1])
             case 1:
-                data[at : at + length] = rng.bytes(length)
+                changed[at : at + length] = rng.bytes(length)
             case 2:
-                del data[at : at + length]
+                del changed[at : at + length]
             case 3:
-                data[at:at] = data[at : at + length]
+                changed[at:at] = changed[at : at + length]
             case 4:
                 number = LENGTHS[rng.integers(len(LENGTHS))]
-                data[at : at + 8] = number.to_bytes(8, "little" if rng.random() < 0.5 else "big")
+                changed[at : at + 8] = number.to_bytes(8, "little" if rng.random() < 0.5 else "big")
             case 5:
-                data[at : at + length] = bytes([int(rng.choice([0, 0xFF, 0x80]))]) * length
+                changed[at : at + length] = bytes([int(rng.choice([0, 0xFF, 0x80]))]) * length
             case 6:
-                del data[at:]
-    return bytes(data)
+                del changed[at:]
+    return bytes(changed)
 
 
-def of_json(rng, data):
+def of_json(rng: Generator, data: Any) -> bytes:
     """The text of JSON ``data`` with one to three odd values in it; or its bytes changed."""
     if rng.random() < 0.3:
         return of_bytes(rng, json.dumps(data).encode())
@@ -69,9 +73,11 @@ def of_json(rng, data):
     return json.dumps(data).replace('"DEEP"', "[" * 10**5).encode()
 
 
-def _odd(rng, value):
+def _odd(rng: Generator, value: Any) -> Any:
     """``value`` with one value of it, or all of it, exchanged, removed or doubled."""
-    children = list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    children: Sequence[Any] = (
+        list(value) if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ()
+    )
     if not len(children) or rng.random() < 0.1:
         return copy.deepcopy(VALUES[rng.integers(len(VALUES))])
     key = children[int(rng.integers(len(children)))]
@@ -85,7 +91,7 @@ def _odd(rng, value):
     return value
 
 
-def of_checkpoint(rng, data):
+def of_checkpoint(rng: Generator, data: bytes) -> bytes:
     """A checkpoint that is damaged; or one with a right checksum around a damaged pickle, archive or state."""
     _, _, payload = data.partition(b"\n")
     match rng.integers(4):
@@ -99,12 +105,12 @@ def of_checkpoint(rng, data):
             return _of_state(rng, data)
 
 
-def signed(payload):
+def signed(payload: bytes) -> bytes:
     """``payload`` as a checkpoint with the right checksum."""
     return checkpoint.MAGIC + hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload
 
 
-def _repacked(rng, payload):
+def _repacked(rng: Generator, payload: bytes) -> bytes:
     """The archive with its pickle changed, or another part of it, whole but for that."""
     out = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(payload)) as old, zipfile.ZipFile(out, "w") as new:
@@ -116,7 +122,7 @@ def _repacked(rng, payload):
     return out.getvalue()
 
 
-def _of_state(rng, data):
+def _of_state(rng: Generator, data: bytes) -> bytes:
     """The state with one array, number or text exchanged for another."""
     import tempfile
     from pathlib import Path
@@ -131,13 +137,13 @@ def _of_state(rng, data):
         return path.read_bytes()
 
 
-def _exchange(rng, value):
+def _exchange(rng: Generator, value: Any) -> None:
     key = list(value)[int(rng.integers(len(value)))] if isinstance(value, dict) else int(rng.integers(len(value)))
     old = value[key]
     if isinstance(old, (dict, list)) and len(old) and rng.random() < 0.9:
         _exchange(rng, old)
         return
-    arrays = [
+    arrays: list[NDArray[Any]] = [
         np.zeros((0,)),
         np.zeros((1, 1)),
         np.full((2, 3), np.nan),

@@ -11,13 +11,14 @@ import io
 import json
 import os
 import warnings
+from collections.abc import Callable
 from functools import partial
-from types import SimpleNamespace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from gymnasium.spaces import Discrete
 from rich.console import Console
 
 from analysis.data.load import gather
@@ -35,9 +36,11 @@ from experiments.training.options import Options
 from ppo.checkpoint import CheckpointError
 from ppo.ppo import PPO
 from ppo.replay import ReplayMemory
+from ppo.rollout import Experience
 from ppo.training import Training
 from tests.fuzzing.mutations import of_bytes, of_checkpoint, of_json
 from tests.fuzzing.watching import Watch, cpu_seconds
+from tests.helpers.environments import DISCRETE_4, ScriptedEnv
 
 SEED = int(os.environ.get("FUZZ_SEED", "0"))
 FEW = 60
@@ -47,25 +50,31 @@ RUNS = tuple(Run("InvertedPendulum-v4", "ppo", "default", seed, 64 * 4, SETTINGS
 REFUSALS = (StoreError, CheckpointError)
 MISFITS = (KeyError, IndexError, TypeError, ValueError, RuntimeError, AttributeError)
 
+Reader = tuple[Path, Callable[[], object], Callable[[np.random.Generator, Any], bytes]]
+"""A whole file, what reads it, and what damages its bytes (or its JSON)."""
+Memory = tuple[Callable[[], ReplayMemory], dict[str, Any], Path]
+"""What makes replay memories, the state of one, and the folder of its files."""
+
 
 class AfterTwo:
     """Stops a training after two iterations, in the place of a signal."""
 
     left = 2
 
-    def __bool__(self):
+    def __bool__(self) -> bool:
         self.left -= 1
         return self.left < 0
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A stack that was stopped, and its episodes in a protocol's folder."""
     out = tmp_path_factory.mktemp("fuzzing")
     stack = StackFolder(out / "stacks" / Stack(RUNS).name)
     stack.create([run.record for run in RUNS])
+    stop: Any = AfterTwo()
     with contextlib.redirect_stdout(io.StringIO()):
-        worker.train(stack, Options(checkpoint_interval=0), AfterTwo())
+        worker.train(stack, Options(checkpoint_interval=0), stop)
     entries = [{**run.record.to_json(), "status": "finished", "steps_done": 128, "diverged_at": None} for run in RUNS]
     (out / "figure3").mkdir()
     manifest = {"protocol": "figure3", "profile": "quick", "runs": entries}
@@ -76,47 +85,47 @@ def trained(tmp_path_factory):
     return out
 
 
-def read_manifest_of(out):
+def read_manifest_of(out: Path) -> Reader:
     known = known_settings()
 
-    def read():
+    def read() -> None:
         _, problems = results.recorded_runs(out, known)
         data = gather(out, "figure3")
         status.show(Console(file=io.StringIO()), out, [])
         if problems or data.problem:
-            raise StoreError((problems or [data.problem])[0])
+            raise StoreError(problems[0] if problems else data.problem)
 
     return out / "figure3" / "manifest.json", read, of_json
 
 
-def read_table_of(out):
+def read_table_of(out: Path) -> Reader:
     path = out / "figure3" / "episodes.parquet"
     return path, lambda: read_episodes(path), of_bytes
 
 
-def read_stack_of(out):
+def read_stack_of(out: Path) -> Reader:
     stack = next(iter((out / "stacks").glob("*/stack.json")))
     return stack, lambda: trainable(stack, StackFolder(stack.parent).runs()), of_json
 
 
-def read_checkpoint_of(out):
+def read_checkpoint_of(out: Path) -> Reader:
     stack = StackFolder(next(iter((out / "stacks").glob("*"))))
     training = Training(build(RUNS))
     about = {"runs": [run.record.to_json() for run in RUNS]}
     return stack.checkpoint, lambda: training.load(stack.checkpoint, about), of_checkpoint
 
 
-def read_policy_of(out):
+def read_policy_of(out: Path) -> Reader:
     path = next(iter((out / "stacks").glob("*"))) / "checkpoint.pt"
 
-    def read():
+    def read() -> None:
         for policy in policies_in(path):
             policy.act(np.zeros((1, 4)), None)
 
     return path, read, of_checkpoint
 
 
-READERS = {
+READERS: dict[str, Callable[[Path], Reader]] = {
     "JSON": read_manifest_of,
     "Parquet": read_table_of,
     "stack": read_stack_of,
@@ -125,7 +134,7 @@ READERS = {
 }
 
 
-def fuzz(reader, out, files):
+def fuzz(reader: str, out: Path, files: int) -> Watch:
     """Read ``files`` mutations of a file; returns what was counted."""
     path, read, mutate = READERS[reader](out)
     whole, watch = path.read_bytes(), Watch(out)
@@ -144,7 +153,7 @@ def fuzz(reader, out, files):
 
 
 @pytest.mark.parametrize("reader", READERS)
-def test_a_damaged_file_is_taken_or_refused_in_one_line_and_does_nothing(trained, reader):
+def test_a_damaged_file_is_taken_or_refused_in_one_line_and_does_nothing(trained: Path, reader: str) -> None:
     watch = fuzz(reader, trained, FEW)
     assert not watch.failures, watch.failures[:5]
     assert watch.outcomes["refused"] > FEW / 4, "the damage reaches the reader"
@@ -152,39 +161,33 @@ def test_a_damaged_file_is_taken_or_refused_in_one_line_and_does_nothing(trained
 
 @pytest.mark.soak
 @pytest.mark.parametrize("reader", READERS)
-def test_thousands_of_damaged_files_are(trained, reader):
+def test_thousands_of_damaged_files_are(trained: Path, reader: str) -> None:
     watch = fuzz(reader, trained, MANY)
     print(f"\n{reader}: {MANY} files, {dict(watch.outcomes)}, {cpu_seconds():.0f} CPU seconds so far")
     assert not watch.failures, watch.failures[:20]
 
 
 @pytest.fixture
-def memory(tmp_path):
+def memory(tmp_path: Path) -> Memory:
     """A replay memory with one file, and what makes another one like it."""
-    env = SimpleNamespace(
-        rows=2, observation_shape=(3,), observation_dtype=np.dtype(np.float32), action_space=Discrete(4), frames=1
-    )
+    env = ScriptedEnv([1, 1], DISCRETE_4, np.float32)
 
-    def make():
+    def make() -> ReplayMemory:
         return ReplayMemory(env, runs=2, num_steps=10, capacity=600)
 
     rng, filled = np.random.default_rng(0), make()
     for _ in range(30):
         observations, last = (torch.from_numpy(rng.random((*n, 2, 1, 3), np.float32)) for n in ((10,), ()))
-        experience = SimpleNamespace(
-            observations=observations,
-            actions=torch.from_numpy(rng.integers(4, size=(10, 2, 1))),
-            rewards=rng.random((10, 2, 1)),
-            ended=rng.random((10, 2, 1)) < 0.1,
-            last_observations=last,
-        )
+        actions, rewards = torch.from_numpy(rng.integers(4, size=(10, 2, 1))), rng.random((10, 2, 1))
+        ended = rng.random((10, 2, 1)) < 0.1
+        experience = Experience(observations, None, actions, rewards, ended, ended, None, last, [])
         filled.add(experience, torch.full((10, 2, 1, 4), 0.25))
     state = filled.state(tmp_path)
     assert len(state["files"]) == 1
     return make, state, tmp_path
 
 
-def fuzz_replay(memory, files):
+def fuzz_replay(memory: Memory, files: int) -> Watch:
     make, state, folder = memory
     (name,) = state["files"]
     whole, watch, target = (folder / name).read_bytes(), Watch(folder), make()
@@ -206,14 +209,14 @@ def fuzz_replay(memory, files):
     return watch
 
 
-def test_a_damaged_replay_memory_is_refused_and_does_nothing(memory):
+def test_a_damaged_replay_memory_is_refused_and_does_nothing(memory: Memory) -> None:
     watch = fuzz_replay(memory, FEW)
     assert not watch.failures, watch.failures[:5]
     assert watch.outcomes["refused"] > FEW / 4
 
 
 @pytest.mark.soak
-def test_thousands_of_damaged_replay_memories_are(memory):
+def test_thousands_of_damaged_replay_memories_are(memory: Memory) -> None:
     watch = fuzz_replay(memory, MANY)
     print(f"\nreplay: {MANY} files, {dict(watch.outcomes)}, {cpu_seconds():.0f} CPU seconds so far")
     assert not watch.failures, watch.failures[:20]

@@ -6,8 +6,10 @@ import signal
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, NoReturn
 
 CPU_SECONDS = 10
 MEMORY = 64 * 2**20
@@ -26,15 +28,15 @@ class Watch:
 
     inside: Path
     """where it may write"""
-    outcomes: Counter = field(default_factory=Counter)
-    failures: list = field(default_factory=list)
-    acts: list = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    acts: list[tuple[str, tuple[Any, ...]]] = field(default_factory=list)
     watching: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         sys.addaudithook(self._audit)
 
-    def _audit(self, event, arguments):
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         if not self.watching:
             return
         if event == "open":
@@ -49,11 +51,11 @@ class Watch:
             return
         self.acts.append((event, arguments))
 
-    def _is_inside(self, path):
-        path = os.path.abspath(os.fsdecode(path))
-        return path == os.devnull or Path(path).is_relative_to(self.inside)
+    def _is_inside(self, path: str | bytes) -> bool:
+        name = os.path.abspath(os.fsdecode(path))
+        return name == os.devnull or Path(name).is_relative_to(self.inside)
 
-    def read(self, name, reader, refusals):
+    def read(self, name: str, reader: Callable[[], object], refusals: tuple[type[Exception], ...]) -> None:
         """Let ``reader`` read the file ``name``; what it may raise are ``refusals``, in one line."""
         before, clock = _peak_from_now(), time.process_time()
         signal.signal(signal.SIGPROF, _hang)
@@ -83,26 +85,26 @@ class Watch:
             self.failures.append((name, outcome))
 
 
-def _hang(*_):
+def _hang(*_: object) -> NoReturn:
     raise HangError
 
 
-def _peak_from_now():
+def _peak_from_now() -> int:
     """Forget the peak of memory so far; returns what is in use."""
     Path("/proc/self/clear_refs").write_text("5")
     return _status("VmRSS")
 
 
-def _peak():
+def _peak() -> int:
     return _status("VmHWM")
 
 
-def _status(name):
+def _status(name: str) -> int:
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
 
 
-def cpu_seconds():
+def cpu_seconds() -> float:
     """Processor time of this process so far."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
