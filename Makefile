@@ -1,11 +1,12 @@
 # `make` lists what there is. Every target installs what it needs into .venv first, and again after the pins change.
 
 PYTHON ?= python3
-PROFILE ?= quick
+PROFILE ?= benchmark
 JOBS ?= 2
 DEVICE ?= cpu
 
-RESULTS := $(if $(filter quick,$(PROFILE)),benchmark,results)
+RESULTS := $(if $(filter paper,$(PROFILE)),results,$(PROFILE))
+PROTOCOLS := table1 figure1 figure2 figure3 $(if $(filter paper quick,$(PROFILE)),atari)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
@@ -17,11 +18,18 @@ help: ## this list
 
 setup: $(INSTALLED) ## install everything into .venv (PYTHON=python3.12 to choose the Python, 3.11 or newer)
 
-benchmark: $(INSTALLED) ## train every protocol but figure4 and draw the tables and figures (PROFILE=quick into benchmark/, PROFILE=paper into results/)
-	@code=0; $(BIN)/ppo run table1 figure1 figure2 figure3 atari --profile $(PROFILE) --results $(RESULTS) || code=$$?; \
+benchmark: $(INSTALLED) ## train the first steps of the paper's runs and draw tables and figures (PROFILE=benchmark minutes, hour, paper days)
+	@if [ "$(PROFILE)" = paper ] && [ "$(YES)" != 1 ]; then \
+	  $(BIN)/ppo plan $(PROTOCOLS) | tail -n 1; \
+	  [ -t 0 ] || { echo "make: PROFILE=paper trains for the hours above; YES=1 says that this is meant" >&2; exit 2; }; \
+	  printf "train all of it into $(RESULTS)/ (it can be stopped and continued)? [y/N] "; read answer; \
+	  case "$$answer" in [yY]*) ;; *) exit 2;; esac; \
+	fi
+	@code=0; $(BIN)/ppo run $(PROTOCOLS) --profile $(PROFILE) --results $(RESULTS) || code=$$?; \
 	if [ $$code -gt 1 ]; then exit $$code; fi; \
 	$(BIN)/ppo report --results $(RESULTS) || exit $$?; \
-	echo; echo "The report: $(CURDIR)/$(RESULTS)/report.html (tables/ and figures/ beside it)"; \
+	echo; echo "Your report: $(CURDIR)/$(RESULTS)/report.html (tables/ and figures/ beside it)"; \
+	[ $(RESULTS) = results ] || echo "At full size: $(CURDIR)/results/report.html"; \
 	exit $$code
 
 test: $(INSTALLED) ## run the tests (JOBS=2 processes)

@@ -20,6 +20,9 @@ from experiments.store.tables import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_CO
 RUN = IDENTITY
 """The four columns that name a run."""
 
+PROFILES = ("paper", "hour", "benchmark", "quick")
+"""Those of `ppo run`."""
+
 _TEXT = {"environment", "algorithm", "setting"}
 _RUN_FIELDS = [*RUN, "total_timesteps", "steps_done", "status", "diverged_at"]
 
@@ -96,7 +99,7 @@ def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
     content = read_manifest(path)
     if content.get("protocol") != protocol:
         raise ValueError(f"{_label(path)} belongs to protocol {content.get('protocol')!r}, not {protocol!r}")
-    if content.get("profile") not in (("train",) if protocol is None else ("quick", "paper")):
+    if content.get("profile") not in (("train",) if protocol is None else PROFILES):
         raise ValueError(f"{_label(path)} names no known profile: {content.get('profile')!r}")
     fraction = content.get("fraction")
     if fraction is not None and not (isinstance(fraction, int | float) and 0 < fraction <= 1):

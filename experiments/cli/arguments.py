@@ -57,6 +57,7 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
             raise ValueError(unknown_name_message("profile", arguments.profile, profiles))
         arguments.profile = profiles[arguments.profile]
         arguments.results = arguments.results or Path(arguments.profile.results)
+        arguments.fraction = arguments.fraction or arguments.profile.fraction
     return arguments
 
 
@@ -170,9 +171,13 @@ def _add_compare(command: Parser, argv: Sequence[str]) -> None:
 
 def _add_choice_of_runs(command: Parser) -> None:
     command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
-    command.add_argument("--profile", default="paper", help="size of the runs: paper or quick (default: paper)")
     command.add_argument(
-        "--results", type=path, default=None, help="default: results, or benchmark for --profile quick"
+        "--profile",
+        default="paper",
+        help="how much of the runs: paper, hour, benchmark (minutes) or quick (a test of everything; default: paper)",
+    )
+    command.add_argument(
+        "--results", type=path, default=None, help="default: results for --profile paper, else the profile's name"
     )
     for flag, field in ONLY.items():
         command.add_argument(
@@ -187,8 +192,7 @@ def _add_choice_of_runs(command: Parser) -> None:
     command.add_argument(
         "--fraction",
         type=fraction,
-        default=1.0,
-        help="train only this first part of each run; it can be continued later (default: 1)",
+        help="train only this first part of each run; it can be continued later (default: all, or the profile's part)",
     )
 
 

@@ -1,6 +1,7 @@
 """`ppo plan` and `ppo run`: the paper's protocols."""
 
 import argparse
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -68,7 +69,11 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             folder, records = arguments.results / protocol.name, [run.record for run in protocol.runs]
             damaged = results.collect(arguments.results, folder, about, records, known)
     damaged += evaluation.keep_policies(arguments.results, runs_with_saved_policy(arguments.profile))
-    return report_outcome(console, outcome, damaged)
+    code = report_outcome(console, outcome, damaged)
+    if code == 0:
+        folder = "" if arguments.results == Path("results") else f" --results {shlex.quote(str(arguments.results))}"
+        console.print(f"next: `ppo report{folder}` draws the tables and figures", markup=False)
+    return code
 
 
 def _measure_first_updates(arguments: argparse.Namespace, protocol: Protocol, about: dict[str, Any]) -> None:

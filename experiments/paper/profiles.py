@@ -1,7 +1,7 @@
 """How much of the paper to run: environments, algorithms, seeds and budgets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from experiments.paper.readings import FIRST_UPDATE_SEEDS, STUDY_SEEDS
 
@@ -79,6 +79,8 @@ class Profile:
     humanoid_seeds: tuple[int, ...]
     humanoid_tuning_timesteps: int
     """of each short run that chooses what Table 4 leaves open"""
+    fraction: float = 1.0
+    """of each budget, after which the runs stop; --fraction says another"""
     environments: tuple[str, ...] = ENVIRONMENTS
     """of Table 1 and Figure 3"""
     figure3_algorithms: tuple[str, ...] | None = None
@@ -91,29 +93,51 @@ class Profile:
 
 _FIVE, _TEN = tuple(range(1, 6)), tuple(range(1, 11))
 
+PAPER = Profile(
+    "paper",
+    "results",
+    total_timesteps=1_000_000,  # sec. 6.1
+    # sec. 6.1 has three; more show how uncertain a mean of three is.
+    table1_seeds=Seeds(_FIVE, dict.fromkeys(("none", "clip-0.1", "clip-0.2", "clip-0.3"), _TEN)),
+    figure3_seeds=Seeds(_FIVE, dict.fromkeys(("ppo", "trpo"), _TEN)),
+    untrained_seeds=_TEN,
+    untrained_timesteps=50_000,
+    figure2_seeds=tuple(range(1, 21)),
+    study_seeds=STUDY_SEEDS,
+    first_update_seeds=FIRST_UPDATE_SEEDS,
+    games=GAMES,
+    atari_seeds=(1, 2, 3),  # sec. 6.4
+    atari_timesteps=10_000_000,  # 40M frames, Table 6
+    humanoid_timesteps=HUMANOID_TIMESTEPS,
+    humanoid_seeds=(1, 2),  # Figure 4 has two curves of each task
+    humanoid_tuning_timesteps=1_500_000,
+)
+BENCHMARK = replace(  # the first steps of the paper's runs, so that each number stands beside those of results/
+    PAPER,
+    name="benchmark",
+    results="benchmark",
+    environments=("HalfCheetah-v4", "InvertedDoublePendulum-v4"),  # these and the fraction: analysis/benchmark.py
+    fraction=0.02,
+    table1_seeds=Seeds((1, 2, 3)),
+    figure3_seeds=Seeds((1, 2, 3)),
+    untrained_seeds=(1, 2, 3),
+    games=(),
+    humanoid_timesteps={},
+)
+HOUR = replace(  # the cheapest tasks, as many as two cores train up to half their budget in an hour
+    BENCHMARK,
+    name="hour",
+    results="hour",
+    environments=("HalfCheetah-v4", "InvertedPendulum-v4", "Reacher-v4", "Swimmer-v4"),
+    fraction=0.5,
+)
 PROFILES = {
-    "paper": Profile(
-        "paper",
-        "results",
-        total_timesteps=1_000_000,  # sec. 6.1
-        # sec. 6.1 has three; more show how uncertain a mean of three is.
-        table1_seeds=Seeds(_FIVE, dict.fromkeys(("none", "clip-0.1", "clip-0.2", "clip-0.3"), _TEN)),
-        figure3_seeds=Seeds(_FIVE, dict.fromkeys(("ppo", "trpo"), _TEN)),
-        untrained_seeds=_TEN,
-        untrained_timesteps=50_000,
-        figure2_seeds=tuple(range(1, 21)),
-        study_seeds=STUDY_SEEDS,
-        first_update_seeds=FIRST_UPDATE_SEEDS,
-        games=GAMES,
-        atari_seeds=(1, 2, 3),  # sec. 6.4
-        atari_timesteps=10_000_000,  # 40M frames, Table 6
-        humanoid_timesteps=HUMANOID_TIMESTEPS,
-        humanoid_seeds=(1, 2),  # Figure 4 has two curves of each task
-        humanoid_tuning_timesteps=1_500_000,
-    ),
+    "paper": PAPER,
+    "hour": HOUR,
+    "benchmark": BENCHMARK,
     "quick": Profile(
         "quick",
-        "benchmark",
+        "quick",
         total_timesteps=10_000,
         table1_seeds=Seeds((1, 2)),
         figure3_seeds=Seeds((1, 2)),

@@ -195,3 +195,15 @@ def test_a_stack_takes_less_time_than_its_runs_one_by_one():
 def test_the_paper_takes_hours_and_the_quick_profile_minutes():
     assert 1 < seconds(stacks(TABLE1_RUNS), 2) / 3600 < 12
     assert 1 < seconds(stacks(table1(PROFILES["quick"]).runs), 2) / 60 < 10
+
+
+def test_the_benchmark_takes_minutes_and_the_hour_an_hour():
+    def minutes(profile, *more):
+        wanted = dataclasses.replace(profile, environments=(*profile.environments, *more))
+        runs = [run for protocol in select(["table1", "figure3"], wanted) for run in protocol.runs]
+        return seconds([stack.part(profile.fraction) for stack in stacks(runs)], 2) / 60
+
+    hour = PROFILES["hour"]
+    assert minutes(PROFILES["benchmark"]) < 7  # and three for the first compilation and the pictures
+    assert 45 < minutes(hour) < 60
+    assert min(minutes(hour, more) for more in set(ENVIRONMENTS) - set(hour.environments)) > 60
