@@ -7,6 +7,7 @@ the same folders again changes nothing, and the same command completes a merge t
 import math
 import os
 import shutil
+import stat
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -245,6 +246,7 @@ def _copy(source: Path, target: Path, aside: Path) -> Path | None:
         ignored = shutil.ignore_patterns(".lock", f"*{UNFINISHED}")
         copy = Path(shutil.copytree(source, aside / "new", ignore=ignored, copy_function=_to_disk))
         for folder in (copy, *(path for path in copy.rglob("*") if path.is_dir())):
+            _let_write(folder)
             sync_folder(folder)
         if target.exists():
             with locked(target):
@@ -262,8 +264,14 @@ def _copy(source: Path, target: Path, aside: Path) -> Path | None:
 def _to_disk(source: str, target: str) -> None:
     """Copy a file and wait until the disk has it."""
     shutil.copy2(source, target)
+    _let_write(Path(target))
     with open(target, "rb") as file:
         os.fsync(file.fileno())
+
+
+def _let_write(path: Path) -> None:
+    """Let the owner write to a copy, also where the source may only be read: training goes on in it."""
+    path.chmod(path.stat().st_mode | stat.S_IRWXU if path.is_dir() else path.stat().st_mode | stat.S_IWUSR)
 
 
 def _curves(listed: Sequence[tuple[Path, dict[str, Any]]], mixed: bool, lines: list[str]) -> Path | None:

@@ -3,9 +3,14 @@
 import json
 import os
 import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import experiments
 from experiments.cli import commands as cli
 from experiments.run import Run
 from experiments.store import merging
@@ -18,6 +23,8 @@ from ppo.ppo import PPO
 from tests.helpers.commands import AtIteration, Killed, files_in, killed, same_data, stack_in, work
 
 SETTINGS = PPO.Settings(num_steps=64, update_epochs=1)
+REPOSITORY = Path(experiments.__file__).parents[1]
+NOBODY = 65534
 RUNS = [Run("InvertedPendulum-v4", "ppo", "default", seed, 64 * 12, SETTINGS) for seed in (1, 2)]
 
 
@@ -142,6 +149,28 @@ def test_sources_are_only_read(tmp_path):
     assert {path: (about.st_mtime_ns, about.st_size) for path, about in after.items()} == {
         path: (about.st_mtime_ns, about.st_size) for path, about in before.items()
     }
+
+
+def test_sources_that_may_only_be_read_are_merged_into_what_may_be_written(tmp_path):
+    root = os.geteuid() == 0
+    if root and not shutil.which("setpriv"):
+        pytest.skip("root may write everywhere, and there is no setpriv to take that from it")
+    source = trained(tmp_path / "source", 3)
+    for path in (*(tmp_path / "source").rglob("*"), tmp_path / "source"):
+        if root:
+            os.chown(path, NOBODY, NOBODY)
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    command = ["setpriv", "--inh-caps=-all", "--bounding-set=-all"] if root else []
+    command += [sys.executable, "-m", "experiments", "merge", str(tmp_path / "merged"), str(tmp_path / "source")]
+    ended = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    merged = StackFolder(tmp_path / "merged" / "stacks" / source.path.name)
+    assert steps_in(merged) == 64 * 3
+    for path in (merged.path, *merged.path.rglob("*")):
+        assert path.stat().st_mode & stat.S_IWUSR, f"training goes on in {path}"
+    for path in (tmp_path / "source").rglob("*"):
+        assert not path.stat().st_mode & stat.S_IWUSR
+        path.chmod(0o755)
 
 
 def test_a_finished_stack_that_is_read_from_stays(tmp_path):
