@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.data import scores
+from analysis.data.imported import gather_imported
 from analysis.data.labels import UNTRAINED
 from analysis.data.load import RUN, Data, gather, gather_training, manifest
 from experiments.store.files import check_tree
@@ -92,6 +93,8 @@ def _meanings(name: str, folder: Path, protocol: str | None) -> dict[str, tuple[
         for place, path in places.items()
         if (path / "manifest.json").exists()
     }
+    imports = gather_imported(folder) if protocol is None else []
+    names |= {one.data.protocol: _named(one.data.manifest["runs"]) for one in imports if not one.data.problem}
     if not names:
         raise ValueError(f"{folder} has no runs" + (f" of {protocol}" if protocol else ""))
     meant = {place: known[name] for place, known in names.items() if name in known}
@@ -118,7 +121,15 @@ def _named(runs: list[dict[str, Any]]) -> dict[str, list[tuple[str, str]]]:
 
 
 def _source(folder: Path, place: str) -> Source:
-    data = gather_training(folder) if place == TRAINING else gather(folder, place)
+    imports = {one.data.protocol: one for one in gather_imported(folder)}
+    if place in imports:
+        data = imports[place].data
+    else:
+        data = gather_training(folder) if place == TRAINING else gather(folder, place)
+    if place in imports and len(imports[place].averages):
+        raise ValueError(
+            f"{folder / place} holds averages over episodes: they are drawn, and have no scores to compare"
+        )
     if data.problem:
         raise ValueError(data.problem.rstrip("."))
     runs = scores.scored(data)

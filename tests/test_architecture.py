@@ -23,7 +23,7 @@ FLOORS = (  # from the roof down; a room may import those on lower floors
     ("analysis.sections", "analysis.sections.atari", "analysis.sections.readings", "analysis.sections.table1"),
     ("analysis.style",),
     ("analysis.data",),
-    ("experiments.throughput", "experiments.policies", "experiments.contract"),
+    ("experiments.throughput", "experiments.policies", "experiments.contract", "experiments.importing"),
     ("experiments.training",),
     ("experiments.planning",),
     ("experiments.paper",),

@@ -124,13 +124,12 @@ def _gather(directory: Path, protocol: str | None) -> Data:
     name = protocol or directory.name
     try:
         content = manifest(directory, protocol)
-        runs = _runs_frame(content["runs"])
+        runs = runs_frame(content["runs"])
         _check_runs(directory / "manifest.json", runs)
         started = (runs["steps_done"] > 0).any()
         # Before the first episode has ended the file may not exist yet.
         exists = started or (directory / "episodes.parquet").exists()
-        none = pd.DataFrame(columns=list(EPISODE_COLUMNS))
-        rows = _matched(directory, episodes(directory, most_rows(content)), runs) if exists else none
+        rows = _matched(directory, episodes(directory, most_rows(content)), runs) if exists else no_episodes()
     except (FileNotFoundError, ValueError) as error:
         return _nothing(name, directory, error)
     return Data(name, content, runs, rows, None)
@@ -146,9 +145,7 @@ def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
     try:
         beside = (results / name / "manifest.json").exists()
         content: dict[str, Any] = manifest(results / name, name) if beside else {"protocol": name, "runs": []}
-        return Data(
-            name, content, _runs_frame(content["runs"]), pd.DataFrame(columns=list(EPISODE_COLUMNS)), None
-        ), rows
+        return Data(name, content, runs_frame(content["runs"]), no_episodes(), None), rows
     except ValueError as error:
         return _nothing(name, results / name, error), None
 
@@ -169,10 +166,15 @@ def _nothing(protocol: str, directory: Path, error: Exception) -> Data:
     else:
         reason = str(error).replace(str(directory), protocol)  # the report must not depend on the location of results/
         problem = f"{protocol}: the data are unreadable: {reason}."
-    return Data(protocol, {}, _runs_frame([]), pd.DataFrame(columns=list(EPISODE_COLUMNS)), problem)
+    return Data(protocol, {}, runs_frame([]), no_episodes(), problem)
 
 
-def _runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
+def no_episodes() -> pd.DataFrame:
+    """Return a table of episodes without a row."""
+    return pd.DataFrame(columns=list(EPISODE_COLUMNS))
+
+
+def runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
     frame = pd.DataFrame([{field: run[field] for field in _RUN_FIELDS} for run in runs], columns=_RUN_FIELDS)
     try:
         for column in ("seed", "total_timesteps", "steps_done"):

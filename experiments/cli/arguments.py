@@ -169,6 +169,35 @@ def _add_compare(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--protocol", help="protocol to compare in (default: the first that has both)")
 
 
+def _add_import(command: Parser, argv: Sequence[str]) -> None:
+    command.add_argument("name", metavar="NAME", help="what to call these runs, such as sb3-ppo")
+    command.add_argument(
+        "sources",
+        type=path,
+        nargs="+",
+        metavar="SOURCE",
+        help="one for each run: a folder of monitor.csv files (one file per environment), or of TensorBoard's event "
+        "files; or a .csv or .parquet with the columns environment, algorithm, seed, step, return",
+    )
+    command.add_argument("--results", type=path, default=Path("results"), help="default: results")
+    command.add_argument("--environment", help="of logs that do not name theirs")
+    command.add_argument("--algorithm", help="what to call the algorithm of logs (default: NAME)")
+    command.add_argument(
+        "--seeds", type=count, nargs="+", help="one for each log (default: what it says, or 1, 2, ...)"
+    )
+    command.add_argument(
+        "--scalar", metavar="TAG", help="the curve of TensorBoard logs (default: the episodes' returns)"
+    )
+    command.add_argument(
+        "--values",
+        choices=("episodes", "averages"),
+        help="what a row is, where the source does not say; averages get no score",
+    )
+    command.add_argument(
+        "--total-timesteps", type=count, help="budget of each run (default: the last step of the longest on its task)"
+    )
+
+
 def _add_choice_of_runs(command: Parser) -> None:
     command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
     command.add_argument(
@@ -279,6 +308,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
     ),
     "train": ("Train anything by hand.", _add_train),
     "check": ("Hold an algorithm to what every algorithm here promises: minutes.", _add_check),
+    "import": ("Read runs of other programs, to stand beside ours in tables, figures and `ppo compare`.", _add_import),
     "evaluate": ("Play episodes with every policy in PATH and print their returns.", _add_evaluate),
     "video": ("Film one episode of every policy in PATH.", _add_video),
     "report": ("Draw the tables and figures.", _add_report),
@@ -292,6 +322,7 @@ EXAMPLES = {
     "status": "ppo status --results results",
     "merge": "ppo merge results part1 part2",
     "train": "ppo train Hopper-v4 --clip-coef 0.1 0.2 0.3 --seeds 1 2 3 --total-timesteps 2e5 --out runs/sweep",
+    "import": "ppo import sb3-ppo logs/seed1 logs/seed2 --environment Hopper-v4",
     "check": "ppo check my_module:MyAlgorithm",
     "evaluate": "ppo evaluate runs/sweep --episodes 20 --setting clip_coef=0.1",
     "video": "ppo video runs/sweep --run-seed 1 --out videos",

@@ -1,4 +1,4 @@
-"""The one command: ppo plan | run | status | merge | train | check | evaluate | video | report | compare.
+"""The one command: ppo plan | run | status | merge | import | train | check | evaluate | video | report | compare.
 
 Each sub-command imports what it needs when it is called: most need no torch, which takes seconds.
 """
@@ -71,6 +71,16 @@ def _merge(arguments: argparse.Namespace, console: Console) -> int:
     return status.show(console, destination, [])
 
 
+def _import(arguments: argparse.Namespace, console: Console) -> int:
+    from experiments.importing.command import import_runs
+
+    flags = ("environment", "algorithm", "seeds", "scalar", "values", "total_timesteps")
+    asked = {name: getattr(arguments, name) for name in flags}
+    for line in import_runs(arguments.results, arguments.name, arguments.sources, **asked):
+        console.print(line, markup=False)
+    return 0
+
+
 def _evaluate(arguments: argparse.Namespace, console: Console) -> int:
     from experiments.cli import policies
 
@@ -109,6 +119,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "run": _run,
     "status": _status,
     "merge": _merge,
+    "import": _import,
     "train": _train,
     "check": _check,
     "evaluate": _evaluate,

@@ -18,7 +18,7 @@ MOST_JSON = 12 * 2**20
 MOST_VALUES = 1_000_000
 MOST_DEPTH = 32
 LARGEST = 2**63 - 1
-FOLDERS = ("stacks", "policies", "tables", "figures", "figure2")
+FOLDERS = ("stacks", "policies", "tables", "figures", "figure2", "imported")
 ENDINGS = (".json", ".parquet", ".pt", ".html")
 """Of the files in a results folder itself."""
 
@@ -46,12 +46,18 @@ def write_json(path: Path, data: dict[str, Any]) -> None:
     write_bytes(path, text.encode())
 
 
-def read_text(path: Path, most: int) -> str:
-    """Read a text of ``most`` bytes at most. Raises ``StoreError`` for a longer one, and for what is no text."""
+def read_bytes(path: Path, most: int) -> bytes:
+    """Read a file of ``most`` bytes at most. Raises ``StoreError`` for a longer one, and for what is no file."""
     with open_regular(path, StoreError) as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise StoreError(f"{path} is longer than {most:,} bytes, which no file of ours is")
+        raise StoreError(f"{path} is longer than {most:,} bytes, the most that is read")
+    return data
+
+
+def read_text(path: Path, most: int) -> str:
+    """Read a text of ``most`` bytes at most. Raises ``StoreError`` for a longer one, and for what is no text."""
+    data = read_bytes(path, most)
     try:
         return data.decode()
     except UnicodeDecodeError as error:

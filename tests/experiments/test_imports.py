@@ -61,7 +61,9 @@ def test_no_torch_is_imported(results, command):
     assert not imported(results, *COMMANDS[command]) & TRAINS
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "status", "merge", "evaluate", "video", "report", "compare"])
+@pytest.mark.parametrize(
+    "command", ["run", "plan", "status", "merge", "import", "evaluate", "video", "report", "compare"]
+)
 def test_no_help_but_that_of_train_needs_torch(tmp_path, command):
     assert "torch" not in imported(tmp_path, command, "--help")
 

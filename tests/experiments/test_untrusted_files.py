@@ -179,7 +179,10 @@ def test_a_table_is_read_as_it_was_written(tmp_path):
 
 # --- special files and links
 
-PLACES = ("figure3/manifest.json", "figure3/.lock", "figure3/episodes.parquet", "manifest.json", "policies/x.pt")
+PLACES = (
+    *("figure3/manifest.json", "figure3/.lock", "figure3/episodes.parquet", "manifest.json", "policies/x.pt"),
+    *("imported/lab/imported.json", "imported/lab/returns.parquet"),
+)
 STACK = ("progress.json", "stack.json", "checkpoint.pt", "error.txt", "files/x.zst", ".lock")
 
 

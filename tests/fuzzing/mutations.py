@@ -4,6 +4,7 @@ import copy
 import hashlib
 import io
 import json
+import struct
 import zipfile
 from collections.abc import Sequence
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 from numpy.typing import NDArray
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from ppo import checkpoint
 
@@ -89,6 +91,23 @@ def _odd(rng: Generator, value: Any) -> Any:
         case _:
             value[key] = _odd(rng, value[key])
     return value
+
+
+def of_events(rng: Generator, data: bytes) -> bytes:
+    """A log of TensorBoard that is damaged; or one with right checksums around events that are."""
+    if rng.random() < 0.3:
+        return of_bytes(rng, data)
+    events: list[bytes] = []
+    at = 0
+    while at < len(data):
+        (length,) = struct.unpack_from("<Q", data, at)
+        events.append(data[at + 12 : at + 12 + length])
+        at += length + 16  # the length, its checksum, the event, its checksum
+    out = io.BytesIO()
+    writer = RecordWriter(out)
+    for event in events:
+        writer.write(of_bytes(rng, event) if rng.random() < 0.1 else event)
+    return out.getvalue()
 
 
 def of_checkpoint(rng: Generator, data: bytes) -> bytes:

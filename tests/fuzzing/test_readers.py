@@ -17,12 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from rich.console import Console
+from tensorboard.compat.proto.event_pb2 import Event
+from tensorboard.compat.proto.summary_pb2 import Summary
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 from analysis.data.load import gather
 from experiments.cli import status
+from experiments.importing.sources import read_source
 from experiments.planning.planner import Stack
 from experiments.policies.evaluation import policies_in
 from experiments.run import Run, known_settings, trainable
@@ -38,7 +43,7 @@ from ppo.ppo import PPO
 from ppo.replay import ReplayMemory
 from ppo.rollout import Experience
 from ppo.training import Training
-from tests.fuzzing.mutations import of_bytes, of_checkpoint, of_json
+from tests.fuzzing.mutations import of_bytes, of_checkpoint, of_events, of_json
 from tests.fuzzing.watching import Watch, cpu_seconds
 from tests.helpers.environments import DISCRETE_4, ScriptedEnv
 
@@ -125,12 +130,53 @@ def read_policy_of(out: Path) -> Reader:
     return path, read, of_checkpoint
 
 
+def read_imported_of(
+    name: str, write: Callable[[Path], object], mutate: Callable[[np.random.Generator, bytes], bytes] = of_bytes
+) -> Callable[[Path], Reader]:
+    """A file of another program, which ``write(path)`` writes; and `ppo import` of it, but for what that writes."""
+
+    def made(out: Path) -> Reader:
+        path = out / "other" / name
+        if not path.exists():
+            path.parent.mkdir(exist_ok=True)
+            write(path)
+        return path, lambda: read_source(path, "sac", environment="Hopper-v4"), mutate
+
+    return made
+
+
+ROWS = pd.DataFrame({"environment": "Hopper-v4", "algorithm": "sac", "seed": np.arange(200) % 2 + 1})
+ROWS = ROWS.assign(**{"step": np.arange(200) // 2 + 1, "return": np.arange(200) / 7.0})
+
+
+def write_monitor(path: Path) -> None:
+    lines = [
+        json.dumps({"t_start": 0.0, "env_id": "Hopper-v4"}),
+        "r,l,t",
+        *(f"{n / 7},{n + 1},{n}" for n in range(200)),
+    ]
+    path.write_text("#" + "\n".join(lines) + "\n")
+
+
+def write_events(path: Path) -> None:
+    with contextlib.closing(EventFileWriter(str(path.parent / "log"))) as writer:
+        for step in range(50):
+            value = Summary.Value(tag="charts/episodic_return", simple_value=step / 7)
+            writer.add_event(Event(step=step, wall_time=0.0, summary=Summary(value=[value])))
+    (written,) = (path.parent / "log").iterdir()
+    written.rename(path)
+
+
 READERS: dict[str, Callable[[Path], Reader]] = {
     "JSON": read_manifest_of,
     "Parquet": read_table_of,
     "stack": read_stack_of,
     "checkpoint": read_checkpoint_of,
     "policy": read_policy_of,
+    "imported CSV": read_imported_of("runs.csv", partial(ROWS.to_csv, index=False)),
+    "imported Parquet": read_imported_of("runs.parquet", partial(ROWS.to_parquet, index=False)),
+    "monitor": read_imported_of("monitor.csv", write_monitor),
+    "TensorBoard": read_imported_of("events.out.tfevents.1", write_events, of_events),
 }
 
 

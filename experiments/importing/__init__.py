@@ -1,0 +1,1 @@
+"""Runs of other people's programs: read from the logs that these leave, and kept beside ours."""
