@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import argparse
-import base64
 import html
 import itertools
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis import export
+from analysis import claims, export
 from analysis.data import calibration
-from analysis.data.completeness import missing
+from analysis.data.completeness import incomplete, missing
+from analysis.data.imported import Imported, gather_imported
 from analysis.data.load import Data, gather, gather_interpolation, gather_updates
 from analysis.sections import (
     figure1_2,
     figure3,
     figure3_aggregate,
+    figure3_multiples,
     humanoid,
     humanoid_tuning,
     klip_ppo,
@@ -31,34 +31,27 @@ from analysis.sections import (
     tuning,
 )
 from analysis.sections.atari import figure6, human_normalised, precision, prefix, tables2_6, windows
+from analysis.sections.charts import figure3 as figure3_chart
+from analysis.sections.charts import table1 as table1_charts
 from analysis.sections.readings import report as study_of_readings
 from analysis.sections.table1 import curves as table1_curves
 from analysis.sections.table1 import runs as table1_runs
 from analysis.sections.table1 import seeds as table1_seeds
 from analysis.sections.table1 import table as table1
-from analysis.style import formats
+from analysis.sections.yours import imported
+from analysis.style import formats, page
 from analysis.style.drawing import Drawing, pictures
 from analysis.style.formats import NOTHING, Table
-from experiments.store.files import check_tree, write_bytes
+from analysis.style.page import Section
+from experiments.store.files import check_tree
 from experiments.store.printable import printable
 
-STYLE = """
-:root { --ink: #222; --faint: #666; --line: #ddd; }
-body { font: 16px/1.55 system-ui, sans-serif; color: var(--ink); max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.7rem; } h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); } h3 { margin: 0 0 .5rem; }
-nav ul { columns: 2; padding-left: 1.2rem; } a { color: #0b5394; text-decoration: none; }
-figure { margin: 2rem 0; } figure img { width: 100%; height: auto; }
-figcaption { color: var(--faint); font-size: .88rem; max-width: 60rem; margin-top: .5rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; border-top: 2px solid var(--ink);
-  border-bottom: 2px solid var(--ink); }
-th { border-bottom: 1px solid var(--ink); text-align: left; vertical-align: bottom; }
-th, td { padding: .25rem .6rem; white-space: nowrap; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; }
-tbody tr:nth-child(even) { background: #f7f7f7; }
-code { background: #f2f2f2; padding: 0 .2rem; }
-"""
-
+TITLE = "Proximal Policy Optimization Algorithms, reproduced"
+LEAD = (
+    "Tables and figures of Schulman et al. 2017 (arXiv 1707.06347) beside our measurements. Returns are raw, "
+    "undiscounted, of training episodes; steps are environment steps. Numbers and curves of the paper are its printed "
+    "tables, or digitised from its figures and named so."
+)
 
 READINGS = tuple(f"readings_{name}" for name in ("effects", "cells", "points", "best", "decided", "aliases"))
 WAITING = {
@@ -73,25 +66,26 @@ WAITING = {
             "atari_prefix",
             "atari_precision",
             "klip_ppo",
+            "imported",
         ),
         ("md", "csv", "tex"),
     ),
     "figures": (
-        ("table1_curves", "readings", "figure3_aggregate", "figure5", "tuning", "figure6_games", "klip_ppo"),
+        (
+            "table1_curves",
+            "readings",
+            "figure3_aggregate",
+            "figure5",
+            "tuning",
+            "figure6_games",
+            "klip_ppo",
+            "imported",
+        ),
         ("png", "svg"),
     ),
 }
 """Tables and figures that are written only if there are data, because the paper has no numbers. An older file of one of
 these names and endings is removed, and no other."""
-
-
-@dataclass(frozen=True)
-class Section:
-    """A section of the report: its main table, the figures, and the tables of details."""
-
-    title: str
-    tables: list[Table]
-    drawings: list[Drawing]
 
 
 def build(results: Path, out: Path) -> list[str]:
@@ -111,41 +105,74 @@ def build(results: Path, out: Path) -> list[str]:
         gather(results, name) for name in ("table1", "readings", "figure3", "atari", "precision", "tuning", "klip-ppo")
     )
     humanoids, short = (gather(results, name) for name in ("figure4", "figure4-tuning"))
+    imports = gather_imported(results)
     sections = [
         _clipped_objective(first_update, line),
         _surrogates(surrogates),
         _readings(readings, updates, tried_on_all, their_updates),
-        _comparison(algorithms),
+        _comparison(algorithms, imports),
         _humanoids(humanoids, short, humanoid.figure5(results)),
         _atari(games, halved),
         _tuning(tried),
         _outside_check(outside),
     ]
+    sections += [_imported(imports, algorithms)] if imports else []
     protocols = [surrogates, readings, first_update, algorithms, humanoids, short, games, halved, tried, outside]
-    gaps = [line for data in protocols for line in missing(data)] + ([gap] if gap and len(readings.trained) else [])
+    gaps = [line for data in [*protocols, *(one.data for one in imports)] for line in missing(data)]
+    gaps += [gap] if gap and len(readings.trained) else []
     for folder, (names, kinds) in WAITING.items():
         for name, kind in itertools.product(names, kinds):
             (out / folder / f"{name}.{kind}").unlink(missing_ok=True)
-    for table in (table for section in sections for table in section.tables):
+    judged = [data for data in (surrogates, algorithms, games) if not data.problem]
+    notes = tuple(dict.fromkeys(f"{data.protocol}: {note}" for data in judged for note in incomplete(data)))
+    judged_claims = claims.table(_evidence(surrogates, algorithms, line, games), notes)
+    for table in (judged_claims, *(table for section in sections for table in section.tables)):
         for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
-            _write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
+            page.write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
     scores = [surrogates, readings, tried_on_all, algorithms, humanoids, short, games, halved, tried, outside]
     recorded = export.every_score(scores)
-    _write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
-    inlined: dict[str, str] = {}
+    page.write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
+    drawn: dict[str, bytes] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
         for kind, content in pictures(drawing).items():
-            _write(out / "figures" / f"{drawing.name}.{kind}", content)
-            if kind == "svg":
-                inlined[drawing.name] = "data:image/svg+xml;base64," + base64.b64encode(content).decode()
-    _write(out / "report.html", _page(sections, inlined, gaps, protocols).encode())
+            page.write(out / "figures" / f"{drawing.name}.{kind}", content)
+            drawn |= {drawing.name: content} if kind == "svg" else {}
+    page.write(
+        out / "report.html",
+        page.page(TITLE, LEAD, formats.table_html(judged_claims), sections, _ends(gaps, protocols), drawn).encode(),
+    )
     return gaps
+
+
+def _ends(gaps: list[str], protocols: list[Data]) -> dict[str, str]:
+    """Return the last chapters: what chose what, what is missing, where the numbers are from."""
+    choices = "".join(f"<li>{page.code(calibration.note(choice))}</li>" for choice in calibration.CHOICES)
+    lines = "".join(f"<li>{page.code(gap)}</li>" for gap in gaps) or "<li>Nothing: every planned run is finished.</li>"
+    chosen = "<p>Only a number that nothing was chosen by can agree with the paper. Marked wherever they stand:</p>\n"
+    return {
+        "What was chosen by what": f"{chosen}<ul>{choices}</ul>",
+        "What is missing": f"<ul>{lines}</ul>",
+        "Provenance": "".join(_provenance(data) for data in protocols),
+    }
+
+
+def _evidence(surrogates: Data, algorithms: Data, line: pd.DataFrame | None, games: Data) -> claims.Evidence:
+    """Gather what the paper's claims are judged by."""
+    runs = tables2_6.measured(games)
+    counted = tables2_6.counted(games, runs) if len(runs) else []
+    won = (
+        {name: tables2_6.winners(tables2_6.means(runs, counted, name)) for name in tables2_6.METRICS} if counted else {}
+    )
+    return claims.Evidence(
+        table1.evaluate(surrogates).runs, figure3_aggregate.normalised(algorithms), line, pd.DataFrame(won)
+    )
 
 
 def _clipped_objective(data: Data, line: pd.DataFrame | None) -> Section:
     drawings = [figure1_2.figure1(), figure1_2.figure2(data, line)]
     made = [figure1_2.figure2_table(data, line), figure1_2.figure2_update(data, line)]
-    return Section("The clipped objective (section 3)", made, drawings)
+    claim = "Paper: L_CLIP is a lower bound of L_CPI, and penalises too large a step of the policy."
+    return Section("The clipped objective (section 3)", made, drawings, claim=claim)
 
 
 def _surrogates(data: Data) -> Section:
@@ -159,7 +186,9 @@ def _surrogates(data: Data) -> Section:
     made += [table1_runs.normalised_by_environment(data, parts), table1_runs.raw_scores(data, parts)]
     drawings = [table1.table1_scores(rows, data, parts.runs)]
     drawings += [table1_curves.figure(data)] if len(data.episodes) else []
-    return Section("Surrogate objectives (section 6.1)", made, drawings)
+    charts = [table1_charts.scores(rows), *([table1_charts.curves(data)] if len(data.trained) else [])]
+    claim = "Paper: the clipped objective performs best, and without clipping or penalty the score is negative."
+    return Section("Surrogate objectives (section 6.1)", made, drawings, charts, claim)
 
 
 def _readings(data: Data, updates: pd.DataFrame | None, best: Data, best_updates: pd.DataFrame | None) -> Section:
@@ -172,9 +201,9 @@ def _readings(data: Data, updates: pd.DataFrame | None, best: Data, best_updates
     return Section(title, made, [study_of_readings.figure(study)])
 
 
-def _comparison(data: Data) -> Section:
+def _comparison(data: Data, imports: list[Imported]) -> Section:
     runs = figure3_aggregate.normalised(data)
-    rows, drawings = figure3_aggregate.rows(data, runs), [figure3.figure3(data)]
+    rows, drawings = figure3_aggregate.rows(data, runs), [figure3.figure3(data), figure3_multiples.figure(data)]
     made = [
         figure3_aggregate.aggregate(data, runs, rows),
         figure3.ppo_beside_the_band(data),
@@ -183,7 +212,9 @@ def _comparison(data: Data) -> Section:
         other_implementations.elsewhere(data),
     ]
     drawings += [figure3_aggregate.figure(rows, data, runs)] if any(row.runs for row in rows) else []
-    return Section("Comparison with other algorithms (section 6.2)", made, drawings)
+    claim = "Paper: PPO outperforms the previous methods on almost all of the continuous control tasks."
+    charts = [figure3_chart.chart(data, imports)]
+    return Section("Comparison with other algorithms (section 6.2)", made, drawings, charts, claim)
 
 
 def _humanoids(data: Data, short: Data, stills: Drawing | None) -> Section:
@@ -206,7 +237,8 @@ def _atari(data: Data, halved: Data) -> Section:
     made += [precision.table(halved)] if len(halved.trained) else []
     drawings = [figure6.figure6_games(data, smoothed, few)] if few else []
     drawings += [figure6.figure6(data, smoothed), human_normalised.profile(data, smoothed)]
-    return Section("Comparison on the Atari domain (section 6.4)", made, drawings)
+    claim = "Paper: PPO learns fastest on most of 49 games; by the last 100 episodes ACER wins more."
+    return Section("Comparison on the Atari domain (section 6.4)", made, drawings, claim=claim)
 
 
 def _tuning(data: Data) -> Section:
@@ -219,6 +251,11 @@ def _outside_check(data: Data) -> Section:
     made = [klip_ppo.table(data)] if len(data.trained) else []
     drawings = [klip_ppo.figure(data)] if len(data.trained) else []
     return Section("Not the paper's: an outside check (KLip-PPO)", made, drawings)
+
+
+def _imported(imports: list[Imported], ours: Data) -> Section:
+    drawings = [imported.figure(imports, ours)] if any(len(one.data.runs) for one in imports) else []
+    return Section("Runs of other programs", [imported.table(imports, ours)], drawings)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -236,44 +273,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(printable(gap))
     print(f"wrote {options.out / 'report.html'}")
     return 0
-
-
-def _page(sections: list[Section], inlined: dict[str, str], gaps: list[str], protocols: list[Data]) -> str:
-    contents, body = [], []
-    for number, section in enumerate(sections, start=1):
-        contents.append(f'<li><a href="#section-{number}">{html.escape(section.title)}</a></li>')
-        body.append(f'<h2 id="section-{number}">{html.escape(section.title)}</h2>')
-        body += [formats.table_html(table) for table in section.tables[:1]]
-        body += [_figure_html(drawing, inlined[drawing.name]) for drawing in section.drawings]
-        body += [formats.table_html(table) for table in section.tables[1:]]
-        if not section.tables:
-            body.append('<p>No data yet: see <a href="#missing">what is missing</a>.</p>')
-    ends = {"chosen": "What was chosen by what", "missing": "What is missing", "provenance": "Provenance"}
-    contents += [f'<li><a href="#{place}">{title}</a></li>' for place, title in ends.items()]
-    choices = "".join(f"<li>{_code(calibration.note(choice))}</li>" for choice in calibration.CHOICES)
-    lines = "".join(f"<li>{_code(gap)}</li>" for gap in gaps) or "<li>Nothing: every planned run is finished.</li>"
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Proximal Policy Optimization, reproduced</title>\n<style>{STYLE}</style></head>\n<body>\n"
-        "<h1>Proximal Policy Optimization Algorithms, reproduced</h1>\n"
-        "<p>Tables and figures of Schulman et al. 2017 (arXiv 1707.06347) beside our measurements. Returns are raw, "
-        "undiscounted, of training episodes; steps are environment steps. Numbers and curves of the paper are its "
-        "printed tables, or digitised from its figures and named so.</p>\n"
-        f"<nav><ul>{''.join(contents)}</ul></nav>\n" + "\n".join(body) + "\n"
-        f'<h2 id="chosen">{ends["chosen"]}</h2>\n<p>Only a number that nothing was chosen by can agree with the '
-        f"paper. Marked wherever they stand:</p>\n<ul>{choices}</ul>\n"
-        f'<h2 id="missing">What is missing</h2>\n<ul>{lines}</ul>\n'
-        f'<h2 id="provenance">Provenance</h2>\n{"".join(_provenance(data) for data in protocols)}\n</body>\n</html>\n'
-    )
-
-
-def _figure_html(drawing: Drawing, source: str) -> str:
-    title = html.escape(drawing.title)
-    return (
-        f'<figure id="figure-{drawing.name}">\n<h3>{title}</h3>\n<img alt="{title}" src="{source}">\n'
-        f"<figcaption>{_code(drawing.caption)}</figcaption>\n</figure>"
-    )
 
 
 def _provenance(data: Data) -> str:
@@ -312,7 +311,7 @@ def _provenance(data: Data) -> str:
         data=groups,
         text_columns=7,
     )
-    return formats.table_html(table)
+    return formats.table_html(table, download=False)
 
 
 def _begun_with(run: dict[str, Any]) -> str:
@@ -328,14 +327,3 @@ def _processor(recorded: dict[str, Any] | None) -> str:
         return NOTHING
     used = ", ".join(f"{name} {value}" for name, value in sorted(recorded["vector_extensions"].items()))
     return f"{recorded['family']}, {recorded['microarchitecture']}: {used}"
-
-
-def _code(text: str) -> str:
-    """Escape ``text`` for HTML, with `backticks` as code."""
-    parts = html.escape(text).split("`")
-    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, content)

@@ -20,7 +20,14 @@ REPOSITORY = Path(experiments.__file__).parents[1]
 FLOORS = (  # from the roof down; a room may import those on lower floors
     ("experiments.cli",),
     ("analysis",),
-    ("analysis.sections", "analysis.sections.atari", "analysis.sections.readings", "analysis.sections.table1"),
+    (
+        "analysis.sections",
+        "analysis.sections.atari",
+        "analysis.sections.charts",
+        "analysis.sections.readings",
+        "analysis.sections.table1",
+        "analysis.sections.yours",
+    ),
     ("analysis.style",),
     ("analysis.data",),
     ("experiments.throughput", "experiments.policies", "experiments.contract", "experiments.importing"),

@@ -104,3 +104,10 @@ def test_the_published_data_is_there_once():
     assert link.resolve() == ROOT / "results" / "published"
     data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["analysis"]
     assert {path.suffix for path in link.iterdir()} == {Path(pattern).suffix for pattern in data}
+
+
+def test_the_files_that_the_code_reads_are_in_the_wheel_too():
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["*"]
+    files = [path for layer in LAYERS for path in ROOT.glob(f"{layer}/**/*.*") if path.suffix not in (".py", ".pyc")]
+    assert any(path.name == "page.css" for path in files)
+    assert [path.name for path in files if path.is_file() and not any(map(path.match, patterns))] == []

@@ -65,6 +65,12 @@ def drawn_in_paper() -> list[str]:
     return [algorithm for algorithm in ALGORITHMS if algorithm in first.values()]
 
 
+def paper_curves(budget: int) -> pd.DataFrame:
+    """Return the paper's Figure 3, digitised, with `task`: its first `budget` environment steps."""
+    curves = published("fig3_curves")
+    return curves[curves["timestep"] <= budget].assign(task=curves["env"].map(task))
+
+
 def paper_table6() -> pd.DataFrame:
     """Read the paper's Table 6: a row per game (alphabetical, as in the paper), a column per algorithm."""
     return published("atari_table6").set_index("game").astype(float)

@@ -108,6 +108,11 @@ def curve_grid(budget: int) -> tuple[npt.NDArray[np.int64], int]:
     return np.arange(spacing, budget + 1, spacing, dtype=np.int64), 5 * spacing
 
 
+def full_budget(data: Data) -> int:
+    """Return the environment steps of the longest run that is planned; the paper's million without any."""
+    return int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
+
+
 def learning_curves(episodes: pd.DataFrame, grid: npt.NDArray[np.int64], window: int) -> pd.DataFrame:
     """Compute, for each run and step of the grid, the mean return of the episodes that ended in (step - window, step].
 
@@ -140,7 +145,7 @@ def run_curves(data: Data) -> tuple[pd.DataFrame, int]:
     Columns: RUN, `step`, `mean_return`, `task`, `diverged_at`, `complete`.
     """
     trained = data.trained
-    grid, window = curve_grid(int(trained["total_timesteps"].max()) if len(trained) else 1_000_000)
+    grid, window = curve_grid(full_budget(data))
     episodes = data.episodes.merge(trained[RUN], on=RUN) if len(trained) else data.episodes
     curves = learning_curves(episodes, grid, window).merge(trained[[*RUN, "diverged_at", "complete"]], on=RUN)
     return curves.assign(task=curves["environment"].map(task)), window

@@ -47,7 +47,8 @@ def figure3(data: Data) -> Drawing:
     budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
     paper = published("fig3_curves").query("timestep <= @budget").assign(task=lambda frame: frame["env"].map(task))
     curves, window = run_curves(data)
-    drawn = ordered([*curves["algorithm"], *drawn_in_paper()], ALGORITHMS)
+    drawn = drawn_in_paper()
+    curves = curves[curves["algorithm"].isin(drawn)]
     lines = algorithm_lines(drawn)
     for axes, name in zip(panels, ENVIRONMENTS, strict=False):
         _comparison_panel(axes, curves[curves["task"] == name], paper[paper["task"] == name], lines)
@@ -65,9 +66,8 @@ def figure3(data: Data) -> Drawing:
     warn(figure, note)
     ours = (
         f"Ours, thick: the mean over all seeds{seeds_counted(curves, 'algorithm', algorithm_name)}, where every seed "
-        "has a value, dash-dotted of algorithms that the paper's figure does not have; the shaded band reaches from "
-        "the lowest to the highest seed; at every step the mean return of the episodes that ended within the last "
-        f"{window:,} steps. "
+        "has a value; the shaded band reaches from the lowest to the highest seed; at every step the mean return of "
+        f"the episodes that ended within the last {window:,} steps. "
         "A cross marks where a run diverged; where curves leave the panel at the bottom, the panel says how far the "
         "lowest falls."
         if len(curves)
@@ -76,7 +76,8 @@ def figure3(data: Data) -> Drawing:
     caption = (
         f"Return of training episodes against environment steps. {ours} Dashed, in the same colours: digitised from "
         "the paper's Figure 3 (its bands, whose meaning and number of seeds it does not state, are left out). The "
-        "paper's one TRPO curve is to be compared with both of ours."
+        "algorithms are those of the paper's figure. Our TRPO is a correct one, which the paper's was not; the figure "
+        "of ours against the paper's has the one released in 2017 too."
     )
     caption = " ".join([caption, *calibration.notes(curves), *reasons(data.trained)])
     return Drawing("figure3", "Figure 3. Algorithms compared on continuous control", sentences(caption, note), figure)

@@ -6,7 +6,8 @@ and without red, green or blue cones. (An earlier palette, Okabe and Ito's with 
 below a contrast of 3.) An algorithm without a colour gets the one farthest from all used ones; six of these are still 5
 apart. The line's dashes distinguish it from the nearest colour.
 
-The eleven rows of Table 1 have one hue per family, darker for the weaker constraint.
+The eleven rows of Table 1 have one hue per family, darker for the weaker constraint. The members of a family lie close
+to each other, because each has a contrast of at least CONTRAST with both backgrounds; their dashes tell them apart.
 """
 
 from __future__ import annotations
@@ -57,20 +58,6 @@ _OKLAB: Array = np.array(
 _SPARE_DASHES = ((1.2, 1.2), (6.0, 1.4, 1.2, 1.4), (9.0, 1.4), (6.0, 1.4, 1.2, 1.4, 1.2, 1.4))
 """Lines of algorithms whose records have no colour, in turn."""
 
-_SETTINGS = {
-    "none": "#000000",
-    "clip-0.1": "#86bfe6",
-    "clip-0.2": "#2f83c4",
-    "clip-0.3": "#0b3f77",
-    "adaptive-kl-0.003": "#f8c471",
-    "adaptive-kl-0.01": "#e58a12",
-    "adaptive-kl-0.03": "#974c00",
-    "fixed-kl-0.3": "#4b1d63",
-    "fixed-kl-1": "#86459f",
-    "fixed-kl-3": "#bb83cc",
-    "fixed-kl-10": "#e0bfe8",
-}
-
 
 LineStyle = Literal["-"] | tuple[float, Sequence[float]]
 
@@ -105,9 +92,31 @@ def algorithm_lines(algorithms: Iterable[str]) -> dict[str, Line]:
     return {name: lines[name] for name in named}
 
 
+_OTHER = Line("#7a7a7a")
+
+_SETTINGS = {
+    "none": Line("#7a7a7a", (1.2, 1.2)),
+    "clip-0.1": Line("#3d99e3", (6.0, 1.4)),
+    "clip-0.2": Line("#1e7fcf"),
+    "clip-0.3": Line("#1867a8", (2.5, 1.2)),
+    "adaptive-kl-0.003": Line("#e27606", (6.0, 1.4)),
+    "adaptive-kl-0.01": Line("#be6305"),
+    "adaptive-kl-0.03": Line("#9a5004", (2.5, 1.2)),
+    "fixed-kl-0.3": Line("#8f41aa", (2.5, 1.2)),
+    "fixed-kl-1": Line("#a150bd"),
+    "fixed-kl-3": Line("#ad67c5", (6.0, 1.4)),
+    "fixed-kl-10": Line("#b87ccd", (6.0, 1.4, 1.2, 1.4)),
+}
+
+
+def setting_line(setting: str) -> Line:
+    """Return the line of a row of Table 1; a grey one for another setting."""
+    return _SETTINGS.get(setting, _OTHER)
+
+
 def setting_colour(setting: str) -> str:
     """Return the colour of a row of Table 1; a grey for another setting."""
-    return _SETTINGS.get(setting, "#4D4D4D")
+    return setting_line(setting).colour
 
 
 def next_colour(taken: Sequence[str]) -> str:

@@ -164,19 +164,32 @@ def latex(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def table_html(table: Table) -> str:
-    def row(cells: list[str], tag: str) -> str:
-        classes = ["" if column < table.text_columns else ' class="number"' for column in range(len(cells))]
-        return "".join(f"<{tag}{c}>{html.escape(str(cell))}</{tag}>" for c, cell in zip(classes, cells, strict=True))
+def table_html(table: Table, download: bool = True) -> str:
+    """Return a figure with the table and a link to its CSV file; on a narrow screen each row becomes a block.
 
-    body = "\n".join(f"<tr>{row(cells, 'td')}</tr>" for cells in table.shown.to_numpy().tolist())
+    `download`: whether there is such a file.
+    """
+    columns = [html.escape(str(column)) for column in table.shown.columns]
+    words = [column < table.text_columns for column in range(len(columns))]
+    classes = ["" if left else ' class="number"' for left in words]
+    head = "".join(f'<th scope="col"{kind}>{name}</th>' for kind, name in zip(classes, columns, strict=True))
+    body = "\n".join(
+        _row_html([html.escape(str(cell)) for cell in row], columns, classes) for row in table.shown.to_numpy().tolist()
+    )
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in table.notes)
+    link = f'<a class="download" href="tables/{table.name}.csv" download>CSV</a>' if download else ""
     return (
-        f'<figure id="{table.name}">\n<h3>{html.escape(table.title)}</h3>\n'
-        f'<div class="scroll"><table>\n<thead><tr>{row(list(table.shown.columns), "th")}</tr></thead>\n'
-        f"<tbody>\n{body}\n</tbody>\n</table></div>\n"
+        f'<figure id="{table.name}">\n<h3>{html.escape(table.title)}{link}</h3>\n'
+        f"<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
         f"<figcaption>{html.escape(table.caption)}{f'<ul>{notes}</ul>' if notes else ''}</figcaption>\n</figure>"
     )
+
+
+def _row_html(cells: list[str], columns: list[str], classes: list[str]) -> str:
+    """Return a row; its first cell is its header."""
+    rest = zip(cells[1:], columns[1:], classes[1:], strict=True)
+    others = "".join(f'<td{kind} data-label="{column}">{cell}</td>' for cell, column, kind in rest)
+    return f'<tr><th scope="row">{cells[0]}</th>{others}</tr>'
 
 
 def _latex(text: str) -> str:

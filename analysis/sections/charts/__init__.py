@@ -1,0 +1,1 @@
+"""What the page draws itself: the artefacts whose values are told and whose lines can be switched off."""

@@ -1,0 +1,1 @@
+"""Your runs: those of `ppo train`, and those that other programs trained."""
