@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis import claims, export
+from analysis import claims, export, training_report
 from analysis.data import calibration
 from analysis.data.completeness import incomplete, missing
 from analysis.data.imported import Imported, gather_imported
@@ -264,8 +264,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--results", type=Path, default=Path("results"), help="where the measured data lie")
     parser.add_argument("--out", type=Path, default=Path("results"), help="where tables/, figures/, report.html go")
     options = parser.parse_args(argv)
+    make = training_report.build if training_report.is_training(options.results) else build
     try:
-        gaps = build(options.results, options.out)
+        gaps = make(options.results, options.out)
     except OSError as error:
         print(printable(f"cannot write {error.filename or options.out}: {error.strerror}"), file=sys.stderr)
         return 1

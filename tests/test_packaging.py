@@ -89,8 +89,11 @@ def test_an_installed_copy_plans_trains_plays_and_reports(installed, folder):
     small = ["--total-timesteps", "512", "--num-steps", "256", "--minibatch-size", "64", "--workers", "1"]
     run(folder, ppo, "train", "InvertedPendulum-v4", *small, "--out", "runs")
     assert "InvertedPendulum-v4" in run(folder, ppo, "evaluate", "runs", "--episodes", "1")
-    run(folder, ppo, "report", "--results", "runs")
-    table = (folder / "runs" / "tables" / "table1.md").read_text()
+    run(folder, ppo, "report", "runs")
+    assert "Learning curves" in (folder / "runs" / "report.html").read_text()
+    (folder / "nothing").mkdir()
+    run(folder, ppo, "report", "nothing")
+    table = (folder / "nothing" / "tables" / "table1.md").read_text()
     assert re.search(r"0\.82", table), "the paper's score of clipping at 0.2 is in the wheel"
 
     (trained,) = read_json(folder / "runs" / "manifest.json")["runs"]

@@ -157,7 +157,10 @@ def _add_video(command: Parser, argv: Sequence[str]) -> None:
 
 
 def _add_report(command: Parser, argv: Sequence[str]) -> None:
-    command.add_argument("--results", type=path, default=Path("results"))
+    command.add_argument(
+        "folder", type=path, nargs="?", metavar="DIR", help="any results folder, or one of `ppo train`"
+    )
+    command.add_argument("--results", type=path, default=Path("results"), help="the same as DIR (default: results)")
     command.add_argument(
         "--out", type=path, help="where tables/, figures/ and report.html go (default: the results folder)"
     )
@@ -326,7 +329,7 @@ EXAMPLES = {
     "check": "ppo check my_module:MyAlgorithm",
     "evaluate": "ppo evaluate runs/sweep --episodes 20 --setting clip_coef=0.1",
     "video": "ppo video runs/sweep --run-seed 1 --out videos",
-    "report": "ppo report --results results",
+    "report": "ppo report runs/sweep",
     "compare": "ppo compare ppo trpo",
 }
 """Of each sub-command a line to type: help ends with it."""

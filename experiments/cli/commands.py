@@ -96,7 +96,10 @@ def _video(arguments: argparse.Namespace, console: Console) -> int:
 def _report(arguments: argparse.Namespace, console: Console) -> int:
     from analysis import report
 
-    return report.main(["--results", str(arguments.results), "--out", str(arguments.out or arguments.results)])
+    results = arguments.folder or arguments.results
+    if arguments.folder and not results.is_dir():
+        raise ValueError(f"there is no folder {results}: `ppo run` and `ppo train` make one")
+    return report.main(["--results", str(results), "--out", str(arguments.out or results)])
 
 
 def _compare(arguments: argparse.Namespace, console: Console) -> int:
