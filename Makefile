@@ -11,7 +11,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test figures lint format types throughput docs
+.PHONY: help setup benchmark test figures verify lint format types throughput docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test: $(INSTALLED) ## run the tests (JOBS=2 processes)
 
 figures: $(INSTALLED) ## draw the tables and figures of results/ again
 	$(BIN)/ppo report --results results
+
+verify: $(INSTALLED) ## make every table and figure of results/ again, begin some runs again, and say if all is as recorded
+	OMP_NUM_THREADS=1 $(BIN)/ppo verify --results results
 
 lint: $(INSTALLED) ## look for mistakes and for formatting that differs
 	$(BIN)/ruff check

@@ -19,6 +19,7 @@ REPOSITORY = Path(experiments.__file__).parents[1]
 
 FLOORS = (  # from the roof down; a room may import those on lower floors
     ("experiments.cli",),
+    ("experiments.cli.checking",),
     ("analysis",),
     (
         "analysis.sections",
@@ -30,7 +31,13 @@ FLOORS = (  # from the roof down; a room may import those on lower floors
     ),
     ("analysis.style",),
     ("analysis.data",),
-    ("experiments.throughput", "experiments.policies", "experiments.contract", "experiments.importing"),
+    (
+        "experiments.throughput",
+        "experiments.policies",
+        "experiments.contract",
+        "experiments.importing",
+        "experiments.verification",
+    ),
     ("experiments.training",),
     ("experiments.planning",),
     ("experiments.paper",),

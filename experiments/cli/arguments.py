@@ -172,6 +172,12 @@ def _add_compare(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--protocol", help="protocol to compare in (default: the first that has both)")
 
 
+def _add_verify(command: Parser, argv: Sequence[str]) -> None:
+    command.add_argument("--results", type=path, default=Path("results"), help="default: results")
+    command.add_argument("--runs", type=count, default=3, help="how many to begin again, cheap ones (default: 3)")
+    command.add_argument("--seed", type=int, default=0, help="of the choice of these runs (default: 0)")
+
+
 def _add_import(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("name", metavar="NAME", help="what to call these runs, such as sb3-ppo")
     command.add_argument(
@@ -312,6 +318,10 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
     "train": ("Train anything by hand.", _add_train),
     "check": ("Hold an algorithm to what every algorithm here promises: minutes.", _add_check),
     "import": ("Read runs of other programs, to stand beside ours in tables, figures and `ppo compare`.", _add_import),
+    "verify": (
+        "Make every table and figure again, begin some runs again, and say whether all is as recorded.",
+        _add_verify,
+    ),
     "evaluate": ("Play episodes with every policy in PATH and print their returns.", _add_evaluate),
     "video": ("Film one episode of every policy in PATH.", _add_video),
     "report": ("Draw the tables and figures.", _add_report),
@@ -326,6 +336,7 @@ EXAMPLES = {
     "merge": "ppo merge results part1 part2",
     "train": "ppo train Hopper-v4 --clip-coef 0.1 0.2 0.3 --seeds 1 2 3 --total-timesteps 2e5 --out runs/sweep",
     "import": "ppo import sb3-ppo logs/seed1 logs/seed2 --environment Hopper-v4",
+    "verify": "ppo verify --results results --runs 3",
     "check": "ppo check my_module:MyAlgorithm",
     "evaluate": "ppo evaluate runs/sweep --episodes 20 --setting clip_coef=0.1",
     "video": "ppo video runs/sweep --run-seed 1 --out videos",

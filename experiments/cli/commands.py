@@ -1,4 +1,4 @@
-"""The one command: ppo plan | run | status | merge | import | train | check | evaluate | video | report | compare.
+"""The one command, ppo: plan, run, status, merge, import, verify, train, check, evaluate, video, report, compare.
 
 Each sub-command imports what it needs when it is called: most need no torch, which takes seconds.
 """
@@ -38,7 +38,7 @@ def _train(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def _check(arguments: argparse.Namespace, console: Console) -> int:
-    from experiments.cli import check
+    from experiments.cli.checking import check
 
     return check.check(arguments, console)
 
@@ -79,6 +79,12 @@ def _import(arguments: argparse.Namespace, console: Console) -> int:
     for line in import_runs(arguments.results, arguments.name, arguments.sources, **asked):
         console.print(line, markup=False)
     return 0
+
+
+def _verify(arguments: argparse.Namespace, console: Console) -> int:
+    from experiments.cli.checking import verify
+
+    return verify.verify(arguments, console)
 
 
 def _evaluate(arguments: argparse.Namespace, console: Console) -> int:
@@ -123,6 +129,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "status": _status,
     "merge": _merge,
     "import": _import,
+    "verify": _verify,
     "train": _train,
     "check": _check,
     "evaluate": _evaluate,

@@ -62,7 +62,7 @@ def test_no_torch_is_imported(results, command):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "plan", "status", "merge", "import", "evaluate", "video", "report", "compare"]
+    "command", ["run", "plan", "status", "merge", "import", "verify", "evaluate", "video", "report", "compare"]
 )
 def test_no_help_but_that_of_train_needs_torch(tmp_path, command):
     assert "torch" not in imported(tmp_path, command, "--help")
