@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import html
 import itertools
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis import claims, export, training_report
+from analysis import claims, export, provenance, training_report
 from analysis.data import calibration
 from analysis.data.completeness import incomplete, missing
 from analysis.data.imported import Imported, gather_imported
@@ -41,7 +39,6 @@ from analysis.sections.table1 import table as table1
 from analysis.sections.yours import imported
 from analysis.style import formats, page
 from analysis.style.drawing import Drawing, pictures
-from analysis.style.formats import NOTHING, Table
 from analysis.style.page import Section
 from experiments.store.files import check_tree
 from experiments.store.printable import printable
@@ -152,7 +149,7 @@ def _ends(gaps: list[str], protocols: list[Data]) -> dict[str, str]:
     return {
         "What was chosen by what": f"{chosen}<ul>{choices}</ul>",
         "What is missing": f"<ul>{lines}</ul>",
-        "Provenance": "".join(_provenance(data) for data in protocols),
+        "Provenance": "".join(provenance.table_html(data) for data in protocols),
     }
 
 
@@ -274,57 +271,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(printable(gap))
     print(f"wrote {options.out / 'report.html'}")
     return 0
-
-
-def _provenance(data: Data) -> str:
-    """Tabulate the versions, machines and engines of a protocol's runs, with the number of runs of each combination."""
-    if data.problem or not data.manifest["runs"]:
-        return f"<h3>{html.escape(data.protocol)}</h3>\n<p>No runs.</p>"
-    begun = [run for run in data.manifest["runs"] if run["status"] != "missing"]
-    rows = [
-        {
-            "Commit": run.get("commit") or NOTHING,
-            "Machine": run.get("machine") or NOTHING,
-            "Processor": _processor(run.get("processor")),
-            "Device": run.get("device") or NOTHING,
-            "Threads": str(run.get("threads") or NOTHING),
-            "Versions": ", ".join(f"{name} {value}" for name, value in sorted((run.get("versions") or {}).items())),
-            "Begun with": _begun_with(run),
-            "hours": float(run.get("wall_time") or 0) / 3600,
-        }
-        for run in begun
-    ]
-    if not rows:
-        return f"<h3>{html.escape(data.protocol)}</h3>\n<p>{len(data.runs)} runs planned, none begun.</p>"
-    frame = pd.DataFrame(rows)
-    keys = ["Commit", "Machine", "Processor", "Device", "Threads", "Versions", "Begun with"]
-    groups = frame.groupby(keys, as_index=False).agg(
-        Runs=("hours", "size"), low=("hours", "min"), high=("hours", "max")
-    )
-    groups["Wall time of a run, hours"] = [
-        f"{low:.2f} to {high:.2f}" for low, high in groups[["low", "high"]].to_numpy()
-    ]
-    table = Table(
-        name=f"provenance-{data.protocol}",
-        title=f"{data.protocol} ({data.manifest['profile']} profile)",
-        caption="Runs trained together as one stack share its wall time, so these do not add up.",
-        shown=groups.drop(columns=["low", "high"]),
-        data=groups,
-        text_columns=7,
-    )
-    return formats.table_html(table, download=False)
-
-
-def _begun_with(run: dict[str, Any]) -> str:
-    """Name what a run was begun with and not ended with: versions, the commit."""
-    began, ended = run.get("began_with") or {}, {**(run.get("versions") or {}), "commit": run.get("commit")}
-    others = [name for name in sorted(ended) if name in began and began[name] != ended[name]]
-    return ", ".join(f"{name} {began[name]}" for name in others) or NOTHING
-
-
-def _processor(recorded: dict[str, Any] | None) -> str:
-    """Describe the processor's properties that can change a result's bits, in a line; older manifests lack them."""
-    if not recorded:
-        return NOTHING
-    used = ", ".join(f"{name} {value}" for name, value in sorted(recorded["vector_extensions"].items()))
-    return f"{recorded['family']}, {recorded['microarchitecture']}: {used}"
