@@ -19,7 +19,7 @@ from experiments.paper.protocols import runs_with_saved_policy, select
 from experiments.paper.readings import DEFAULT
 from experiments.planning import estimates, planner
 from experiments.planning.remaining import left_to_train
-from experiments.policies import evaluation
+from experiments.policies import cards, evaluation
 from experiments.run import Run, known_settings
 from experiments.store import results
 from experiments.store.files import ensure_writable
@@ -69,6 +69,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
             folder, records = arguments.results / protocol.name, [run.record for run in protocol.runs]
             damaged = results.collect(arguments.results, folder, about, records, known)
     damaged += evaluation.keep_policies(arguments.results, runs_with_saved_policy(arguments.profile))
+    cards.write_cards(arguments.results, known)
     code = report_outcome(console, outcome, damaged)
     if code == 0:
         folder = "" if arguments.results == Path("results") else f" --results {shlex.quote(str(arguments.results))}"
