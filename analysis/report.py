@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from analysis import claims, export, provenance, training_report
+from analysis.claims import Evidence
 from analysis.data import calibration
-from analysis.data.completeness import incomplete, missing
+from analysis.data.completeness import current, incomplete, missing
 from analysis.data.imported import Imported, gather_imported
 from analysis.data.load import Data, gather, gather_interpolation, gather_updates
 from analysis.sections import (
@@ -122,7 +123,7 @@ def build(results: Path, out: Path) -> list[str]:
             (out / folder / f"{name}.{kind}").unlink(missing_ok=True)
     judged = [data for data in (surrogates, algorithms, games) if not data.problem]
     notes = tuple(dict.fromkeys(f"{data.protocol}: {note}" for data in judged for note in incomplete(data)))
-    judged_claims = claims.table(_evidence(surrogates, algorithms, line, games), notes)
+    judged_claims = claims.table(evidence(surrogates, algorithms, first_update, line, games), notes)
     for table in (judged_claims, *(table for section in sections for table in section.tables)):
         for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
             page.write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
@@ -153,15 +154,18 @@ def _ends(gaps: list[str], protocols: list[Data]) -> dict[str, str]:
     }
 
 
-def _evidence(surrogates: Data, algorithms: Data, line: pd.DataFrame | None, games: Data) -> claims.Evidence:
-    """Gather what the paper's claims are judged by."""
-    runs = tables2_6.measured(games)
+def evidence(
+    surrogates: Data, algorithms: Data, first_update: Data, line: pd.DataFrame | None, games: Data
+) -> Evidence:
+    """Gather what the paper's claims are judged by: runs that are complete and not superseded."""
+    runs = current(tables2_6.measured(games))
     counted = tables2_6.counted(games, runs) if len(runs) and games.fraction == 1 else []
-    won = (
-        {name: tables2_6.winners(tables2_6.means(runs, counted, name)) for name in tables2_6.METRICS} if counted else {}
-    )
-    return claims.Evidence(
-        table1.evaluate(surrogates).runs, figure3_aggregate.normalised(algorithms), line, pd.DataFrame(won)
+    won = {name: tables2_6.winners(tables2_6.means(runs, counted, name)) for name in tables2_6.METRICS if counted}
+    return Evidence(
+        current(table1.evaluate(surrogates).runs),
+        current(figure3_aggregate.normalised(algorithms)),
+        None if len(first_update.trained) and current(first_update.trained).empty else line,
+        pd.DataFrame(won),
     )
 
 

@@ -53,6 +53,11 @@ def superseded(runs: pd.DataFrame) -> pd.Series[bool]:
     return runs["superseded"] != ""
 
 
+def current(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs that are not superseded."""
+    return runs[~superseded(runs)] if len(runs) else runs
+
+
 def dagger(runs: pd.DataFrame) -> str:
     """Return the mark of a number that was computed from `runs`, if any of them is superseded."""
     return "†" if "superseded" in runs and superseded(runs).any() else ""

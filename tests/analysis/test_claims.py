@@ -63,6 +63,13 @@ def test_without_data_nothing_is_said() -> None:
     assert table(EMPTY).title == "The paper's 12 claims: 12 have no data yet"
 
 
+def test_what_the_reading_was_chosen_by_is_marked() -> None:
+    shown = table(table1(as_the_paper)).shown.set_index("Section")["Verdict"]
+    assert shown["6.1"] == "agrees‡"
+    assert shown["4"] == "agrees"
+    assert shown["3, Figure 2"] == "no data"
+
+
 @pytest.mark.parametrize("words", ["ratios perform best", "ε = 0.2", "KL penalty", "is the worst", "is negative"])
 def test_a_table_like_the_papers_agrees(words: str) -> None:
     assert verdict(words, table1(as_the_paper))[0] == "agrees"

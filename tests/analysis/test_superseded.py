@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from analysis.data.completeness import mark, missing
+from analysis.data.labels import SETTINGS
 from analysis.data.load import gather, gather_interpolation
+from analysis.report import evidence
 from analysis.sections import figure1_2, figure3, figure3_aggregate, trpo_variants, tuning
 from analysis.sections.atari import figure6, human_normalised, prefix, tables2_6
 from analysis.sections.table1 import curves as table1_curves
@@ -60,6 +62,20 @@ def test_table_1_keeps_its_numbers_and_marks_them(tmp_path: Path) -> None:
     assert [name for name in names if name.endswith("†")] == [f"{name}†" for name in kl]
     assert WHY in drawing.caption
     assert WHY in table1.table1_scores(table1.table1_rows(data, parts), data, parts.runs).caption
+
+
+def test_no_claim_is_judged_by_them(tmp_path: Path) -> None:
+    results = write_table1(tmp_path, where(setting="fixed-kl"))
+    write_figure2(write_figure3(results, ("ppo", "vpg"), change=where(algorithm="vpg")))
+    table, comparison, games = (gather(results, name) for name in ("table1", "figure3", "atari"))
+    judged = evidence(table, comparison, *gather_interpolation(results), games)
+    assert set(judged.surrogates["setting"]) == {name for name in SETTINGS if not name.startswith("fixed-kl")}
+    assert set(judged.algorithms["algorithm"]) == {"ppo"}
+    assert judged.line is not None
+    runs = [planned("Hopper", "clip-0.2", 1, superseded=WHY)]
+    about = {"protocol": "figure2", "profile": "paper", "runs": runs}
+    (results / "figure2" / "manifest.json").write_text(json.dumps(about))
+    assert evidence(table, comparison, *gather_interpolation(results), games).line is None
 
 
 def test_they_are_missing_task_by_task(tmp_path: Path) -> None:
