@@ -28,6 +28,7 @@ benchmark: $(INSTALLED) ## train the first steps of the paper's runs and draw ta
 	@code=0; $(BIN)/ppo run $(PROTOCOLS) --profile $(PROFILE) --results $(RESULTS) || code=$$?; \
 	if [ $$code -gt 1 ]; then exit $$code; fi; \
 	$(BIN)/ppo report --results $(RESULTS) || exit $$?; \
+	[ $(RESULTS) = results ] || $(BIN)/ppo verify --results $(RESULTS) --against results || code=$$?; \
 	echo; echo "Your report: $(CURDIR)/$(RESULTS)/report.html (tables/ and figures/ beside it)"; \
 	[ $(RESULTS) = results ] || echo "At full size: $(CURDIR)/results/report.html"; \
 	exit $$code

@@ -176,6 +176,12 @@ def _add_verify(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--results", type=path, default=Path("results"), help="default: results")
     command.add_argument("--runs", type=count, default=3, help="how many to begin again, cheap ones (default: 3)")
     command.add_argument("--seed", type=int, default=0, help="of the choice of these runs (default: 0)")
+    command.add_argument(
+        "--against",
+        type=path,
+        metavar="DIR",
+        help="instead of all that, compare each run with the one that is recorded in DIR, at the same step",
+    )
 
 
 def _add_import(command: Parser, argv: Sequence[str]) -> None:

@@ -9,15 +9,16 @@ import pytest
 
 from analysis.report import build
 from analysis.verify import Remade, compared, remake
-from experiments.cli.checking.verify import conclude, told
+from experiments.cli.checking.verify import against, conclude, told
 from experiments.cli.commands import main
 from experiments.store import provenance
 from experiments.store.tables import read_episodes, write_table
 from experiments.verification import retraining
-from experiments.verification.retraining import candidates, differences, equal_from_the_first, pick, retrain
+from experiments.verification.comparison import Retrained, compare, differences, equal_from_the_first
+from experiments.verification.retraining import candidates, pick, retrain
 from tests.helpers.commands import SECONDS
 
-PROFILE = replace(SECONDS, total_timesteps=2048, figure3_algorithms=("ppo",))
+PROFILE = replace(SECONDS, total_timesteps=4096, figure3_algorithms=("ppo",))
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +150,10 @@ def test_what_of_the_processor_differs_is_named(results, change, said):
     (own,) = runs_of(results)
     processor = {**provenance.processor(), **change} if change else None
     entry = {**own.entry, "began_with": {**own.entry["began_with"], "processor": processor}}
-    assert " ".join(differences(entry, own.entry["engine"])).startswith(said)
-    assert bool(said) == bool(differences(entry, own.entry["engine"]))
+    here = {**provenance.versions(), "processor": provenance.processor()}
+    found = differences(entry, here, own.entry["engine"])
+    assert " ".join(found).startswith(said)
+    assert bool(said) == bool(found)
 
 
 def test_runs_are_picked_by_the_seed_and_dear_or_superseded_ones_never(results, monkeypatch):
@@ -170,3 +173,42 @@ def test_no_module_that_a_record_names_is_imported(results):
     path = results / "figure3" / "episodes.parquet"
     write_table(path, read_episodes(path).assign(environment="this_module:Env-v0"))
     assert candidates(results) == []
+
+
+def test_a_prefix_is_compared_with_the_whole_at_its_own_step(trained, tmp_path, capsys):
+    """Half of the same runs has the same episodes; one changed return is an unexplained difference."""
+    half = tmp_path / "half"
+    flags = ["--profile", "quick", "--workers", "1", "--fraction", "0.5", "--results", str(half)]
+    assert main(["run", "figure3", *flags], {"quick": PROFILE}) == 0
+    assert main(["verify", "--results", str(half), "--against", str(trained)]) == 0
+    assert f"of 2 runs that are recorded in {trained} too, 2 have the same episodes" in capsys.readouterr().out
+    assert {run.steps for run in compare(half, trained)} == {2048}
+    shutil.rmtree(half / "stacks")
+    change_returns(half)
+    assert main(["verify", "--results", str(half), "--against", str(trained)]) == 1
+    said = capsys.readouterr().out
+    assert "seed 1: DIFFERS after 3 of" in said
+    assert "1 differs where nothing explains it" in said
+
+
+def test_runs_of_another_processor_are_counted_in_the_range_of_the_seeds(results, tmp_path):
+    other = shutil.copytree(results, tmp_path / "other")
+    change_manifest(other, lambda run: run["began_with"].update(torch="1.0"))
+    change_returns(other)
+    first, second = compare(other, results)
+    assert (first.same, second.same) == (False, True)
+    assert first.differs == (f"torch 1.0, not {provenance.versions()['torch']}",)
+    assert (first.seeds, second.seeds) == (2, 2)
+
+
+def test_how_many_lie_in_the_range_is_said_beside_what_chance_gives():
+    run = Retrained("a", 100, 5, 2, 3, False, ("torch 1.0, not 2.0",), mean=5.0, low=4.0, high=6.0, seeds=3)
+    lines, code = against([run, run, replace(run, mean=7.0), replace(run, same=True)], "results")
+    assert code == 0
+    assert lines == [
+        "of 4 runs that are recorded in results too, 1 have the same episodes, to the bit",
+        "3 have other rounding (torch 1.0, not 2.0)",
+        "of these, 2 of 3 have a mean return within the range of the seeds there at the same step; 2 is what chance "
+        "alone gives",
+    ]
+    assert against([], "results") == (["no run here is also recorded in results: nothing is compared"], 0)

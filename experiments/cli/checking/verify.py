@@ -6,13 +6,20 @@ from rich.console import Console
 
 from analysis.verify import Remade, remake
 from experiments.store.files import StoreError
-from experiments.verification.retraining import NEAR, Retrained, candidates, pick, retrain
+from experiments.verification.comparison import NEAR, Retrained, compare
+from experiments.verification.retraining import candidates, pick, retrain
 
 
 def verify(arguments: argparse.Namespace, console: Console) -> int:
     """Make tables and figures again, begin some runs again, and say whether all is as recorded."""
-    if not arguments.results.is_dir():
-        raise StoreError(f"there is no results folder {arguments.results}: `ppo run` makes it")
+    for folder in (arguments.results, arguments.against or arguments.results):
+        if not folder.is_dir():
+            raise StoreError(f"there is no results folder {folder}: `ppo run` makes it")
+    if arguments.against:
+        lines, code = against(compare(arguments.results, arguments.against), str(arguments.against))
+        for line in lines:
+            console.print(line, markup=False)
+        return code
     console.print("making every table and figure again from the episodes ...")
     remade = remake(arguments.results)
     for problem in remade.problems:
@@ -77,3 +84,32 @@ def conclude(remade: Remade, retrained: list[Retrained]) -> tuple[str, int]:
         parts.append("every table and figure is what the episodes give")
     bad = bool(wrong or remade.problems)
     return f"{'NOT VERIFIED' if bad else 'VERIFIED'}: {'; '.join(parts)}", int(bad)
+
+
+def against(compared: list[Retrained], reference: str) -> tuple[list[str], int]:
+    """Say in words how runs compare with those of another folder; the exit code is 1 if any differs unexplained."""
+    if not compared:
+        return [f"no run here is also recorded in {reference}: nothing is compared"], 0
+    same = sum(run.same for run in compared)
+    lines = [told(run) for run in compared if not run.same and not run.differs]
+    wrong = len(lines)
+    lines.append(
+        f"of {len(compared)} runs that are recorded in {reference} too, {same} have the same episodes, to the bit"
+    )
+    elsewhere = [run for run in compared if not run.same and run.differs]
+    if elsewhere:
+        ranged = [run for run in elsewhere if run.seeds > 1]
+        inside = sum(run.inside for run in ranged)
+        # of n + 1 equally likely draws one is neither the lowest nor the highest n - 1 times
+        expected = sum((run.seeds - 1) / (run.seeds + 1) for run in ranged)
+        why = "; ".join(dict.fromkeys(reason for run in elsewhere for reason in run.differs))
+        lines.append(f"{len(elsewhere)} have other rounding ({why})")
+        lines.append(
+            f"of these, {inside} of {len(ranged)} have a mean return within the range of the seeds there at the same "
+            f"step; {expected:.0f} is what chance alone gives"
+        )
+    if wrong:
+        lines.append(
+            f"{wrong} differ{'s' * (wrong == 1)} where nothing explains it: the code or the record was changed"
+        )
+    return lines, int(bool(wrong))
