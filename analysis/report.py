@@ -118,9 +118,6 @@ def build(results: Path, out: Path) -> list[str]:
     protocols = [surrogates, readings, first_update, algorithms, humanoids, short, games, halved, tried, outside]
     gaps = [line for data in [*protocols, *(one.data for one in imports)] for line in missing(data)]
     gaps += [gap] if gap and len(readings.trained) else []
-    for folder, (names, kinds) in WAITING.items():
-        for name, kind in itertools.product(names, kinds):
-            (out / folder / f"{name}.{kind}").unlink(missing_ok=True)
     judged = [data for data in (surrogates, algorithms, games) if not data.problem]
     notes = tuple(dict.fromkeys(f"{data.protocol}: {note}" for data in judged for note in incomplete(data)))
     judged_claims = claims.table(evidence(surrogates, algorithms, first_update, line, games), notes)
@@ -130,6 +127,10 @@ def build(results: Path, out: Path) -> list[str]:
     scores = [surrogates, readings, tried_on_all, algorithms, humanoids, short, games, halved, tried, outside]
     recorded = export.every_score(scores)
     page.write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
+    made = {one.name for section in sections for one in (*section.tables, *section.drawings)}
+    for folder, (names, kinds) in WAITING.items():
+        for name, kind in itertools.product(set(names) - made, kinds):
+            (out / folder / f"{name}.{kind}").unlink(missing_ok=True)
     drawn: dict[str, bytes] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
         for kind, content in pictures(drawing).items():

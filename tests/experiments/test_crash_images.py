@@ -1,6 +1,7 @@
 """A power loss at any moment of a training, of gathering its episodes, or of a merge loses nothing that was saved.
 
-A sample of the images each time; all of them: ``pytest -m soak -s tests/experiments/test_crash_images.py``
+A sample of the images each time; all of them, and a sample of a report's:
+``pytest -m soak -s tests/experiments/test_crash_images.py``
 """
 
 import os
@@ -25,6 +26,7 @@ from ppo.ppo import PPO
 from ppo.training import Training
 from tests.experiments.crash_images import Recorder, images, make, sample
 from tests.helpers.commands import AtIteration, Killed, files_in, killed, same_data, stack_in, work
+from tests.helpers.synthetic import write_table1
 
 SETTINGS = PPO.Settings(num_steps=64, update_epochs=1)
 RUNS = [Run("InvertedPendulum-v4", "ppo", "default", seed, 64 * 4, SETTINGS) for seed in (1, 2)]
@@ -209,3 +211,32 @@ def test_a_merge_loses_neither_what_was_there_nor_what_comes(tmp_path, monkeypat
         assert checkpoint.load(places[0] / "checkpoint.pt")["algorithm"]["steps_done"] == 64 * 3
         assert (image / "table1" / "episodes.parquet").read_bytes() == expected
         assert files_in(source) == sources
+
+
+# --- report
+
+
+@pytest.mark.soak
+def test_a_report_leaves_each_file_as_it_was_or_as_it_is_to_be(tmp_path, monkeypatch):
+    """A report over an older one, of other scores; the measured data are not touched."""
+    root = tmp_path / "results"
+
+    def report():
+        assert cli.main(["report", "--results", str(root)]) == 0
+        return {path.relative_to(root): content for path, (content, _) in files_in(root).items()}
+
+    write_table1(root)
+    old = report()
+    data = write_table1(root, value=lambda environment, setting, seed: float(seed)) / "table1"
+    measured = [data / "episodes.parquet", data / "manifest.json"]
+    old |= {path.relative_to(root): path.read_bytes() for path in measured}
+    with monkeypatch.context() as patch:
+        recorder = Recorder(root, patch)
+        new = report()
+    assert sum(old[name] != content for name, content in new.items() if name in old) > 10, "the other scores show"
+    for _, image in each(recorder, 300, tmp_path):
+        there = {path.relative_to(image): path.read_bytes() for path in image.rglob("*") if path.is_file()}
+        assert set(old) <= set(there)
+        for name, content in there.items():
+            assert content in (old.get(name), new.get(name)) or name.name.endswith(".writing"), name
+    assert report() == new
