@@ -82,3 +82,10 @@ def standardised(advantages: Tensor) -> Tensor:
     check_shapes(advantages=(advantages, "runs batch"))
     variance, mean = torch.var_mean(advantages, dim=1, correction=0, keepdim=True)
     return (advantages - mean) / (variance.sqrt() + 1e-8)
+
+
+def standardised_by_actor(advantages: Tensor, actors: int) -> Tensor:
+    """Return ``advantages`` ``[runs, steps x actors]`` with mean 0 and deviation 1 over the steps of each actor."""
+    check_shapes(advantages=(advantages, "runs batch"))
+    each = advantages.view(len(advantages), -1, actors).transpose(1, 2)  # [runs, actors, steps]
+    return standardised(each.flatten(0, 1)).view_as(each).transpose(1, 2).flatten(1)

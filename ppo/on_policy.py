@@ -92,8 +92,12 @@ class OnPolicy(Algorithm):
         orders = np.empty((self.runs, update_epochs, batch.log_probs.shape[1]), np.int64)
         for order, stream in zip(orders, self._shuffles[1], strict=True):
             for epoch in range(update_epochs):
-                order[epoch] = stream.permutation(orders.shape[2])
+                order[epoch] = self.order(orders.shape[2], stream)
         return orders
+
+    def order(self, samples: int, stream: np.random.Generator) -> NDArray[np.int64]:
+        """Draw an order of ``samples`` with ``stream``."""
+        return stream.permutation(samples)
 
 
 def _explained_variance(batch: Batch) -> Tensor:

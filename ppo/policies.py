@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ppo.policy import Policy
 from ppo.seeding import sequence
-from ppo.stacked.convolutional import ARCHITECTURES, ConvTrunk, computes_bfloat16, orthogonal
+from ppo.stacked.convolutional import ARCHITECTURES, INITIALISATIONS, ConvTrunk, computes_bfloat16
 from ppo.stacked.engine import Engine
 from ppo.stacked.mlp import MLP, column_norm_
 from ppo.stacked.parameters import Group, aligned
@@ -56,10 +56,16 @@ def make_policy(
             activation,
             engine,
         )
-    if initialisation != "orthogonal":
-        raise ValueError(f"initialisation = {initialisation} is for vectors: pictures have orthogonal")
     return ConvActorCritic(
-        observation_shape, action_space, seeds, network, device, critic_outputs, picture_gain, backward_dtype
+        observation_shape,
+        action_space,
+        seeds,
+        network,
+        device,
+        critic_outputs,
+        picture_gain,
+        backward_dtype,
+        initialisation,
     )
 
 
@@ -210,9 +216,10 @@ class ConvActorCritic(Policy):
         critic_outputs: int = 1,
         actor_gain: float = 0.01,
         backward_dtype: str = "float32",
+        initialisation: str = "orthogonal",
     ) -> None:
-        """Draw the weights, with gain ``actor_gain`` of the policy's head (openai/baselines' ppo2: 0.01), 1 of the
-        value's."""
+        """Draw the weights, with gain ``actor_gain`` of the policy's head (openai/baselines' ppo1 and ppo2: 0.01), 1 of
+        the value's."""
         super().__init__(action_space, len(seeds))
         if len(observation_shape) != 3:
             raise ValueError(f"the {network} network is for images: observations are of shape {observation_shape}")
@@ -221,11 +228,11 @@ class ConvActorCritic(Policy):
             raise ValueError("backward_dtype = bfloat16 needs AVX512_BF16 or AMX, which this processor lacks")
         self.trunk = ConvTrunk(network, observation_shape, dtype)
         heads = [(self.action_size, self.trunk.units), (critic_outputs, self.trunk.units)]
-        rows = []
+        draw, rows = INITIALISATIONS[initialisation], []
         for seed in seeds:
             rng = initial_stream(seed)
-            parameters = self.trunk.initialise(rng)
-            parameters += [*orthogonal(heads[0], actor_gain, rng), *orthogonal(heads[1], 1.0, rng)]
+            parameters = self.trunk.initialise(draw, rng)
+            parameters += [*draw.layer(heads[0], actor_gain, rng), *draw.layer(heads[1], 1.0, rng)]
             rows.append([*parameters, torch.zeros(0 if self.discrete else self.action_size)])
         self.sizes = [piece.numel() for piece in rows[0]]
         width = sum(self.sizes)

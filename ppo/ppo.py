@@ -4,10 +4,12 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from ppo.advantages import standardised
+from ppo.advantages import standardised, standardised_by_actor
 from ppo.algorithm import Metrics
 from ppo.on_policy import OnPolicy
 from ppo.rollout import Batch
@@ -54,8 +56,12 @@ class PPOSettings(Settings):
     """passes over each batch"""
     minibatch_size: int = setting(64, at_least=1)
     """samples in each gradient step"""
-    norm_adv: Literal["minibatch", "batch", "none"] = "batch"
-    """the samples over which the advantages are standardised"""
+    norm_adv: Literal["minibatch", "batch", "actor", "none"] = "batch"
+    """the samples over which the advantages are standardised; actor: each environment's own, as each of the processes
+    of openai/baselines' ppo1 did"""
+    minibatch_per_actor: bool = setting(False, added=True)
+    """whether a minibatch has as many samples of each environment as of any other, in an order of its own, as ppo1's
+    processes drew them"""
     vf_clip_range: float = setting(math.inf, above=0, inf="no clipping")
     """how far the value may move from its old one before its loss is clipped; inf for no clipping, as in the text"""
     anneal_clip: bool = False
@@ -83,6 +89,8 @@ class PPOSettings(Settings):
         )
         batch = self.num_steps * self.num_envs
         require(self, "minibatch_size", self.minibatch_size <= batch, f"at most num_steps x num_envs = {batch}")
+        even = not self.minibatch_per_actor or self.minibatch_size % self.num_envs == 0
+        require(self, "minibatch_size", even, f"a multiple of num_envs = {self.num_envs} with minibatch_per_actor")
 
 
 def surrogate(ratio: Tensor, advantages: Tensor, clip_coef: Tensor) -> Tensor:
@@ -151,12 +159,21 @@ class PPO(OnPolicy):
     def update(self, batch: Batch) -> Metrics:
         if self.shared.norm_adv == "batch":
             batch = replace(batch, advantages=standardised(batch.advantages))
+        elif self.shared.norm_adv == "actor":
+            batch = replace(batch, advantages=standardised_by_actor(batch.advantages, self.shared.num_envs))
         metrics = {"losses/grad_norm": self.descend(batch, self.clip_coef)}
         if self.log_metrics:
             metrics |= self.measure(batch, self.clip_coef)
         if self._adapts:
             self.adapt(batch)
         return metrics
+
+    def order(self, samples: int, stream: np.random.Generator) -> NDArray[np.int64]:
+        """Draw an order of ``samples`` ``[steps x envs]``; with ``minibatch_per_actor`` the environments take turns."""
+        if not self.shared.minibatch_per_actor:
+            return super().order(samples, stream)
+        by_step = np.arange(samples).reshape(-1, self.shared.num_envs)
+        return stream.permuted(by_step, axis=0).reshape(-1)
 
     def descend(self, batch: Batch, clip_coef: Tensor) -> Tensor:
         """Take several epochs of minibatch steps down ``loss``; return the last gradient norms ``[runs]``."""

@@ -165,7 +165,8 @@ class Settings:
 
     initialisation: Literal["orthogonal", "column-norm"] = "orthogonal"
     """initial weights: orthogonal, of gain sqrt 2 (openai/baselines' ppo2), or each unit's incoming weights normal and
-    of norm 1 (its ppo1 and trpo_mpi); those of the policy's head are smaller, with gain 0.01"""
+    of norm 1 (its ppo1 and trpo_mpi), convolutions then uniform; those of the policy's head are smaller, with gain
+    0.01"""
 
     backward_dtype: Literal["float32", "bfloat16"] = "float32"
     """precision of the gradients of convolutional networks; their forward pass is float32"""

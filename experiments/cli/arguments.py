@@ -14,8 +14,9 @@ import ppo
 from experiments.cli.values import argument, count, fraction, machine, path, seconds, shard, share, steps
 from experiments.messages import unknown_name_message
 from experiments.paper.about import PROTOCOLS
+from experiments.paper.games import GROUPS
 from experiments.paper.profiles import Profile
-from experiments.paper.readings import DEFAULT, READINGS
+from experiments.paper.readings import DEFAULT, NAMES
 from experiments.store.printable import printable
 from experiments.training.options import Engine, Options
 
@@ -58,6 +59,7 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
         arguments.profile = profiles[arguments.profile]
         arguments.results = arguments.results or Path(arguments.profile.results)
         arguments.fraction = arguments.fraction or arguments.profile.fraction
+        arguments.environments = [one for name in arguments.environments or () for one in GROUPS.get(name, (name,))]
     return arguments
 
 
@@ -229,7 +231,7 @@ def _add_choice_of_runs(command: Parser) -> None:
             nargs="+",
             type=int if field == "seed" else str,
             metavar=field.upper(),
-            help=f"only these {flag}",
+            help=f"only these {flag}" + (f"; also {', '.join(GROUPS)}" if flag == "environments" else ""),
         )
     _add_reading(command)
     command.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts")
@@ -245,7 +247,8 @@ def _add_reading(command: Parser) -> None:
         "--reading",
         default=DEFAULT,
         metavar="NAME",
-        help=f"choice of the details of PPO on MuJoCo that the text omits: {', '.join(READINGS)} (default: {DEFAULT})",
+        help=f"choice of the details of PPO on MuJoCo or Atari that the text omits: {', '.join(NAMES)} "
+        f"(default: {DEFAULT})",
     )
 
 

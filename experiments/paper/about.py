@@ -23,6 +23,7 @@ PROTOCOLS = {
     + ("" if BEST else " (none is chosen yet: `ppo run readings` first)"),
     "tuning": "sweeps over the unknown settings of the algorithms of Figure 3",
     "figure4-tuning": "short runs over the settings that Table 4 omits",
+    "atari-readings": "the network that section 6.4 cites, and the code released then, on two games",
     "precision": "PPO on Pong with gradients in float32 and in bfloat16",
     "klip-ppo": "KLip-PPO's table, a check against another paper",
 }

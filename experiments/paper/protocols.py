@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from experiments.messages import unknown_name_message
 from experiments.paper import about
+from experiments.paper.games import READ_GAMES
 from experiments.paper.humanoid import figure4, figure4_tuning
 from experiments.paper.klip_ppo import klip_ppo
 from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, first_updates, untrained
-from experiments.paper.readings import DEFAULT
-from experiments.paper.settings import ATARI, COMPARED, TABLE1, read, usual_settings
+from experiments.paper.readings import ATARI_READINGS, DEFAULT, READINGS
+from experiments.paper.settings import ATARI, COMPARED, TABLE1, check_reading, usual_settings
 from experiments.paper.study import readings, readings_best
 from experiments.paper.sweeps import tuning
 from experiments.run import Run
@@ -87,15 +89,34 @@ def precision(profile: Profile) -> Protocol:
     return Protocol("precision", trained)
 
 
+def atari_readings(profile: Profile) -> Protocol:
+    """Plan the readings of section 6.4 beside each other: the network that it cites, and the code released then."""
+    trained = tuple(
+        Run(f"{game}NoFrameskip-v4", "ppo", setting, seed, profile.atari_timesteps, replace(ATARI["ppo"], **changes))
+        for game in READ_GAMES
+        for reading, changes in ATARI_READINGS.items()
+        for setting in ("default" if reading == DEFAULT else reading,)
+        for seed in profile.atari_seeds[:2]
+    )
+    return Protocol("atari-readings", trained)
+
+
+_READ: tuple[tuple[Mapping[str, Settings], Mapping[str, Mapping[str, Any]]], ...] = (
+    (TABLE1, READINGS),
+    ({"default": ATARI["ppo"]}, ATARI_READINGS),
+)
+"""Settings by their names, and the readings of them."""
+
+
 def in_reading(protocol: Protocol, reading: str) -> Protocol:
-    """Return ``protocol`` with the rows of Table 1 in another reading, and its other runs unchanged."""
-    changes = read(reading)
-    if reading == DEFAULT:
-        return protocol
+    """Return ``protocol`` with the rows of Table 1 and PPO on Atari in another reading, and its other runs
+    unchanged."""
 
     def changed(run: Run) -> Run:
-        row = run.setting in TABLE1 and run.settings == TABLE1[run.setting]
-        return replace(run, settings=replace(run.settings, **changes)) if row else run
+        for settings, named in _READ:
+            if settings.get(run.setting) == run.settings:
+                return replace(run, settings=replace(run.settings, **named.get(reading, {})))
+        return run
 
     trained, updates = tuple(map(changed, protocol.trained)), tuple(map(changed, protocol.first_updates))
     return replace(protocol, trained=trained, first_updates=updates)
@@ -112,6 +133,7 @@ PROTOCOLS: dict[str, Callable[[Profile], Protocol]] = {
     "readings-best": readings_best,
     "tuning": tuning,
     "figure4-tuning": figure4_tuning,
+    "atari-readings": atari_readings,
     "precision": precision,
     "klip-ppo": klip_ppo,
 }
@@ -125,6 +147,7 @@ def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> li
     Raises ``ValueError`` for an unknown name, with the nearest ones, and for a named protocol that the reading does not
     change.
     """
+    check_reading(reading)
     named: dict[str, bool] = {}
     for name in names:
         if name in about.MADE_BY:
@@ -136,10 +159,10 @@ def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> li
     selected = []
     for name, by_name in named.items():
         usual = PROTOCOLS[name](profile)
-        protocol = in_reading(usual, reading)
+        protocol = usual if reading == DEFAULT else in_reading(usual, reading)
         if reading != DEFAULT and protocol == usual:
             if by_name:
-                raise ValueError(f"the {reading} reading changes nothing in {name}, which trains no row of Table 1")
+                raise ValueError(f"the {reading} reading changes nothing in {name}")
             continue
         selected.append(protocol)
     return selected

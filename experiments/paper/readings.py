@@ -108,6 +108,23 @@ READINGS: dict[str, dict[str, Any]] = {  # name -> settings of PPO, the same set
 }
 """Under ppo1's filter the old policy is evaluated again after the filter's update, as in its release."""
 
+ATARI_READINGS: dict[str, dict[str, Any]] = {  # name -> what it changes in PPO's settings of section 6.4
+    DEFAULT: {},  # Table 5, with the other details as in ppo2: see experiments/paper/settings.py
+    # Table 5, with the other details as in ppo1, which ran a process for each of the 8 actors and averaged their
+    # gradients: ppo1/pposgd_simple.py and cnn_policy.py. (ppo1/run_atari.py has other numbers than Table 5.)
+    "ppo1": {
+        "norm_adv": "actor",  # each process standardised the advantages of its own 128 steps
+        "minibatch_per_actor": True,  # each drew 32 of its own steps: the 32 x 8 of Table 5
+        "initialisation": "column-norm",
+        "max_grad_norm": math.inf,
+        "vf_clip_range": math.inf,
+    },
+    "a3c": {"network": "a3c"},  # [Mni+16], the network that section 6.4 cites
+}
+
+NAMES = tuple(dict.fromkeys([*READINGS, *ATARI_READINGS]))
+"""The readings that a command can ask for."""
+
 _SIGNS = {  # (reward scaling, gradient clip, advantages): the signs of OTHERS
     ("none", "0.5", "minibatch"): "+-++-+++-",
     ("none", "0.5", "batch"): "+-+++---+",

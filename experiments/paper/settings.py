@@ -22,6 +22,7 @@ rule of choice was written before the runs: analysis/sections/readings/choice.py
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +34,7 @@ from baselines.cem import CEMSettings
 from baselines.trpo import NPGSettings, TRPO2017Settings, TRPOSettings
 from baselines.vpg import VPGSettings
 from experiments.messages import unknown_name_message
-from experiments.paper.readings import DEFAULT, READINGS
+from experiments.paper.readings import ATARI_READINGS, DEFAULT, NAMES, READINGS
 from ppo.envs.atari import ATARI_ROMS
 from ppo.ppo import PPOSettings
 from ppo.settings import Settings
@@ -147,6 +148,7 @@ _LOCOMOTION = PPOSettings(  # sec. 6.3, Table 4; all written out, so that runs o
     adam_eps=1e-5,
     max_grad_norm=0.5,
     norm_adv="batch",  # the first release, 2017-07-20
+    minibatch_per_actor=False,
     vf_clip_range=math.inf,  # equation 9
     kl_coef=0.0,
     kl_target=0.0,
@@ -238,22 +240,27 @@ def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> 
 
     Raises ``ValueError`` for an unknown ``algorithm`` or ``reading``, and for one that is not of this.
     """
-    if reading != DEFAULT and (algorithm != "ppo" or environment in {*ATARI_ROMS, *HUMANOID}):
-        what = environment if algorithm == "ppo" else algorithm
-        raise ValueError(f"the {reading} reading is for PPO on MuJoCo (sections 6.1 and 6.2): {what} has none")
+    check_reading(reading)
+    known: Mapping[str, Any] = ATARI_READINGS if environment in ATARI_ROMS else READINGS
+    if reading != DEFAULT and (algorithm != "ppo" or environment in HUMANOID or reading not in known):
+        of = [f"on {where}" for where, readings in _READINGS.items() if reading in readings]
+        what = (environment or "MuJoCo") if algorithm == "ppo" else algorithm
+        raise ValueError(f"the {reading} reading is for PPO {' and '.join(of)}: {what} has none of that name")
     if environment in ATARI_ROMS and algorithm in ATARI:
-        return ATARI[algorithm]
+        return replace(ATARI[algorithm], **known[reading])
     if environment in HUMANOID and algorithm == "ppo":
         return HUMANOID[environment]
     if not (":" in algorithm or algorithm in ALGORITHMS):
         message = unknown_name_message("algorithm", algorithm, ALGORITHMS)
         raise ValueError(f"{message} One of your own is MODULE:CLASS")
     usual: Settings = record_of(algorithm).load().Settings()
-    return usual if reading == DEFAULT else replace(usual, **read(reading))
+    return usual if reading == DEFAULT else replace(usual, **READINGS[reading])
 
 
-def read(reading: str) -> dict[str, Any]:
-    """Return a named reading, as settings of PPO. Raises ``ValueError`` with the nearest names."""
-    if reading not in READINGS:
-        raise ValueError(unknown_name_message("reading", reading, READINGS))
-    return READINGS[reading]
+_READINGS = {"MuJoCo (sections 6.1 and 6.2)": READINGS, "Atari (section 6.4)": ATARI_READINGS}
+
+
+def check_reading(reading: str) -> None:
+    """Raise ``ValueError`` for an unknown ``reading``, with the nearest names."""
+    if reading not in NAMES:
+        raise ValueError(unknown_name_message("reading", reading, NAMES))

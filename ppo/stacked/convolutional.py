@@ -1,12 +1,15 @@
 """The convolutional networks of the Atari agents with a run dimension (sec. 6.4)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from ppo.stacked.mlp import column_norm_
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,12 @@ class ConvTrunk:
         self.units = architecture.units
         self.shapes += [(self.units, channels * math.prod(size)), (self.units,)]
 
-    def initialise(self, rng: torch.Generator) -> list[Tensor]:
-        """Draw one run's parameters, flat: orthogonal, gain sqrt 2, zero biases (as in openai/baselines' ppo2)."""
-        return [flat for weights in self.shapes[::2] for flat in orthogonal(weights, math.sqrt(2), rng)]
+    def initialise(self, initialisation: "Initialisation", rng: torch.Generator) -> list[Tensor]:
+        """Draw one run's parameters, flat."""
+        *convolutions, last = self.shapes[::2]
+        draws = [initialisation.convolution] * len(convolutions) + [initialisation.layer]
+        shapes = zip(draws, [*convolutions, last], strict=True)
+        return [flat for draw, shape in shapes for flat in draw(shape, initialisation.gain, rng)]
 
     def forward(self, parameters: list[Tensor], images: Tensor) -> Tensor:
         """Return features ``[batch, units]`` of one run's ``images`` ``[batch, height, width, channels]``, whose bytes
@@ -124,6 +130,41 @@ def computes_bfloat16() -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
+Draw = Callable[[tuple[int, ...], float, torch.Generator], list[Tensor]]
+"""A function of a layer's shape ``[out, ...]``, a gain and a generator that draws weights, flat, and a bias of 0."""
+
+
+@dataclass(frozen=True)
+class Initialisation:
+    """How the first parameters are drawn."""
+
+    convolution: Draw
+    layer: Draw
+    """of layers without a kernel"""
+    gain: float
+    """of all layers before the heads"""
+
+
 def orthogonal(shape: tuple[int, ...], gain: float, rng: torch.Generator) -> list[Tensor]:
-    """Draw a layer's parameters, flat: orthogonal weights of ``shape`` ``[out, ...]``, and zeros for its bias."""
+    """Draw orthogonal weights."""
     return [torch.nn.init.orthogonal_(torch.empty(shape), gain, generator=rng).view(-1), torch.zeros(shape[0])]
+
+
+def column_norm(shape: tuple[int, ...], gain: float, rng: torch.Generator) -> list[Tensor]:
+    """Draw normal weights, those into each unit of norm ``gain`` (normc_initializer)."""
+    return [column_norm_(torch.empty(shape[::-1]), gain, rng).T.reshape(-1), torch.zeros(shape[0])]
+
+
+def uniform(shape: tuple[int, ...], gain: float, rng: torch.Generator) -> list[Tensor]:
+    """Draw uniform weights of a kernel ``[out, height, width, in]``, within gain x sqrt(6 / (inputs of a unit + units
+    that read an input)) (Glorot and Bengio 2010)."""
+    out, height, width, into = shape
+    bound = gain * math.sqrt(6 / (height * width * (into + out)))
+    return [torch.empty(shape).uniform_(-bound, bound, generator=rng).view(-1), torch.zeros(out)]
+
+
+INITIALISATIONS = {
+    "orthogonal": Initialisation(orthogonal, orthogonal, math.sqrt(2)),  # openai/baselines' ppo2
+    "column-norm": Initialisation(uniform, column_norm, 1.0),  # its ppo1: conv2d and dense in common/tf_util.py
+}
+"""By the value of the setting ``initialisation``."""

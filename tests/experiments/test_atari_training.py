@@ -10,9 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from experiments.paper.profiles import PROFILES
-from experiments.paper.protocols import atari
-from experiments.paper.settings import ATARI
+from analysis.data.published import published
+from experiments.cli.commands import main
+from experiments.paper.games import FOUR, TWELVE
+from experiments.paper.profiles import GAMES, PROFILES
+from experiments.paper.protocols import atari, atari_readings, select
+from experiments.paper.readings import DEFAULT
+from experiments.paper.settings import ATARI, usual_settings
 from experiments.planning.planner import Stack, stacks
 from experiments.run import Run
 from experiments.store.stack_folder import StackFolder
@@ -144,6 +148,83 @@ def test_protocol_is_49_games():
 
 def test_runs_with_convolutions_are_not_stacked():
     assert {len(stack.runs) for stack in stacks(atari(PROFILES["paper"]).runs)} == {1}
+
+
+def rises(game):
+    """How much each of the paper's digitised curves of PPO rises between 0.4M and 4M frames."""
+    curves = published("fig6_curves")
+    shown = curves[(curves["game"] == game) & (curves["algorithm"] == "PPO")].set_index(["seed", "frames_M"])["return"]
+    return [float(shown[seed, 4.0] - shown[seed, 0.4]) for seed in range(3)]
+
+
+def test_the_games_keep_the_rule_by_which_they_were_chosen():
+    """All of the paper's curves of PPO rise early on; A2C is above PPO on some of the games, and below on others."""
+    assert {game: min(rises(game)) for game in TWELVE if min(rises(game)) <= 0} == {}
+    assert sum(rises("Zaxxon")) < 0
+    table6 = published("atari_table6").set_index("game")
+    higher = {game for game in TWELVE if table6["a2c"][game] > table6["ppo"][game]}
+    assert higher == {"BeamRider", "Breakout", "RoadRunner", "Seaquest"}
+    assert min(table6.loc["Seaquest", ["a2c", "acer"]]) > table6["ppo"]["Seaquest"]
+    assert len(set(TWELVE)) == 12
+    assert set(FOUR) < set(TWELVE)
+    assert set(TWELVE) < set(GAMES)
+
+
+def test_a_name_stands_for_the_twelve_games(capsys):
+    plan = ["plan", "atari", "--environments", "twelve-games", "--algorithms", "ppo", "--seeds", "1"]
+    assert main([*plan, "--fraction", "0.1", "--results", "nowhere"]) == 0
+    said = capsys.readouterr().out
+    assert "12 runs in 12 stacks, 12,000,000 steps" in said.replace("\n", " ")
+    assert all(f"{game}NoFrameskip-v4 ppo" in said for game in TWELVE)
+
+
+def test_readings_are_tried_beside_the_usual_settings():
+    protocol = atari_readings(PROFILES["paper"])
+    assert {(run.environment, run.setting, run.seed) for run in protocol.runs} == {
+        (f"{game}NoFrameskip-v4", setting, seed)
+        for game in ("BankHeist", "Breakout")
+        for setting in ("default", "ppo1", "a3c")
+        for seed in (1, 2)
+    }
+    shared = {run.key for run in atari(PROFILES["paper"]).runs} & {run.key for run in protocol.runs}
+    assert len(shared) == 4, "the usual settings are runs of `atari`"
+
+
+def test_ppo1_is_table_5_with_the_details_of_its_release():
+    own, usual = usual_settings(GAME, "ppo", "ppo1"), ATARI["ppo"]
+    assert isinstance(own, PPOSettings)
+    assert isinstance(usual, PPOSettings)
+    assert (own.norm_adv, own.minibatch_per_actor, own.initialisation) == ("actor", True, "column-norm")
+    assert own.minibatch_size / own.num_envs == 32
+    assert np.isinf(own.max_grad_norm)
+    assert np.isinf(own.vf_clip_range)
+    changed = {"norm_adv", "minibatch_per_actor", "initialisation", "max_grad_norm"}
+    assert {name: value for name, value in vars(own).items() if name not in changed} == {
+        name: value for name, value in vars(usual).items() if name not in changed
+    }
+
+
+def test_the_network_that_the_paper_cites_is_a_reading():
+    assert usual_settings(GAME, "ppo", "a3c") == replace(ATARI["ppo"], network="a3c")
+
+
+@pytest.mark.parametrize("reading", ["ppo1", "a3c"])
+def test_atari_in_another_reading_changes_ppo_and_nothing_else(reading):
+    (usual,), (other,) = (select(["atari"], PROFILES["paper"], name) for name in (DEFAULT, reading))
+    for before, after in zip(usual.runs, other.runs, strict=True):
+        expected = usual_settings(GAME, "ppo", reading) if before.algorithm == "ppo" else before.settings
+        assert after == replace(before, settings=expected)
+
+
+def test_the_readings_can_be_trained():
+    for reading in ("ppo1", "a3c"):
+        settings = replace(usual_settings(GAME, "ppo", reading), num_envs=2, num_steps=10, minibatch_size=10)
+        algorithm = build([Run(GAME, "ppo", reading, 1, 40, settings)])
+        before = algorithm.policy.parameters.detach().clone()
+        algorithm.iterate()
+        algorithm.env.close()
+        assert not torch.equal(algorithm.policy.parameters, before)
+        assert algorithm.diverged_at == [None]
 
 
 def test_ppo_has_the_numbers_of_table_5():

@@ -56,11 +56,16 @@ def refused(capsys, *argv):
         (["run", "table1", "--profile", "quik"], "quick"),
         (["trian", "Hopper-v4"], "train"),
         ([*TRAIN, "--reading", "pppo1"], "unknown reading 'pppo1'; did you mean ppo1"),
-        (["run", "table1", "--reading", "zzz"], "unknown reading 'zzz'; valid: paper, ppo1, ppo2"),
-        ([*TRAIN, "--reading", "ppo1", "--algorithm", "cem"], "(sections 6.1 and 6.2): cem has none"),
+        (["run", "table1", "--reading", "zzz"], "unknown reading 'zzz'; valid: paper, ppo1, ppo2, a3c"),
+        ([*TRAIN, "--reading", "ppo1", "--algorithm", "cem"], "and on Atari (section 6.4): cem has none"),
         (
             ["train", "PongNoFrameskip-v4", "--out", "out", "--reading", "ppo2"],
             "the ppo2 reading is for PPO on MuJoCo (sections 6.1 and 6.2): PongNoFrameskip-v4 has none",
+        ),
+        ([*TRAIN, "--reading", "a3c"], "the a3c reading is for PPO on Atari (section 6.4): MuJoCo has none"),
+        (
+            ["run", "atari", "--environments", "PnogNoFrameskip-v4"],
+            "unknown environment of these protocols 'PnogNoFrameskip-v4'; did you mean PongNoFrameskip-v4",
         ),
         (["run", "tuning", "--reading", "ppo1"], "the ppo1 reading changes nothing in tuning"),
         (["plan", "table2"], "table2 is made by the protocol atari"),

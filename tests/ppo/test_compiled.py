@@ -110,6 +110,23 @@ def test_an_update_is_the_plain_ones(shape, norm_adv):
         torch.testing.assert_close(compiled[name], value, rtol=1e-3, atol=1e-6, msg=name)
 
 
+def test_an_update_with_the_details_of_each_actor_is_the_plain_one():
+    """Advantages standardised over each environment's own steps, minibatches with as many of each."""
+    common: dict[str, Any] = {"norm_adv": "actor", "minibatch_per_actor": True}
+    settings = [PPOSettings(num_envs=5, num_steps=40, minibatch_size=60, update_epochs=3, **common)] * 2
+    sides = [
+        PPO(ScriptedEnv([7] * 10, CONTINUOUS_3), settings, [1, 2], 100_000, engine=engine)
+        for engine in ("torch", "numba")
+    ]
+    batch = made_up_batch(sides[0].policy, 200)
+    start = sides[0].policy.parameters.detach().clone()
+    for side in sides:
+        side.update(batch)
+    moved = (sides[0].policy.parameters - start).norm(dim=1)
+    assert moved.min() > 0.01
+    assert ((sides[1].policy.parameters - sides[0].policy.parameters).norm(dim=1) / moved).max() < 5e-5
+
+
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
 def test_a_log_std_that_is_not_learned_has_no_gradient(activation):
     common = {"num_steps": 200, "minibatch_size": 200, "norm_adv": "none", "anneal_log_std": True}

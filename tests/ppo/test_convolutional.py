@@ -19,8 +19,8 @@ ARCHITECTURES = {  # filters, kernel, stride; units [Mnih et al. 2015, 2016]
 PARAMETERS = {"nature": 1_684_128 + 513 * 6 + 513, "a3c": 4_112 + 8_224 + (32 * 81 + 1) * 256 + 257 * 6 + 257}
 
 
-def conv_policy(network="nature", space="discrete", seeds=(1, 2), image=IMAGE, critic_outputs=1):
-    return make_policy(network, image, SPACES[space], seeds, critic_outputs=critic_outputs)
+def conv_policy(network="nature", space="discrete", seeds=(1, 2), image=IMAGE, critic_outputs=1, **more):
+    return make_policy(network, image, SPACES[space], seeds, critic_outputs=critic_outputs, **more)
 
 
 def images(runs, batch, seed=0, image=IMAGE):
@@ -124,6 +124,26 @@ def test_layers_start_orthogonal_with_the_gains_of_ppo2():
         rows = weights.view(out, -1)
         torch.testing.assert_close(rows @ rows.T, gain**2 * torch.eye(out), rtol=1e-4, atol=1e-4 * gain**2)
         assert (bias == 0).all()
+
+
+@pytest.mark.parametrize("network", ARCHITECTURES)
+def test_column_norm_is_the_initialisation_of_ppo1(network):
+    """openai/baselines d9f194f: ppo1/cnn_policy.py, with conv2d and normc_initializer of common/tf_util.py."""
+    policy = conv_policy(network, initialisation="column-norm")
+    assert not torch.equal(policy.parameters[0], policy.parameters[1]), "each seed its own"
+    pieces = policy.parameters[0].detach().split(policy.sizes)
+    weights, biases = pieces[:-2:2], pieces[1:-2:2]
+    assert all((bias == 0).all() for bias in biases)
+    convolutions, units = ARCHITECTURES[network]
+    channels = 4
+    for drawn, (filters, kernel, _) in zip(weights, convolutions, strict=False):
+        bound = (6 / (kernel * kernel * (channels + filters))) ** 0.5
+        assert 0.99 * bound < drawn.abs().max() <= bound
+        assert drawn.std().item() == pytest.approx(bound / 3**0.5, rel=0.02), "uniform"
+        channels = filters
+    for drawn, out, norm in zip(weights[len(convolutions) :], (units, 6, 1), (1.0, 0.01, 1.0), strict=True):
+        torch.testing.assert_close(drawn.view(out, -1).norm(dim=1), torch.full((out,), norm))
+        assert (drawn**4).mean() / (drawn**2).mean() ** 2 == pytest.approx(3, abs=0.9), "as of normal numbers"
 
 
 def test_a_continuous_policy_starts_with_deviation_1_and_learns_it():

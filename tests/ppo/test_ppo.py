@@ -9,7 +9,7 @@ import pytest
 import torch
 from stable_baselines3 import PPO as SB3PPO
 
-from ppo.advantages import standardised
+from ppo.advantages import standardised, standardised_by_actor
 from ppo.ppo import PPO, PPOSettings, adapted_kl_coef, surrogate, value_loss
 from ppo.settings import SettingsError
 from tests.helpers import stable_baselines
@@ -366,6 +366,28 @@ def test_advantages_are_standardised_over_what_the_setting_says(norm_adv, monkey
         np.testing.assert_allclose(minibatches.std(1), 1, rtol=1e-4)
 
 
+def test_each_actors_advantages_are_standardised_alone():
+    """As each process of openai/baselines' ppo1 did with its own steps: here three environments, two steps."""
+    by_step = torch.tensor([[[1.0, 10.0, -4.0], [3.0, 10.0, -8.0]], [[5.0, 0.0, 2.0], [1.0, 4.0, 4.0]]])
+    expected = torch.tensor([[[-1.0, 0.0, 1.0], [1.0, 0.0, -1.0]], [[1.0, -1.0, -1.0], [-1.0, 1.0, 1.0]]])
+    torch.testing.assert_close(standardised_by_actor(by_step.view(2, 6), 3), expected.view(2, 6))
+
+
+def test_minibatches_have_equally_many_samples_of_each_actor_in_an_order_of_its_own():
+    settings = PPOSettings(num_envs=3, num_steps=20, minibatch_size=12, minibatch_per_actor=True)
+    ppo = ppo_of([settings, settings], total_timesteps=9_000)
+    orders = ppo.orders(made_up_batch(ppo.policy, 60), 2)
+    assert (np.sort(orders, axis=2) == np.arange(60)).all(), "every sample once"
+    for minibatch in (orders % 3).reshape(-1, 12):
+        assert (np.bincount(minibatch) == 4).all()
+    steps = orders // 3
+    by_environment = {
+        tuple(row[order % 3 == e]) for row, order in zip(steps[0], orders[0], strict=True) for e in range(3)
+    }
+    assert len(by_environment) == 6, "each environment, and each epoch, has its own order"
+    assert tuple(range(20)) not in by_environment
+
+
 @pytest.mark.parametrize("anneal", [True, False])
 def test_rate_and_clip_range_fall_linearly(anneal):
     """Learning rate and clip range fall linearly with the steps of the declared budget."""
@@ -437,6 +459,14 @@ REFUSED = [
     ("minibatch_size", 2049),
     ("norm_adv", "epoch"),
 ]
+
+
+def test_a_minibatch_cannot_have_as_many_samples_of_each_of_three_environments_as_of_the_others():
+    own = PPOSettings(num_envs=3, minibatch_size=64)
+    own.check()
+    refusal = "minibatch_size = 64 cannot be trained: it must be a multiple of num_envs = 3 with minibatch_per_actor"
+    with pytest.raises(SettingsError, match=refusal):
+        dataclasses.replace(own, minibatch_per_actor=True).check()
 
 
 @pytest.mark.parametrize(("name", "value"), REFUSED)
