@@ -29,7 +29,7 @@ from analysis.sections import (
     trpo_variants,
     tuning,
 )
-from analysis.sections.atari import figure6, human_normalised, precision, prefix, tables2_6, windows
+from analysis.sections.atari import figure6, human_normalised, places, precision, prefix, tables2_6, windows
 from analysis.sections.charts import figure3 as figure3_chart
 from analysis.sections.charts import table1 as table1_charts
 from analysis.sections.readings import report as study_of_readings
@@ -61,7 +61,9 @@ WAITING = {
             *READINGS,
             "tuning",
             "figure4_tuning",
+            "atari_places",
             "atari_prefix",
+            "atari_readings",
             "atari_precision",
             "klip_ppo",
             "imported",
@@ -102,7 +104,7 @@ def build(results: Path, out: Path) -> list[str]:
     surrogates, readings, algorithms, games, halved, tried, outside = (
         gather(results, name) for name in ("table1", "readings", "figure3", "atari", "precision", "tuning", "klip-ppo")
     )
-    humanoids, short = (gather(results, name) for name in ("figure4", "figure4-tuning"))
+    humanoids, short, games_read = (gather(results, name) for name in ("figure4", "figure4-tuning", "atari-readings"))
     imports = gather_imported(results)
     sections = [
         _clipped_objective(first_update, line),
@@ -110,12 +112,13 @@ def build(results: Path, out: Path) -> list[str]:
         _readings(readings, updates, tried_on_all, their_updates),
         _comparison(algorithms, imports),
         _humanoids(humanoids, short, humanoid.figure5(results)),
-        _atari(games, halved),
+        _atari(games, games_read, halved),
         _tuning(tried),
         _outside_check(outside),
     ]
     sections += [_imported(imports, algorithms)] if imports else []
-    protocols = [surrogates, readings, first_update, algorithms, humanoids, short, games, halved, tried, outside]
+    protocols = [surrogates, readings, first_update, algorithms, humanoids, short]
+    protocols += [games, games_read, halved, tried, outside]
     gaps = [line for data in [*protocols, *(one.data for one in imports)] for line in missing(data)]
     gaps += [gap] if gap and len(readings.trained) else []
     judged = [data for data in (surrogates, algorithms, games) if not data.problem]
@@ -124,7 +127,8 @@ def build(results: Path, out: Path) -> list[str]:
     for table in (judged_claims, *(table for section in sections for table in section.tables)):
         for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
             page.write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
-    scores = [surrogates, readings, tried_on_all, algorithms, humanoids, short, games, halved, tried, outside]
+    scores = [surrogates, readings, tried_on_all, algorithms, humanoids, short, games, games_read]
+    scores += [halved, tried, outside]
     recorded = export.every_score(scores)
     page.write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
     made = {one.name for section in sections for one in (*section.tables, *section.drawings)}
@@ -226,15 +230,18 @@ def _humanoids(data: Data, short: Data, stills: Drawing | None) -> Section:
     return Section("Humanoids that run and steer (section 6.3)", made, drawings)
 
 
-def _atari(data: Data, halved: Data) -> Section:
+def _atari(data: Data, readings: Data, halved: Data) -> Section:
     runs, smoothed, few = tables2_6.measured(data), figure6.smoothed(data), figure6.few(data)
     made = [
         tables2_6.table2(data, runs, smoothed),
         tables2_6.table6(data, runs),
         human_normalised.table(data, runs, smoothed),
     ]
-    if data.fraction < 1 and len(runs) and len(figure6.comparable_points(data)):
-        made.insert(1, prefix.prefix(data, runs, smoothed))
+    if places.finished(smoothed):
+        made.insert(1, places.places(data, smoothed))
+        made += [prefix.prefix(data, smoothed)] if data.fraction < 1 else []
+    read = figure6.smoothed(readings)
+    made += [places.readings(readings, read)] if places.finished(read) else []
     made.append(windows.table())
     made += [precision.table(halved)] if len(halved.trained) else []
     drawings = [figure6.figure6_games(data, smoothed, few)] if few else []

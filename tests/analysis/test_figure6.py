@@ -67,8 +67,33 @@ def test_the_first_tenth_is_drawn_in_large_over_what_can_be_compared(tmp_path: P
     assert dotted[algorithm_lines(["ppo"])["ppo"].colour].get_ydata()[-1] == pytest.approx(averaged)
     assert not [line for line in alien.lines if line.get_linestyle() == ":"]
     whole = figure6.figure6(data, smoothed(data))
-    assert whole.figure.axes[0].get_xlim() == (0, 40_000_000)
+    assert whole.figure.axes[0].get_xlim() == (0, 1_600_000)
     assert "after 4M of 40M frames" in whole.caption
+
+
+def test_a_game_of_ours_is_drawn_over_our_frames_and_the_others_in_grey(tmp_path: Path) -> None:
+    data = gather(write_atari(tmp_path, ("Pong",), level, fraction=0.1), "atari")
+    drawing = figure6.figure6(data, smoothed(data))
+    panels = {axes.get_title(): axes for axes in drawing.figure.axes}
+    assert panels["Pong"].get_xlim() == (0, 1_600_000)
+    assert panels["Alien"].get_xlim() == (0, 40_000_000)
+    for game, axes in panels.items():
+        grey = {line.get_color() for line in axes.lines} == {"#b5b5b5"}
+        assert grey == (game != "Pong"), game
+    assert "the others are grey" in drawing.caption
+
+
+def test_each_large_panel_ends_where_its_game_was_trained_to(tmp_path: Path) -> None:
+    """6.4M frames of Pong, 4M of Alien."""
+
+    def change(run: dict[str, Any]) -> dict[str, Any]:
+        return {**run, "steps_done": 1_600_000} if run["environment"].startswith("Pong") else run
+
+    data = gather(write_atari(tmp_path, ("Pong", "Alien"), level, fraction=0.1, change=change), "atari")
+    drawing = figure6.figure6_games(data, smoothed(data), figure6.few(data))
+    ends = {axes.get_title(): axes.get_xlim()[1] for axes in drawing.figure.axes}
+    assert ends == {"Alien": 1_600_000, "Pong": 4_000_000}
+    assert "up to 1.6M or 4M frames" in drawing.title
 
 
 def test_captions_tell_the_window(tmp_path: Path) -> None:

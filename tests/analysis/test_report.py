@@ -16,6 +16,7 @@ from analysis.sections.table1 import table as table1
 from tests.helpers.synthetic import (
     planned,
     write_atari,
+    write_atari_readings,
     write_figure2,
     write_figure3,
     write_humanoid_tuning,
@@ -37,11 +38,12 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     write_tuning(write_atari(results, ("Pong", "Alien"), lambda run: run["seed"], fraction=0.1))
     write_readings(results, lambda run, levels: run.seed, lambda run, levels: 0.01 * run.seed)
     write_humanoid_tuning(write_humanoids(write_klip_ppo(write_precision(results))))
+    write_atari_readings(results, lambda run: run["seed"])
     assert build(results, tmp_path / "first") == []
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 28 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
+    assert len(first) == 30 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
     assert page.count("data:image/svg+xml;base64,") == 14

@@ -149,7 +149,7 @@ def test_smoothed_curves_of_atari_are_drawn_and_marked(tmp_path: Path) -> None:
         assert [text.get_text() for text in profile.figure.axes[0].get_legend().get_texts()][:3] == names[:3]
         assert WHY in profile.caption
         assert "†" in tables2_6.table2(data, tables2_6.measured(data), smoothed).shown["Source"][0]
-    early = prefix.prefix(data, tables2_6.measured(data), smoothed)
+    early = prefix.prefix(data, smoothed)
     assert set(early.shown.loc[early.shown["Ours"].str.contains("†"), "Algorithm"]) == {"A2C"}
     assert (early.shown["Ours"] != formats.NOTHING).all()
     assert f"† 3 runs of A2C are superseded: {WHY}." in early.notes

@@ -253,6 +253,19 @@ def write_klip_ppo(
     return results
 
 
+def write_atari_readings(results: Path, value: Callable[[dict[str, Any]], float]) -> Path:
+    """RESULTS/atari-readings: the first tenth of two seeds of its settings on two games, of return `value(run)`."""
+    done = {"total_timesteps": ATARI_BUDGET, "steps_done": ATARI_BUDGET // 10}
+    runs = [
+        planned(f"{game}NoFrameskip", setting, seed, **done)
+        for game in ("Breakout", "BankHeist")
+        for setting in ("default", "ppo1", "a3c")
+        for seed in (1, 2)
+    ]
+    write(results, "atari-readings", runs, [episodes_of(run, value(run), 5000) for run in runs], "paper", fraction=0.1)
+    return results
+
+
 def write_precision(results: Path, games: int = 400, length: int = 25) -> Path:
     """RESULTS/precision: game n of the float32 run of Pong pays n, of the one in bfloat16 2 n."""
     runs, rows, steps = [], [], games * length

@@ -162,28 +162,30 @@ ALGORITHMS = {"a2c": "A2C", "acer": "ACER", "ppo": "PPO"}
 """The columns of Tables 2 and 6: name here -> in the paper."""
 
 
-FEW = 9
+FEW = 12
 """At most this many games are also drawn in large panels."""
 
 
 @matplotlib.rc_context({**STYLE, "font.size": 6.5, "axes.titlesize": 7.5})
 def figure6(data: Data, ours: pd.DataFrame) -> Drawing:
-    """Draw Figure 6: a panel per game, in the paper's order, over the paper's 40M frames.
+    """Draw Figure 6: a panel per game, in the paper's order, over the frames that ours cover; grey, over the paper's
+    40M, without ours.
 
     `ours`: our runs, from `smoothed`.
     """
     games = list(paper_table6().index)
-    figure = Figure(figsize=(13, 15))
-    panels = figure.subplots(7, 7, sharex=True)
-    figure.subplots_adjust(left=0.04, right=0.985, top=0.94, bottom=0.05, hspace=0.32, wspace=0.34)
+    figure = Figure(figsize=(13, 17))
+    panels = figure.subplots(7, 7)
+    figure.subplots_adjust(left=0.04, right=0.985, top=0.94, bottom=0.05, hspace=0.4, wspace=0.34)
     for axes, game in zip(panels.flat, games, strict=True):
-        _panel(axes, ours[ours["game"] == game], game, FULL, width=1.1)
+        _panel(axes, ours, game, width=1.1)
     figure.legend(handles=_legend(data, len(ours) > 0), ncols=6, fontsize=9, loc="center", bbox_to_anchor=(0.5, 0.015))
     note = note_of(data)
     warn(figure, note)
     caption = (
         "Return of training episodes against frames (four to a step of the agent) on the 49 games. "
-        f"{_ours(data, ours)} Dashed: the paper's three trials, digitised from Figure 6 (of ACER on Kangaroo it has "
+        f"{_ours(data, ours)} {_axes(ours)}Dashed: the paper's three trials, digitised from Figure 6 (of ACER on "
+        "Kangaroo it has "
         f"two). {window_in_words()}."
     )
     caption = " ".join([caption, *reasons(data.trained)])
@@ -206,10 +208,8 @@ def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawi
     rows = -(-len(games) // columns)
     figure = Figure(figsize=(4.3 * columns + 0.6, 3.4 * rows + 0.9), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
-    frames = int(comparable_points(data)[-1])
     for axes, game in zip(panels, games, strict=False):
-        _panel(axes, ours[ours["game"] == game], game, frames, width=2.0)
-        _release(axes, game, frames)
+        _release(axes, game, _panel(axes, ours, game, width=2.0))
         axes.set_xlabel("Frames")
     for axes in panels[len(games) :]:
         axes.axis("off")
@@ -218,7 +218,8 @@ def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawi
     figure.legend(handles=[*_legend(data, True), release], ncols=min(7, 3 * columns), loc="outside lower center")
     note = note_of(data)
     warn(figure, note)
-    where = f"up to {short(frames)} frames"
+    lasts = sorted({last_frames(ours, game) for game in games})
+    where = f"up to {' or '.join(map(short, lasts))} frames"
     caption = (
         f"The games of ours in Figure 6, {where}. {_ours(data, ours)} Dashed: the paper's trials, digitised. "
         f"{window_in_words()}. Dotted, where it is known: the mean of six runs of openai/baselines' release of 2018, "
@@ -228,19 +229,32 @@ def figure6_games(data: Data, ours: pd.DataFrame, games: Sequence[str]) -> Drawi
     return Drawing("figure6_games", f"Figure 6 in part: {', '.join(games)}, {where}", sentences(caption, note), figure)
 
 
-def _panel(axes: Axes, ours: pd.DataFrame, game: str, frames: int, width: float) -> None:
+def last_frames(ours: pd.DataFrame, game: str) -> int:
+    """Return the last frames at which a curve of ours can be seen; FULL if there is none on this game."""
+    steps = ours.loc[ours["game"] == game, "step"]
+    return int(steps.max()) if len(steps) else FULL
+
+
+def _panel(axes: Axes, ours: pd.DataFrame, game: str, width: float) -> int:
+    """Draw a game and return the frames that its axis ends at."""
+    runs, frames = ours[ours["game"] == game], last_frames(ours, game)
+    grey = len(ours) > 0 and runs.empty
     published = published_figure6()
     shown = published[published.index * 1e6 <= frames]
     for algorithm, line in algorithm_lines(ALGORITHMS).items():
-        colour, seeds = line.colour, ours[ours["algorithm"] == algorithm]
+        colour, seeds = "#b5b5b5" if grey else line.colour, runs[runs["algorithm"] == algorithm]
         paper = shown[game][algorithm]
         axes.plot(paper.index * 1e6, paper, color=colour, linewidth=0.55 * width, linestyle=DASHES, alpha=0.75)
         if len(seeds):
             draw_runs(axes, seeds, colour, width=width)
     frame_panel(axes, game, frames, empty="")
+    if grey:
+        axes.title.set_color("#8a8a8a")
+        axes.tick_params(colors="#8a8a8a")
     axes.yaxis.set_major_formatter(
         FuncFormatter(lambda y, _: (f"{y:g}" if abs(y) < 1000 else short(y)).replace("-", "−"))
     )
+    return frames
 
 
 def _release(axes: Axes, game: str, frames: int) -> None:
@@ -257,6 +271,13 @@ def _legend(data: Data, ours: bool) -> list[Line2D]:
     lines = algorithm_lines(names)
     handles = [Line2D([], [], color=lines[a].colour, linewidth=2.2, label=names[a]) for a in names]
     return [*handles, *legend_of_lines(ours)]
+
+
+def _axes(ours: pd.DataFrame) -> str:
+    """Describe the panels' axes, if they differ."""
+    if ours.empty or ours["step"].max() == FULL:
+        return ""
+    return "The axis of a game of ours ends where they do; the others are grey, over all 40M frames. "
 
 
 def _ours(data: Data, ours: pd.DataFrame) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.data.completeness import dagger, incomplete, reached, short, titled
+from analysis.data.completeness import budget, dagger, incomplete, reached, short, titled
 from analysis.data.labels import ordered, task
 from analysis.data.load import RUN, Data
 from analysis.data.published import paper_table6, published, published_figure6
@@ -32,11 +32,13 @@ def measured(data: Data) -> pd.DataFrame:
     `diverged_at`, `superseded`.
 
     `training` is a mean over episodes, not over frames: short episodes, which are often early and poor, count as much
-    as long ones.
+    as long ones. Of runs stopped on purpose only the episodes up to `data.fraction` of the budget, also if one was
+    trained longer.
     """
     complete = data.trained[data.trained["complete"]]
-    training = data.episodes.groupby(RUN, as_index=False).agg(training=("episodic_return", "mean"))
-    runs = final_scores(data.episodes, complete).merge(training, on=RUN, how="left").astype({"training": float})
+    episodes = data.episodes[data.episodes["step"] <= data.fraction * budget(data)[1]]
+    training = episodes.groupby(RUN, as_index=False).agg(training=("episodic_return", "mean"))
+    runs = final_scores(episodes, complete).merge(training, on=RUN, how="left").astype({"training": float})
     about = {name: complete[name].to_numpy() for name in ("diverged_at", "superseded")}
     return runs.assign(game=runs["environment"].map(task), **about)
 
@@ -173,14 +175,14 @@ def _about_the_paper() -> list[str]:
 def table6(data: Data, runs: pd.DataFrame) -> Table:
     """Make Table 6: the mean return of the last 100 episodes of every game, beside the paper's."""
     paper = paper_table6()
-    final = runs if data.fraction == 1 else runs.iloc[:0]  # a part of a training is not comparable with a whole one
+    ours = "ours" if data.fraction == 1 else f"ours {reached(data)}"
     rows, cells = [], []
-    for game in ordered([*final["game"], *paper.index], tuple(paper.index)):
+    for game in ordered([*runs["game"], *paper.index], tuple(paper.index)):
         cell = {"Game": game}
         for algorithm, name in ALGORITHMS.items():
-            scores = final[(final["game"] == game) & (final["algorithm"] == algorithm)]
+            scores = runs[(runs["game"] == game) & (runs["algorithm"] == algorithm)]
             printed_score = float(paper[algorithm].get(game, np.nan))
-            cell |= {f"{name}, ours": seeds_cell(scores, 1), f"{name}, paper": number(printed_score, 1)}
+            cell |= {f"{name}, {ours}": seeds_cell(scores, 1), f"{name}, paper": number(printed_score, 1)}
             rows.append(
                 {
                     "game": game,
@@ -199,8 +201,5 @@ def table6(data: Data, runs: pd.DataFrame) -> Table:
         "trials. The CSV has also the mean over all episodes of training, the other metric of Table 2."
     )
     notes = incomplete(data)
-    if data.fraction < 1:
-        notes = (f"Ours are in a separate table, because they stopped {reached(data)}.", *notes)
-    title = "Table 6. Returns of the last 100 episodes"
-    title = titled(title, data) if data.fraction == 1 else title
+    title = titled("Table 6. Returns of the last 100 episodes", data)
     return Table("table6", title, caption, pd.DataFrame(cells), pd.DataFrame(rows), notes)
