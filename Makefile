@@ -4,6 +4,7 @@ PYTHON ?= python3
 PROFILE ?= benchmark
 JOBS ?= 2
 DEVICE ?= cpu
+HOURS ?= 1
 
 RESULTS := $(if $(filter paper,$(PROFILE)),results,$(PROFILE))
 PROTOCOLS := table1 figure1 figure2 figure3 $(if $(filter paper quick,$(PROFILE)),atari)
@@ -11,7 +12,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup benchmark test figures verify lint format types throughput docs
+.PHONY: help setup benchmark test figures verify lint format types throughput gpu docs
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -56,6 +57,9 @@ types: $(INSTALLED) ## check the types, strictly
 throughput: $(INSTALLED) ## measure steps per second beside Stable-Baselines3 and beside the physics alone, and what ppo plan reckons with
 	$(BIN)/python -m experiments.throughput
 	$(BIN)/python -m experiments.throughput --costs results/throughput.json --device $(DEVICE)
+
+gpu: $(INSTALLED) ## on a machine with CUDA: check, measure and train for HOURS=1 into results/gpu; again: continue
+	@$(BIN)/ppo gpu --hours '$(HOURS)'
 
 docs: $(INSTALLED) ## build the site of docs/ with search and API pages into site/; a broken link fails
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

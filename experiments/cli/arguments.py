@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NoReturn, get_args
 
 import ppo
-from experiments.cli.values import argument, count, fraction, machine, path, seconds, shard, share, steps
+from experiments.cli.values import argument, count, fraction, hours, machine, path, seconds, shard, share, steps
 from experiments.messages import unknown_name_message
 from experiments.paper.about import PROTOCOLS
 from experiments.paper.games import GROUPS
@@ -58,6 +58,7 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
             raise ValueError(unknown_name_message("profile", arguments.profile, profiles))
         arguments.profile = profiles[arguments.profile]
         arguments.results = arguments.results or Path(arguments.profile.results)
+    if "environments" in arguments:
         arguments.fraction = arguments.fraction or arguments.profile.fraction
         arguments.environments = [one for name in arguments.environments or () for one in GROUPS.get(name, (name,))]
     return arguments
@@ -81,6 +82,15 @@ def _add_plan(command: Parser, argv: Sequence[str]) -> None:
 def _add_run(command: Parser, argv: Sequence[str]) -> None:
     _add_choice_of_runs(command)
     _add_training_options(command)
+
+
+def _add_gpu(command: Parser, argv: Sequence[str]) -> None:
+    command.add_argument("--hours", type=hours, required=True, help="time for all of it; the rest is trained next time")
+    command.add_argument("--profile", default="paper", help="size of the runs: paper or quick (default: paper)")
+    command.add_argument("--results", type=path, default=Path("results/gpu"), help="default: results/gpu")
+    command.add_argument("--device", default="cuda", help="cuda, cuda:1 ... (default: cuda)")
+    command.add_argument("--workers", type=count, help="trainings side by side on the GPU (default: one for each core)")
+    command.add_argument("--gpus-per-stack", type=share, default=0.25, help="for the estimate (default: 0.25)")
 
 
 def _add_status(command: Parser, argv: Sequence[str]) -> None:
@@ -319,6 +329,7 @@ def _add_choice_of_policies(command: Parser) -> None:
 _COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
     "plan": ("Print runs, stacks, steps and hours; start nothing.", _add_plan),
     "run": ("Train the runs that the protocols still lack, and collect their episodes.", _add_run),
+    "gpu": ("Check a GPU, measure it, and train Table 1 and Atari on it for some hours.", _add_gpu),
     "status": ("Print the progress of the protocols in a results folder.", _add_status),
     "merge": (
         "Join results folders, such as those of a job array's parts, into one; the sources are not changed.",
@@ -341,6 +352,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
 EXAMPLES = {
     "plan": "ppo plan table1 figure3 --machines cores=16 cores=64,gpus=1,price=2.5",
     "run": "ppo run table1 --settings clip-0.2 --environments Hopper-v4 --results runs/clip",
+    "gpu": "ppo gpu --hours 2",
     "status": "ppo status --results results",
     "merge": "ppo merge results part1 part2",
     "train": "ppo train Hopper-v4 --clip-coef 0.1 0.2 0.3 --seeds 1 2 3 --total-timesteps 2e5 --out runs/sweep",

@@ -1,4 +1,4 @@
-"""The one command, ppo: plan, run, status, merge, import, verify, train, check, evaluate, video, report, compare.
+"""The one command, ppo: plan, run, gpu, status, merge, import, verify, train, check, evaluate, video, report, compare.
 
 Each sub-command imports what it needs when it is called: most need no torch, which takes seconds.
 """
@@ -29,6 +29,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     from experiments.cli import protocols
 
     return protocols.run(arguments, console)
+
+
+def _gpu(arguments: argparse.Namespace, console: Console) -> int:
+    from experiments.cli import gpu
+
+    return gpu.gpu(arguments, console, lambda argv: parse(argv, {arguments.profile.name: arguments.profile}))
 
 
 def _train(arguments: argparse.Namespace, console: Console) -> int:
@@ -126,6 +132,7 @@ class PlainConsole(Console):
 COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "plan": _plan,
     "run": _run,
+    "gpu": _gpu,
     "status": _status,
     "merge": _merge,
     "import": _import,

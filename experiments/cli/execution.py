@@ -39,7 +39,7 @@ def make_executor(
         command=arguments.typed,
     )
     if arguments.cluster is None:
-        _check_device(arguments.device)
+        check_device(arguments.device)
         return LocalExecutor(workers, options)
     if arguments.device not in ("cpu", "cuda"):
         raise ValueError(f"--cluster chooses the GPU itself: write --device cuda, not {arguments.device}")
@@ -52,7 +52,8 @@ def make_executor(
     return cluster
 
 
-def _check_device(device: str) -> None:
+def check_device(device: str) -> None:
+    """Raise ``ValueError`` if PyTorch cannot use ``device``."""
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -8,9 +8,16 @@ from rich.table import Table
 from experiments.messages import duration
 from experiments.paper import about
 from experiments.paper.protocol import Protocol
-from experiments.planning.costs import CONSTANTS, Costs
+from experiments.planning.costs import CONSTANTS, GAME, Costs
 from experiments.planning.estimates import Machine, estimates
 from experiments.planning.planner import Stack, busy, seconds
+from experiments.run import Run
+
+PUBLISHED = (
+    (275.0, "CleanRL's ppo_atari on one GPU, 264 to 285: docs/benchmark/ppo_atari_runtimes.md there"),
+    (24.5, "LeanRL's, compiled, on one H100, 6,809 steps/s: its README"),
+)
+"""Minutes for 10M agent steps of PPO on a game, as others measured them on a GPU."""
 
 
 def print_plan(
@@ -100,4 +107,18 @@ def print_estimates(
         )
     console.print(table)
     if any(machine.gpus for machine in machines) and "cuda" not in costs:
-        console.print("GPUs are left out: no speed on one is recorded (run `make throughput DEVICE=cuda` there)")
+        console.print("GPUs are left out: no speed on one is recorded (run `make gpu HOURS=0.1` there)")
+        _print_published(console, trained, machines)
+
+
+def _print_published(console: Console, trained: Mapping[str, Sequence[Run]], machines: Sequence[Machine]) -> None:
+    """Print the hours and the price of the runs on Atari at the speeds that others measured on GPUs."""
+    games = {run for runs in trained.values() for run in runs if run.environment.endswith(GAME)}
+    steps = sum(run.total_timesteps for run in games)
+    for minutes, source in PUBLISHED if steps else ():
+        hours = steps / 10_000_000 * minutes / 60
+        prices = [f", {hours * one.price:,.0f} at {one.price:g}" for one in machines if one.gpus and one.price]
+        console.print(
+            f"published: {minutes:g} minutes for 10M steps of PPO on a game ({source}): {hours:,.0f} hours for "
+            f"{len(games)} runs, one after the other, if A2C and ACER take as long{''.join(dict.fromkeys(prices))}"
+        )

@@ -1,6 +1,7 @@
 """`ppo plan` and `ppo run`: the paper's protocols."""
 
 import argparse
+import math
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -43,8 +44,9 @@ def plan(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def run(arguments: argparse.Namespace, console: Console) -> int:
-    """Train the runs that the protocols still lack, and collect their episodes."""
+def run(arguments: argparse.Namespace, console: Console, until: float = math.inf) -> int:
+    """Train the runs that the protocols still lack, stopping at the time ``until`` of ``time.monotonic``, and collect
+    their episodes."""
     protocols = _selected(arguments)  # before any folder is made
     modules = list(map(module_of, _own_algorithms(arguments)))
     executor = make_executor(arguments, console, arguments.fraction, modules)
@@ -57,7 +59,7 @@ def run(arguments: argparse.Namespace, console: Console) -> int:
         results.check_profile(arguments.results / protocol.name, arguments.profile.name)
     results.check_reading(arguments.results, arguments.reading)
     print_plan(console, protocols, [stack.part(arguments.fraction) for stack in stacks], executor.slots())
-    outcome = scheduler.train(arguments.results, stacks, executor, console)
+    outcome = scheduler.train(arguments.results, stacks, executor, console, until)
     damaged: list[str] = []
     for protocol in protocols:
         about: dict[str, Any] = {"protocol": protocol.name, "profile": arguments.profile.name}

@@ -61,6 +61,14 @@ def seconds(text: str) -> float:
     return value
 
 
+def hours(text: str) -> float:
+    """Read a time above 0."""
+    value = _number(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of hours above 0, such as 0.1 or 24")
+    return value
+
+
 def fraction(text: str) -> float:
     """Read a fraction above 0, at most 1."""
     value = _number(text)

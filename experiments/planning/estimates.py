@@ -56,14 +56,17 @@ def read_costs(path: Path) -> dict[str, Costs]:
 
     Raises ``StoreError`` if the file holds something else.
     """
-    costs = {"cpu": CONSTANTS}
-    if path.exists():
-        try:
-            for device, data in read_json(path).items():
-                costs[device] = fit([_measured(one) for one in data["measured"]])
-        except (KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"{path} holds no measured speeds ({error}): `make throughput` replaces it") from error
-    return costs
+    return {"cpu": CONSTANTS, **{device: fit(measured) for device, measured in read_measured(path).items()}}
+
+
+def read_measured(path: Path) -> dict[str, list[Measured]]:
+    """Read the measurements in ``path`` by device; {} if there is no such file. Raises ``StoreError`` as above."""
+    try:
+        return {device: [_measured(one) for one in data["measured"]] for device, data in read_json(path).items()}
+    except FileNotFoundError:
+        return {}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"{path} holds no measured speeds ({error}): `make throughput` replaces it") from error
 
 
 def _measured(one: Mapping[str, Any]) -> Measured:

@@ -129,6 +129,54 @@ def measure(environment: str, blocks: int, cores: int) -> dict[str, list[float]]
     return measured
 
 
+def shares(environment: str, iterations: int = 3) -> dict[str, float]:
+    """Measure the CPU seconds per agent step of a run's emulation, acting (with the estimation of advantages) and
+    learning. CPU seconds, so that other processes hardly matter."""
+    settings = ATARI["ppo"]
+    envs, steps = settings.num_envs, iterations * settings.num_envs * settings.num_steps
+    bare = bare_loop(find_rom(environment), envs)
+    bare(EMULATED)
+    start = time.process_time()
+    bare(EMULATED)
+    emulation = (time.process_time() - start) / (EMULATED * envs)
+    algorithm: Any = build([run_of(environment)], processes=1)
+    algorithm.iterate()
+    update, learning = algorithm.update, list[float]()
+
+    def timed(batch: Any) -> Any:
+        before = time.process_time()
+        metrics = update(batch)
+        learning.append(time.process_time() - before)
+        return metrics
+
+    algorithm.update = timed
+    start = time.process_time()
+    for _ in range(iterations):
+        algorithm.iterate()
+    whole = time.process_time() - start
+    algorithm.env.close()
+    return {
+        "emulation": emulation,
+        "acting": (whole - sum(learning)) / steps,
+        "learning": sum(learning) / steps,
+    }
+
+
+def bounds(shares: dict[str, float]) -> dict[str, float]:
+    """Return by how much a run could at most be faster on two cores, from its `shares` on one, without a stale policy.
+
+    Learning needs the whole batch, and the next batch needs what was learned, so no emulator can work meanwhile. While
+    actions are computed for one half of the environments, the other half can be stepped on the other core.
+    """
+    emulation, acting, learning = shares["emulation"], shares["acting"], shares["learning"]
+    whole = emulation + acting + learning
+    return {
+        "emulators on both cores": whole / (emulation / 2 + acting + learning),
+        "one half acts, the other is stepped": whole / (max(emulation, acting) + learning),
+        "no emulation at all": whole / (acting + learning),
+    }
+
+
 def loop(environment: str, who: str, threads: int) -> None:
     """Train for a while in a separate process and print the steps per second."""
     settings = ATARI["ppo"]

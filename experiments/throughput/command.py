@@ -36,12 +36,14 @@ COST_SECONDS = 2.0
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
 
 
-def measure_costs(environments: Sequence[str], games: Sequence[str], device: str) -> Iterator[Measured]:
-    """Measure the seconds of a vector step: of PPO in stacks of 3 and 33 in each of ``environments``, of each other
-    algorithm in stacks of 3 and 12, and of one run of each algorithm in each of ``games``. Each is trained for at least
-    ``COST_SECONDS``, after an iteration that warms up."""
+def measure_costs(
+    environments: Sequence[str], games: Sequence[str], device: str, baselines: Sequence[str] = tuple(COMPARED)
+) -> Iterator[Measured]:
+    """Measure the seconds of a vector step: of PPO in stacks of 3 and 33 in each of ``environments``, of the other
+    ``baselines`` in stacks of 3 and 12, and of one run of each algorithm in each of ``games``. Each is trained for at
+    least ``COST_SECONDS``, after an iteration that warms up."""
     cases = [(environment, REFERENCE, count) for environment in environments for count in (3, 33)]
-    cases += [(BASELINE_ENVIRONMENT, name, count) for name in COMPARED if name != REFERENCE for count in (3, 12)]
+    cases += [(BASELINE_ENVIRONMENT, name, count) for name in baselines if name != REFERENCE for count in (3, 12)]
     stacks = [
         [Run(environment, name, "", seed, BUDGET, COMPARED[name]) for seed in range(count)]
         for environment, name, count in cases
@@ -124,8 +126,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--warmup", type=int, default=5, help="iterations of the single run before measuring")
     parser.add_argument("--costs", type=Path, help="only measure the costs for `ppo plan` and write them to this file")
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for --costs (default: cpu)")
+    parser.add_argument("--few", action="store_true", help="for --costs: only PPO on --environments, and the games")
     parser.add_argument("--games", nargs="*", default=["PongNoFrameskip-v4"])
     parser.add_argument("--markdown", type=Path, help="only print the table of these samples")
+    parser.add_argument("--shares", metavar="GAME", help="only print the parts of a run's time on a game")
     parser.add_argument("--out", type=Path, default=Path("results/throughput"), help="folder for the raw samples")
     parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
     parser.add_argument("--atari-loop", nargs=3, metavar=("ENV", "WHO", "THREADS"), help=argparse.SUPPRESS)
@@ -139,11 +143,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     os.environ.update(ONE_THREAD)  # for child processes, and for JAX, which is imported later
     prepare_process()
+    if arguments.shares:
+        parts = atari.shares(arguments.shares)
+        for name, value in parts.items():
+            print(f"{name}: {1e6 * value:,.0f} us of CPU per agent step")
+        for name, gain in atari.bounds(parts).items():
+            print(f"two cores, {name}: at most {gain:.2f}x")
+        return 0
     if arguments.loop:
         loop(arguments.loop[0], float(arguments.loop[1]))
         return 0
     if arguments.costs:
-        measured = list(measure_costs(ENVIRONMENTS, arguments.games, arguments.device))
+        environments = arguments.environments if arguments.few else ENVIRONMENTS
+        baselines = () if arguments.few else tuple(COMPARED)
+        measured = list(measure_costs(environments, arguments.games, arguments.device, baselines))
         about = {
             "machine": provenance.machine(),
             "device": provenance.device_name(arguments.device),

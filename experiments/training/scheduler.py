@@ -1,6 +1,7 @@
 """Train stacks, longest first, as many at a time as the executor has room for, and show their progress."""
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Sequence
@@ -29,8 +30,10 @@ class Outcome:
     stopped: bool = False
 
 
-def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: Console) -> Outcome:
-    """Train ``stacks`` in order. Ctrl-C or SIGTERM stops them cleanly.
+def train(
+    results: Path, stacks: Sequence[Stack], executor: Executor, console: Console, until: float = math.inf
+) -> Outcome:
+    """Train ``stacks`` in order. Ctrl-C, SIGTERM or the time ``until``, of ``time.monotonic``, stops them cleanly.
 
     A worker that crashes does not stop the others; it is named in the outcome.
     """
@@ -42,6 +45,8 @@ def train(results: Path, stacks: Sequence[Stack], executor: Executor, console: C
     try:
         with display:
             while waiting or running:
+                if time.monotonic() >= until:
+                    raise KeyboardInterrupt  # stops as if somebody had asked
                 while waiting and len(running) < executor.slots():
                     job = waiting.pop(0)
                     job.start()

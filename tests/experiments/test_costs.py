@@ -146,6 +146,25 @@ def test_only_the_algorithms_and_seeds_asked_for_are_planned(tmp_path, capsys):
     assert "8 runs in 8 stacks, 80,000,000 steps" in capsys.readouterr().out  # no stacks of convolutional networks
 
 
+def test_published_speeds_of_gpus_are_said_where_none_is_measured(tmp_path, capsys):
+    """441 runs of 275 minutes are 2,021 hours."""
+    plan = ["plan", "atari", "--results", str(tmp_path), "--machines", "cores=16,gpus=1,price=1.006"]
+    assert cli.main(plan) == 0
+    said = capsys.readouterr().out
+    assert "CleanRL's ppo_atari" in said
+    assert "2,021 hours for 441 runs, one after the other" in said
+    assert "2,033 at 1.006" in said
+    assert cli.main(["plan", "table1", "--results", str(tmp_path), "--machines", "cores=16,gpus=1"]) == 0
+    assert "published" not in capsys.readouterr().out
+
+
+def test_two_cores_bound_a_run_on_atari_by_its_shares():
+    equal = atari.bounds({"emulation": 1.0, "acting": 1.0, "learning": 2.0})
+    assert list(equal.values()) == pytest.approx([4 / 3.5, 4 / 3, 4 / 3])
+    slow_emulator = atari.bounds({"emulation": 3.0, "acting": 1.0, "learning": 2.0})
+    assert list(slow_emulator.values()) == pytest.approx([6 / 4.5, 6 / 5, 6 / 3])
+
+
 def test_gpus_count_where_measured():
     """GPUs count where one was measured, and are left out elsewhere."""
     slow = Costs({"": 1.0}, {}, {"": 0.0})
