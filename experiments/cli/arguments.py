@@ -86,7 +86,7 @@ def _add_run(command: Parser, argv: Sequence[str]) -> None:
 
 def _add_gpu(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--hours", type=hours, required=True, help="time for all of it; the rest is trained next time")
-    command.add_argument("--profile", default="paper", help="size of the runs: paper or quick (default: paper)")
+    command.add_argument("--profile", default="paper", help="how much of the runs, as in ppo run (default: paper)")
     command.add_argument("--results", type=path, default=Path("results/gpu"), help="default: results/gpu")
     command.add_argument("--device", default="cuda", help="cuda, cuda:1 ... (default: cuda)")
     command.add_argument("--workers", type=count, help="trainings side by side on the GPU (default: one for each core)")

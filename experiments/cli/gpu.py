@@ -104,11 +104,11 @@ def parts(profile: Profile) -> Iterator[list[str]]:
     Atari, the chosen games and PPO first."""
     seeds = [str(seed) for seed in profile.table1_seeds.usual[:3]]
     yield ["table1", "--seeds", *seeds]
-    first, chosen = str(profile.atari_seeds[0]), [game for game in profile.games if game in TWELVE]
-    games = [f"{game}NoFrameskip-v4" for game in chosen]
-    yield ["atari", "--environments", *games, "--algorithms", "ppo", "--seeds", first]
-    yield ["atari", "--environments", *games]
-    yield ["atari"]
+    games = [f"{game}NoFrameskip-v4" for game in profile.games if game in TWELVE]
+    if games:
+        yield ["atari", "--environments", *games, "--algorithms", "ppo", "--seeds", str(profile.atari_seeds[0])]
+        yield ["atari", "--environments", *games]
+        yield ["atari"]
 
 
 def print_advice(console: Console, arguments: argparse.Namespace, results: Path) -> None:
