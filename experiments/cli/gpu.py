@@ -78,9 +78,11 @@ def check_cuda(device: str) -> None:
 
 
 def measure(path: Path, device: str) -> None:
-    """Measure stacks on MuJoCo and runs on Atari on ``device``, in a process of its own, into ``path``."""
+    """Measure stacks on MuJoCo and runs on Atari on ``device``, in a process of its own, into ``path``. Raises
+    ``ValueError`` if that fails."""
     command = [sys.executable, "-m", "experiments.throughput", "--few", "--costs", str(path), "--device", device]
-    subprocess.run([*command, "--environments", *MEASURED, "--games", GAME], check=True)
+    if subprocess.run([*command, "--environments", *MEASURED, "--games", GAME]).returncode:
+        raise ValueError(f"measuring on {device} failed, for the reason above: {' '.join(command[1:])}")
 
 
 def print_speeds(console: Console, path: Path, device: str) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 import experiments
+from analysis.data.published import published
 from baselines import ALGORITHMS
+from experiments.paper.games import TWELVE
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import PROTOCOLS, select
 from experiments.paper.readings import DEFAULT, DETAILS
@@ -111,6 +113,7 @@ def test_every_algorithm_is_listed():
 # Details of PPO
 
 DETAILS_PAGE = (DOCS / "implementation-details.md").read_text()
+ATARI = (DOCS / "atari.md").read_text()
 
 
 def definitions(path):
@@ -163,6 +166,17 @@ def test_effects_have_intervals_and_places(tmp_path):
     assert told["c1"] == "not measured yet; also KL"
     page = "| c1 | 0.25 | 1 | x | y | `c1` | old |\n| other | `c1` |\n"
     assert fill_docs.filled(page, told) == page.replace("old", told["c1"])
+
+
+def test_the_games_of_atari_have_the_papers_numbers():
+    rows = re.findall(r"(?m)^\| (\w+) \| ([\d.]+) · ([\d.]+) · ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", ATARI)
+    assert sorted(game for game, *_ in rows) == sorted(TWELVE)
+    curves = published("fig6_curves").query("algorithm == 'PPO'").set_index(["game", "frames_M", "seed"])["return"]
+    table6 = published("atari_table6").set_index("game")
+    for game, *numbers in rows:
+        rise = sorted(curves[game, 4.0] - curves[game, 0.4])
+        expected = [*rise, *table6.loc[game, ["a2c", "acer", "ppo"]]]
+        assert list(map(float, numbers)) == pytest.approx(expected, abs=0.051), game
 
 
 def test_protocols_have_the_sizes_that_are_said():
