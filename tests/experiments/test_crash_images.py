@@ -7,6 +7,7 @@ A sample of the images each time; all of them, and a sample of a report's:
 import os
 import random
 import shutil
+import sys
 
 import numpy as np
 import pandas as pd
@@ -45,7 +46,8 @@ def undisturbed(tmp_path_factory):
 def each(recorder, count, folder):
     """Lay out each image of the sample in a folder of its own, which is gone afterwards."""
     chosen = sample(images(recorder, random.Random(SEED)), count, SEED)
-    print(f"\n{len(recorder.operations)} operations, {len(chosen)} images, CRASH_SEED={SEED}")
+    counts = f"\n{len(recorder.operations)} operations, {len(chosen)} images, CRASH_SEED={SEED}"
+    print(counts, file=sys.__stdout__)  # past capsys, whose user reads what a worker says
     for number, image in enumerate(chosen):
         root = folder / f"image-{number}"
         root.mkdir()
