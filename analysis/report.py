@@ -131,10 +131,12 @@ def build(results: Path, out: Path) -> list[str]:
     scores += [halved, tried, outside]
     recorded = export.every_score(scores)
     page.write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
-    made = {table.name for section in sections for table in section.tables}
-    made |= {drawing.name for section in sections for drawing in section.drawings}
+    made = {
+        "tables": {table.name for section in sections for table in section.tables},
+        "figures": {drawing.name for section in sections for drawing in section.drawings},
+    }
     for folder, (names, kinds) in WAITING.items():
-        for name, kind in itertools.product(set(names) - made, kinds):
+        for name, kind in itertools.product(set(names) - made[folder], kinds):
             (out / folder / f"{name}.{kind}").unlink(missing_ok=True)
     drawn: dict[str, bytes] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):

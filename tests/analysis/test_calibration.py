@@ -97,7 +97,7 @@ def test_figure_3_and_the_scores_elsewhere(tmp_path: Path) -> None:
 def test_the_report_lists_what_was_chosen_by_what(tmp_path: Path) -> None:
     build(tmp_path / "nothing", tmp_path / "out")
     page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
-    listed = page.partition('<h2 id="chosen">')[2].partition("<h2")[0]
+    listed = page.partition("What was chosen by what</h2>")[2].partition("<h2")[0]
     assert listed.count("<li>") == len(calibration.CHOICES)
 
 
