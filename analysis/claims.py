@@ -287,6 +287,7 @@ def headline(found: list[Finding]) -> str:
     counts = {
         verdict: sum(one.verdict == verdict for one in found) for verdict in ("agrees", "differs", "open", "no data")
     }
-    words = {"agrees": "agree", "differs": "differ", "open": "are open", "no data": "have no data yet"}
-    told = [f"{count} {words[verdict]}" for verdict, count in counts.items() if count]
+    one = {"agrees": "agrees", "differs": "differs", "open": "is open", "no data": "has no data yet"}
+    more = {"agrees": "agree", "differs": "differ", "open": "are open", "no data": "have no data yet"}
+    told = [f"{count} {(one if count == 1 else more)[verdict]}" for verdict, count in counts.items() if count]
     return f"The paper's {len(found)} claims: {', '.join(told)}"

@@ -52,7 +52,7 @@ def figure(data: Data) -> Drawing:
         here, theirs = curves[curves["task"] == name], paper[paper["task"] == name]
         values = {algorithm_name(str(a)): group["mean_return"] for a, group in here.groupby("algorithm")}
         bound_below(axes, {"paper": theirs["mean"], **values}, float(theirs["mean"].min()))
-    drawn.supxlabel("Environment steps", fontsize=10)
+    panels[-1][len(ENVIRONMENTS) // 2].set_xlabel("Environment steps", fontsize=10)  # supxlabel would lie on the legend
     drawn.legend(handles=legend_of_lines(len(curves) > 0, band=True), loc="outside lower center", ncols=3)
     note = note_of(data)
     warn(drawn, note)

@@ -117,10 +117,11 @@ def _check_size(path: Path, file: pq.ParquetFile, columns: Mapping[str, str], mo
         number = pa.types.is_integer(field) or pa.types.is_floating(field)
         if pa.types.is_nested(field) or (kind != "str" and not number):
             raise StoreError(f"{path}: column {name} does not hold {'names' if kind == 'str' else 'numbers'}")
-    for column in (group.column(index) for group in groups for index in range(group.num_columns)):
-        most = column.num_values * (MOST_NAME if column.physical_type == "BYTE_ARRAY" else ROW_BYTES) + 2**16
-        if column.path_in_schema in columns and column.total_uncompressed_size > most:
-            raise StoreError(f"{path}: column {column.path_in_schema} has {column.total_uncompressed_size:,} bytes")
+    kinds = [about.schema.column(index).physical_type for index in range(about.num_columns)]
+    row = sum(MOST_NAME if kind == "BYTE_ARRAY" else ROW_BYTES for kind in kinds)
+    for group in groups:  # not its columns: what pyarrow makes of a damaged one's description ends the process
+        if group.total_byte_size > group.num_rows * row + len(kinds) * 2**16:
+            raise StoreError(f"{path}: {group.num_rows:,} rows have {group.total_byte_size:,} bytes")
 
 
 def _filled(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) -> pd.DataFrame:
