@@ -149,6 +149,9 @@ class ReplayMemory:
         """Continue from ``state``; raises ``ValueError`` for one that does not fit, or a missing or damaged file."""
         steps, files, rest = state["steps"], state["files"], state["rest"]
         size = self._ring.itemsize
+        if type(steps) is not int or not isinstance(files, list) or not isinstance(rest, np.ndarray):
+            kinds = [type(value).__name__ for value in (steps, files, rest)]
+            raise ValueError(f"replay memory: {', '.join(kinds)} stand where a number, a list and an array were saved")
         if rest.dtype != np.uint8 or rest.ndim != 3 or rest.shape[:2] != self._ring.shape[1:] or rest.shape[2] % size:
             raise ValueError(f"replay memory: {rest.dtype} {rest.shape} is not a number of records of {size} bytes")
         oldest, begin = max(0, steps - len(self._ring) + 1), steps + 1 - rest.shape[2] // size
