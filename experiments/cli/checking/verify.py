@@ -65,11 +65,9 @@ def conclude(remade: Remade, retrained: list[Retrained]) -> tuple[str, int]:
     """Return the verdict and the exit code: 1 if anything is other than the same place and code must make it."""
     same = sum(run.same for run in retrained)
     wrong = sum(not run.same and not run.differs for run in retrained)
-    elsewhere = [run for run in retrained if not run.same and run.differs]
+    elsewhere, ranged, inside = _elsewhere(retrained)
     parts = [f"{same} of {len(retrained)} runs begun again are equal to the bit"] if retrained else []
     if elsewhere:
-        ranged = [run for run in elsewhere if run.seeds > 1]
-        inside = sum(run.inside for run in ranged)
         parts.append(
             f"{len(elsewhere)} cannot be here; of {len(ranged)} with several recorded seeds {inside} lie in their range"
         )
@@ -96,10 +94,8 @@ def against(compared: list[Retrained], reference: str) -> tuple[list[str], int]:
     lines.append(
         f"of {len(compared)} runs that are recorded in {reference} too, {same} have the same episodes, to the bit"
     )
-    elsewhere = [run for run in compared if not run.same and run.differs]
+    elsewhere, ranged, inside = _elsewhere(compared)
     if elsewhere:
-        ranged = [run for run in elsewhere if run.seeds > 1]
-        inside = sum(run.inside for run in ranged)
         # of n + 1 equally likely draws one is neither the lowest nor the highest n - 1 times
         expected = sum((run.seeds - 1) / (run.seeds + 1) for run in ranged)
         why = "; ".join(dict.fromkeys(reason for run in elsewhere for reason in run.differs))
@@ -113,3 +109,11 @@ def against(compared: list[Retrained], reference: str) -> tuple[list[str], int]:
             f"{wrong} differ{'s' * (wrong == 1)} where nothing explains it: the code or the record was changed"
         )
     return lines, int(bool(wrong))
+
+
+def _elsewhere(runs: list[Retrained]) -> tuple[list[Retrained], list[Retrained], int]:
+    """Return the runs that differ for a reason, those of them with several recorded seeds, and how many of these lie in
+    the seeds' range."""
+    elsewhere = [run for run in runs if not run.same and run.differs]
+    ranged = [run for run in elsewhere if run.seeds > 1]
+    return elsewhere, ranged, sum(run.inside for run in ranged)
