@@ -27,9 +27,12 @@ _TEXT = {"environment", "algorithm", "setting"}
 _RUN_FIELDS = [*RUN, "total_timesteps", "steps_done", "status", "diverged_at"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Data:
-    """The data of one protocol: its planned runs and their episodes, or the reason why there are none."""
+    """The data of one protocol: its planned runs and their episodes, or the reason why there are none.
+
+    Equal only to itself, so that what is computed from it can be kept (`scores.once`).
+    """
 
     protocol: str
     manifest: dict[str, Any]

@@ -5,7 +5,10 @@ Frames carry the run's name in the columns of `load.RUN`; scores are in units of
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +18,20 @@ from analysis.data.labels import PAPER_SEEDS, UNTRAINED, task
 from analysis.data.load import RUN, Data
 
 
+def once(compute: Callable[[Data], pd.DataFrame]) -> Callable[[Data], pd.DataFrame]:
+    """Compute a frame once for each Data, as several tables and figures need it; each caller gets its own copy."""
+    computed: WeakKeyDictionary[Data, pd.DataFrame] = WeakKeyDictionary()
+
+    @wraps(compute)
+    def kept(data: Data) -> pd.DataFrame:
+        if data not in computed:
+            computed[data] = compute(data)
+        return computed[data].copy(deep=False)  # pandas copies what a caller writes to
+
+    return kept
+
+
+@once
 def scored(data: Data) -> pd.DataFrame:
     """Score the complete runs of trained policies, in the manifest's order; an unfinished run has no score.
 
@@ -122,21 +139,23 @@ def learning_curves(episodes: pd.DataFrame, grid: npt.NDArray[np.int64], window:
     """
 
     spacing = int(grid[0]) if len(grid) else 0
-    pieces = []
-    for run, rows in episodes.groupby(RUN, sort=True):
-        steps = rows["step"].to_numpy()
-        total = np.concatenate([[0.0], np.cumsum(rows["episodic_return"].to_numpy(dtype=float))])
+    rows: dict[Any, Any] = episodes.groupby(RUN).indices
+    runs = sorted(rows)
+    every_step, every_return = episodes["step"].to_numpy(), episodes["episodic_return"].to_numpy(dtype=float)
+    means = []
+    for run in runs:
+        steps = every_step[rows[run]]
+        total = np.concatenate([[0.0], np.cumsum(every_return[rows[run]])])
         high = np.searchsorted(steps, grid, side="right")
         low = np.searchsorted(steps, grid - window, side="right")
         count = high - low
         mean = np.full(len(grid), np.nan)
         np.divide(total[high] - total[low], count, out=mean, where=count > 0)
-        mean = np.where(grid < steps[-1] + spacing, mean, np.nan)
-        names = dict(zip(RUN, run if isinstance(run, tuple) else (run,), strict=True))
-        pieces.append(pd.DataFrame({**names, "step": grid, "mean_return": mean}))
-    if not pieces:
+        means.append(np.where(grid < steps[-1] + spacing, mean, np.nan))
+    if not means:
         return pd.DataFrame(columns=[*RUN, "step", "mean_return"])
-    return pd.concat(pieces, ignore_index=True)
+    curves = pd.DataFrame(runs, columns=RUN).loc[np.repeat(np.arange(len(runs)), len(grid))]
+    return curves.reset_index(drop=True).assign(step=np.tile(grid, len(runs)), mean_return=np.concatenate(means))
 
 
 def run_curves(data: Data) -> tuple[pd.DataFrame, int]:
@@ -144,11 +163,16 @@ def run_curves(data: Data) -> tuple[pd.DataFrame, int]:
 
     Columns: RUN, `step`, `mean_return`, `task`, `diverged_at`, `complete`.
     """
+    return _run_curves(data), curve_grid(full_budget(data))[1]
+
+
+@once
+def _run_curves(data: Data) -> pd.DataFrame:
     trained = data.trained
     grid, window = curve_grid(full_budget(data))
     episodes = data.episodes.merge(trained[RUN], on=RUN) if len(trained) else data.episodes
     curves = learning_curves(episodes, grid, window).merge(trained[[*RUN, "diverged_at", "complete"]], on=RUN)
-    return curves.assign(task=curves["environment"].map(task)), window
+    return curves.assign(task=curves["environment"].map(task))
 
 
 def by_seed(curves: pd.DataFrame) -> pd.DataFrame:

@@ -46,7 +46,9 @@ def figure1(epsilon: float = 0.2) -> Drawing:
             axes.text(position, gap, label, ha="center", va=side, fontsize=9)
         axes.text(-0.04, gap, "0", ha="right", va=side, fontsize=9)
         axes.text(1.7, gap, "r", ha="right", va=side, fontsize=10, style="italic")
-        axes.text(0.05, top if advantage > 0 else bottom, "$L^{CLIP}$", ha="left", va=side, fontsize=10)
+        axes.text(
+            0.05, top if advantage > 0 else bottom, "$L^{CLIP}$", ha="left", va=side, fontsize=10, parse_math=True
+        )
         axes.set_xticks([])
         axes.set_yticks([])
     caption = (
@@ -80,7 +82,11 @@ def figure2(data: Data, rows: pd.DataFrame | None) -> Drawing:
     axes.set(xlim=(-0.5, 2), ylim=(min(low, -0.02), max(high, 0.14)), xlabel="Linear interpolation factor")
     axes.set_ylabel("Objective, KL divergence")
     handles = [*axes.get_legend_handles_labels()[0], *legend_of_lines(rows is not None)]
-    axes.legend(handles=handles, loc="upper left", frameon=True, facecolor="white", edgecolor="none", framealpha=0.95)
+    legend = axes.legend(
+        handles=handles, loc="upper left", frameon=True, facecolor="white", edgecolor="none", framealpha=0.95
+    )
+    for entry in legend.get_texts():
+        entry.set_parse_math(True)
     note = note_of(data)
     warn(figure, note)
     seeds = 0 if rows is None else rows["seed"].nunique()

@@ -9,6 +9,7 @@ import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from analysis.data.load import gather
 from analysis.sections.table1 import table as table1
 from analysis.style import formats
-from analysis.style.drawing import Drawing, pictures
+from analysis.style.drawing import STYLE, Drawing, pictures
 from tests.helpers.synthetic import write_table1
 
 
@@ -145,6 +146,7 @@ def test_in_html_a_name_is_text(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@matplotlib.rc_context(STYLE)
 def test_a_figure_is_drawn_with_any_name(name: str) -> None:
     figure = Figure()
     axes = figure.subplots()
