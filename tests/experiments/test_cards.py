@@ -11,6 +11,7 @@ from experiments.cli.commands import main
 from experiments.policies.cards import write_cards
 from experiments.run import known_settings
 from tests.helpers.commands import SECONDS
+from tests.helpers.processes import forked_workers
 
 NAME = "InvertedPendulum-v4_ppo"
 
@@ -20,10 +21,9 @@ def trained(tmp_path_factory):
     """Real results, small: PPO on InvertedPendulum, with the policies that `ppo run` keeps."""
     folder = tmp_path_factory.mktemp("cards") / "results"
     profile = replace(SECONDS, total_timesteps=2048, figure3_algorithms=("ppo",))
-    assert (
-        main(["run", "figure3", "--profile", "quick", "--workers", "1", "--results", str(folder)], {"quick": profile})
-        == 0
-    )
+    flags = ["--profile", "quick", "--workers", "1", "--results", str(folder)]
+    with forked_workers():
+        assert main(["run", "figure3", *flags], {"quick": profile}) == 0
     return folder
 
 

@@ -22,6 +22,7 @@ from ppo.envs.gymnasium import GymnasiumVectorEnv
 from ppo.ppo import PPO
 from ppo.training import Training
 from tests.helpers.commands import AtIteration, Killed, killed, same_data, same_episodes, stack_in, work
+from tests.helpers.processes import forked_workers
 
 STEPS = 50
 ALWAYS = 0.0
@@ -323,7 +324,8 @@ def test_a_finished_part_whose_checkpoint_is_gone_keeps_its_episodes(tmp_path, u
 
 def train(out, steps, *more):
     flags = ["--num-steps", "50", "--minibatch-size", "25", "--update-epochs", "1", "--workers", "1"]
-    return cli.main(["train", "CartPole-v1", *flags, "--total-timesteps", str(steps), "--out", str(out), *more])
+    with forked_workers():
+        return cli.main(["train", "CartPole-v1", *flags, "--total-timesteps", str(steps), "--out", str(out), *more])
 
 
 def test_another_budget_under_one_name_is_refused(tmp_path, capsys):

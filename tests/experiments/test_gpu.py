@@ -18,6 +18,7 @@ from experiments.store.files import read_json
 from experiments.training import scheduler
 from experiments.training.executor import STOPPED, Job
 from ppo.ppo import PPOSettings
+from tests.helpers.processes import forked_workers
 
 TINY = dataclasses.replace(
     PROFILES["quick"],
@@ -52,7 +53,8 @@ def on_cpu(tmp_path, monkeypatch, measured):
     """The command on the CPU; returns its exit code."""
     monkeypatch.chdir(tmp_path)
     flags = ["--device", "cpu", "--profile", "quick", "--results", "gpu", "--workers", "1"]
-    return lambda hours: main(["gpu", "--hours", hours, *flags], {"quick": TINY})
+    with forked_workers():
+        yield lambda hours: main(["gpu", "--hours", hours, *flags], {"quick": TINY})
 
 
 @pytest.mark.parametrize("hours", ["0", "-1", "soon", "nan", "inf", ""])

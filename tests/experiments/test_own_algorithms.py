@@ -16,6 +16,7 @@ from experiments.contract import check, data, divergence, neighbours, outputs, r
 from experiments.contract.check import checks_of
 from experiments.store.files import read_json
 from tests.helpers.commands import SECONDS
+from tests.helpers.processes import forked_workers
 
 PROJECT = Path(experiments.__file__).parents[1]
 EXAMPLE = PROJECT / "examples" / "own_algorithm.py"
@@ -68,7 +69,8 @@ def test_it_is_trained_with_its_own_settings_and_played(folder):
 def test_figure_3_trains_its_runs_alone_and_keeps_them(folder):
     flags = ["--profile", "quick", "--results", "results", "--workers", "1"]
     profiles = {"quick": replace(SECONDS, figure3_seeds=replace(SECONDS.figure3_seeds, usual=(1,)))}
-    assert main(["run", "figure3", *flags], profiles) == 0
+    with forked_workers():
+        assert main(["run", "figure3", *flags], profiles) == 0
     before = pd.read_parquet("results/figure3/episodes.parquet")
     stacks = set(Path("results/stacks").iterdir())
     assert main(["run", "figure3", "--algorithms", NAME, *flags], profiles) == 0

@@ -17,6 +17,7 @@ from experiments.verification import retraining
 from experiments.verification.comparison import Retrained, compare, differences, equal_from_the_first
 from experiments.verification.retraining import candidates, pick, retrain
 from tests.helpers.commands import SECONDS
+from tests.helpers.processes import forked_workers
 
 PROFILE = replace(SECONDS, total_timesteps=4096, figure3_algorithms=("ppo",))
 
@@ -26,7 +27,8 @@ def trained(tmp_path_factory):
     """Real results, small: PPO on InvertedPendulum, two seeds, with their report."""
     folder = tmp_path_factory.mktemp("verify") / "results"
     flags = ["--profile", "quick", "--workers", "1", "--results", str(folder)]
-    assert main(["run", "figure3", *flags], {"quick": PROFILE}) == 0
+    with forked_workers():
+        assert main(["run", "figure3", *flags], {"quick": PROFILE}) == 0
     shutil.rmtree(folder / "stacks")
     build(folder, folder)
     return folder
@@ -179,7 +181,8 @@ def test_a_prefix_is_compared_with_the_whole_at_its_own_step(trained, tmp_path, 
     """Half of the same runs has the same episodes; one changed return is an unexplained difference."""
     half = tmp_path / "half"
     flags = ["--profile", "quick", "--workers", "1", "--fraction", "0.5", "--results", str(half)]
-    assert main(["run", "figure3", *flags], {"quick": PROFILE}) == 0
+    with forked_workers():
+        assert main(["run", "figure3", *flags], {"quick": PROFILE}) == 0
     assert main(["verify", "--results", str(half), "--against", str(trained)]) == 0
     assert f"of 2 runs that are recorded in {trained} too, 2 have the same episodes" in capsys.readouterr().out
     assert {run.steps for run in compare(half, trained)} == {2048}
