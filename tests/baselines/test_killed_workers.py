@@ -32,7 +32,7 @@ def test_killed_worker_ends_with_the_same_bytes(kind, tmp_path):
 
     SIGKILL, which nothing can catch, at moments that fall anywhere: in the environment, the update, a save.
     """
-    runs = [run_of(kind, seed=seed, total_timesteps=96 * 40 + 17, variant=seed) for seed in (1, 2, 3)]
+    runs = [run_of(kind, seed=seed, total_timesteps=96 * 16 + 17, variant=seed) for seed in (1, 2, 3)]
     folder = StackFolder(tmp_path / "stack")
     folder.create([run.record for run in runs])
     always, killed = Options(checkpoint_interval=0.0).to_text(), 0
