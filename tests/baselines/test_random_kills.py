@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks after tor
 @pytest.mark.parametrize(
     "kills",
     [
-        pytest.param(12, id="some"),
+        pytest.param(6, id="some"),
         pytest.param(int(os.environ.get("RANDOM_KILLS", 1000)), id="many", marks=pytest.mark.soak),
     ],
 )

@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import gymnasium
 import pandas as pd
 import pytest
 
 import experiments
+from experiments.cli.commands import main
 from experiments.store.files import read_json
 
 PROJECT = Path(experiments.__file__).parents[1]
@@ -99,12 +101,20 @@ def test_an_environment_of_the_working_directory_is_trained_and_played(folder):
         (["MountainCar-v0", "--rescale-actions", "true"], "the environment's actions are discrete"),
     ],
 )
-def test_what_cannot_be_trained_is_refused_in_one_line_before_anything_is_made(folder, argv, message):
+def test_what_cannot_be_trained_is_refused_in_one_line_before_anything_is_made(
+    folder, argv, message, monkeypatch, capfd
+):
+    monkeypatch.setattr(sys, "path", [*sys.path])  # what the command adds is gone again after the test
+    monkeypatch.delitem(sys.modules, "steps", raising=False)
+    monkeypatch.delitem(gymnasium.registry, "Steps-v0", raising=False)
+    monkeypatch.chdir(folder)
     before = sorted(folder.iterdir())
-    done = ppo(folder, "train", *argv, "--out", "runs")
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+    with pytest.raises(SystemExit) as ended:
+        sys.exit(main(["train", *argv, "--out", "runs"]))
+    assert ended.value.code == 2
+    said = capfd.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1
     assert [path for path in sorted(folder.iterdir()) if path.name != "__pycache__"] == before
 
 
