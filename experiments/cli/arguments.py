@@ -5,31 +5,34 @@ Only the named sub-command gets its flags, and it imports what they need: help t
 
 import argparse
 import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn, get_args
 
 import ppo
-from experiments.cli.values import argument, count, fraction, hours, machine, path, seconds, shard, share, steps
+from experiments.cli.flags.shared import (
+    Parser,
+    add_choice_of_policies,
+    add_choice_of_runs,
+    add_environment_arguments,
+    add_reading,
+    add_training_options,
+)
+from experiments.cli.flags.values import count, hours, machine, path, share, steps
 from experiments.messages import unknown_name_message
-from experiments.paper.about import PROTOCOLS
 from experiments.paper.games import GROUPS
 from experiments.paper.profiles import Profile
-from experiments.paper.readings import DEFAULT, NAMES
-from experiments.store.printable import printable
-from experiments.training.options import Engine, Options
-
-ONLY = {"environments": "environment", "algorithms": "algorithm", "settings": "setting", "seeds": "seed"}
-"""The flags that choose among a protocol's runs, and the field of a run that each is about."""
+from experiments.paper.readings import DEFAULT
 
 
-class Parser(argparse.ArgumentParser):
-    """Reports an error in one line, with exit code 2."""
+@dataclass(frozen=True)
+class Command:
+    """A sub-command."""
 
-    def error(self, message: str) -> NoReturn:
-        print(printable(f"{self.prog}: {message}"), file=sys.stderr)
-        sys.exit(2)
+    about: str
+    add_flags: Callable[[Parser, Sequence[str]], None]
+    example: str
+    """A line to type: its help ends with it."""
 
 
 def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Namespace:
@@ -44,10 +47,12 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
     )
     parser.add_argument("--version", action="version", version=f"ppo-reproduction {ppo.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (about, add_flags) in _COMMANDS.items():
-        command: Parser = commands.add_parser(name, help=about, description=about, epilog=f"example: {EXAMPLES[name]}")
+    for name, one in COMMANDS.items():
+        command: Parser = commands.add_parser(
+            name, help=one.about, description=one.about, epilog=f"example: {one.example}"
+        )
         if [name] == list(argv[:1]):
-            add_flags(command, argv)
+            one.add_flags(command, argv)
     arguments, rest = parser.parse_known_args(argv)
     arguments.typed = shlex.join(["ppo", *argv])
     if rest:
@@ -65,7 +70,7 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
 
 
 def _add_plan(command: Parser, argv: Sequence[str]) -> None:
-    _add_choice_of_runs(command)
+    add_choice_of_runs(command)
     command.add_argument(
         "--machines",
         nargs="+",
@@ -76,12 +81,12 @@ def _add_plan(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument(
         "--throughput", type=path, help="speeds measured by `make throughput` (default: throughput.json in results)"
     )
-    _add_training_options(command)
+    add_training_options(command)
 
 
 def _add_run(command: Parser, argv: Sequence[str]) -> None:
-    _add_choice_of_runs(command)
-    _add_training_options(command)
+    add_choice_of_runs(command)
+    add_training_options(command)
 
 
 def _add_gpu(command: Parser, argv: Sequence[str]) -> None:
@@ -110,7 +115,7 @@ def _add_merge(command: Parser, argv: Sequence[str]) -> None:
 
 def _add_train(command: Parser, argv: Sequence[str]) -> None:
     from baselines import ALGORITHMS, REFERENCE
-    from experiments.cli.setting_flags import add_settings
+    from experiments.cli.flags.settings import add_settings
     from experiments.paper.settings import usual_settings
 
     command.add_argument(
@@ -119,7 +124,7 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
         help="a Gymnasium id, such as Hopper-v4; MODULE:ID for one of your own or of another package, whose module is "
         "looked for in this folder too",
     )
-    _add_environment_arguments(command, "arguments of the environment, such as ctrl_cost_weight=0.1")
+    add_environment_arguments(command, "arguments of the environment, such as ctrl_cost_weight=0.1")
     command.add_argument("--max-episode-steps", type=count, help="time limit (default: the environment's own)")
     command.add_argument(
         "--algorithm",
@@ -131,8 +136,8 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
         "--total-timesteps", type=steps, default=1_000_000, help="environment steps of each run (default: 1000000)"
     )
     command.add_argument("--out", type=path, required=True, help="folder to train into; trainings in it are continued")
-    _add_reading(command)
-    _add_training_options(command)
+    add_reading(command)
+    add_training_options(command)
     add_settings(command, usual_settings(*_trained(argv)))
 
 
@@ -157,12 +162,12 @@ def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
 
 
 def _add_evaluate(command: Parser, argv: Sequence[str]) -> None:
-    _add_choice_of_policies(command)
+    add_choice_of_policies(command)
     command.add_argument("--episodes", type=count, default=10, help="default: 10")
 
 
 def _add_video(command: Parser, argv: Sequence[str]) -> None:
-    _add_choice_of_policies(command)
+    add_choice_of_policies(command)
     command.add_argument("--out", type=path, default=Path("videos"), help="folder (default: videos)")
     command.add_argument("--format", default="mp4", help="mp4 or gif (default: mp4)")
     command.add_argument("--stills", type=count, default=0, help="also put so many pictures of it into one PNG")
@@ -225,143 +230,70 @@ def _add_import(command: Parser, argv: Sequence[str]) -> None:
     )
 
 
-def _add_choice_of_runs(command: Parser) -> None:
-    command.add_argument("protocols", nargs="+", metavar="PROTOCOL", help=", ".join([*PROTOCOLS, "all"]))
-    command.add_argument(
-        "--profile",
-        default="paper",
-        help="how much of the runs: paper, hour, benchmark (minutes) or quick (a test of everything; default: paper)",
-    )
-    command.add_argument(
-        "--results", type=path, default=None, help="default: results for --profile paper, else the profile's name"
-    )
-    for flag, field in ONLY.items():
-        command.add_argument(
-            f"--{flag}",
-            nargs="+",
-            type=int if field == "seed" else str,
-            metavar=field.upper(),
-            help=f"only these {flag}" + (f"; also {', '.join(GROUPS)}" if flag == "environments" else ""),
-        )
-    _add_reading(command)
-    command.add_argument("--shard", type=shard, default=(1, 1), metavar="I/N", help="train only the i-th of n parts")
-    command.add_argument(
-        "--fraction",
-        type=fraction,
-        help="train only this first part of each run; it can be continued later (default: all, or the profile's part)",
-    )
-
-
-def _add_reading(command: Parser) -> None:
-    command.add_argument(
-        "--reading",
-        default=DEFAULT,
-        metavar="NAME",
-        help=f"choice of the details of PPO on MuJoCo or Atari that the text omits: {', '.join(NAMES)} "
-        f"(default: {DEFAULT})",
-    )
-
-
-def _add_training_options(command: Parser) -> None:
-    """Add the flags of where and how to train; those of ``Options`` have its fields' names and defaults."""
-    from ppo.process import cores
-
-    command.add_argument(
-        "--workers", type=count, help=f"processes, one core each (default: {cores()}; with --cluster, all its cores)"
-    )
-    command.add_argument(
-        "--cluster", metavar="ADDRESS", help="train on the Ray cluster at HOST:PORT, or auto for this machine's"
-    )
-    command.add_argument(
-        "--gpus-per-stack", type=share, default=0.25, help="with --cluster and --device cuda (default: 0.25)"
-    )
-    usual = Options()
-    command.add_argument("--device", default=usual.device, help="cpu, cuda, cuda:1 ... (default: cpu)")
-    command.add_argument(
-        "--checkpoint-interval",
-        type=seconds,
-        default=usual.checkpoint_interval,
-        help="seconds between two checkpoints (default: 60)",
-    )
-    command.add_argument(
-        "--engine",
-        choices=get_args(Engine),
-        help="numba or torch (default: numba if installed, for networks for vectors on a CPU; a training that another "
-        "engine began continues only if this flag names the new one)",
-    )
-    command.add_argument(
-        "--exact", action="store_true", help="refuse to go on where that cannot be to the same bits as without a stop"
-    )
-    command.add_argument(
-        "--begin-anew",
-        action="store_true",
-        help="set aside what cannot be continued, such as damaged checkpoints, and train it from the beginning",
-    )
-    command.add_argument("--tensorboard", action="store_true", help="write TensorBoard scalars beside each checkpoint")
-
-
-def _add_environment_arguments(command: Parser, what: str) -> None:
-    command.add_argument("--env-kwargs", type=argument, nargs="+", default=[], metavar="NAME=VALUE", help=what)
-
-
-def _add_choice_of_policies(command: Parser) -> None:
-    command.add_argument(
-        "path", type=path, metavar="PATH", help="folder of `ppo train`, a policy file, or a folder of those"
-    )
-    command.add_argument("--setting", help="only this setting's policies")
-    command.add_argument(
-        "--import",
-        nargs="+",
-        default=[],
-        dest="modules",
-        metavar="MODULE",
-        help="import what MODULE:ID needs; this folder is on the path",
-    )
-    _add_environment_arguments(command, "arguments in the policy's file that you trust, though they may name files")
-    command.add_argument("--run-seed", type=int, help="only policies of runs with this seed")
-    command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
-    command.add_argument("--deterministic", action="store_true", help="take the most likely action instead of sampling")
-    command.add_argument(
-        "--max-steps", type=count, default=100_000, help="where an episode is cut that does not end (default: 100000)"
-    )
-
-
-_COMMANDS: dict[str, tuple[str, Callable[[Parser, Sequence[str]], None]]] = {
-    "plan": ("Print runs, stacks, steps and hours; start nothing.", _add_plan),
-    "run": ("Train the runs that the protocols still lack, and collect their episodes.", _add_run),
-    "gpu": ("Check a GPU, measure it, and train Table 1 and Atari on it for some hours.", _add_gpu),
-    "status": ("Print the progress of the protocols in a results folder.", _add_status),
-    "merge": (
+COMMANDS = {
+    "plan": Command(
+        "Print runs, stacks, steps and hours; start nothing.",
+        _add_plan,
+        "ppo plan table1 figure3 --machines cores=16 cores=64,gpus=1,price=2.5",
+    ),
+    "run": Command(
+        "Train the runs that the protocols still lack, and collect their episodes.",
+        _add_run,
+        "ppo run table1 --settings clip-0.2 --environments Hopper-v4 --results runs/clip",
+    ),
+    "gpu": Command(
+        "Check a GPU, measure it, and train Table 1 and Atari on it for some hours.",
+        _add_gpu,
+        "ppo gpu --hours 2",
+    ),
+    "status": Command(
+        "Print the progress of the protocols in a results folder.",
+        _add_status,
+        "ppo status --results results",
+    ),
+    "merge": Command(
         "Join results folders, such as those of a job array's parts, into one; the sources are not changed.",
         _add_merge,
+        "ppo merge results part1 part2",
     ),
-    "train": ("Train anything by hand.", _add_train),
-    "check": ("Hold an algorithm to what every algorithm here promises: minutes.", _add_check),
-    "import": ("Read runs of other programs, to stand beside ours in tables, figures and `ppo compare`.", _add_import),
-    "verify": (
+    "train": Command(
+        "Train anything by hand.",
+        _add_train,
+        "ppo train Hopper-v4 --clip-coef 0.1 0.2 0.3 --seeds 1 2 3 --total-timesteps 2e5 --out runs/sweep",
+    ),
+    "check": Command(
+        "Hold an algorithm to what every algorithm here promises: minutes.",
+        _add_check,
+        "ppo check my_module:MyAlgorithm",
+    ),
+    "import": Command(
+        "Read runs of other programs, to stand beside ours in tables, figures and `ppo compare`.",
+        _add_import,
+        "ppo import sb3-ppo logs/seed1 logs/seed2 --environment Hopper-v4",
+    ),
+    "verify": Command(
         "Make every table and figure again, begin some runs again, and say whether all is as recorded.",
         _add_verify,
+        "ppo verify --results results --runs 3",
     ),
-    "evaluate": ("Play episodes with every policy in PATH and print their returns.", _add_evaluate),
-    "video": ("Film one episode of every policy in PATH.", _add_video),
-    "report": ("Draw the tables and figures.", _add_report),
-    "compare": ("Compare two algorithms or settings, with intervals over their seeds.", _add_compare),
+    "evaluate": Command(
+        "Play episodes with every policy in PATH and print their returns.",
+        _add_evaluate,
+        "ppo evaluate runs/sweep --episodes 20 --setting clip_coef=0.1",
+    ),
+    "video": Command(
+        "Film one episode of every policy in PATH.",
+        _add_video,
+        "ppo video runs/sweep --run-seed 1 --out videos",
+    ),
+    "report": Command(
+        "Draw the tables and figures.",
+        _add_report,
+        "ppo report runs/sweep",
+    ),
+    "compare": Command(
+        "Compare two algorithms or settings, with intervals over their seeds.",
+        _add_compare,
+        "ppo compare ppo trpo",
+    ),
 }
-"""Of each sub-command what it does, and what adds its flags."""
-
-EXAMPLES = {
-    "plan": "ppo plan table1 figure3 --machines cores=16 cores=64,gpus=1,price=2.5",
-    "run": "ppo run table1 --settings clip-0.2 --environments Hopper-v4 --results runs/clip",
-    "gpu": "ppo gpu --hours 2",
-    "status": "ppo status --results results",
-    "merge": "ppo merge results part1 part2",
-    "train": "ppo train Hopper-v4 --clip-coef 0.1 0.2 0.3 --seeds 1 2 3 --total-timesteps 2e5 --out runs/sweep",
-    "import": "ppo import sb3-ppo logs/seed1 logs/seed2 --environment Hopper-v4",
-    "verify": "ppo verify --results results --runs 3",
-    "check": "ppo check my_module:MyAlgorithm",
-    "evaluate": "ppo evaluate runs/sweep --episodes 20 --setting clip_coef=0.1",
-    "video": "ppo video runs/sweep --run-seed 1 --out videos",
-    "report": "ppo report runs/sweep",
-    "compare": "ppo compare ppo trpo",
-}
-"""Of each sub-command a line to type: help ends with it."""

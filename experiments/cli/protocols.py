@@ -10,8 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.cli.arguments import ONLY
 from experiments.cli.execution import finished_keys, make_executor, report_outcome
+from experiments.cli.flags.shared import ONLY
 from experiments.cli.plan_tables import print_estimates, print_plan
 from experiments.messages import unknown_name_message
 from experiments.modules import import_modules

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from experiments.cli.execution import finished_keys, make_executor, report_outcome
-from experiments.cli.setting_flags import sweep
+from experiments.cli.flags.settings import sweep
 from experiments.modules import import_modules
 from experiments.paper.readings import DEFAULT
 from experiments.paper.settings import usual_settings

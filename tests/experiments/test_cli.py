@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from baselines import ALGORITHMS
-from experiments.cli.arguments import EXAMPLES, parse
+from experiments.cli.arguments import COMMANDS, parse
 from experiments.cli.commands import main
-from experiments.cli.setting_flags import field_docs
-from experiments.cli.values import argument, steps
+from experiments.cli.flags.settings import field_docs
+from experiments.cli.flags.values import argument, steps
 from experiments.paper.profiles import PROFILES
 
 TRAIN = ["train", "InvertedPendulum-v4", "--out", "out", "--total-timesteps", "64", "--num-steps", "64"]
@@ -238,11 +238,11 @@ def test_an_argument_of_an_environment_is_a_literal_or_a_text(text, value):
     assert argument(text) == ("a", value)
 
 
-@pytest.mark.parametrize("command", EXAMPLES)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_ends_with_an_example_that_can_be_typed(capsys, command):
     assert call(command, "--help") == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert said.endswith(f"example: {EXAMPLES[command]}")
-    program, *argv = EXAMPLES[command].split()
+    assert said.endswith(f"example: {COMMANDS[command].example}")
+    program, *argv = COMMANDS[command].example.split()
     assert program == "ppo"
     assert parse(argv, PROFILES).command == command

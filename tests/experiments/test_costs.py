@@ -14,8 +14,8 @@ from rich.console import Console
 
 import experiments
 from experiments.cli import commands as cli
+from experiments.cli.flags.values import machine
 from experiments.cli.plan_tables import print_estimates
-from experiments.cli.values import machine
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import select
 from experiments.paper.settings import ATARI, COMPARED, MUJOCO

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from baselines import ALGORITHMS
-from experiments.cli.setting_flags import add_settings, field_docs, sweep
+from experiments.cli.flags.settings import add_settings, field_docs, sweep
 from ppo.settings import SettingsError
 
 KINDS = pytest.mark.parametrize(
