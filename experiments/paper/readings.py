@@ -171,5 +171,22 @@ STUDY_SEEDS = (101, 102, 103, 104)
 FIRST_UPDATE_SEEDS = tuple(range(101, 121))
 """Seeds of Figure 2's update in each reading."""
 
-BEST: dict[str, dict[str, str]] = {}
-"""The three readings that `analysis.sections.readings.choice` chooses from the study's data; empty until it is done."""
+BEST: dict[str, dict[str, str]] = {  # nearest first, as table `readings_best` lists them
+    "b1": _reading(reward_scaling="none", advantages="batch", time_limits="bootstrap", pendulum_force="clamped"),
+    "b2": _reading(
+        reward_scaling="none",
+        advantages="batch",
+        c1="1",
+        value_clipping="none",
+        pendulum_force="clamped",
+        step_size="annealed",
+    ),
+    "b3": _reading(
+        reward_scaling="none",
+        advantages="batch",
+        time_limits="bootstrap",
+        pendulum_force="clamped",
+        step_size="annealed",
+    ),
+}
+"""The three readings that `analysis.sections.readings.choice` chooses from the study's data."""
