@@ -80,11 +80,11 @@ def interpolation(results: Path) -> pd.DataFrame:
 
 
 def gather_updates(results: Path, protocol: str) -> tuple[pd.DataFrame | None, str | None]:
-    """Read RESULTS/<protocol>/figure2/interpolation.parquet, as `interpolation`, with each run's `setting`; or return
-    the reason why there is none."""
+    """Read RESULTS/<protocol>/figure2/interpolation.parquet, as `interpolation`; or return the reason why there is
+    none."""
     path = results / protocol / "figure2" / "interpolation.parquet"
     try:
-        return _table(path, {"setting": "str", **INTERPOLATION_COLUMNS}), None
+        return _table(path, INTERPOLATION_COLUMNS), None
     except (FileNotFoundError, ValueError) as error:
         return None, f"{_nothing(f'{protocol}: first updates', path.parent, error).problem}"
 

@@ -28,6 +28,7 @@ EPISODE_COLUMNS = {
 }
 INTERPOLATION_COLUMNS = {
     "environment": "str",
+    "setting": "str",
     "seed": "int64",
     "interpolation": "float64",
     "kl": "float64",

@@ -321,6 +321,7 @@ def write_figure2(results: Path) -> Path:
         pd.DataFrame(
             {
                 "environment": "Hopper-v4",
+                "setting": "clip-0.2",
                 "seed": seed,
                 "interpolation": x,
                 "kl": x**2 / 50,
