@@ -206,7 +206,7 @@ def _readings(data: Data, updates: pd.DataFrame | None, best: Data, best_updates
         return Section(title, [], [])
     study = study_of_readings.study(data, updates)
     made = study_of_readings.tables(study)
-    made += [study_of_readings.decided(best, best_updates)] if len(best.trained) else []
+    made += [study_of_readings.decided(study, best, best_updates)] if len(best.trained) else []
     return Section(title, made, [study_of_readings.figure(study)])
 
 

@@ -29,7 +29,7 @@ class PPOSettings(Settings):
     """discount"""
     gae_lambda: float = setting(0.95, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return"""
-    norm_reward: Literal["none", "reset", "never-reset"] = "reset"
+    norm_reward: Literal["none", "reset", "never-reset"] = "none"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
     reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
@@ -40,7 +40,7 @@ class PPOSettings(Settings):
     """whether the learning rate falls linearly to 0 over total_timesteps"""
     max_grad_norm: float = setting(0.5, above=0, inf="no clipping")
     """norm to which each run's gradient is clipped; inf for no clipping"""
-    adam_eps: float = setting(1e-5, above=0, shared=True)
+    adam_eps: float = setting(1e-8, above=0, shared=True)
     """epsilon of Adam (the same for every run of a stack)"""
     clip_coef: float = setting(0.2, above=0, inf="no clipping")
     """epsilon of the clipped surrogate (equation 7); inf for no clipping"""
@@ -48,7 +48,7 @@ class PPOSettings(Settings):
     """beta, the KL penalty's coefficient (equation 8); its first value if kl_target is set"""
     kl_target: float = setting(0.0, at_least=0)
     """d_targ: beta is adapted towards this KL after every policy update (section 4); 0 for a fixed beta"""
-    vf_coef: float = setting(0.25, at_least=0)
+    vf_coef: float = setting(1.0, at_least=0)
     """c1, the value loss's coefficient (equation 9)"""
     ent_coef: float = setting(0.0, at_least=0)
     """c2, the entropy bonus's coefficient (equation 9)"""

@@ -1,7 +1,5 @@
 """A line about each protocol, for help and plans."""
 
-from experiments.paper.readings import BEST
-
 PAPER = {
     "table1": "surrogate objectives (sec. 6.1, Table 1)",
     "figure1": "the clipped objective as a function of the ratio (a formula: no runs)",
@@ -19,8 +17,7 @@ settings.)"""
 PROTOCOLS = {
     **PAPER,
     "readings": "a designed experiment over the details that the text omits",
-    "readings-best": "the best readings on all seven tasks"
-    + ("" if BEST else " (none is chosen yet: `ppo run readings` first)"),
+    "readings-best": "the best readings on all seven tasks",
     "tuning": "sweeps over the unknown settings of the algorithms of Figure 3",
     "figure4-tuning": "short runs over the settings that Table 4 omits",
     "atari-readings": "the network that section 6.4 cites, and the code released then, on two games",
