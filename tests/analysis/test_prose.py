@@ -184,9 +184,9 @@ def about_the_readings() -> list[Pin]:
     assert shown_apart["detail"].tolist() == ["actions"]
     assert len(on_clip) == 13
     sinks = rows("readings_cells").groupby("gradient-clip")[["none_sinks", "none_runs"]].sum().astype(str)
-    chosen = {"protocol": "readings-best", "setting": f"clip-0.2+{CHOSEN}"}
-    fallen = rows("scores", protocol="readings-best", setting=f"none+{CHOSEN}").sort_values("seed")["score"]
-    updates = pd.read_parquet(RESULTS / "readings-best" / "figure2" / "interpolation.parquet")
+    chosen = {"protocol": "readings", "setting": f"clip-0.2+{CHOSEN}"}
+    fallen = rows("scores", protocol="readings", setting=f"none+{CHOSEN}").sort_values("seed")["score"]
+    updates = pd.read_parquet(RESULTS / "readings" / "figure2" / "interpolation.parquet")
     at_1 = updates[(updates["interpolation"] == 1.0) & (updates["setting"] == chosen["setting"])]
     figure2 = rows("figure2", curve="surrogate_cpi")
     paper = rows("figure3", algorithm="ppo").set_index("environment")["paper_last_100k"]
@@ -257,7 +257,7 @@ def test_no_constant_is_out_of_use() -> None:
 def test_what_is_said_in_words_holds() -> None:
     """Nothing diverged; where Atari's games lie beside the paper's; the row without clipping or penalty."""
     random = float(random_level("HalfCheetah-v4").replace("−", "-"))
-    assert (rows("scores", protocol="readings-best", setting=f"none+{CHOSEN}")["score"] < random).all()
+    assert (rows("scores", protocol="readings", setting=f"none+{CHOSEN}")["score"] < random).all()
     for protocol in ("table1", "figure3"):
         assert not rows("scores", protocol=protocol)["remark"].fillna("").str.contains("diverged").any()
     bank = rows("atari_prefix", game="BankHeist", algorithm="ppo").sort_values("frames")

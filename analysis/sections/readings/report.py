@@ -135,11 +135,11 @@ def best(study: Study) -> Table:
     else:
         show = pd.DataFrame({"Reading": ["none is chosen before every response is measured"]})
     caption = (
-        "The readings that are predicted to be nearest to the paper, and what is predicted of them. The distance is the "
-        "mean of three squared distances to the paper (HalfCheetah and InvertedPendulum with clipping, Figure 2), in "
-        "units of what both sides leave unsure; only readings under which the row without clipping or penalty sinks on "
-        "HalfCheetah are looked at, and only raw actions. A detail that no response shows to matter stays at its usual "
-        "level. The rule: analysis/sections/readings/choice.py."
+        "The readings that are predicted to be nearest to the paper, and what is predicted of them. The distance is "
+        "the mean of three squared distances to the paper (HalfCheetah and InvertedPendulum with clipping, Figure 2), "
+        "in units of what both sides leave unsure; only readings under which the row without clipping or penalty sinks "
+        "on HalfCheetah are looked at, and only raw actions. A detail that no response shows to matter stays at its "
+        "usual level. The rule: analysis/sections/readings/choice.py."
     )
     return _table("readings_best", "The three best readings as predicted", caption, show, frame, study, len(DETAILS))
 
