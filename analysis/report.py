@@ -32,6 +32,7 @@ from analysis.sections import (
 from analysis.sections.atari import figure6, human_normalised, places, precision, prefix, tables2_6, windows
 from analysis.sections.charts import figure3 as figure3_chart
 from analysis.sections.charts import table1 as table1_charts
+from analysis.sections.readings import nearest as nearest_readings
 from analysis.sections.readings import report as study_of_readings
 from analysis.sections.table1 import curves as table1_curves
 from analysis.sections.table1 import runs as table1_runs
@@ -51,7 +52,7 @@ LEAD = (
     "tables, or digitised from its figures and named so."
 )
 
-READINGS = tuple(f"readings_{name}" for name in ("effects", "cells", "points", "best", "decided", "aliases"))
+READINGS = tuple(f"readings_{name}" for name in ("effects", "cells", "points", "best", "decided", "tasks", "aliases"))
 WAITING = {
     "tables": (
         (
@@ -206,7 +207,8 @@ def _readings(data: Data, updates: pd.DataFrame | None, best: Data, best_updates
         return Section(title, [], [])
     study = study_of_readings.study(data, updates)
     made = study_of_readings.tables(study)
-    made += [study_of_readings.decided(study, best, best_updates)] if len(best.trained) else []
+    if len(best.trained):
+        made += [nearest_readings.decided(study, best, best_updates), nearest_readings.on_all_tasks(best)]
     return Section(title, made, [study_of_readings.figure(study)])
 
 

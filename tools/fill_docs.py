@@ -62,7 +62,8 @@ def effects(table: Path = RESULTS / "tables" / "readings_effects.csv") -> dict[s
 
 def _told(responses: dict[str, list[dict[str, str]]]) -> str:
     scores = "; ".join(
-        f"{row['level']}: {float(row['effect']):+.0f} [{float(row['low']):.0f}, {float(row['high']):.0f}]"
+        f"{row['level']}: "
+        + f"{float(row['effect']):+.0f} [{float(row['low']):.0f}, {float(row['high']):.0f}]".replace("-", "−")
         for row in responses.get("clip", [])
     )
     shown = [
@@ -70,7 +71,7 @@ def _told(responses: dict[str, list[dict[str, str]]]) -> str:
         for name, words in WORDS.items()
         if any(float(row["low"]) > 0 or float(row["high"]) < 0 for row in responses.get(name, []))
     ]
-    return (scores or UNMEASURED).replace("-", "−") + (f"; also {', '.join(shown)}" if shown else "")
+    return (scores or UNMEASURED) + (f"; also {', '.join(shown)}" if shown else "")
 
 
 TABLES: dict[str, Callable[[], str]] = {"throughput": throughput, "humanoid": humanoid}

@@ -11,7 +11,7 @@ import experiments
 from analysis.data.labels import values
 from analysis.data.load import gather, gather_updates
 from analysis.data.scores import scored
-from analysis.sections.readings import choice, report
+from analysis.sections.readings import choice, nearest, report
 from analysis.sections.tuning import judged, measured
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import select
@@ -77,7 +77,7 @@ def test_the_preset_is_the_nearest_reading_that_was_measured():
     designed, best = (
         (gather(RESULTS, name), gather_updates(RESULTS, name)[0]) for name in ("readings", "readings-best")
     )
-    frame = choice.decided(report.competing(report.study(*designed), *best))
+    frame = choice.decided(nearest.competing(report.study(*designed), *best))
     (reading,) = frame.loc[frame["chosen"], "reading"]
     assert reading == CHOSEN
     assert replace(MUJOCO, **settings_of(TRIED[reading])) == MUJOCO

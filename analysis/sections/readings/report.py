@@ -18,7 +18,6 @@ from analysis.sections.readings import choice
 from analysis.sections.readings.model import (
     CROSSED,
     DETAILS,
-    RAW,
     RESPONSES,
     Model,
     aliases,
@@ -91,7 +90,7 @@ def cells(study: Study) -> Table:
         none = study.values[(study.values["response"] == "none") & study.values["point"].isin(inside)]["value"]
         sunk = int((none < float(signed_log(choice.random_level()))).sum())
         facts.append({**dict(zip(CROSSED, cell, strict=True)), **means, "none_sinks": sunk, "none_runs": len(none)})
-        shown = {RESPONSES[name].words: _value(means[name], name) for name in RESPONSES}
+        shown = {RESPONSES[name].words: formatted(means[name], name) for name in RESPONSES}
         shown[RESPONSES["none"].words] = number(float(signed_exp(means["none"])))
         words = {DETAILS[name].words: level for name, level in zip(CROSSED, cell, strict=True)}
         rows.append({**words, **shown, "Runs of it below the random policy": f"{sunk}/{len(none)}"})
@@ -111,7 +110,7 @@ def points(study: Study) -> Table:
     frame = study.levels.join(means).rename_axis("point").reset_index()
     show = frame.rename(columns={name: detail.words for name, detail in DETAILS.items()})
     for name, response in RESPONSES.items():
-        show[name] = [number(float(signed_exp(v))) if name == "none" else _value(v, name) for v in frame[name]]
+        show[name] = [number(float(signed_exp(v))) if name == "none" else formatted(v, name) for v in frame[name]]
         show = show.rename(columns={name: response.words})
     caption = (
         "The design: 24 readings. The first 12 have each combination of reward scaling, gradient clip and advantages "
@@ -130,7 +129,7 @@ def best(study: Study) -> Table:
     if len(frame):
         show["distance"] = [number(value, 2) for value in frame["distance"]]
         for name, response in RESPONSES.items():
-            show[name] = [number(float(signed_exp(v))) if name == "none" else _value(v, name) for v in frame[name]]
+            show[name] = [number(float(signed_exp(v))) if name == "none" else formatted(v, name) for v in frame[name]]
             show = show.rename(columns={name: response.words})
     else:
         show = pd.DataFrame({"Reading": ["none is chosen before every response is measured"]})
@@ -142,37 +141,6 @@ def best(study: Study) -> Table:
         "usual level. The rule: analysis/sections/readings/choice.py."
     )
     return _table("readings_best", "The three best readings as predicted", caption, show, frame, study, len(DETAILS))
-
-
-def decided(study: Study, data: Data, updates: pd.DataFrame | None) -> Table:
-    """Tabulate the readings with raw actions by their measured distances; `data`, `updates`: of the three best."""
-    values = competing(study, data, updates)
-    missing = set(RESPONSES) - set(values["response"])
-    frame = pd.DataFrame(columns=["reading"]) if missing else choice.decided(values)
-    show = pd.DataFrame({"Reading": frame["reading"]})
-    for name, response in RESPONSES.items():
-        means = values[values["response"] == name].groupby("point")["value"].mean().reindex(frame["reading"])
-        show[response.words] = [number(float(signed_exp(v))) if name == "none" else _value(v, name) for v in means]
-    if not missing:
-        show["Every seed without clipping or penalty sinks"] = ["yes" if sinks else "no" for sinks in frame["sinks"]]
-        show["Distance"] = [
-            number(row["distance"], 2) + (" ← chosen" if row["chosen"] else "") for row in frame.to_dict("records")
-        ]
-    caption = (
-        "Every measured reading with raw actions, of the design (p01 to p24) and of the three best predicted (b1 to "
-        "b3), by the same distance; the nearest of those under which every seed without clipping or penalty ends below "
-        "the random policy on HalfCheetah is the preset's. At first only the three could be chosen; that rule was "
-        "widened as analysis/sections/readings/choice.py says. All of this is calibration."
-    )
-    title = "The readings as measured"
-    return Table("readings_decided", titled(title, data), caption, show, frame, incomplete(data))
-
-
-def competing(study: Study, data: Data, updates: pd.DataFrame | None) -> pd.DataFrame:
-    """Return the measured values of every reading with raw actions, each once."""
-    designed = study.values[study.values["point"].isin(study.levels.index[study.levels["actions"] == RAW])]
-    best = measured(data, updates)
-    return pd.concat([designed, best[~best["point"].isin(study.levels.index)]], ignore_index=True)
 
 
 def alias_chains(study: Study) -> Table:
@@ -253,7 +221,8 @@ def _cells_panel(axes: Axes, study: Study) -> None:
     axes.set_title("No clipping or penalty, by what is crossed")
 
 
-def _value(value: float, response: str) -> str:
+def formatted(value: float, response: str) -> str:
+    """Format a response's number with its decimals."""
     return number(float(value), DIGITS.get(response, 4))
 
 
