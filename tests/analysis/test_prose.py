@@ -259,6 +259,11 @@ def test_no_constant_is_out_of_use() -> None:
 
 def test_what_is_said_in_words_holds() -> None:
     """Nothing diverged; where Atari's games lie beside the paper's; the row without clipping or penalty."""
+    finals = rows("readings_tasks", reading=CHOSEN).set_index("task")["mean"]
+    paper = rows("figure3", algorithm="ppo").set_index("environment")
+    low = paper["paper_last_100k"] - paper["paper_band_halfwidth"]
+    assert set(finals.index[finals < low[finals.index]]) == {"HalfCheetah", "Swimmer"}
+    assert len(finals) == 7
     random = float(random_level("HalfCheetah-v4").replace("−", "-"))
     assert (rows("scores", protocol="readings", setting=f"none+{CHOSEN}")["score"] < random).all()
     for protocol in ("table1", "figure3"):
