@@ -264,6 +264,9 @@ def test_what_is_said_in_words_holds() -> None:
     low = paper["paper_last_100k"] - paper["paper_band_halfwidth"]
     assert set(finals.index[finals < low[finals.index]]) == {"HalfCheetah", "Swimmer"}
     assert len(finals) == 7
+    for reading in ("b1", "b3"):
+        (walker,) = rows("readings_tasks", reading=reading, task="Walker2d")["mean"]
+        assert walker < paper["paper_last_100k"]["Walker2d"] / 4
     random = float(random_level("HalfCheetah-v4").replace("−", "-"))
     assert (rows("scores", protocol="readings", setting=f"none+{CHOSEN}")["score"] < random).all()
     for protocol in ("table1", "figure3"):
