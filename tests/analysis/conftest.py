@@ -1,11 +1,13 @@
 """What the tests of reports share."""
 
+from collections.abc import Iterator
+
 import pytest
 
-from analysis import report
+from tests.helpers.reports import without_pictures
 
 
 @pytest.fixture
-def _without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Build reports without rendering: for tests of what is written, as pictures take nearly all of the time."""
-    monkeypatch.setattr(report, "pictures", lambda drawing: {"png": b"", "svg": b""})
+def _without_pictures() -> Iterator[None]:
+    with without_pictures():
+        yield

@@ -77,6 +77,7 @@ def test_compare_takes_an_imported_algorithm_and_refuses_averages(
     assert "averages over episodes" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("_without_pictures")
 def test_the_report_shows_them_and_their_scale_is_not_ours(results: Path, tmp_path: Path) -> None:
     import_of = pd.read_csv(results / "sb3-ppo.csv")
     import_of.assign(algorithm="giant", **{"return": 1e6}).to_csv(results / "giant.csv", index=False)

@@ -86,6 +86,7 @@ def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert page.count("No data yet") == 3  # of the readings, the tuning and KLip-PPO the paper has nothing to show
 
 
+@pytest.mark.usefixtures("_without_pictures")
 def test_partial_quick_and_damaged_results(tmp_path: Path) -> None:
     def change(run: dict[str, Any]) -> dict[str, Any] | None:
         environment, setting, seed = run["environment"], run["setting"], run["seed"]

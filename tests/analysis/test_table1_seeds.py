@@ -138,6 +138,7 @@ def _all_settings(seeds: range) -> Callable[[str], Sequence[int]]:
     return lambda setting: seeds
 
 
+@pytest.mark.usefixtures("_without_pictures")
 def test_report_waits_for_more_than_three_seeds(tmp_path: Path) -> None:
     """The report has both tables as soon as there are more than three seeds."""
     for name, seeds in (("three", range(1, 4)), ("six", range(1, 7))):

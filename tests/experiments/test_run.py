@@ -44,6 +44,7 @@ from tests.helpers.commands import (
     working_on,
 )
 from tests.helpers.processes import forked_workers
+from tests.helpers.reports import without_pictures
 
 STEPS = 4096
 SETTINGS = {"num_steps=256,update_epochs=2", "num_steps=256,clip_coef=0.1,update_epochs=2"}
@@ -401,7 +402,7 @@ def benchmark(tmp_path_factory):
     quick = dataclasses.replace(SECONDS, atari_algorithms=("a2c",), games=("Pong",), atari_timesteps=160)
     run = ["run", "all", "--profile", "quick", "--workers", "1", "--results", results]
     commands = (run, run, ["status", "--results", results], ["report", "--results", results])
-    with forked_workers():
+    with forked_workers(), without_pictures():
         said = call_each(*commands, profiles={"quick": quick})
     return results, dict(zip(("run", "again", "status", "report"), said, strict=True))
 
