@@ -1,6 +1,6 @@
-"""Workers as processes that are forked from one that has imported everything, rather than started.
+"""Workers as processes that are forked from one that has loaded everything, rather than started.
 
-An interpreter's start and the imports take three seconds, much longer than what most tests train. A forked worker is a
+An interpreter's start and what it loads take four seconds, much longer than what most tests train. A forked worker is a
 process of its own all the same: it has its memory and its signals, and can be killed at any moment. How a worker is
 really started is left to the tests that are about it.
 """
@@ -16,11 +16,9 @@ import pytest
 
 from experiments.training import local, worker
 
+ROOT = Path(__file__).parents[2]
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(
-    ["pytest", "experiments.training.worker", "ppo.envs.mujoco", "ppo.stacked.collecting", "ppo.stacked.descent"]
-    + [f"baselines.{name}" for name in ("acer", "cem", "trpo", "a2c_trust_region")]
-)
+FORKS.set_forkserver_preload(["pytest", "experiments.training.worker", "tests.helpers.warm"])
 
 
 class ForkedWorker:
@@ -30,6 +28,7 @@ class ForkedWorker:
         self.process = FORKS.Process(target=_work, args=(str(folder), options, dict(os.environ)), daemon=True)
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("OMP_NUM_THREADS", "1")  # the server keeps what it first began with
+            patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
             self.process.start()
 
     def poll(self) -> int | None:
