@@ -39,6 +39,7 @@ FLOORS = (  # from the roof down; a room may import those on lower floors
         "experiments.verification",
     ),
     ("experiments.training",),
+    ("experiments.training.records",),
     ("experiments.planning",),
     ("experiments.paper",),
     ("experiments",),

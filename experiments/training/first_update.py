@@ -21,7 +21,7 @@ from experiments.store.records import records_from_json
 from experiments.store.results import FIRST_UPDATES
 from experiments.store.tables import INTERPOLATION_COLUMNS, read_table
 from experiments.training.build import build
-from experiments.training.entries import begins_with, entries
+from experiments.training.records.entries import begins_with, entries
 from ppo.advantages import standardised
 from ppo.files import make_folder, remove_unfinished
 from ppo.ppo import PPO, surrogate

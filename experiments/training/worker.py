@@ -5,7 +5,6 @@ Exit codes: 0 finished, 3 stopped and can be continued, 4 another process trains
 
 import argparse
 import contextlib
-import math
 import os
 import shutil
 import signal
@@ -13,41 +12,36 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from experiments.modules import import_modules
 from experiments.run import Run, trainable
 from experiments.store import provenance
-from experiments.store.file_names import file_name
-from experiments.store.files import BusyError, StoreError, locked, read_json, set_aside, write_bytes
-from experiments.store.printable import printable
+from experiments.store.files import BusyError, locked, write_bytes
 from experiments.store.recording import write_recorded
 from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import EPISODE_COLUMNS, episode_frame
 from experiments.training.build import build
-from experiments.training.entries import begins_with, entries, trains_with
 from experiments.training.executor import BUSY, FAILED, FINISHED, STOPPED
 from experiments.training.options import Options, options_from_text
-from experiments.training.progress import ProgressFile
-from ppo.algorithm import Algorithm, Metrics
-from ppo.checkpoint import CheckpointError
+from experiments.training.records import scalars
+from experiments.training.records.checkpoints import load_newest, look_ahead
+from experiments.training.records.entries import begins_with, entries, trains_with
+from experiments.training.records.log import log
+from experiments.training.records.progress import ProgressFile
+from ppo.algorithm import Algorithm
 from ppo.envs.base import EnvironmentDied, EnvironmentFailed
 from ppo.files import remove_unfinished
 from ppo.process import prepare_process
 from ppo.stacked.engine import available
-from ppo.training import InexactError, Training
+from ppo.training import Training
 
 PATIENCE = 30.0
 """Seconds to wait for a stack that another process has locked: if its parent was killed, it soon saves and ends."""
 MOST_DEATHS = 3
 """Limit of deaths of an environment without a new checkpoint between them."""
-
-
-class LostTrainingError(ValueError):
-    """A training that was begun, and of which no whole checkpoint is left."""
 
 
 class StopSignal:
@@ -64,12 +58,6 @@ class StopSignal:
 
     def __bool__(self) -> bool:
         return self.asked or os.getppid() != self.parent
-
-
-def log(message: str) -> None:
-    """Print a line of the stack's log, with the time."""
-    with contextlib.suppress(OSError):  # a full disk must not end the training before it saves
-        print(time.strftime("%Y-%m-%d %H:%M:%S %z"), printable(message), flush=True)
 
 
 def train(folder: StackFolder, options: Options, stop: StopSignal | bool) -> int:
@@ -119,9 +107,16 @@ def _train(
     about = {"runs": [run.record.to_json() for run in runs]}
     with contextlib.ExitStack() as closing:
         closing.callback(_close, algorithm)
-        notes = _continue(folder, training, about, options)
+        notes = load_newest(
+            folder,
+            training,
+            about,
+            change_engine=options.engine is not None,
+            exact=options.exact,
+            begin_anew=options.begin_anew,
+        )
         progress = ProgressFile(folder, training, options.command, notes)
-        writers = _tensorboard_writers(folder, runs, algorithm.steps_done) if options.tensorboard else []
+        writers = scalars.writers(folder, runs, algorithm.steps_done) if options.tensorboard else []
         for writer in writers:
             closing.callback(writer.close)
         saved, looked_ahead = time.monotonic(), False
@@ -129,14 +124,14 @@ def _train(
         while not training.done and not stop:
             metrics = training.iterate()
             _tell_failures(runs, algorithm, told)
-            _log_scalars(writers, training, metrics)
+            scalars.log_scalars(writers, training, metrics)
             progress.write("training")
             if time.monotonic() - saved > options.checkpoint_interval:
                 training.save(folder.checkpoint, about)
                 saved = time.monotonic()
                 if not looked_ahead:
                     looked_ahead = True
-                    notes += _looked_ahead(training, options)
+                    notes += look_ahead(training, options.exact)
                     progress.write("training", force=True)  # from now on the folder says that there is a checkpoint
         training.save(folder.checkpoint, about)
     if not training.done:
@@ -201,84 +196,6 @@ def _close(algorithm: Algorithm) -> None:
         pass
     except Exception as error:  # of somebody's environment: what is trained is not lost to that
         log(f"closing the environments: {error}")
-
-
-def _continue(folder: StackFolder, training: Training, about: dict[str, Any], options: Options) -> list[str]:
-    """Load the newest whole checkpoint; returns what is to be said of it.
-
-    A damaged or foreign one is named, and set aside once another one serves. Where none does, though something was
-    saved before, everything stays as it is and ``LostTrainingError`` is raised, unless it is to begin anew.
-    """
-    problems: dict[Path, CheckpointError] = {}
-    for path in (folder.checkpoint, folder.checkpoint_before):
-        if not path.exists():
-            continue
-        try:
-            training.load(path, about, change_engine=options.engine is not None, exact=options.exact)
-        except CheckpointError as error:
-            problems[path] = error
-            continue
-        aside = [f"{problem}; set aside as {set_aside(each)[0].name}" for each, problem in problems.items()]
-        inexact = [f"not exact from step {step:,}: {why}" for step, why in training.inexact]
-        for line in [*aside, f"continuing at step {training.algorithm.steps_done} of {training.goal}", *inexact]:
-            log(line)
-        return [*aside, *inexact]
-    if (problems or _saved_before(folder)) and not options.begin_anew:
-        what = "; ".join(map(str, problems.values())) or f"{folder.checkpoint} is gone"
-        raise LostTrainingError(f"{what}; nothing is changed: put a whole one there, or say --begin-anew")
-    for path, problem in problems.items():
-        log(f"{problem}; set aside as {set_aside(path)[0].name}")
-    log(f"beginning, {training.goal} steps")
-    return []
-
-
-def _looked_ahead(training: Training, options: Options) -> list[str]:
-    """Find out, once something is saved, whether the environments could be put back; returns what is to be said."""
-    env = training.algorithm.env
-    lost: Mapping[int, str]
-    try:
-        lost = env.not_restorable()
-    except Exception as error:  # whatever a second copy of somebody's environment raises
-        lost = {0: f"a second copy of it fails: {type(error).__name__}: {error}"}
-    if not lost:
-        return []
-    line = f"{len(lost)} of {env.rows} environments cannot be put back ({next(iter(lost.values()))})"
-    if options.exact:
-        raise InexactError(f"{line}: without --exact it is trained, and if it is stopped goes on with new episodes")
-    line += ": if it is stopped, it goes on with new episodes, and is not exact from there"
-    log(line)
-    return [line]
-
-
-def _saved_before(folder: StackFolder) -> bool:
-    """Tell whether the folder says that a checkpoint was there."""
-    if folder.finished:
-        return True
-    try:
-        return int(read_json(folder.progress)["saved_at"]) > 0
-    except (OSError, StoreError, KeyError, TypeError, ValueError):
-        return False
-
-
-def _tensorboard_writers(folder: StackFolder, runs: Sequence[Run], steps_done: int) -> list[Any]:
-    from torch.utils.tensorboard import SummaryWriter  # takes seconds to import
-
-    names = [file_name(f"{run.setting}_{run.seed}") for run in runs]
-    # scalars after the last checkpoint are logged again
-    return [SummaryWriter(str(folder.path / "tensorboard" / name), purge_step=steps_done + 1) for name in names]
-
-
-def _log_scalars(writers: Sequence[Any], training: Training, metrics: Metrics) -> None:
-    if not writers:
-        return
-    step = training.algorithm.steps_done
-    columns = {name: values.cpu().tolist() for name, values in metrics.items()}
-    columns["charts/episodic_return"] = training.scores().tolist()
-    columns["charts/SPS"] = [training.algorithm.steps_done / training.wall_time] * len(writers)
-    for name, values in columns.items():
-        for writer, value in zip(writers, values, strict=True):
-            if math.isfinite(value):
-                writer.add_scalar(name, value, step)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,9 +14,9 @@ from experiments.store.files import read_json
 from experiments.store.tables import read_episodes
 from experiments.training import worker
 from experiments.training.build import build
-from experiments.training.entries import trains_with
 from experiments.training.executor import FAILED, FINISHED
 from experiments.training.options import Options
+from experiments.training.records.entries import trains_with
 from ppo import checkpoint
 from ppo.envs.gymnasium import GymnasiumVectorEnv
 from ppo.ppo import PPO

@@ -29,7 +29,7 @@ from experiments.store.tables import INTERPOLATION_COLUMNS, episode_frame, read_
 from experiments.training import build, first_update, scheduler, worker
 from experiments.training.executor import BUSY, FAILED, FINISHED, STOPPED, Job
 from experiments.training.options import Options
-from experiments.training.progress import ProgressFile
+from experiments.training.records.progress import ProgressFile
 from ppo import checkpoint
 from ppo.envs import make as make_env
 from ppo.envs.base import EnvironmentDied
@@ -492,7 +492,7 @@ def test_the_time_left_is_right_to_a_fifth_after_a_tenth(tmp_path, monkeypatch, 
     """Also after a tenth of what is left where a training goes on."""
     now = [1000.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], time=lambda: 0.0)
-    monkeypatch.setattr("experiments.training.progress.time", clock)
+    monkeypatch.setattr("experiments.training.records.progress.time", clock)
     algorithm = SimpleNamespace(steps_done=64 * begun_at, total_timesteps=64 * 200, runs=2, diverged_at=[None, None])
     training = SimpleNamespace(algorithm=algorithm, goal=64 * 200, scores=lambda: [float("nan")] * 2, saved_at=0)
     board, posted = ProgressFile(StackFolder(tmp_path), training), []
