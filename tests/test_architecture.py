@@ -19,7 +19,8 @@ REPOSITORY = Path(experiments.__file__).parents[1]
 
 FLOORS = (  # from the roof down; a room may import those on lower floors
     ("experiments.cli",),
-    ("experiments.cli.checking", "experiments.cli.flags"),
+    ("experiments.cli.checking",),
+    ("experiments.cli.flags",),
     ("analysis",),
     (
         "analysis.sections",

@@ -22,7 +22,6 @@ from experiments.cli.flags.values import count, hours, machine, path, share, ste
 from experiments.messages import unknown_name_message
 from experiments.paper.games import GROUPS
 from experiments.paper.profiles import Profile
-from experiments.paper.readings import DEFAULT
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,8 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
             one.add_flags(command, argv)
     arguments, rest = parser.parse_known_args(argv)
     arguments.typed = shlex.join(["ppo", *argv])
+    if rest and not rest[0].startswith("-"):
+        raise ValueError(f"{rest[0]!r} is one argument too many")
     if rest:
         flags = [flag for option in commands.choices[arguments.command]._actions for flag in option.option_strings]
         raise ValueError(unknown_name_message("argument", rest[0], [flag for flag in flags if flag.startswith("--")]))
@@ -115,8 +116,7 @@ def _add_merge(command: Parser, argv: Sequence[str]) -> None:
 
 def _add_train(command: Parser, argv: Sequence[str]) -> None:
     from baselines import ALGORITHMS, REFERENCE
-    from experiments.cli.flags.settings import add_settings
-    from experiments.paper.settings import usual_settings
+    from experiments.cli.flags.settings import add_settings_of_trained
 
     command.add_argument(
         "environment",
@@ -138,27 +138,14 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--out", type=path, required=True, help="folder to train into; trainings in it are continued")
     add_reading(command)
     add_training_options(command)
-    add_settings(command, usual_settings(*_trained(argv)))
+    add_settings_of_trained(command, argv)
 
 
 def _add_check(command: Parser, argv: Sequence[str]) -> None:
+    from experiments.cli.flags.settings import add_settings_of_checked
+
     command.add_argument("algorithm", metavar="MODULE:CLASS", help="an algorithm of your own, or a listed one's name")
-
-
-def _trained(argv: Sequence[str]) -> tuple[str, str, str]:
-    """Find environment, algorithm and reading in ``argv``: the settings depend on them."""
-    from baselines import REFERENCE
-    from experiments.modules import import_modules
-    from ppo.envs import ROBOSCHOOL_IDS
-    from ppo.envs.atari import ATARI_ROMS
-    from ppo.envs.making import module_of
-
-    first = argparse.ArgumentParser(add_help=False)
-    first.add_argument("--algorithm", default=REFERENCE)
-    first.add_argument("--reading", default=DEFAULT)
-    known = first.parse_known_args(argv)[0]
-    import_modules([module_of(known.algorithm)], Path.cwd())
-    return next((word for word in argv if word in {*ATARI_ROMS, *ROBOSCHOOL_IDS}), ""), known.algorithm, known.reading
+    add_settings_of_checked(command, argv)
 
 
 def _add_evaluate(command: Parser, argv: Sequence[str]) -> None:
@@ -264,7 +251,7 @@ COMMANDS = {
     "check": Command(
         "Hold an algorithm to what every algorithm here promises: minutes.",
         _add_check,
-        "ppo check my_module:MyAlgorithm",
+        "ppo check vpg --num-steps 256",
     ),
     "import": Command(
         "Read runs of other programs, to stand beside ours in tables, figures and `ppo compare`.",

@@ -78,6 +78,9 @@ def refused(capsys, *argv):
         ([*TRAIN, "--clip-coff", "0.2"], "--clip-coef"),
         ([*TRAIN, "--learning_rate", "0.1"], "--learning-rate"),
         ([*TRAIN, "--norm-adv", "batsh"], "batch"),
+        ([*TRAIN, "--total", "64"], "unknown argument '--total'; did you mean --total-timesteps"),
+        ([*TRAIN, "twice"], "'twice' is one argument too many"),
+        (["check", "pqo", "--num-steps", "64"], "unknown algorithm 'pqo'; did you mean ppo"),
     ],
 )
 def test_a_name_that_is_not_there_gets_its_nearest(capsys, argv, said):

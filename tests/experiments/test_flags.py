@@ -17,7 +17,7 @@ KINDS = pytest.mark.parametrize(
 
 def swept(kind, *argv):
     parser = argparse.ArgumentParser()
-    add_settings(parser, kind())
+    add_settings(parser, kind(), "")
     return sweep(parser.parse_args(argv), kind())
 
 
@@ -31,7 +31,7 @@ def test_every_setting_has_a_docstring(kind):
 @KINDS
 def test_every_setting_is_a_flag_with_its_docstring_and_default(kind):
     parser = argparse.ArgumentParser()
-    add_settings(parser, kind())
+    add_settings(parser, kind(), "")
     text = " ".join(parser.format_help().split())
     docs = field_docs(kind)
     for field in dataclasses.fields(kind):
@@ -72,6 +72,11 @@ def test_the_same_value_twice_is_one_setting():
 def test_one_impossible_value_of_a_sweep_refuses_it():
     with pytest.raises(SettingsError, match=r"clip_coef = -0\.1 cannot be trained"):
         swept(ALGORITHMS["ppo"].load().Settings, "--clip-coef", "0.1", "-0.1")
+
+
+def test_a_bare_switch_is_on():
+    ((name, settings),) = swept(ALGORITHMS["ppo"].load().Settings, "--clip-actions").items()
+    assert (name, settings.clip_actions) == ("clip_actions=True", True)
 
 
 @pytest.mark.parametrize("word", ["maybe", "2", ""])

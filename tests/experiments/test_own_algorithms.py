@@ -96,7 +96,7 @@ def test_check_holds_it_to_the_contract_and_names_what_fails(folder, monkeypatch
         "what no stack can hold is refused",
         "metrics are numbers of each run (CartPole-v1)",
     )
-    monkeypatch.setattr(check, "checks_of", lambda kind: {name: checks_of(kind)[name] for name in chosen})
+    monkeypatch.setattr(check, "checks_of", lambda kind, few: {name: checks_of(kind, few)[name] for name in chosen})
     assert main(["check", NAME]) == 0
     assert capsys.readouterr().out.splitlines() == [*(f"passed  {name}" for name in chosen), "3 of 3 checks passed"]
     (folder / "broken.py").write_text(EXAMPLE.read_text() + BROKEN)
@@ -104,6 +104,28 @@ def test_check_holds_it_to_the_contract_and_names_what_fails(folder, monkeypatch
     *_, metrics, total = capsys.readouterr().out.splitlines()
     assert metrics.startswith(f"FAILED  {chosen[-1]}: AssertionError: losses/of_all: one number for each run")
     assert total == "2 of 3 checks passed"
+
+
+@pytest.mark.parametrize(("flags", "steps"), [((), 2048), (("--num-steps", "128"), 128)])
+def test_the_check_that_it_learns_takes_settings_for_so_few_steps(folder, monkeypatch, capsys, flags, steps):
+    trained = []
+
+    def learns(kind, environment, few_steps):
+        trained.append(kind.Settings(**few_steps).num_steps)
+
+    promise = "it learns in 20,000 steps (CartPole-v1)"
+    monkeypatch.setattr(outputs, "check_it_learns", learns)
+    monkeypatch.setattr(check, "checks_of", lambda kind, few: {promise: checks_of(kind, few)[promise]})
+    assert main(["check", NAME, *flags]) == 0
+    assert trained == [steps]
+
+
+def test_settings_that_no_check_can_take_are_refused(folder, capsys):
+    assert main(["check", NAME, "--num-steps", "128", "256"]) == 2
+    assert main(["check", NAME, "--learning-rate", "-1"]) == 2
+    several, impossible = capsys.readouterr().err.splitlines()
+    assert several == "ppo: --num-steps takes one value here, not 2"
+    assert "learning_rate = -1.0 cannot be trained" in impossible
 
 
 def test_every_check_of_the_contract_is_made():

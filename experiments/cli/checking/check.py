@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from baselines import ALGORITHMS, record_of
+from experiments.cli.flags.settings import given
 from experiments.contract.check import verdicts
 from experiments.messages import unknown_name_message
 from experiments.modules import import_modules
@@ -19,10 +20,13 @@ def check(arguments: argparse.Namespace, console: Console) -> int:
     if not (module_of(arguments.algorithm) or arguments.algorithm in ALGORITHMS):
         message = unknown_name_message("algorithm", arguments.algorithm, ALGORITHMS)
         raise ValueError(f"{message} One of your own is MODULE:CLASS")
-    kind = record_of(arguments.algorithm).load()
+    record = record_of(arguments.algorithm)
+    kind = record.load()
+    few_steps = {**record.few_steps, **given(arguments, kind.Settings)}
+    kind.Settings(**few_steps).check()
     prepare_process()
     failed = count = 0
-    for verdict in verdicts(kind):
+    for verdict in verdicts(kind, few_steps):
         reason = f": {verdict.reason}" if verdict.reason else ""
         console.print(f"{'passed' if verdict.passed else 'FAILED'}  {verdict.promise}{reason}", markup=False)
         failed, count = failed + (not verdict.passed), count + 1

@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from typing import NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
 from experiments.cli.flags.values import argument, count, fraction, path, seconds, shard, share
 from experiments.paper.about import PROTOCOLS
@@ -16,7 +16,11 @@ ONLY = {"environments": "environment", "algorithms": "algorithm", "settings": "s
 
 
 class Parser(argparse.ArgumentParser):
-    """Reports an error in one line, with exit code 2."""
+    """Reports an error in one line, with exit code 2. Takes no abbreviations: a flag to come could change what they
+    mean."""
+
+    def __init__(self, **more: Any) -> None:
+        super().__init__(allow_abbrev=False, **more)
 
     def error(self, message: str) -> NoReturn:
         print(printable(f"{self.prog}: {message}"), file=sys.stderr)
