@@ -5,9 +5,11 @@ from collections.abc import Iterable
 
 
 def unknown_name_message(kind: str, name: str, valid: Iterable[str]) -> str:
-    """Return an error line for a name that is not in ``valid``, with the nearest names, or all if none is near."""
+    """Return an error line for a name that is not in ``valid``, with those that it abbreviates, else the nearest, or
+    all if none is near."""
     valid = list(valid)
-    near = difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
+    abbreviated = [one for one in valid if name.strip("-") and one.startswith(name)][:3]
+    near = abbreviated or difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
     return f"unknown {kind} {name!r}; " + (f"did you mean {', '.join(near)}?" if near else f"valid: {', '.join(valid)}")
 
 

@@ -79,7 +79,7 @@ def refused(capsys, *argv):
         ([*TRAIN, "--learning_rate", "0.1"], "--learning-rate"),
         ([*TRAIN, "--norm-adv", "batsh"], "batch"),
         ([*TRAIN, "--total", "64"], "unknown argument '--total'; did you mean --total-timesteps"),
-        ([*TRAIN, "twice"], "'twice' is one argument too many"),
+        (["train", "Hopper-v4", "twice", "--out", "out"], "'twice' is one argument too many"),
         (["check", "pqo", "--num-steps", "64"], "unknown algorithm 'pqo'; did you mean ppo"),
     ],
 )
