@@ -12,7 +12,7 @@ import baselines
 from analysis.style import colours
 from analysis.style.colours import algorithm_lines, contrast, distance, next_colour
 
-LISTED = [record.colour for record in baselines.ALGORITHMS.values()]
+LISTED = [record.colour for record in baselines.ALGORITHMS.values() if record.colour]
 BEFORE = ("#E69F00", "#D55E00", "#882255", "#7F7F7F", "#0072B2", "#CC79A7", "#009E73", "#7FCEB9", "#56B4E9", "#332288")
 
 

@@ -15,9 +15,9 @@ import experiments
 from analysis.data.published import published
 from baselines import ALGORITHMS
 from experiments.paper.games import TWELVE
-from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import PROTOCOLS, select
 from experiments.paper.readings import DEFAULT, DETAILS
+from tests.helpers.documented import DOCUMENTED
 
 ROOT = Path(experiments.__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tools"))
@@ -184,7 +184,7 @@ def test_protocols_have_the_sizes_that_are_said():
     said = re.findall(r"(?m)^\| `([\w-]+)` \| .* \| (\d+) \| (\d+) \| (\d+) \| (\d+) \|$", page)
     assert [name for name, *_ in said] == list(PROTOCOLS)
     for name, *numbers in said:
-        (protocol,) = select([name], PROFILES["paper"], DEFAULT)
+        (protocol,) = select([name], DOCUMENTED["paper"], DEFAULT)
         untrained = sum(run.setting == "untrained" for run in protocol.runs)
         million_steps = sum(run.total_timesteps for run in protocol.runs) // 1_000_000
         sizes = [len(protocol.runs) - untrained, untrained, len(protocol.first_updates), million_steps]

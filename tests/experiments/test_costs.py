@@ -25,6 +25,7 @@ from experiments.planning.estimates import Machine, read_costs, write_measured
 from experiments.store.files import StoreError
 from experiments.throughput import atari, command
 from experiments.training.build import build
+from tests.helpers.documented import DOCUMENTED
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
 PAPER = PROFILES["paper"]
@@ -252,7 +253,7 @@ def test_a_learner_without_its_emulator_learns_from_what_it_met(monkeypatch):
 def test_the_table_in_the_docs_is_the_command_s(tmp_path, capsys):
     page = (RESULTS.parent / "docs" / "cluster.md").read_text()
     (command,) = re.findall(r"ppo (plan all --machines .*)", page)
-    assert cli.main([*command.split(), "--results", str(tmp_path)]) == 0
+    assert cli.main([*command.split(), "--results", str(tmp_path)], DOCUMENTED) == 0
     printed = capsys.readouterr().out.partition("from nothing")[2].splitlines()[1:]
     written = re.findall(r"^\| (?:`\w+`|together) \| \d+ cores .*$", page, re.MULTILINE)
     assert [re.sub(r"[|`]", "", row).split() for row in written] == [row.split() for row in printed]
