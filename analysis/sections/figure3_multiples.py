@@ -17,12 +17,13 @@ from analysis.style.drawing import (
     DASHES,
     STYLE,
     Drawing,
-    bound_below,
     draw_runs,
     frame_panel,
     legend_of_lines,
+    limits_above,
     note_of,
     sentences,
+    tell_lowest,
     warn,
 )
 
@@ -48,10 +49,15 @@ def figure(data: Data) -> Drawing:
             axes.xaxis.set_major_locator(MaxNLocator(2))
         mark = dagger(data.trained[data.trained["algorithm"] == algorithm])
         row[0].set_ylabel(algorithm_name(algorithm) + mark, fontsize=9)
-    for axes, name in zip(panels[0], ENVIRONMENTS, strict=True):
+    for column, name in zip(panels.T, ENVIRONMENTS, strict=True):
         here, theirs = curves[curves["task"] == name], paper[paper["task"] == name]
-        values = {algorithm_name(str(a)): group["mean_return"] for a, group in here.groupby("algorithm")}
-        bound_below(axes, {"paper": theirs["mean"], **values}, float(theirs["mean"].min()))
+        values = {str(algorithm): group["mean_return"] for algorithm, group in here.groupby("algorithm")}
+        column[0].title.set_fontsize(9)  # the longest name is as wide as its panel
+        if limits := limits_above({"paper": theirs["mean"], **values}, float(theirs["mean"].min())):
+            column[0].set_ylim(*limits)
+            for axes, algorithm in zip(column, algorithms, strict=True):
+                own = {algorithm_name(algorithm): values[algorithm]} if algorithm in values else {}
+                tell_lowest(axes, own, limits[0])
     panels[-1][len(ENVIRONMENTS) // 2].set_xlabel("Environment steps", fontsize=10)  # supxlabel would lie on the legend
     drawn.legend(handles=legend_of_lines(len(curves) > 0, band=True), loc="outside lower center", ncols=3)
     note = note_of(data)

@@ -11,7 +11,7 @@ import pytest
 from analysis.data.labels import ALGORITHMS
 from analysis.data.load import gather
 from analysis.data.published import drawn_in_paper, published
-from analysis.sections import figure3
+from analysis.sections import figure3, figure3_multiples
 from analysis.style.colours import algorithm_lines
 from tests.helpers.synthetic import write_figure3
 
@@ -58,6 +58,17 @@ def test_one_bad_run_does_not_flatten_figure3(tmp_path: Path) -> None:
     assert high > 500
     assert [text.get_text() for text in cheetah.texts] == ["A2C: falls to −50,000"]
     assert [text.get_text() for text in hopper.texts] == []
+
+
+def test_what_falls_is_named_in_its_own_row_of_the_multiples(tmp_path: Path) -> None:
+    def value(run: dict[str, Any]) -> float:
+        return -50_000.0 if (run["environment"], run["algorithm"]) == ("HalfCheetah-v4", "ppo") else 500.0
+
+    data = gather(write_figure3(tmp_path, ("ppo", "a2c"), value=value), "figure3")
+    panels = figure3_multiples.figure(data).figure.axes
+    said = {place: text.get_text() for place, axes in enumerate(panels) for text in axes.texts}
+    assert said == {3 * 7: "PPO (Clip): falls to −50,000"}
+    assert len({axes.get_ylim() for axes in panels[0::7]}) == 1
 
 
 def test_figure3_table(tmp_path: Path) -> None:
