@@ -54,6 +54,7 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     assert str(tmp_path) not in page
 
 
+@pytest.mark.usefixtures("_without_pictures")
 def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     stale = [
         tmp_path / "out" / folder / f"{name}.{kind}"

@@ -493,6 +493,7 @@ def test_the_time_left_is_right_to_a_fifth_after_a_tenth(tmp_path, monkeypatch, 
     now = [1000.0]
     clock = SimpleNamespace(monotonic=lambda: now[0], time=lambda: 0.0)
     monkeypatch.setattr("experiments.training.records.progress.time", clock)
+    monkeypatch.setattr(os, "fsync", lambda file: None)  # a disk takes longer than all else here
     algorithm = SimpleNamespace(steps_done=64 * begun_at, total_timesteps=64 * 200, runs=2, diverged_at=[None, None])
     training = SimpleNamespace(algorithm=algorithm, goal=64 * 200, scores=lambda: [float("nan")] * 2, saved_at=0)
     board, posted = ProgressFile(StackFolder(tmp_path), training), []
