@@ -1,6 +1,5 @@
 """`ppo check`: every check of the contract on one algorithm, one after the other."""
 
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from unittest import SkipTest
 
 from experiments.contract import data, divergence, neighbours, outputs, resumption
 from experiments.contract.stacks import CONTINUOUS, DISCRETE, ENVIRONMENTS, Kind
+from ppo.envs.answers import place_of
 from ppo.on_policy import OnPolicy
 
 
@@ -93,7 +93,5 @@ def _verdict(promise: str, check: Check, kind: Kind, folder: Path) -> Verdict:
         return Verdict(promise, True, f"does not apply: {skipped}")
     except Exception as error:  # whatever the algorithm raises is its own fault
         text = " ".join(str(error).split())
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(place.filename).name}:{place.lineno}: {place.line}"
-        return Verdict(promise, False, f"{type(error).__name__}: {text[:300]}" if text else where)
+        return Verdict(promise, False, f"{type(error).__name__}: {text[:300]}" if text else place_of(error))
     return Verdict(promise, True)

@@ -3,6 +3,8 @@
 What it raises, ``sys.exit()`` included, and what it may not answer becomes an ``EnvironmentFailed``.
 """
 
+import traceback
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -75,5 +77,13 @@ def _number(reward: Any) -> float:
 
 
 def _said(method: str, error: BaseException) -> str:
-    text = " ".join(str(error).split())[:200]
+    text = " ".join(str(error).split())[:200] or place_of(error)
     return f"{method} raised {type(error).__name__}" + (f": {text}" if text else "")
+
+
+def place_of(error: BaseException) -> str:
+    """Return file, line and code where an error was first raised: all there is to say of one that has no text."""
+    while error.__context__ is not None:
+        error = error.__context__
+    places = traceback.extract_tb(error.__traceback__)
+    return f"{Path(places[-1].filename).name}:{places[-1].lineno}: {places[-1].line}"[:200] if places else ""

@@ -26,6 +26,8 @@ from gymnasium.wrappers import (
     TimeLimit,
 )
 
+from ppo.envs.answers import place_of
+
 Env = gymnasium.Env[Any, Any]
 
 
@@ -211,7 +213,7 @@ def _arguments_of(env_id: str) -> list[str]:
 def _one_line(error: Exception) -> str:
     text = " ".join(_plain(str(error)).partition(" was raised from the environment creator")[0].split())
     plain = isinstance(error, AssertionError | ValueError | ImportError | gymnasium.error.Error)
-    return text if plain and text else f"{type(error).__name__}: {text}".rstrip(": ")
+    return text if plain and text else f"{type(error).__name__}: {text or place_of(error)}".rstrip(": ")
 
 
 def _plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """What somebody's environment raises or answers, at any step: its row is given up with the reason, and no other."""
 
 import os
+import re
 from typing import Any
 
 import gymnasium
@@ -154,6 +155,21 @@ def test_what_a_reset_raises_for_another_reason_is_told():
 
     with pytest.raises(EnvironmentFailed, match=r"^reset\(\) raised OSError: no display$"):
         answers.begin(Broken(), SEED)
+
+
+def test_an_error_without_a_text_is_told_by_its_place():
+    class Broken(Plain):
+        def reset(self, *, seed=None, options=None):
+            try:
+                assert self.render_mode
+            except AssertionError as error:
+                raise AssertionError from error
+
+    with pytest.raises(EnvironmentFailed) as failure:
+        answers.begin(Broken(), SEED)
+    assert re.fullmatch(
+        r"reset\(\) raised AssertionError: test_answers\.py:\d+: assert self\.render_mode", str(failure.value)
+    )
 
 
 class Foreign(Plain):
