@@ -19,7 +19,7 @@ import pytest
 
 from analysis.data.published import PUBLISHED
 from analysis.data.scores import papers_seeds
-from experiments.paper.readings import CHOSEN
+from experiments.paper.readings import CHOSEN, TRIED
 
 RESULTS = PUBLISHED.resolve().parent
 DOCUMENTS = {"README.md": RESULTS.parent / "README.md", "results/README.md": RESULTS / "README.md"}
@@ -212,6 +212,10 @@ def about_the_readings() -> list[Pin]:
             "L_CPI is {} where the paper has {}:",
             (shown(at_1["surrogate_cpi"].mean(), 3), shown(float(figure2["paper_at_1"].iloc[0]), 3)),
         ),
+        here(
+            "the mean of the four, {}, is",
+            (mean(0, protocol="readings-best", environment="HalfCheetah-v4", setting="none+b2"),),
+        ),
     ]
 
 
@@ -266,8 +270,16 @@ def test_what_is_said_in_words_holds() -> None:
     assert len(finals) == 7
     for reading in ("b1", "b3"):
         (walker,) = rows("readings_tasks", reading=reading, task="Walker2d")["mean"]
+        (hopper,) = rows("readings_tasks", reading=reading, task="Hopper")["mean"]
         assert walker < paper["paper_last_100k"]["Walker2d"] / 4
+        assert hopper < paper["paper_last_100k"]["Hopper"] / 3
     random = float(random_level("HalfCheetah-v4").replace("−", "-"))
+    other = rows("readings_tasks", reading="b2").set_index("task")["mean"]
+    assert set(other.index[other < low[other.index]]) == {"HalfCheetah"}
+    sunk = rows("scores", protocol="readings-best", setting="none+b2")["score"] < random
+    assert (len(sunk), sunk.sum()) == (4, 3)
+    changed = {name for name, level in TRIED[CHOSEN].items() if TRIED["b2"][name] != level}
+    assert changed == {"step-size", "adam-eps"}
     assert (rows("scores", protocol="readings", setting=f"none+{CHOSEN}")["score"] < random).all()
     for protocol in ("table1", "figure3"):
         assert not rows("scores", protocol=protocol)["remark"].fillna("").str.contains("diverged").any()
