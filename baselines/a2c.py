@@ -27,12 +27,12 @@ class A2CSettings(Settings):
     """discount"""
     gae_lambda: float = setting(1.0, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return, as A3C does"""
-    norm_reward: Literal["none", "reset", "never-reset"] = "reset"
+    norm_reward: Literal["none", "reset", "never-reset"] = "none"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
     reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
-    learning_rate: float = setting(1.85e-3, at_least=0)
+    learning_rate: float = setting(3e-3, at_least=0)
     """step size of RMSProp"""
     anneal_lr: bool = True
     """whether the learning rate falls linearly to 0 over total_timesteps"""

@@ -20,8 +20,8 @@ D = TypeVar("D", bound=Distribution)
 
 @dataclass(frozen=True)
 class A2CTrustRegionSettings(Settings):
-    """A2C's settings and those of the trust region; the average's decay is ACER's for continuous control, learning rate
-    and trust_region_delta were tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
+    """A2C's settings and those of the trust region; the average's decay is ACER's for continuous control; reward
+    scaling, learning rate and trust_region_delta were tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
     num_envs: int = setting(4, at_least=1)
     """environments that each run steps in parallel (the paper's actors)"""
@@ -31,7 +31,7 @@ class A2CTrustRegionSettings(Settings):
     """discount"""
     gae_lambda: float = setting(1.0, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return, as A3C does"""
-    norm_reward: Literal["none", "reset", "never-reset"] = "reset"
+    norm_reward: Literal["none", "reset", "never-reset"] = "none"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
     reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
@@ -50,7 +50,7 @@ class A2CTrustRegionSettings(Settings):
     """the value loss's coefficient"""
     ent_coef: float = setting(0.0, at_least=0)
     """the entropy bonus's coefficient"""
-    trust_region_delta: float = setting(0.5, above=0, inf="no trust region")
+    trust_region_delta: float = setting(8.0, above=0, inf="no trust region")
     """delta, the largest KL from the average policy that a step may cause in a state, to first order"""
     ema_decay: float = setting(0.995, at_least=0, below=1)
     """alpha, the decay of the exponential moving average of the policy's parameters"""

@@ -28,7 +28,7 @@ class TRPOSettings(Settings):
     """discount"""
     gae_lambda: float = setting(0.98, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return"""
-    norm_reward: Literal["none", "reset", "never-reset"] = "none"
+    norm_reward: Literal["none", "reset", "never-reset"] = "never-reset"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
     reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
@@ -176,6 +176,8 @@ class TRPO2017Settings(TRPOSettings):
     log-std was missing from the variables to optimise (#262), the standardised advantages were not used (#64); a
     smaller network, column-norm initialisation, a filter per batch, and a search that accepts an improvement of 0."""
 
+    norm_reward: Literal["none", "reset", "never-reset"] = "none"
+    """whether rewards are divided by the running standard deviation of the discounted return"""
     network: str = "32-32"
     """units of the hidden layers of two separate networks, for policy and value"""
     initialisation: Literal["orthogonal", "column-norm"] = "column-norm"

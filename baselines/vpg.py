@@ -18,8 +18,8 @@ from ppo.stacked.optimizers import Adam
 @dataclass(frozen=True)
 class VPGSettings(Settings):
     """VPG's settings; the defaults are those of homework 4 of Berkeley's course, which the footnote refers to
-    (2017-03-18), with the batch of openai/baselines' acktr_cont, and with lambda and the KL tuned for the MuJoCo tasks
-    (experiments/paper/settings.py)."""
+    (2017-03-18), with the batch of openai/baselines' acktr_cont, and with lambda, the KL and the reward scaling tuned
+    for the MuJoCo tasks (experiments/paper/settings.py)."""
 
     num_steps: int = setting(2500, at_least=1)
     """steps of each environment between two updates"""
@@ -27,14 +27,14 @@ class VPGSettings(Settings):
     """discount"""
     gae_lambda: float = setting(0.9, at_least=0, at_most=1)
     """lambda of generalised advantage estimation; 1 sums the whole return"""
-    norm_reward: Literal["none", "reset", "never-reset"] = "none"
+    norm_reward: Literal["none", "reset", "never-reset"] = "never-reset"
     """whether rewards are divided by the running standard deviation of the discounted return, and clipped to +-10;
     reset: the return starts at 0 after each episode"""
     bootstrap_truncation: bool = False
     """whether the value of the last state is added where a time limit, not the task, ended the episode"""
     learning_rate: float = setting(1e-3, at_least=0)
     """first step size of the policy's Adam"""
-    desired_kl: float = setting(0.032, above=0)
+    desired_kl: float = setting(0.064, above=0)
     """KL[pi_old, pi] towards which the step size is adapted after every update"""
     vf_learning_rate: float = setting(1e-3, at_least=0)
     """step size of the value function's Adam"""

@@ -193,7 +193,7 @@ def test_sweeps_are_crossed_with_reward_scaling():
     assert none == reset == never
     names = "learning_rate", "trust_region_delta"
     none, reset, never = (swept("a2c-trust-region", scaling, *names) for scaling in ("none", "reset", "never-reset"))
-    assert len(none) == 40
+    assert len(none) == 56
     assert none == reset == never
     none, reset, never = (
         swept("a2c", scaling, "learning_rate", "anneal_lr", steps=PAPER.total_timesteps)

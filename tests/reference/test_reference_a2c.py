@@ -9,6 +9,8 @@ from baselines.a2c_trust_region import A2CTrustRegionSettings
 from tests.reference.referee.a2c import A2C, A2CTrustRegion
 from tests.reference.referee.comparing import compare
 
+BOOTSTRAPPED = {"num_steps": 7, "bootstrap_truncation": True, "norm_reward": "reset"}
+
 # High learning rates: every update rounds the parameters to float32, which must stay small beside A2C's small steps.
 A2C_CASES = {  # environment, runs, budget
     "defaults": (
@@ -32,8 +34,8 @@ A2C_CASES = {  # environment, runs, budget
     "time limits bootstrapped": (
         "Reacher-v4",
         [
-            A2CSettings(num_steps=7, learning_rate=4e-2, bootstrap_truncation=True),
-            A2CSettings(num_steps=7, learning_rate=2e-2, bootstrap_truncation=True, gae_lambda=0.9, gamma=0.9),
+            A2CSettings(**BOOTSTRAPPED, learning_rate=4e-2),
+            A2CSettings(**BOOTSTRAPPED, learning_rate=2e-2, gae_lambda=0.9, gamma=0.9),
         ],
         1000,
     ),
@@ -47,12 +49,12 @@ def test_dozens_of_updates_of_a2c_are_the_referees(case):
     assert result.episodes() > 0
 
 
-@pytest.mark.parametrize("env_id", ["Hopper-v4", "CartPole-v1"])
-def test_dozens_of_updates_with_the_trust_region_are_the_referees(env_id):
+@pytest.mark.parametrize(("env_id", "norm_reward"), [("Hopper-v4", "none"), ("CartPole-v1", "reset")])
+def test_dozens_of_updates_with_the_trust_region_are_the_referees(env_id, norm_reward):
     settings = [
-        A2CTrustRegionSettings(learning_rate=2e-2, trust_region_delta=0.01, ema_decay=0.9),
-        A2CTrustRegionSettings(learning_rate=3e-2, trust_region_delta=0.02, ent_coef=0.01),
-        A2CTrustRegionSettings(learning_rate=2e-2, trust_region_delta=1e6),
+        A2CTrustRegionSettings(learning_rate=2e-2, trust_region_delta=0.01, ema_decay=0.9, norm_reward=norm_reward),
+        A2CTrustRegionSettings(learning_rate=3e-2, trust_region_delta=0.02, ent_coef=0.01, norm_reward=norm_reward),
+        A2CTrustRegionSettings(learning_rate=2e-2, trust_region_delta=1e6, norm_reward=norm_reward),
     ]
     result = compare("a2c-trust-region", A2CTrustRegion, env_id, settings, 800)
     regions = [referee.trust_region for referee in result.referees]

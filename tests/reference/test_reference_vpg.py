@@ -15,7 +15,7 @@ def test_vpg_is_the_referees(env_id, engine):
     settings = [
         VPGSettings(**common, desired_kl=1.0),
         VPGSettings(**common, desired_kl=1e-6, gae_lambda=1.0),
-        VPGSettings(**common, desired_kl=0.002, norm_reward="none", vf_learning_rate=1e-2),
+        VPGSettings(**common, desired_kl=0.002, vf_learning_rate=1e-2),
     ]
     result = compare("vpg", VPG, env_id, settings, 1200, engine=engine)
     grows, shrinks, settles = (referee.rates for referee in result.referees)
