@@ -126,6 +126,23 @@ def about_table_1() -> list[Pin]:
     ]
 
 
+def about_figure_2() -> list[Pin]:
+    here = functools.partial(Pin, "results/README.md")
+    update = table("figure2_update").set_index("curve")
+    numbers = update[["paper", "mean", "deviation"]].map(lambda value: shown(value, 4))
+    kl, cpi, clipped, clip = (tuple(numbers.loc[curve]) for curve in numbers.index)
+    apart = [shown(update.loc[curve, "deviations_away"], 1) for curve in ("surrogate_cpi", "surrogate_clipped")]
+    (end,) = rows("figure2", curve="surrogate_clip").to_dict("records")
+    return [
+        here("the KL, {} (ours {} ± {}, a standard deviation), and", kl),
+        here("L_CLIP, {} ({} ± {}).", clip),
+        here("L_CPI, {} ({} ± {}), and the clipped surrogate, {} ({} ± {}), by", (*cpi, *clipped)),
+        here("by {} and {} deviations.", (*apart,)),
+        here("highest at {} (the paper {})", (shown(end["maximum_at"], 2), shown(end["paper_maximum_at"], 2))),
+        here("ends at {} ({}).", (shown(end["at_2"], 4), shown(end["paper_at_2"], 4))),
+    ]
+
+
 def about_the_tuning() -> list[Pin]:
     rates = [
         cells("tuning", "score", 0, setting=f"learning_rate=0.00185,anneal_lr={anneal}", task="HalfCheetah")[0]
@@ -220,6 +237,7 @@ def about_the_readings() -> list[Pin]:
 ABOUT: tuple[Callable[[], list[Pin]], ...] = (
     about_table_1,
     about_the_readings,
+    about_figure_2,
     about_the_tuning,
     about_figure_3,
     about_atari,
@@ -260,7 +278,8 @@ def test_no_constant_is_out_of_use() -> None:
 
 
 def test_what_is_said_in_words_holds() -> None:
-    """Nothing diverged; where Atari's games lie beside the paper's; the row without clipping or penalty."""
+    """Nothing diverged; Figure 2's update; where Atari's games lie beside the paper's; the row without
+    clipping or penalty."""
     finals = rows("readings_tasks", reading=CHOSEN).set_index("task")["mean"]
     paper = rows("figure3", algorithm="ppo").set_index("environment")
     low = paper["paper_last_100k"] - paper["paper_band_halfwidth"]
@@ -281,6 +300,15 @@ def test_what_is_said_in_words_holds() -> None:
     assert (rows("scores", protocol="readings", setting=f"none+{CHOSEN}")["score"] < random).all()
     for protocol in ("table1", "figure3"):
         assert not rows("scores", protocol=protocol)["remark"].fillna("").str.contains("diverged").any()
+    update = table("figure2_update").set_index("curve")
+    assert update["inside"].to_dict() == {
+        "kl": True,
+        "surrogate_cpi": False,
+        "surrogate_clipped": False,
+        "surrogate_clip": True,
+    }
+    assert set(update["seeds"]) == {20}
+    assert (update["paper"] > update["mean"]).all()
     bank = rows("atari_prefix", game="BankHeist", algorithm="ppo").sort_values("frames")
     assert bank["ours"].between(bank["paper_lowest"], bank["paper_highest"]).tolist()[0]
     assert (bank["ours"] < bank["paper_lowest"]).tolist()[1:] == [True, True, True]
