@@ -16,8 +16,8 @@ from ppo.stacked.optimizers import RMSProp
 
 @dataclass(frozen=True)
 class A2CSettings(Settings):
-    """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from the actors' number and
-    the learning rate, which was tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
+    """A2C's settings; the defaults are those of openai/baselines' a2c of 2017-08, apart from the actors' number, and
+    from learning rate and reward scaling, which were tuned for the MuJoCo tasks (experiments/paper/settings.py)."""
 
     num_envs: int = setting(4, at_least=1)
     """environments that each run steps in parallel (the paper's actors)"""

@@ -20,7 +20,8 @@ from ppo.settings import Settings, setting
 @dataclass(frozen=True)
 class TRPOSettings(Settings):
     """TRPO's settings; the numbers are those of openai/baselines' trpo_mpi/run_mujoco.py of 2017-07-20, but network,
-    initialisation and filter are PPO's; `TRPO2017Settings` has that file's."""
+    initialisation and filter are PPO's, and the reward scaling was tuned for the MuJoCo tasks
+    (experiments/paper/settings.py); `TRPO2017Settings` has that file's."""
 
     num_steps: int = setting(1024, at_least=1)
     """steps of each environment between two updates"""

@@ -90,7 +90,7 @@ def random_level(environment: str, digits: int = 0) -> str:
 
 
 def manifest(protocol: str) -> list[dict[str, Any]]:
-    """The records of a protocol's runs."""
+    """Return the records of a protocol's runs."""
     runs: list[dict[str, Any]] = json.loads((RESULTS / protocol / "manifest.json").read_text())["runs"]
     return runs
 
@@ -278,7 +278,7 @@ def test_no_constant_is_out_of_use() -> None:
 
 
 def test_what_is_said_in_words_holds() -> None:
-    """Nothing diverged; Figure 2's update; where Atari's games lie beside the paper's; the row without
+    """Nothing diverged; the tuning and Figure 2's update; where Atari's games lie beside the paper's; the row without
     clipping or penalty."""
     finals = rows("readings_tasks", reading=CHOSEN).set_index("task")["mean"]
     paper = rows("figure3", algorithm="ppo").set_index("environment")
@@ -300,6 +300,8 @@ def test_what_is_said_in_words_holds() -> None:
     assert (rows("scores", protocol="readings", setting=f"none+{CHOSEN}")["score"] < random).all()
     for protocol in ("table1", "figure3"):
         assert not rows("scores", protocol=protocol)["remark"].fillna("").str.contains("diverged").any()
+    for algorithm in ("trpo", "npg"):
+        assert set(rows("tuning", algorithm=algorithm, chosen=True)["norm_reward"]) == {"never-reset"}
     update = table("figure2_update").set_index("curve")
     assert update["inside"].to_dict() == {
         "kl": True,

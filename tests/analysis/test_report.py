@@ -13,8 +13,6 @@ from analysis.report import WAITING, build, main
 from analysis.sections import figure3, tuning
 from analysis.sections.table1 import curves as table1_curves
 from analysis.sections.table1 import table as table1
-from analysis.style.drawing import pictures
-from tests.helpers.reports import without_pictures
 from tests.helpers.synthetic import (
     planned,
     write_atari,
@@ -35,28 +33,16 @@ def content(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
 
-def test_a_figure_drawn_twice_has_the_same_bytes(tmp_path: Path) -> None:
-    data = gather(write_figure3(tmp_path, ("ppo", "trpo")), "figure3")
-    first, second = (pictures(figure3.figure3(data)) for _ in range(2))
-    assert first == second
-    assert min(map(len, first.values())) > 10_000
-
-
 def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
-    """All files but the figures, which are rendered once: rendering takes most of the time."""
     results = write_figure2(write_figure3(write_table1(tmp_path / "results"), ("ppo", "trpo")))
     write_tuning(write_atari(results, ("Pong", "Alien"), lambda run: run["seed"], fraction=0.1))
     write_readings(results, lambda run, levels: run.seed, lambda run, levels: 0.01 * run.seed)
     write_humanoid_tuning(write_humanoids(write_klip_ppo(write_precision(results))))
     write_atari_readings(results, lambda run: run["seed"])
     assert build(results, tmp_path / "first") == []
-    with without_pictures():
-        build(results, tmp_path / "second")
+    build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
-    assert set(first) == set(second)
-    rendered = {name for name in first if first[name] != second[name]}
-    assert rendered == {"report.html", *(name for name in first if name.startswith("figures"))}
-    assert not {"tables/table1_three_seeds.md", "tables/table1_correlation.md"} & set(first), "of three seeds"
+    assert first == second
     assert len(first) == 30 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
