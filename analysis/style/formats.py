@@ -1,4 +1,4 @@
-"""A table in four formats: Markdown, CSV (the numbers, unrounded), LaTeX (booktabs) and HTML."""
+"""A table in four formats: Markdown, CSV (the numbers, with ten digits), LaTeX (booktabs) and HTML."""
 
 from __future__ import annotations
 
@@ -129,7 +129,12 @@ def comma_separated(data: pd.DataFrame) -> str:
     for at, kind in enumerate(safe.dtypes):
         if not pd.api.types.is_numeric_dtype(kind):
             safe.isetitem(at, safe.iloc[:, at].map(_uncomputed).array)
-    return safe.to_csv(index=False, lineterminator="\n")
+    return safe.to_csv(index=False, lineterminator="\n", float_format=_ten_digits)
+
+
+def _ten_digits(value: float) -> str:
+    """Write ten significant digits: in the last of a float's seventeen, processors differ."""
+    return repr(float(f"{value:.10g}"))
 
 
 def _uncomputed(cell: object) -> object:

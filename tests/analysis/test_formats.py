@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -127,6 +128,22 @@ def test_in_a_spreadsheet_a_name_is_no_formula_and_a_number_stays_one(name: str)
 def test_a_number_below_zero_is_no_formula() -> None:
     table = pd.DataFrame({"score": [-1.5], "name": ["-1.5"]})
     assert formats.comma_separated(table) == "score,name\n-1.5,'-1.5\n"
+
+
+def test_what_processors_differ_in_is_not_written() -> None:
+    """Sums in another order differ in the last of a float's seventeen digits."""
+    values = [0.1 + 0.2, -14888.25, 1e-9 / 3, 1000.0, float("nan"), float("inf")]
+    others = [0.3, *(math.nextafter(value, 0) for value in values[1:3]), *values[3:]]
+    written = [formats.comma_separated(pd.DataFrame({"score": kind, "steps": 1_000_000})) for kind in (values, others)]
+    assert written[0] == written[1]
+    assert written[0].splitlines()[1:] == [
+        "0.3,1000000",
+        "-14888.25,1000000",
+        "3.333333333e-10,1000000",
+        "1000.0,1000000",
+        ",1000000",
+        "inf,1000000",
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,7 +16,8 @@ def test_generations_of_cem_are_the_referees(env_id, deterministic):
         CEMSettings(**common, elite_frac=0.4),
         CEMSettings(**common, elite_frac=0.6, initial_std=0.3, extra_std=0.1),
     ]
-    result = compare("cem", CEM, env_id, settings, 1500)
+    # The pendulum amplifies rounding: at 1500 steps, processors differ by a step in when an episode ends.
+    result = compare("cem", CEM, env_id, settings, 1200)
     for run, referee in enumerate(result.referees):
         assert referee.generations >= 5
         deviation = result.algorithm.std[run].numpy()
