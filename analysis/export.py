@@ -48,12 +48,13 @@ def _of_protocol(data: Data) -> pd.DataFrame:
             scores.random_levels(scores.of_scale(data.episodes, data.runs)),
             scores.best_runs(scores.of_scale(runs, data.runs)),
         ),
-        remark=[_remark(runs.iloc[[place]]) for place in range(len(runs))],
+        remark=_remarks(runs),
     )
 
 
-def _remark(run: pd.DataFrame) -> str:
-    words = ["superseded"] if superseded(run).any() else []
-    words += [choice.word for choice in calibration.choices(run)]
-    words += ["diverged"] if run["diverged_at"].notna().any() else []
-    return " ".join(words)
+def _remarks(runs: pd.DataFrame) -> list[str]:
+    keys = ["algorithm", "setting", "task"]
+    chose = {key: [choice.word for choice in calibration.choices(alike)] for key, alike in runs.groupby(keys)}
+    keyed = zip(*(runs[key] for key in keys), strict=True)
+    marked = zip(superseded(runs), keyed, runs["diverged_at"].notna(), strict=True)
+    return [" ".join(["superseded"] * old + chose[key] + ["diverged"] * diverged) for old, key, diverged in marked]

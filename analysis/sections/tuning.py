@@ -109,9 +109,9 @@ def tuning(data: Data) -> Table:
     judgement = judged(data, numbers)
     verdicts = {(row["algorithm"], row["setting"]): row for row in judgement.to_dict("records")}
     tasks = ordered(numbers["task"], ENVIRONMENTS)
+    cells = {key: seeds_cell(seeds) for key, seeds in runs.groupby(["algorithm", "setting", "task"])}
     rows = []
     for (algorithm, setting), group in numbers.groupby(["algorithm", "setting"], sort=False):
-        scores = runs[(runs["algorithm"] == algorithm) & (runs["setting"] == setting)]
         best = ordered(group.loc[group["best"], "task"], ENVIRONMENTS)
         verdict = verdicts[str(algorithm), str(setting)]
         rows.append(
@@ -120,7 +120,7 @@ def tuning(data: Data) -> Table:
                 _shown(values(str(setting)), SCALING) or (NOTHING if values(str(setting)) else str(setting)),
                 scaling[str(algorithm), str(setting)] or NOTHING,
                 f"{int(group['total_timesteps'].max()):,}",
-                *(seeds_cell(scores[scores["task"] == name]) for name in tasks),
+                *(cells.get((algorithm, setting, name), NOTHING) for name in tasks),
                 ", ".join(best) or NOTHING,
                 number(verdict["relative"], 2),
                 number(verdict["smoothed"], 2) + (" ← chosen" if verdict["chosen"] else ""),

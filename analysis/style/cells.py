@@ -30,8 +30,8 @@ def seeds_cell(runs: pd.DataFrame, digits: int | None = None) -> str:
     if runs.empty:
         return NOTHING
     each = [
-        number(run["score"], digits) + ("×" if np.isfinite(run["diverged_at"]) else "")
-        for run in runs.sort_values("seed").to_dict("records")
+        number(score, digits) + ("×" if np.isfinite(diverged_at) else "")
+        for _, score, diverged_at in sorted(zip(runs["seed"], runs["score"], runs["diverged_at"], strict=True))
     ]
     return f"{number(float(runs['score'].mean()), digits)} ({' · '.join(each)}){dagger(runs)}"
 

@@ -132,8 +132,8 @@ def comma_separated(data: pd.DataFrame) -> str:
     return safe.to_csv(index=False, lineterminator="\n", float_format=_ten_digits)
 
 
-def _ten_digits(value: float) -> str:
-    """Write ten significant digits: in the last of a float's seventeen, processors differ."""
+def _ten_digits(value: object) -> str:
+    """Write a float's ten significant digits: in the last of its seventeen, processors differ."""
     return repr(float(f"{value:.10g}"))
 
 
