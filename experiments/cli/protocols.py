@@ -86,19 +86,32 @@ def _measure_first_updates(arguments: argparse.Namespace, protocol: Protocol, ab
 
 
 def _selected(arguments: argparse.Namespace) -> list[Protocol]:
-    """Plan the protocols that were asked for. Raises ``ValueError`` if what is asked for of them is in none."""
+    """Plan the protocols that were asked for. Raises ``ValueError`` if what is asked for of them is in none, and if the
+    reading changes nothing of it."""
     own = _own_algorithms(arguments)
     import_modules(map(module_of, own), Path.cwd())
     profile = replace(arguments.profile, own_algorithms=own)
     protocols = select(arguments.protocols, profile, arguments.reading)
+    runs = _runs(protocols)
     for flag, field in ONLY.items():
-        runs = [run for protocol in protocols for run in (*protocol.runs, *protocol.first_updates)]
         planned = {getattr(run, field) for run in runs}
         for value in getattr(arguments, flag) or ():
             if value not in planned:
                 valid = map(str, sorted(planned))
                 raise ValueError(unknown_name_message(f"{field} of these protocols", str(value), valid))
+    wanted = _filtered(arguments, runs)
+    if runs and not wanted:
+        flags = [f"--{flag} {' '.join(map(str, getattr(arguments, flag)))}" for flag in ONLY if getattr(arguments, flag)]
+        raise ValueError(f"no run of {', '.join(arguments.protocols)} has all of {' '.join(flags)}")
+    if arguments.reading != DEFAULT:
+        usual = _runs(select(arguments.protocols, profile))
+        if all(run in usual for run in wanted):
+            raise ValueError(f"the {arguments.reading} reading changes nothing in the runs that the flags name")
     return protocols
+
+
+def _runs(protocols: Iterable[Protocol]) -> list[Run]:
+    return [run for protocol in protocols for run in (*protocol.runs, *protocol.first_updates)]
 
 
 def _own_algorithms(arguments: argparse.Namespace) -> tuple[str, ...]:

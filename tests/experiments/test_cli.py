@@ -68,6 +68,14 @@ def refused(capsys, *argv):
             "unknown environment of these protocols 'PnogNoFrameskip-v4'; did you mean PongNoFrameskip-v4",
         ),
         (["run", "tuning", "--reading", "ppo1"], "the ppo1 reading changes nothing in tuning"),
+        (
+            ["run", "figure3", "--reading", "ppo1", "--algorithms", "trpo", "cem"],
+            "the ppo1 reading changes nothing in the runs that the flags name",
+        ),
+        (
+            ["plan", "table1", "--settings", "fixed-kl-1", "--seeds", "9"],
+            "no run of table1 has all of --settings fixed-kl-1 --seeds 9",
+        ),
         (["plan", "table2"], "table2 is made by the protocol atari"),
         (["run", "figure6", "--results", "out"], "figure6 is made by the protocol atari"),
         (
