@@ -4,13 +4,14 @@ import difflib
 from collections.abc import Iterable
 
 
-def unknown_name_message(kind: str, name: str, valid: Iterable[str]) -> str:
+def unknown_name_message(kind: str, name: str, valid: Iterable[str], own: str = "") -> str:
     """Return an error line for a name that is not in ``valid``, with those that it abbreviates, else the nearest, or
-    all if none is near."""
+    all if none is near. ``own``: how one of the user's own is written, if there can be any."""
     valid = list(valid)
     abbreviated = [one for one in valid if name.strip("-") and one.startswith(name)][:3]
     near = abbreviated or difflib.get_close_matches(name, valid, n=3, cutoff=0.5)
-    return f"unknown {kind} {name!r}; " + (f"did you mean {', '.join(near)}?" if near else f"valid: {', '.join(valid)}")
+    known = f"did you mean {', '.join(near)}?" if near else f"valid: {', '.join(valid)}"
+    return f"unknown {kind} {name!r}; {known}" + (f" (one of your own: {own})" if own else "")
 
 
 def duration(seconds: float) -> str:

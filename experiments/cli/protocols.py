@@ -101,8 +101,9 @@ def _selected(arguments: argparse.Namespace) -> list[Protocol]:
                 raise ValueError(unknown_name_message(f"{field} of these protocols", str(value), valid))
     wanted = _filtered(arguments, runs)
     if runs and not wanted:
-        flags = [f"--{flag} {' '.join(map(str, getattr(arguments, flag)))}" for flag in ONLY if getattr(arguments, flag)]
-        raise ValueError(f"no run of {', '.join(arguments.protocols)} has all of {' '.join(flags)}")
+        given = [(flag, values) for flag in ONLY if (values := getattr(arguments, flag))]
+        flags = " ".join(f"--{flag} {' '.join(map(str, values))}" for flag, values in given)
+        raise ValueError(f"no run of {', '.join(arguments.protocols)} has all of {flags}")
     if arguments.reading != DEFAULT:
         usual = _runs(select(arguments.protocols, profile))
         if all(run in usual for run in wanted):

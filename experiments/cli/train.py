@@ -52,7 +52,8 @@ def train(arguments: argparse.Namespace, console: Console) -> int:
         console.print(problem)
     results.check_names(out, [run.record for run in runs], known)
     stacks = left_to_train(out, runs, finished_keys(recorded, 1.0), executor.slots())
-    console.print(f"{len(runs)} runs, {len(runs) - sum(len(stack.runs) for stack in stacks)} finished before")
+    left = sum(len(stack.runs) for stack in stacks)
+    console.print(f"{len(runs)} run{'s' * (len(runs) != 1)}, {len(runs) - left} finished before")
     outcome = scheduler.train(out, stacks, executor, console)
     about = {"protocol": None, "profile": "train"}
     damaged = results.collect(out, out, about, [run.record for run in runs], known, keep=True)

@@ -253,8 +253,7 @@ def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> 
     if environment in HUMANOID and algorithm == "ppo":
         return HUMANOID[environment]
     if not (":" in algorithm or algorithm in ALGORITHMS):
-        message = unknown_name_message("algorithm", algorithm, ALGORITHMS)
-        raise ValueError(f"{message} One of your own is MODULE:CLASS")
+        raise ValueError(unknown_name_message("algorithm", algorithm, ALGORITHMS, own="MODULE:CLASS"))
     usual: Settings = record_of(algorithm).load().Settings()
     return usual if reading == DEFAULT else replace(usual, **READINGS[reading])
 

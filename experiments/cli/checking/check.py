@@ -18,8 +18,7 @@ def check(arguments: argparse.Namespace, console: Console) -> int:
     """Print a line for each check; returns 1 if one failed."""
     import_modules([module_of(arguments.algorithm)], Path.cwd())
     if not (module_of(arguments.algorithm) or arguments.algorithm in ALGORITHMS):
-        message = unknown_name_message("algorithm", arguments.algorithm, ALGORITHMS)
-        raise ValueError(f"{message} One of your own is MODULE:CLASS")
+        raise ValueError(unknown_name_message("algorithm", arguments.algorithm, ALGORITHMS, own="MODULE:CLASS"))
     record = record_of(arguments.algorithm)
     kind = record.load()
     few_steps = {**record.few_steps, **given(arguments, kind.Settings)}
