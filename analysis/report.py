@@ -60,6 +60,7 @@ WAITING = {
             "table1_three_seeds",
             "table1_correlation",
             *READINGS,
+            "figure2_settings",
             "tuning",
             "figure4_tuning",
             "atari_places",
@@ -100,6 +101,7 @@ def build(results: Path, out: Path) -> list[str]:
     check_tree(results)
     check_tree(out)
     first_update, line = gather_interpolation(results)
+    moved, moved_line = gather_interpolation(results, "figure2-settings")
     (updates, gap), (their_updates, _) = (gather_updates(results, name) for name in ("readings", "readings-best"))
     tried_on_all = gather(results, "readings-best")
     surrogates, readings, algorithms, games, halved, tried, outside = (
@@ -108,7 +110,7 @@ def build(results: Path, out: Path) -> list[str]:
     humanoids, short, games_read = (gather(results, name) for name in ("figure4", "figure4-tuning", "atari-readings"))
     imports = gather_imported(results)
     sections = [
-        _clipped_objective(first_update, line),
+        _clipped_objective(first_update, line, moved, moved_line),
         _surrogates(surrogates),
         _readings(readings, updates, tried_on_all, their_updates),
         _comparison(algorithms, imports),
@@ -118,7 +120,7 @@ def build(results: Path, out: Path) -> list[str]:
         _outside_check(outside),
     ]
     sections += [_imported(imports, algorithms)] if imports else []
-    protocols = [surrogates, readings, first_update, algorithms, humanoids, short]
+    protocols = [surrogates, readings, first_update, moved, algorithms, humanoids, short]
     protocols += [games, games_read, halved, tried, outside]
     gaps = [line for data in [*protocols, *(one.data for one in imports)] for line in missing(data)]
     gaps += [gap] if gap and len(readings.trained) else []
@@ -178,9 +180,10 @@ def evidence(
     )
 
 
-def _clipped_objective(data: Data, line: pd.DataFrame | None) -> Section:
+def _clipped_objective(data: Data, line: pd.DataFrame | None, moved: Data, moved_line: pd.DataFrame | None) -> Section:
     drawings = [figure1_2.figure1(), figure1_2.figure2(data, line)]
     made = [figure1_2.figure2_table(data, line), figure1_2.figure2_update(data, line)]
+    made += [] if moved_line is None else [figure1_2.figure2_settings(moved, moved_line, line)]
     claim = "Paper: L_CLIP is a lower bound of L_CPI, and penalises too large a step of the policy."
     return Section("The clipped objective (section 3)", made, drawings, claim=claim)
 

@@ -70,9 +70,10 @@ def episodes(directory: Path, most: int = MOST_ROWS) -> pd.DataFrame:
     return ordered
 
 
-def interpolation(results: Path) -> pd.DataFrame:
-    """Read RESULTS/figure2/interpolation.parquet: the surrogates on the line from theta_old (0) to theta (1) and on."""
-    path = results / "figure2" / "interpolation.parquet"
+def interpolation(results: Path, protocol: str = "figure2") -> pd.DataFrame:
+    """Read RESULTS/<protocol>/interpolation.parquet: the surrogates on the line from theta_old (0) to theta (1) and
+    on."""
+    path = results / protocol / "interpolation.parquet"
     frame = _table(path, INTERPOLATION_COLUMNS)
     if frame.isna().any(axis=None):
         raise ValueError(f"{_label(path)} has empty cells")
@@ -138,11 +139,11 @@ def _gather(directory: Path, protocol: str | None) -> Data:
     return Data(name, content, runs, rows, None)
 
 
-def gather_interpolation(results: Path) -> tuple[Data, pd.DataFrame | None]:
-    """Read Figure 2's data and rows (None if missing or damaged). The manifest is optional."""
-    name = "figure2"
+def gather_interpolation(results: Path, name: str = "figure2") -> tuple[Data, pd.DataFrame | None]:
+    """Read Figure 2's data and rows (None if missing or damaged), or those of another protocol of first updates alone.
+    The manifest is optional."""
     try:
-        rows = interpolation(results)
+        rows = interpolation(results, name)
     except (FileNotFoundError, ValueError) as error:
         return _nothing(name, results / name, error), None
     try:

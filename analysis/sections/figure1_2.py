@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib
 import numpy as np
 import numpy.typing as npt
@@ -129,34 +131,77 @@ def figure2_update(data: Data, rows: pd.DataFrame | None) -> Table:
 
     `rows`: interpolation.parquet, or None.
     """
-    paper, mark = published("fig2_curves"), dagger(data.trained) + "‡"
-    each = [] if rows is None else [group for _, group in rows.groupby("seed")]
-    cells, facts = [], []
-    for column, digitised, label in FIGURE2_CURVES:
+    mark, facts = dagger(data.trained) + "‡", _among(rows)
+    cells = [
+        {
+            "Curve": label,
+            "Paper": number(one["paper"], 4),
+            "Ours: mean ± deviation": f"{_with_deviation(one)}{mark}" if one["seeds"] else NOTHING,
+            "Ours: lowest to highest": f"{number(one['lowest'], 4)} to {number(one['highest'], 4)}"
+            if one["seeds"]
+            else NOTHING,
+            "Paper inside our range": ("yes" if one["inside"] else "no") if one["seeds"] else NOTHING,
+            "Paper − ours, in deviations": signed(one["deviations_away"], 1),
+        }
+        for (*_, label), one in zip(FIGURE2_CURVES, facts, strict=True)
+    ]
+    caption = (
+        "The paper's Figure 2 shows the first update of one run. Its four numbers at the updated policy (x = 1, "
+        f"digitised) among those of our seeds ({facts[0]['seeds']}): mean and standard deviation, lowest and highest, "
+        "whether the paper's lies between these, and how many of our standard deviations it lies above our mean."
+    )
+    title = "Figure 2's update: the paper's numbers among our seeds'"
+    notes = (calibration.FIGURE2, *incomplete(data))
+    return Table("figure2_update", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), notes)
+
+
+def figure2_settings(data: Data, rows: pd.DataFrame, usual: pd.DataFrame | None) -> Table:
+    """Tabulate the four numbers of Figure 2's update with one of the paper's settings changed.
+
+    `rows`: interpolation.parquet of these updates; `usual`: Figure 2's own, or None.
+    """
+    changed = {str(name).partition("+")[2]: update for name, update in rows.groupby("setting", sort=False)}
+    tried = {"none": usual, **changed}
+    facts = [{"change": name, **one} for name, update in tried.items() for one in _among(update)]
+    cells = []
+    for name in tried:
+        numbers = {one["curve"]: one for one in facts if one["change"] == name}
+        shown = {
+            label: f"{_with_deviation(numbers[curve])} ({signed(numbers[curve]['deviations_away'], 1)})"
+            if numbers[curve]["seeds"]
+            else NOTHING
+            for curve, _, label in FIGURE2_CURVES
+        }
+        inside = sum(bool(one["inside"]) for one in numbers.values())
+        cells.append({"Changed": name.replace("=", " = "), **shown, "Inside": f"{inside} of {len(numbers)}"})
+    caption = (
+        "Figure 2's four numbers at the updated policy with one setting changed that the text states, so none of these "
+        "is a reading of it: mean ± standard deviation over seeds, in brackets how many of these deviations the "
+        "paper's number lies above the mean. Inside: how many of the paper's four numbers lie between our lowest and "
+        "our highest seed."
+    )
+    title = "What else moves Figure 2's update"
+    return Table(
+        "figure2_settings", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), incomplete(data)
+    )
+
+
+def _among(rows: pd.DataFrame | None) -> list[dict[str, Any]]:
+    """Describe each curve at x = 1: our seeds' mean, deviation, lowest and highest, and the paper's among them."""
+    paper, each = published("fig2_curves"), [] if rows is None else [group for _, group in rows.groupby("seed")]
+    facts = []
+    for column, digitised, _ in FIGURE2_CURVES:
         in_paper = _points(paper["interp"], paper[digitised])["at_1"]
         ours = pd.Series([_points(seed["interpolation"], seed[column])["at_1"] for seed in each], dtype=float)
         mean, deviation, low, high = (float(ours.agg(what)) for what in ("mean", "std", "min", "max"))
         inside, away = low <= in_paper <= high, (in_paper - mean) / deviation if deviation > 0 else float("nan")
         numbers = {"mean": mean, "deviation": deviation, "lowest": low, "highest": high, "paper": in_paper}
         facts.append({"curve": column, "seeds": len(ours), **numbers, "inside": inside, "deviations_away": away})
-        cells.append(
-            {
-                "Curve": label,
-                "Paper": number(in_paper, 4),
-                "Ours: mean ± deviation": f"{number(mean, 4)} ± {number(deviation, 4)}{mark}" if each else NOTHING,
-                "Ours: lowest to highest": f"{number(low, 4)} to {number(high, 4)}" if each else NOTHING,
-                "Paper inside our range": ("yes" if inside else "no") if each else NOTHING,
-                "Paper − ours, in deviations": signed(away, 1),
-            }
-        )
-    caption = (
-        "The paper's Figure 2 shows the first update of one run. Its four numbers at the updated policy (x = 1, "
-        f"digitised) among those of our seeds ({len(each)}): mean and standard deviation, lowest and highest, whether "
-        "the paper's lies between these, and how many of our standard deviations it lies above our mean."
-    )
-    title = "Figure 2's update: the paper's numbers among our seeds'"
-    notes = (calibration.FIGURE2, *incomplete(data))
-    return Table("figure2_update", titled(title, data), caption, pd.DataFrame(cells), pd.DataFrame(facts), notes)
+    return facts
+
+
+def _with_deviation(numbers: dict[str, Any]) -> str:
+    return f"{number(numbers['mean'], 4)} ± {number(numbers['deviation'], 4)}"
 
 
 def _points(x: pd.Series[float], y: pd.Series[float]) -> dict[str, float]:

@@ -1,4 +1,5 @@
-"""The study of the details that the text omits: the designed experiment, and the readings that it chooses."""
+"""The study of the details that the text omits: the designed experiment, and the readings that it chooses; and of what
+moves Figure 2's update beside them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -6,8 +7,22 @@ from dataclasses import replace
 from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, first_updates
 from experiments.paper.readings import DESIGN, PENDULUMS, TRIED, Levels, settings_of
-from experiments.paper.settings import TABLE1
+from experiments.paper.settings import MUJOCO, TABLE1
 from experiments.run import Run
+
+STATED = (
+    {"update_epochs": 15},
+    {"minibatch_size": 32},
+    {"learning_rate": 0.0005},
+    {"num_steps": 1024},
+    {"num_steps": 4096},
+    {"gae_lambda": 0.9},
+    {"gae_lambda": 1.0},
+    {"gamma": 0.995},
+    {"network": "32-32"},
+)
+"""Settings that the text states (Table 3, section 6.1), each with another value: no readings of it, but what would move
+Figure 2's update further."""
 
 
 def readings(profile: Profile) -> Protocol:
@@ -59,3 +74,15 @@ def _updates(profile: Profile, designed: Mapping[str, Levels]) -> tuple[Run, ...
         for reading, levels in designed.items()
         for run in first_updates(profile.first_update_seeds)
     )
+
+
+def figure2_settings(profile: Profile) -> Protocol:
+    """Plan Figure 2's update with one of the settings that the text states changed."""
+    runs = [
+        replace(run, setting=f"{run.setting}+{name}={value}", total_timesteps=settings.num_steps, settings=settings)
+        for change in STATED
+        for name, value in change.items()
+        for settings in [replace(MUJOCO, **change)]
+        for run in first_updates(profile.figure2_seeds)
+    ]
+    return Protocol("figure2-settings", first_updates=tuple(runs))

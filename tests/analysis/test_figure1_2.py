@@ -81,6 +81,23 @@ def test_update_among_our_seeds_by_hand(tmp_path: Path) -> None:
     assert shown.tolist()[1:] == ["0.0750 ± 0.0354‡", "0.0500 to 0.1000", "yes", "−0.7"]
 
 
+def test_updates_with_a_setting_changed_stand_beside_the_usual_one(tmp_path: Path) -> None:
+    settings = ["clip-0.2+update_epochs=15", "clip-0.2+gae_lambda=1.0"]
+    write_figure2(write_figure2(tmp_path), "figure2-settings", settings)
+    path = tmp_path / "figure2-settings" / "interpolation.parquet"
+    rows = pd.read_parquet(path)
+    rows.loc[rows["setting"] == settings[0], "kl"] *= 0.5 + rows["seed"] / 4  # of KL = 0.02: 0.015 and 0.02
+    rows.to_parquet(path, index=False)
+    changed, usual = gather_interpolation(tmp_path, "figure2-settings"), gather_interpolation(tmp_path)
+    assert changed[1] is not None
+    table = figure1_2.figure2_settings(changed[0], changed[1], usual[1])
+    assert table.shown["Changed"].tolist() == ["none", "update_epochs = 15", "gae_lambda = 1.0"]
+    assert table.shown["E[KL]"].tolist() == ["0.0200 ± 0.0000 (–)", "0.0175 ± 0.0035 (−0.3)", "0.0200 ± 0.0000 (–)"]
+    assert table.shown["Inside"].tolist() == ["1 of 4", "2 of 4", "1 of 4"]  # L_CPI, and 0.015 to 0.02 has 0.0165
+    inside = table.data.set_index("change").loc["update_epochs=15"].set_index("curve")["inside"]
+    assert inside.index[inside].tolist() == ["kl", "surrogate_cpi"]
+
+
 def test_update_without_data(tmp_path: Path) -> None:
     """Without data the paper's numbers stand alone."""
     table = figure1_2.figure2_update(*gather_interpolation(tmp_path))

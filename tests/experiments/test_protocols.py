@@ -262,6 +262,18 @@ def test_newer_settings_leave_recorded_keys_alone():
         assert settings_from_json(PPOSettings, own.record.to_json()["settings"]) == own.settings
 
 
+def test_one_stated_setting_at_a_time_is_changed_in_figure_2s_update():
+    (changed,), (usual,) = select(["figure2-settings"], PAPER), select(["figure2"], PAPER)
+    assert not changed.runs
+    settings = {run.setting.partition("+")[2]: run.settings for run in changed.first_updates}
+    for name, own in settings.items():
+        field, value = name.split("=")
+        assert str(getattr(own, field)) == value != str(getattr(MUJOCO, field))
+        assert dataclasses.replace(own, **{field: getattr(MUJOCO, field)}) == MUJOCO
+    assert {run.seed for run in changed.first_updates} == {run.seed for run in usual.first_updates}
+    assert all(run.total_timesteps == run.settings.num_steps for run in changed.first_updates)
+
+
 def test_keys_are_the_same_in_another_process():
     code = (
         "from experiments.paper.protocols import table1; from experiments.paper.profiles import PROFILES;"

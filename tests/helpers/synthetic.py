@@ -314,14 +314,15 @@ def _write_planned(
     return results
 
 
-def write_figure2(results: Path) -> Path:
-    """RESULTS/figure2 with the curves KL = x^2 / 50, E[rA] = x s / 20, and so on, for seeds s = 1 and 2."""
+def write_figure2(results: Path, protocol: str = "figure2", settings: Sequence[str] = ("clip-0.2",)) -> Path:
+    """RESULTS/PROTOCOL with the curves KL = x^2 / 50, E[rA] = x s / 20, and so on, for seeds s = 1 and 2 of each
+    setting."""
     x = np.linspace(-0.5, 2.0, 26)
     rows = [
         pd.DataFrame(
             {
                 "environment": "Hopper-v4",
-                "setting": "clip-0.2",
+                "setting": setting,
                 "seed": seed,
                 "interpolation": x,
                 "kl": x**2 / 50,
@@ -330,8 +331,9 @@ def write_figure2(results: Path) -> Path:
                 "surrogate_clip": (x - x**2 / 2) / 15,
             }
         )
+        for setting in settings
         for seed in (1, 2)
     ]
-    (results / "figure2").mkdir(parents=True, exist_ok=True)
-    pd.concat(rows).to_parquet(results / "figure2" / "interpolation.parquet", index=False)
+    (results / protocol).mkdir(parents=True, exist_ok=True)
+    pd.concat(rows).to_parquet(results / protocol / "interpolation.parquet", index=False)
     return results
