@@ -161,7 +161,7 @@ def figure2_settings(data: Data, rows: pd.DataFrame, usual: pd.DataFrame | None)
     `rows`: interpolation.parquet of these updates; `usual`: Figure 2's own, or None.
     """
     changed = {str(name).partition("+")[2]: update for name, update in rows.groupby("setting", sort=False)}
-    tried = {"none": usual, **changed}
+    tried = {"nothing": usual, **changed}
     facts = [{"change": name, **one} for name, update in tried.items() for one in _among(update)]
     cells = []
     for name in tried:

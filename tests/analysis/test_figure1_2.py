@@ -91,7 +91,7 @@ def test_updates_with_a_setting_changed_stand_beside_the_usual_one(tmp_path: Pat
     changed, usual = gather_interpolation(tmp_path, "figure2-settings"), gather_interpolation(tmp_path)
     assert changed[1] is not None
     table = figure1_2.figure2_settings(changed[0], changed[1], usual[1])
-    assert table.shown["Changed"].tolist() == ["none", "update_epochs = 15", "gae_lambda = 1.0"]
+    assert table.shown["Changed"].tolist() == ["nothing", "update_epochs = 15", "gae_lambda = 1.0"]
     assert table.shown["E[KL]"].tolist() == ["0.0200 ± 0.0000 (–)", "0.0175 ± 0.0035 (−0.3)", "0.0200 ± 0.0000 (–)"]
     assert table.shown["Inside"].tolist() == ["1 of 4", "2 of 4", "1 of 4"]  # L_CPI, and 0.015 to 0.02 has 0.0165
     inside = table.data.set_index("change").loc["update_epochs=15"].set_index("curve")["inside"]

@@ -31,6 +31,7 @@ CONSTANTS = (  # settings, budgets and definitions, the paper's or ours: no resu
     "0.00185 ends",
     "clipped at ±5",
     "gain 0.01",
+    "section 6.3",
     "section 6.4",
 )
 NUMBER = re.compile(r"(?<![\w.])[−±-]?\d+(?:,\d{3})*(?:\.\d+)?[Mk]?(?!\w)")
@@ -133,7 +134,16 @@ def about_figure_2() -> list[Pin]:
     kl, cpi, clipped, clip = (tuple(numbers.loc[curve]) for curve in numbers.index)
     apart = [shown(update.loc[curve, "deviations_away"], 1) for curve in ("surrogate_cpi", "surrogate_clipped")]
     (end,) = rows("figure2", curve="surrogate_clip").to_dict("records")
+    all_four = table("figure2_settings").groupby("change")["inside"].all()
+    moves = dict(name.split("=") for name in all_four.index[all_four])
+    assert len(moves) == all_four.sum(), "one value of each"
+    epochs, size, step, discount = (
+        moves.pop(name) for name in ("update_epochs", "minibatch_size", "learning_rate", "gae_lambda")
+    )
+    assert not moves
     return [
+        here("with {} epochs instead of ten", (epochs,)),
+        here("minibatches of {}, with a step size of {} or with λ = {}, each alone", (size, step, discount)),
         here("the KL, {} (ours {} ± {}, a standard deviation), and", kl),
         here("L_CLIP, {} ({} ± {}).", clip),
         here("L_CPI, {} ({} ± {}), and the clipped surrogate, {} ({} ± {}), by", (*cpi, *clipped)),
