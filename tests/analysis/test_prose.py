@@ -117,13 +117,32 @@ def elsewhere(source: str, task: str) -> str:
 
 
 def about_table_1() -> list[Pin]:
-    counts = [str(table("table1")[column].sum()) for column in ("runs", "superseded")]
-    assert counts[0] == counts[1]
-    penalised = rows("table1")["setting"].str.contains("kl")
-    with_penalty = str(table("table1").loc[penalised, "runs"].sum())
+    here = functools.partial(Pin, "results/README.md")
+    runs = [run for run in manifest("table1") if run["setting"] != "untrained"]
+    done, old = ([run for run in runs if bool(run.get("superseded")) == past] for past in (False, True))
+    assert {run["environment"] for run in done}.isdisjoint(run["environment"] for run in old)
+    assert {run["environment"] for run in done} == {"HalfCheetah-v4"}
+    penalised = [run for run in old if "kl" in run["setting"]]
+    cheetah = rows("scores", protocol="table1", environment="HalfCheetah-v4")
+    means = cheetah.groupby("setting")["score"].mean()
+    random = float(random_level("HalfCheetah-v4").replace("−", "-"))
+    assert means.index[means < random].tolist() == ["none"]
+    none, clipped = (cheetah.loc[cheetah["setting"] == setting, "score"] for setting in ("none", "clip-0.2"))
+    assert (none < random).all()
+    assert len(none) == len(clipped) == 10
+    assert means.idxmax() == "clip-0.2"
+    assert ((clipped > 2600).sum(), (clipped < 1600).sum()) == (4, 6)
+    scaled = float(cheetah.loc[cheetah["setting"] == "none", "normalised"].mean())
+    paper = float(rows("table1", setting="none")["paper"].iloc[0])
     return [
-        Pin("results/README.md", "All {} runs were made, and all are superseded", (counts[0],)),
-        Pin("results/README.md", "a KL penalty ({} runs)", (with_penalty,)),
+        here("HalfCheetah is done ({} runs); on the other tasks all {} runs are", (str(len(done)), str(len(old)))),
+        here("a KL penalty ({} runs)", (str(len(penalised)),)),
+        here("the untrained policy ({}):", (shown(random, 0),)),
+        here("at {} on average and {} at the lowest.", (shown(none.mean(), 0), shown(none.min(), 0))),
+        here("that is {}; a row of {} over seven tasks", (shown(scaled, 2), shown(paper, 2))),
+        here("paper's, needs {} there", (shown(7 * paper, 2),)),
+        here("the highest mean, {}‡, of", (shown(clipped.mean(), 0),)),
+        here("end above {}, the others below {}.", ("2600", "1600")),
     ]
 
 
