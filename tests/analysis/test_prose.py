@@ -120,8 +120,15 @@ def about_table_1() -> list[Pin]:
     here = functools.partial(Pin, "results/README.md")
     runs = [run for run in manifest("table1") if run["setting"] != "untrained"]
     done, old = ([run for run in runs if bool(run.get("superseded")) == past] for past in (False, True))
-    assert {run["environment"] for run in done}.isdisjoint(run["environment"] for run in old)
-    assert {run["environment"] for run in done} == {"HalfCheetah-v4"}
+    settings: dict[str, list[str]] = {}
+    for run in done:
+        settings.setdefault(run["environment"].removesuffix("-v4"), []).append(run["setting"])
+    clipped_or_none = {"none", "clip-0.1", "clip-0.2", "clip-0.3"}
+    assert settings.keys() == {"HalfCheetah", "InvertedPendulum", "Hopper", "Walker2d"}
+    assert len(set(settings["HalfCheetah"])) == 11
+    assert set(settings["InvertedPendulum"]) == clipped_or_none
+    assert {*settings["Hopper"], *settings["Walker2d"]} == {"clip-0.2"}
+    counts = [len(settings[name]) for name in ("HalfCheetah", "InvertedPendulum")]
     penalised = [run for run in old if "kl" in run["setting"]]
     cheetah = rows("scores", protocol="table1", environment="HalfCheetah-v4")
     means = cheetah.groupby("setting")["score"].mean()
@@ -135,7 +142,9 @@ def about_table_1() -> list[Pin]:
     scaled = float(cheetah.loc[cheetah["setting"] == "none", "normalised"].mean())
     paper = float(rows("table1", setting="none")["paper"].iloc[0])
     return [
-        here("HalfCheetah is done ({} runs); on the other tasks all {} runs are", (str(len(done)), str(len(old)))),
+        here("HalfCheetah is done ({} runs), InvertedPendulum", (str(counts[0]),)),
+        here("without a penalty ({} runs), Hopper and", (str(counts[1]),)),
+        here("Walker2d at ε = 0.2 ({} runs). The other {} runs", (str(len(done) - sum(counts)), str(len(old)))),
         here("a KL penalty ({} runs)", (str(len(penalised)),)),
         here("the untrained policy ({}):", (shown(random, 0),)),
         here("at {} on average and {} at the lowest.", (shown(none.mean(), 0), shown(none.min(), 0))),
@@ -183,10 +192,22 @@ def about_the_tuning() -> list[Pin]:
 def about_figure_3() -> list[Pin]:
     here = functools.partial(Pin, "results/README.md")
     trained = [run for run in manifest("figure3") if run["setting"] != "untrained"]
-    assert {run["algorithm"] for run in trained if "superseded" not in run} == {"cem"}
+    fresh = [run for run in trained if "superseded" not in run]
+    assert {run["algorithm"] for run in fresh} == {"cem", "ppo"}
+    ppo = [run["environment"] for run in fresh if run["algorithm"] == "ppo"]
+    tasks = ("Hopper", "Walker2d", "HalfCheetah", "InvertedPendulum")
+    assert set(ppo) == {f"{name}-v4" for name in tasks}
+    band = table("figure3_ppo").set_index("environment").loc[list(tasks)]
+    assert set(band["all_seeds"]) == {"within"}
+    assert band["calibration"].tolist() == [False, False, True, True]
+    ends = rows("scores", protocol="figure3", algorithm="ppo").groupby("environment")["last_tenth"].mean()
+    beside = [(shown(ends[f"{name}-v4"], 0), shown(band.loc[name, "paper"], 0)) for name in tasks]
     cem = [*last_tenth("cem", "HalfCheetah")[:2], *last_tenth("cem", "Swimmer")[:2]]
     return [
-        here("All {} runs were made, and none diverged, but only", (planned("figure3"),)),
+        here("Of the {} runs those of", (str(len(trained)),)),
+        here("ten seeds each ({} runs). The other {} are", (str(len(ppo)), str(len(trained) - len(fresh)))),
+        here("Hopper ({}; the paper {}) and Walker2d ({}; {}),", (*beside[0], *beside[1])),
+        here("on HalfCheetah ({}‡; {}) and InvertedPendulum ({}‡; {}),", (*beside[2], *beside[3])),
         here("reaches {}§ on HalfCheetah (the paper {}) and {} on Swimmer ({})", (*cem,)),
     ]
 
