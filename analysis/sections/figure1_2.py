@@ -160,20 +160,17 @@ def figure2_settings(data: Data, rows: pd.DataFrame, usual: pd.DataFrame | None)
 
     `rows`: interpolation.parquet of these updates; `usual`: Figure 2's own, or None.
     """
-    changed = {str(name).partition("+")[2]: update for name, update in rows.groupby("setting", sort=False)}
-    tried = {"nothing": usual, **changed}
-    facts = [{"change": name, **one} for name, update in tried.items() for one in _among(update)]
+    tried = {} if usual is None else {"nothing": _among(usual)}
+    tried |= {str(name).partition("+")[2]: _among(update) for name, update in rows.groupby("setting", sort=False)}
     cells = []
-    for name in tried:
-        numbers = {one["curve"]: one for one in facts if one["change"] == name}
+    for name, numbers in tried.items():
         shown = {
-            label: f"{_with_deviation(numbers[curve])} ({signed(numbers[curve]['deviations_away'], 1)})"
-            if numbers[curve]["seeds"]
-            else NOTHING
-            for curve, _, label in FIGURE2_CURVES
+            label: f"{_with_deviation(one)} ({signed(one['deviations_away'], 1)})"
+            for (*_, label), one in zip(FIGURE2_CURVES, numbers, strict=True)
         }
-        inside = sum(bool(one["inside"]) for one in numbers.values())
+        inside = sum(bool(one["inside"]) for one in numbers)
         cells.append({"Changed": name.replace("=", " = "), **shown, "Inside": f"{inside} of {len(numbers)}"})
+    facts = [{"change": name, **one} for name, numbers in tried.items() for one in numbers]
     caption = (
         "Figure 2's four numbers at the updated policy with one setting changed that the text states, so none of these "
         "is a reading of it: mean ± standard deviation over seeds, in brackets how many of these deviations the "

@@ -3,6 +3,7 @@ moves Figure 2's update beside them."""
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, first_updates
@@ -10,16 +11,16 @@ from experiments.paper.readings import DESIGN, PENDULUMS, TRIED, Levels, setting
 from experiments.paper.settings import MUJOCO, TABLE1
 from experiments.run import Run
 
-STATED = (
-    {"update_epochs": 15},
-    {"minibatch_size": 32},
-    {"learning_rate": 0.0005},
-    {"num_steps": 1024},
-    {"num_steps": 4096},
-    {"gae_lambda": 0.9},
-    {"gae_lambda": 1.0},
-    {"gamma": 0.995},
-    {"network": "32-32"},
+STATED: tuple[tuple[str, Any], ...] = (
+    ("update_epochs", 15),
+    ("minibatch_size", 32),
+    ("learning_rate", 0.0005),
+    ("num_steps", 1024),
+    ("num_steps", 4096),
+    ("gae_lambda", 0.9),
+    ("gae_lambda", 1.0),
+    ("gamma", 0.995),
+    ("network", "32-32"),
 )
 """Settings that the text states (Table 3, section 6.1), each with another value: no readings of it, but what would move
 Figure 2's update further."""
@@ -78,11 +79,11 @@ def _updates(profile: Profile, designed: Mapping[str, Levels]) -> tuple[Run, ...
 
 def figure2_settings(profile: Profile) -> Protocol:
     """Plan Figure 2's update with one of the settings that the text states changed."""
-    runs = [
-        replace(run, setting=f"{run.setting}+{name}={value}", total_timesteps=settings.num_steps, settings=settings)
-        for change in STATED
-        for name, value in change.items()
-        for settings in [replace(MUJOCO, **change)]
-        for run in first_updates(profile.figure2_seeds)
-    ]
+    runs = []
+    for name, value in STATED:
+        settings = replace(MUJOCO, **{name: value})
+        runs += [
+            replace(run, setting=f"{run.setting}+{name}={value}", total_timesteps=settings.num_steps, settings=settings)
+            for run in first_updates(profile.figure2_seeds)
+        ]
     return Protocol("figure2-settings", first_updates=tuple(runs))

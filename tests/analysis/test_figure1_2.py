@@ -96,6 +96,8 @@ def test_updates_with_a_setting_changed_stand_beside_the_usual_one(tmp_path: Pat
     assert table.shown["Inside"].tolist() == ["1 of 4", "2 of 4", "1 of 4"]  # L_CPI, and 0.015 to 0.02 has 0.0165
     inside = table.data.set_index("change").loc["update_epochs=15"].set_index("curve")["inside"]
     assert inside.index[inside].tolist() == ["kl", "surrogate_cpi"]
+    alone = figure1_2.figure2_settings(changed[0], changed[1], None).shown
+    pd.testing.assert_frame_equal(alone, table.shown[1:].reset_index(drop=True))
 
 
 def test_update_without_data(tmp_path: Path) -> None:

@@ -165,13 +165,13 @@ def about_figure_2() -> list[Pin]:
     all_four = table("figure2_settings").groupby("change")["inside"].all()
     moves = dict(name.split("=") for name in all_four.index[all_four])
     assert len(moves) == all_four.sum(), "one value of each"
-    epochs, size, step, discount = (
+    epochs, size, step, lam = (
         moves.pop(name) for name in ("update_epochs", "minibatch_size", "learning_rate", "gae_lambda")
     )
     assert not moves
     return [
         here("with {} epochs instead of ten", (epochs,)),
-        here("minibatches of {}, with a step size of {} or with λ = {}, each alone", (size, step, discount)),
+        here("minibatches of {}, with a step size of {} or with λ = {}, each alone", (size, step, lam)),
         here("the KL, {} (ours {} ± {}, a standard deviation), and", kl),
         here("L_CLIP, {} ({} ± {}).", clip),
         here("L_CPI, {} ({} ± {}), and the clipped surrogate, {} ({} ± {}), by", (*cpi, *clipped)),
