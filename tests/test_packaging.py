@@ -30,6 +30,15 @@ def test_every_package_says_that_it_is_typed():
     assert [layer for layer in LAYERS if not (ROOT / layer / "py.typed").exists()] == []
 
 
+def run(folder, *command):
+    """What ``command`` prints in ``folder``, where nothing points at this project's sources."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["OMP_NUM_THREADS"] = "1"
+    done = subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """The wheel in a virtual environment that has this one's packages, but not this project: the environment's bin/."""
@@ -41,14 +50,13 @@ def installed(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
-    build = [*pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, source]
-    subprocess.run(build, check=True, capture_output=True)
+    run(folder, *pip, "wheel", "--no-deps", "--no-index", "--no-build-isolation", "-w", folder, source)
     (wheel,) = folder.glob("*.whl")
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
+    run(folder, sys.executable, "-m", "venv", "--without-pip", folder / "venv")
     (packages,) = (folder / "venv").glob("lib/python*/site-packages")
     (packages / "parent.pth").write_text("\n".join(site.getsitepackages()))
     python = folder / "venv" / "bin" / "python"
-    subprocess.run([*pip, "--python", python, "install", "--no-deps", "--no-index", wheel], check=True)
+    run(folder, *pip, "--python", python, "install", "--no-deps", "--no-index", wheel)
     return python.parent
 
 
@@ -60,14 +68,6 @@ def folder(tmp_path_factory):
     subprocess.run(["git", "init", "-q", path], check=True)
     subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "theirs"], cwd=path, check=True)
     return path
-
-
-def run(folder, *command):
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment["OMP_NUM_THREADS"] = "1"
-    done = subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_it_is_the_wheel_that_is_tested(installed, folder):
@@ -87,6 +87,7 @@ def test_an_installed_copy_plans_trains_plays_and_reports(installed, folder):
     (folder / "baselines.py").write_text("raise SystemExit('the wrong module')")
     assert "figure3" in run(folder, ppo, "plan", "figure3", "--profile", "quick")
     small = ["--total-timesteps", "512", "--num-steps", "256", "--minibatch-size", "64", "--workers", "1"]
+    small += ["--engine", "torch"]  # compiling for a new place takes a minute, and test_compiling.py does it
     run(folder, ppo, "train", "InvertedPendulum-v4", *small, "--out", "runs")
     assert "InvertedPendulum-v4" in run(folder, ppo, "evaluate", "runs", "--episodes", "1")
     run(folder, ppo, "report", "runs")
