@@ -30,7 +30,6 @@ from experiments.training.executor import Job
 from experiments.training.live_table import Display
 from tests.helpers.commands import (
     SECONDS,
-    begin,
     children,
     end,
     files_in,
@@ -43,7 +42,7 @@ from tests.helpers.commands import (
     wait_for,
     working_on,
 )
-from tests.helpers.processes import forked_workers
+from tests.helpers.processes import ForkedCommand, forked_workers
 from tests.helpers.reports import without_pictures
 
 STEPS = 4096
@@ -63,7 +62,7 @@ def undisturbed(tmp_path_factory):
 def interrupted(tmp_path_factory):
     """The same training, stopped by Ctrl-C, and by SIGTERM while it saves: its folder, exit code and last words."""
     out = tmp_path_factory.mktemp("interrupted") / "out"
-    process = begin(train_flags(out, *CHECKPOINT_ALWAYS))
+    process = ForkedCommand(train_flags(out, *CHECKPOINT_ALWAYS))
     wait_for(lambda: any(map(working_on, stacks_of(out))))
     process.send_signal(signal.SIGINT)
     for _ in range(2):
@@ -206,7 +205,7 @@ def test_ctrl_c_at_the_very_start_is_no_failure(tmp_path, capsys):
 def test_killed_worker_is_named_and_the_rest_finish(tmp_path, undisturbed, capfd):
     """A killed worker is named, the others finish, and the rest continues."""
     out = tmp_path / "out"
-    process = begin(train_flags(out, *CHECKPOINT_ALWAYS, workers=2))
+    process = ForkedCommand(train_flags(out, *CHECKPOINT_ALWAYS, workers=2))
     victim = wait_for(lambda: next(filter(working_on, stacks_of(out)), None))
     os.kill(working_on(victim), signal.SIGKILL)
     said = end(process)
@@ -228,7 +227,7 @@ def test_kills_of_everything_and_of_the_command_lose_nothing(tmp_path, undisturb
         return any(working_on(stack) in children(process.pid) for stack in stacks_of(out))
 
     for with_workers in (True, False):
-        process = begin(train_flags(out, *CHECKPOINT_ALWAYS))
+        process = ForkedCommand(train_flags(out, *CHECKPOINT_ALWAYS))
         wait_for(partial(trains, process))
         for pid in [process.pid, *(children(process.pid) if with_workers else [])]:
             os.kill(pid, signal.SIGKILL)
@@ -241,7 +240,7 @@ def test_kills_of_everything_and_of_the_command_lose_nothing(tmp_path, undisturb
 
 
 def test_two_commands_on_the_same_folder_at_once_do_no_harm(tmp_path, undisturbed):
-    processes = [begin(train_flags(tmp_path / "out")) for _ in range(2)]
+    processes = [ForkedCommand(train_flags(tmp_path / "out")) for _ in range(2)]
     said = [end(process) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert not any("Traceback" in text for text in said), said

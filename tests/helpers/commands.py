@@ -20,7 +20,7 @@ from experiments.store.stack_folder import StackFolder
 from experiments.store.tables import read_episodes
 from experiments.training import worker
 from experiments.training.options import Options
-from tests.helpers.processes import forked_workers
+from tests.helpers.processes import ForkedCommand, forked_workers
 
 PATIENCE = 60
 
@@ -73,7 +73,7 @@ def children(pid: int) -> list[int]:
         return []
 
 
-def end(process: "subprocess.Popen[str]") -> str:
+def end(process: "subprocess.Popen[str] | ForkedCommand") -> str:
     """What it printed, once it ended; never leaves it running."""
     try:
         return process.communicate(timeout=PATIENCE)[0]
