@@ -79,7 +79,9 @@ class ForkedCommand:
         if self.process.is_alive():
             assert timeout is not None
             raise subprocess.TimeoutExpired("ppo", timeout)
-        return self.output.read_text(), None
+        said = self.output.read_text()
+        self.output.unlink()
+        return said, None
 
 
 class ChildWorker:
