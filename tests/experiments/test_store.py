@@ -85,6 +85,17 @@ def test_the_same_episodes_give_the_same_bytes(tmp_path):
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
+def test_a_table_has_three_quarters_of_pyarrow_s_own_size(tmp_path):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(100, 300, 20_000, dtype=np.int32)
+    columns = {"run": np.zeros(20_000, np.int32), "step": lengths.cumsum(dtype=np.int64)}
+    columns |= {"episodic_return": rng.normal(1000, 300, 20_000), "episodic_length": lengths}
+    frame = tables.episode_frame([RUNS[0].record], columns)
+    tables.write_table(tmp_path / "ours", frame)
+    frame.to_parquet(tmp_path / "own", index=False, compression="zstd")
+    assert (tmp_path / "ours").stat().st_size < 0.75 * (tmp_path / "own").stat().st_size
+
+
 # --- reading
 
 
