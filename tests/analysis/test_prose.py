@@ -123,33 +123,38 @@ def about_table_1() -> list[Pin]:
     settings: dict[str, list[str]] = {}
     for run in done:
         settings.setdefault(run["environment"].removesuffix("-v4"), []).append(run["setting"])
-    clipped_or_none = {"none", "clip-0.1", "clip-0.2", "clip-0.3"}
-    assert settings.keys() == {"HalfCheetah", "InvertedPendulum", "Hopper", "Walker2d"}
-    assert len(set(settings["HalfCheetah"])) == 11
-    assert set(settings["InvertedPendulum"]) == clipped_or_none
-    assert {*settings["Hopper"], *settings["Walker2d"]} == {"clip-0.2"}
-    counts = [len(settings[name]) for name in ("HalfCheetah", "InvertedPendulum")]
+    whole = [name for name in settings if len(set(settings[name])) == 11]
+    assert sorted(whole) == ["HalfCheetah", "InvertedPendulum", "Reacher"]
+    assert {setting for name in settings if name not in whole for setting in settings[name]} == {"clip-0.2"}
+    assert len(settings) == 7
+    (count,) = {len(settings[name]) for name in whole}
     penalised = [run for run in old if "kl" in run["setting"]]
-    cheetah = rows("scores", protocol="table1", environment="HalfCheetah-v4")
-    means = cheetah.groupby("setting")["score"].mean()
-    random = float(random_level("HalfCheetah-v4").replace("−", "-"))
-    assert means.index[means < random].tolist() == ["none"]
-    none, clipped = (cheetah.loc[cheetah["setting"] == setting, "score"] for setting in ("none", "clip-0.2"))
-    assert (none < random).all()
-    assert len(none) == len(clipped) == 10
-    assert means.idxmax() == "clip-0.2"
+    scores = rows("scores", protocol="table1")
+    scores = scores[scores["environment"].isin([f"{name}-v4" for name in whole])]
+    means = scores.groupby(["environment", "setting"])["score"].mean()
+    fallen = {}
+    for name in ("HalfCheetah", "Reacher"):
+        random = random_level(f"{name}-v4")
+        none = scores[(scores["environment"] == f"{name}-v4") & (scores["setting"] == "none")]
+        assert (none["score"] < float(random.replace("−", "-"))).all()
+        assert len(none) == 10
+        fallen[name] = (shown(none["score"].mean(), 0), random, shown(none["normalised"].mean(), 2))
+    below = scores.groupby(["environment", "setting"])["normalised"].mean()
+    assert below.index[below < 0].tolist() == [("HalfCheetah-v4", "none"), ("Reacher-v4", "none")]
+    clipped = scores.loc[(scores["environment"] == "HalfCheetah-v4") & (scores["setting"] == "clip-0.2"), "score"]
+    assert len(clipped) == 10
+    assert means["HalfCheetah-v4"].idxmax() == "clip-0.2"
     assert ((clipped > 2600).sum(), (clipped < 1600).sum()) == (4, 6)
-    scaled = float(cheetah.loc[cheetah["setting"] == "none", "normalised"].mean())
     paper = float(rows("table1", setting="none")["paper"].iloc[0])
     return [
-        here("HalfCheetah is done ({} runs), InvertedPendulum", (str(counts[0]),)),
-        here("without a penalty ({} runs), Hopper and", (str(counts[1]),)),
-        here("Walker2d at ε = 0.2 ({} runs). The other {} runs", (str(len(done) - sum(counts)), str(len(old)))),
-        here("a KL penalty ({} runs)", (str(len(penalised)),)),
-        here("the untrained policy ({}):", (shown(random, 0),)),
-        here("at {} on average and {} at the lowest.", (shown(none.mean(), 0), shown(none.min(), 0))),
-        here("that is {}; a row of {} over seven tasks", (shown(scaled, 2), shown(paper, 2))),
-        here("paper's, needs {} there", (shown(7 * paper, 2),)),
+        here("are done ({} runs each), the", (str(count),)),
+        here("at ε = 0.2 ({} runs). The other {} runs", (str(len(done) - count * len(whole)), str(len(old)))),
+        here("KL penalty ({} runs)", (str(len(penalised)),)),
+        here("at {} on average (untrained {}), and", fallen["HalfCheetah"][:2]),
+        here("**Reacher**, at {} (untrained {}).", fallen["Reacher"][:2]),
+        here("the two are at {} and {}; for", (fallen["HalfCheetah"][2], fallen["Reacher"][2])),
+        here("a row of {}, as", (shown(paper, 2),)),
+        here("add up to {}.", (shown(7 * paper, 2),)),
         here("the highest mean, {}‡, of", (shown(clipped.mean(), 0),)),
         here("end above {}, the others below {}.", ("2600", "1600")),
     ]
@@ -195,19 +200,27 @@ def about_figure_3() -> list[Pin]:
     fresh = [run for run in trained if "superseded" not in run]
     assert {run["algorithm"] for run in fresh} == {"cem", "ppo"}
     ppo = [run["environment"] for run in fresh if run["algorithm"] == "ppo"]
-    tasks = ("Hopper", "Walker2d", "HalfCheetah", "InvertedPendulum")
+    within = ("Hopper", "Swimmer", "Walker2d", "HalfCheetah", "InvertedPendulum")
+    tasks = (*within, "Reacher", "InvertedDoublePendulum")
     assert set(ppo) == {f"{name}-v4" for name in tasks}
     band = table("figure3_ppo").set_index("environment").loc[list(tasks)]
-    assert set(band["all_seeds"]) == {"within"}
-    assert band["calibration"].tolist() == [False, False, True, True]
+    assert band["all_seeds"].tolist() == ["within"] * 5 + ["above", "below"]
+    assert band["calibration"].tolist() == [False] * 3 + [True] * 2 + [False] * 2
     ends = rows("scores", protocol="figure3", algorithm="ppo").groupby("environment")["last_tenth"].mean()
-    beside = [(shown(ends[f"{name}-v4"], 0), shown(band.loc[name, "paper"], 0)) for name in tasks]
+
+    def beside(name: str, digits: int = 0) -> tuple[str, str]:
+        return shown(ends[f"{name}-v4"], digits), shown(band.loc[name, "paper"], digits)
+
     cem = [*last_tenth("cem", "HalfCheetah")[:2], *last_tenth("cem", "Swimmer")[:2]]
     return [
         here("Of the {} runs those of", (str(len(trained)),)),
-        here("ten seeds each ({} runs). The other {} are", (str(len(ppo)), str(len(trained) - len(fresh)))),
-        here("Hopper ({}; the paper {}) and Walker2d ({}; {}),", (*beside[0], *beside[1])),
-        here("on HalfCheetah ({}‡; {}) and InvertedPendulum ({}‡; {}),", (*beside[2], *beside[3])),
+        here("on each task ({} runs). The other {} are", (str(len(ppo)), str(len(trained) - len(fresh)))),
+        here("Hopper ({}; the paper {}), Swimmer ({}; {})", (*beside("Hopper"), *beside("Swimmer"))),
+        here("and Walker2d ({}; {}) and above", beside("Walker2d")),
+        here("on Reacher ({}; {}), which chose nothing", beside("Reacher", 1)),
+        here("on HalfCheetah ({}‡; {})", beside("HalfCheetah")),
+        here("and InvertedPendulum ({}‡; {}), which did", beside("InvertedPendulum")),
+        here("it stays below ({}; {}).", beside("InvertedDoublePendulum")),
         here("reaches {}§ on HalfCheetah (the paper {}) and {} on Swimmer ({})", (*cem,)),
     ]
 
