@@ -184,7 +184,7 @@ class Algorithm(ABC):
     def has_own(self, kind: type, *names: str) -> bool:
         """Return whether no subclass of ``kind`` overrides the methods ``names``: the compiled twins stand for exactly
         those of ``kind``."""
-        return all(getattr(getattr(self, name), "__func__", None) is vars(kind)[name] for name in names)
+        return all(getattr(getattr(self, name), "__func__", None) is getattr(kind, name) for name in names)
 
     def state(self) -> dict[str, Any]:
         """Return everything that the rest of the training depends on, as tensors, arrays, numbers and text; of state

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from ppo.schedules import STEP_SIZE_BOUNDS, adapted_learning_rate, annealed
 from ppo.settings import Settings, SettingsError, require, setting
 from ppo.shapes import check_shapes
 from ppo.stacked.optimizers import Adam
+
+COMPILED = ("loss", "value_loss", "minibatch_advantages", "going_on", "minibatches")
+"""Methods that ``descend``'s compiled twin stands for: PyTorch trains a class that overrides one."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +180,7 @@ class PPO(OnPolicy):
 
     def descend(self, batch: Batch, clip_coef: Tensor) -> Tensor:
         """Take several epochs of minibatch steps down ``loss``; return the last gradient norms ``[runs]``."""
-        if self.engine == "numba" and self.has_own(PPO, "loss", "going_on"):
+        if self.engine == "numba" and self.has_own(PPO, *COMPILED) and type(self.optimizer) is Adam:
             from ppo.stacked.descent import descend  # the same, compiled for this very loss
 
             return descend(self, batch, clip_coef)
@@ -235,7 +238,3 @@ class PPO(OnPolicy):
             "losses/kl_coef": self.kl_coef.squeeze(1),
             "charts/learning_rate": self.optimizer.learning_rate.squeeze(1),
         }
-
-    def load_state(self, state: dict[str, Any]) -> None:
-        """Continue from ``state``, also from one without a learning rate, saved before it could be adapted."""
-        super().load_state({"learning_rate": self.per_run.learning_rate, **state})

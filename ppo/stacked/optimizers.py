@@ -77,7 +77,7 @@ class Optimizer(ABC):
 
 
 class Adam(Optimizer):
-    """Kingma and Ba 2015."""
+    """Kingma and Ba 2015, with their betas, 0.9 and 0.999."""
 
     keeps = ("steps", "mean", "mean_square")
 
@@ -88,11 +88,9 @@ class Adam(Optimizer):
         max_grad_norm: Tensor | None = None,
         *,
         eps: float = 1e-5,
-        betas: tuple[float, float] = (0.9, 0.999),
     ) -> None:
         super().__init__(parameters, learning_rate, max_grad_norm)
         self.eps = eps
-        self.betas = betas
         self.mean = torch.zeros_like(self._gradient)
         self.mean_square = torch.zeros_like(self.mean)
         self._change = torch.zeros_like(self.mean)
@@ -119,8 +117,8 @@ class Adam(Optimizer):
             [],
             rows(self.steps),
             lr=1.0,
-            beta1=self.betas[0],
-            beta2=self.betas[1],
+            beta1=0.9,
+            beta2=0.999,
             weight_decay=0.0,
             eps=self.eps,
             amsgrad=False,

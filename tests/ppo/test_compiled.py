@@ -20,6 +20,7 @@ from ppo.ppo import PPO, PPOSettings
 from ppo.rollout import Collector
 from ppo.settings import SettingsError
 from ppo.stacked import collecting, descent, kernels
+from ppo.stacked.optimizers import Adam
 from ppo.stacked.ppo_gradient import ACTION, BLOCK, loss_gradient
 from tests.helpers.batches import made_up_batch, perturbed
 from tests.helpers.environments import CONTINUOUS_3, DISCRETE_4, ScriptedEnv
@@ -125,6 +126,46 @@ def test_an_update_with_the_details_of_each_actor_is_the_plain_one():
     moved = (sides[0].policy.parameters - start).norm(dim=1)
     assert moved.min() > 0.01
     assert ((sides[1].policy.parameters - sides[0].policy.parameters).norm(dim=1) / moved).max() < 5e-5
+
+
+class HalfValueLoss(PPO):
+    def value_loss(self, batch, values):
+        return 0.5 * super().value_loss(batch, values)
+
+
+class PositiveAdvantages(PPO):
+    def minibatch_advantages(self, batch):
+        return super().minibatch_advantages(batch).clamp(min=0)
+
+
+class FirstMinibatch(PPO):
+    def minibatches(self, batch, epochs, size):
+        yield next(iter(super().minibatches(batch, epochs, size)))
+
+
+class PlainDescent(PPO):
+    def setup(self):
+        super().setup()
+        self.optimizer = SGD(self.policy.parameters, self.per_run.learning_rate, self.per_run.max_grad_norm)
+
+
+class SGD(Adam):
+    def change(self, gradient, where):
+        return gradient.neg()
+
+
+@pytest.mark.parametrize("kind", [HalfValueLoss, PositiveAdvantages, FirstMinibatch, PlainDescent])
+def test_what_a_class_overrides_is_what_it_trains_with(kind):
+    """A rule that the kernels do not know is not passed over, whatever the engine."""
+    settings = [PPOSettings(num_steps=128, minibatch_size=32, update_epochs=2)] * 2
+    parameters = []
+    for own, engine in ((PPO, "torch"), (kind, "torch"), (kind, "numba")):
+        ppo = own(ScriptedEnv([7, 7], CONTINUOUS_3), settings, [1, 2], 100_000, engine=engine)
+        ppo.update(made_up_batch(ppo.policy, 128))
+        parameters.append(ppo.policy.parameters.detach())
+    usual, plain, found = parameters
+    assert (plain - usual).abs().max() > 1e-4
+    torch.testing.assert_close(found, plain, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu"])
