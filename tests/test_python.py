@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 
 import ppo
+from experiments.store.files import BusyError, locked
+from experiments.training import worker
 
 ROOT = Path(ppo.__file__).parents[1]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -92,6 +94,7 @@ def test_a_saved_agent_acts_the_same(trained, tmp_path):
         (lambda out: ppo.train("CartPole-v1", clip_coef=-1.0), "clip_coef = -1.0 cannot be trained"),
         (lambda out: ppo.train("CartPole-v1", algorithm=dict), "builtins:dict is no algorithm"),
         (lambda out: ppo.train("CartPole-v1", algorithm="pppo"), "unknown algorithm 'pppo'; did you mean ppo"),
+        (lambda out: ppo.train("CartPole-v1", out=out, **{**SMALL, "total_timesteps": 1024}), "1,024 steps are asked for"),
         (lambda out: ppo.load(out), "holds 2 such policies, and one is needed: choose setting="),
         (lambda out: ppo.load(out / "nothing"), "there is no"),
         (lambda out: ppo.results(out / "policies"), "holds no episodes"),
@@ -101,6 +104,19 @@ def test_what_cannot_be_done_is_said_in_one_line(trained, out, call, message):
     with pytest.raises(ValueError, match=message) as error:
         call(out)
     assert "\n" not in str(error.value)
+
+
+def test_no_other_process_trains_the_same_meanwhile(tmp_path, monkeypatch):
+    """A stack that Python trains is locked, as one that the command trains."""
+    train = worker._train_through_deaths
+
+    def watched(folder, options, stop):
+        with pytest.raises(BusyError), locked(folder.path):
+            pass
+        return train(folder, options, stop)
+
+    monkeypatch.setattr(worker, "_train_through_deaths", watched)
+    assert len(ppo.train("CartPole-v1", out=tmp_path / "out", **SMALL).agents) == 1
 
 
 def test_the_version_is_the_installed_ones():

@@ -108,6 +108,7 @@ def _train(runs: Sequence[Run], out: Path) -> Trained:
     out.mkdir(parents=True, exist_ok=True)
     known = known_settings({run.algorithm for run in runs if ":" in run.algorithm})
     recorded, _ = results.recorded_runs(out, known, mend=True)
+    results.check_names(out, [run.record for run in runs], known)
     finished = {key for key, run in recorded.items() if run.reaches(1.0)}
     for stack in left_to_train(out, runs, finished, workers=1):
         folder = StackFolder(out / "stacks" / stack.name)

@@ -61,11 +61,22 @@ class StopSignal:
 
 
 def train(folder: StackFolder, options: Options, stop: StopSignal | bool) -> int:
-    """Begin or continue a stack; return the exit code.
+    """Begin or continue a stack that no other process trains; return the exit code. Raises ``BusyError`` if one does
+    for longer than ``PATIENCE``."""
+    folder.check()
+    finished_before = folder.finished
+    with locked(folder.path, PATIENCE, unless=stop):
+        if folder.finished and not finished_before:
+            log("finished by another process")
+            return FINISHED
+        folder.error.unlink(missing_ok=True)
+        remove_unfinished(folder.path)
+        return _train_through_deaths(folder, options, stop)
 
-    If a process of the environment dies, the stack continues from its last checkpoint with a new environment, at most
-    ``MOST_DEATHS`` times without a new checkpoint between.
-    """
+
+def _train_through_deaths(folder: StackFolder, options: Options, stop: StopSignal | bool) -> int:
+    """If a process of the environment dies, the stack continues from its last checkpoint with a new environment, at
+    most ``MOST_DEATHS`` times without a new checkpoint between."""
     import_modules(options.modules, Path(options.directory))
     runs = trainable(folder.stack, folder.runs())
     first = runs[0]
@@ -141,13 +152,22 @@ def _train(
     progress.write("finished", force=True)
     if algorithm.steps_done == algorithm.total_timesteps:
         shutil.rmtree(_storage_dir(folder), ignore_errors=True)
-    episodes, failures = episode_frame([run.record for run in runs], training.episodes()), _failures(runs, algorithm)
+    _record(folder, runs, training, options.device)
+    log(f"finished after {training.wall_time:,.0f} seconds of training")
+    if failures := _failures(runs, algorithm):
+        raise EnvironmentFailed("; ".join(failures.values()))
+    return FINISHED
+
+
+def _record(folder: StackFolder, runs: Sequence[Run], training: Training, device: str) -> None:
+    """Write the episodes and the manifest of a finished stack."""
+    episodes = episode_frame([run.record for run in runs], training.episodes())
     recorded = entries(
         runs,
-        algorithm,
-        failures,
+        training.algorithm,
+        _failures(runs, training.algorithm),
         engine=training.engine,
-        device=provenance.device_name(options.device),
+        device=provenance.device_name(device),
         began_with=training.began_with,
         wall_time=training.wall_time,
         inexact=training.inexact,
@@ -155,10 +175,6 @@ def _train(
     write_recorded(
         folder.episodes, episodes, EPISODE_COLUMNS, {"runs": recorded}
     )  # last: no later worker would tidy up
-    log(f"finished after {training.wall_time:,.0f} seconds of training")
-    if failures:
-        raise EnvironmentFailed("; ".join(failures.values()))
-    return FINISHED
 
 
 def _failures(runs: Sequence[Run], algorithm: Algorithm) -> dict[int, str]:
@@ -215,15 +231,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     provenance.commit()  # at the start: the commit of the loaded code, even if others follow during the training
     stop = StopSignal(arguments.parent)
     try:
-        folder.check()
-        finished_before = folder.finished
-        with locked(folder.path, PATIENCE, unless=stop):
-            if folder.finished and not finished_before:
-                log("finished by another process")
-                return FINISHED
-            folder.error.unlink(missing_ok=True)
-            remove_unfinished(folder.path)
-            return train(folder, options, stop)
+        return train(folder, options, stop)
     except BusyError as error:
         log(str(error))
         return BUSY
