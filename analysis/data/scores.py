@@ -36,12 +36,12 @@ def scored(data: Data) -> pd.DataFrame:
     """Score the complete runs of trained policies, in the manifest's order; an unfinished run has no score.
 
     RUN, `score` (last 100 episodes), `episodes` (their number), `last_tenth`, `total_timesteps`, `diverged_at`,
-    `superseded`, `task`. A run that diverged before the last tenth of its budget has no curve there: `last_tenth` is
+    `superseded`, `task`. A run that diverged before the last tenth of its steps has no curve there: `last_tenth` is
     then its score, so that no algorithm gains by diverging.
     """
     complete = data.trained[data.trained["complete"]]
     runs = final_scores(data.episodes, complete)
-    runs["last_tenth"] = last_tenth(data.episodes, complete)["score"].fillna(runs["score"])
+    runs["last_tenth"] = last_tenth(data.episodes, complete, data.fraction)["score"].fillna(runs["score"])
     for column in ("total_timesteps", "diverged_at", "superseded"):
         runs[column] = complete[column].to_numpy()
     return runs.assign(task=runs["environment"].map(task))
@@ -188,18 +188,20 @@ def mean_curve(seeds: pd.DataFrame) -> pd.Series[float]:
     return seeds.mean(axis=1, skipna=False)
 
 
-def last_tenth(episodes: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Compute the mean of each run's curve over the last tenth of its budget: the last 100k of 1M steps.
+def last_tenth(episodes: pd.DataFrame, runs: pd.DataFrame, fraction: float = 1.0) -> pd.DataFrame:
+    """Compute the mean of each run's curve over the last tenth of its steps: the last 100k of 1M, or of the `fraction`
+    of its budget after which it was stopped on purpose.
 
     The digitised curves of Figure 3 are summarised in the same way (published/fig3_summary.csv). The curve has points
-    every budget/100 with a window of one spacing, so every 10k steps have the same weight: in a mean over episodes,
-    short, bad episodes would weigh more. `runs` needs RUN and total_timesteps; the result is RUN and `score`.
+    every hundredth of these steps with a window of one spacing, so every 10k steps have the same weight: in a mean over
+    episodes, short, bad episodes would weigh more. `runs` needs RUN and total_timesteps; the result is RUN and `score`.
     """
     pieces = []
     for budget, group in runs.groupby("total_timesteps"):
-        grid, _ = curve_grid(int(str(budget)))
+        steps = int(int(str(budget)) * fraction)
+        grid, _ = curve_grid(steps)
         curves = learning_curves(episodes.merge(group[RUN], on=RUN), grid, int(grid[0]) if len(grid) else 1)
-        pieces.append(curves[curves["step"] > int(str(budget)) * 9 // 10])
+        pieces.append(curves[curves["step"] > steps * 9 // 10])
     if not pieces:
         return runs[RUN].assign(score=np.nan)
     means = pd.concat(pieces).groupby(RUN, as_index=False).agg(score=("mean_return", "mean"))

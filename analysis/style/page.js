@@ -23,7 +23,7 @@
 
   // The range of y over the visible lines; what lies below the panel's floor is cut off.
   function range(panel, hidden) {
-    const values = panel.series.filter(s => !hidden.has(s.name)).flatMap(s => [...s.y, ...(s.high || [])]);
+    const values = panel.series.filter(s => !hidden.has(s.name)).flatMap(s => [...s.y, ...(s.low || []), ...(s.high || [])]);
     const known = values.filter(value => value !== null);
     if (!known.length) return [0, 1];
     let low = known.reduce((a, b) => Math.min(a, b)), high = known.reduce((a, b) => Math.max(a, b));

@@ -99,6 +99,14 @@ def test_last_tenth_weighs_steps_and_not_episodes() -> None:
     assert scores.last_tenth(episodes, unseen)["score"].isna().all()
 
 
+def test_last_tenth_of_a_part_is_that_of_its_own_steps() -> None:
+    # A fifth of a budget of 500,000 was trained: what counts are steps 90,000 to 100,000, in which returns are 5.
+    late = [(step, 5.0 if step > 90_000 else 1.0) for step in range(500, 100_000, 1000)]
+    episodes = frame({("A-v4", "x", 1): [value for _, value in late]}).assign(step=[step for step, _ in late])
+    runs = episodes[RUN].drop_duplicates().assign(total_timesteps=500_000)
+    assert scores.last_tenth(episodes, runs, fraction=0.2)["score"].tolist() == pytest.approx([5.0])
+
+
 def test_last_tenth_takes_in_all_episodes_of_a_bin() -> None:
     # Budget 100,000: bins of 1,000 steps, an episode in the middle of each; bin b from 91 to 100 has the return b.
     steps = np.arange(500, 100_000, 1000)

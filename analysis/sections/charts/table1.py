@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.data.labels import ENVIRONMENTS, SETTINGS, ordered, setting_name, task
 from analysis.data.load import Data
-from analysis.data.scores import random_levels, run_curves
+from analysis.data.scores import of_scale, random_levels, run_curves
 from analysis.style.chart import Chart, Panel, Series, rounded, runs_series
 from analysis.style.colours import setting_line
 from analysis.style.drawing import limits_above
@@ -43,7 +43,8 @@ def scores(rows: Iterable[Row]) -> Chart:
 def curves(data: Data) -> Chart:
     """Return the learning curves behind Table 1, a panel per task, a line per setting."""
     every, _ = run_curves(data)
-    levels = {task(str(environment)): level for environment, level in random_levels(data.episodes).items()}
+    untrained = random_levels(of_scale(data.episodes, data.runs))
+    levels = {task(str(environment)): level for environment, level in untrained.items()}
     panels = []
     for name in ENVIRONMENTS:
         here = every[every["task"] == name]
