@@ -130,8 +130,8 @@ class Training:
             episodes = self._fitting(self._decompressed(state["episodes"]))
             wall_time, began_with = _seconds(state["wall_time"]), dict(state["began_with"])
             engines = [[int(step), str(engine)] for step, engine in state["engines"]]
-            inexact = [[int(step), str(why)] for step, why in state.get("inexact", [])]
-            last_with = dict(state.get("trained_with", began_with))  # older ones know the beginning alone
+            inexact = [[int(step), str(why)] for step, why in state["inexact"]]
+            last_with = dict(state["trained_with"])
             begun = str(engines[-1][1])
             if begun != self.algorithm.engine and not change_engine:
                 if begun not in get_args(Engine):
@@ -166,12 +166,8 @@ class Training:
         return [f"{len(restarted)} of {rows} environments begin a new episode ({why})"]
 
     def _decompressed(self, columns: dict[str, Any]) -> EpisodeColumns:
-        """``columns`` of a checkpoint, also of a time before they were compressed."""
         steps = self.algorithm.runs * self.algorithm.total_timesteps  # no episode is shorter than one
-        return {
-            name: values if isinstance(values, np.ndarray) else checkpoint.decompressed(values, steps)
-            for name, values in columns.items()
-        }
+        return {name: checkpoint.decompressed(values, steps) for name, values in columns.items()}
 
     def _fitting(self, columns: EpisodeColumns) -> EpisodeColumns:
         """Return ``columns``; raises ``ValueError`` if they are not episodes of this stack."""
