@@ -62,5 +62,7 @@ def _processor(recorded: dict[str, Any] | None) -> str:
     """Describe the processor's properties that can change a result's bits, in a line; older manifests lack them."""
     if not recorded:
         return NOTHING
-    used = ", ".join(f"{name} {value}" for name, value in sorted(recorded["vector_extensions"].items()))
-    return f"{recorded['family']}, {recorded['microarchitecture']}: {used}"
+    vectors = recorded.get("vector_extensions")
+    pairs = sorted(vectors.items()) if isinstance(vectors, dict) else []
+    used = ", ".join(f"{name} {value}" for name, value in pairs) or NOTHING
+    return f"{recorded.get('family', NOTHING)}, {recorded.get('microarchitecture', NOTHING)}: {used}"

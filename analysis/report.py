@@ -284,6 +284,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     make = training_report.build if training_report.is_training(options.results) else build
     try:
         gaps = make(options.results, options.out)
+    except ValueError as error:
+        print(printable(f"analysis: {error}"), file=sys.stderr)
+        return 2
     except OSError as error:
         print(printable(f"cannot write {error.filename or options.out}: {error.strerror}"), file=sys.stderr)
         return 1

@@ -104,7 +104,8 @@ def _meanings(name: str, folder: Path, protocol: str | None) -> dict[str, tuple[
     if usual is None:
         place, pairs = next(iter(meant.items()))
         some = ", ".join("/".join(pair) for pair in pairs[:3])
-        raise ValueError(f"{name!r} has {len(pairs)} settings in {places[place]}: name one of them, such as {some}")
+        where = places.get(place, place)
+        raise ValueError(f"{name!r} has {len(pairs)} settings in {where}: name one of them, such as {some}")
     # PPO is one setting in Figure 3, and one of eleven in Table 1: there it means the same one.
     result = {place: pairs[0] if len(pairs) == 1 else usual for place, pairs in meant.items()}
     return {place: pair for place, pair in result.items() if pair in meant[place]}

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from analysis import training_report
 from analysis.report import build
 from experiments.store.files import StoreError, one_line, read_bytes, read_text
 
@@ -41,7 +42,8 @@ def remake(results: Path) -> Remade:
     numbers of its charts. A file that is missing, or that nothing makes, is a problem too.
     """
     with tempfile.TemporaryDirectory() as folder:
-        build(results, Path(folder))
+        make = training_report.build if training_report.is_training(results) else build
+        make(results, Path(folder))
         return compared(Path(folder), results)
 
 

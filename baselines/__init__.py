@@ -6,6 +6,7 @@ No algorithm is imported, so a report or `--help` needs no torch: `ALGORITHMS[na
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,15 @@ class Record:
             raise ValueError(
                 f"{self.where} is no algorithm: a class that derives from ppo.algorithm.Algorithm is needed"
             )
+        from ppo.settings import SettingsError, check_declared
+
+        try:
+            check_declared(kind.Settings)
+        except SettingsError as error:
+            raise ValueError(f"{self.where} cannot be trained: {error}") from None
+        if inspect.isabstract(kind):
+            missing = ", ".join(f"{name}()" for name in sorted(kind.__abstractmethods__))
+            raise ValueError(f"{self.where} cannot be trained: it lacks {missing}")
         return kind
 
 

@@ -5,6 +5,7 @@ files may come from strangers.
 """
 
 import importlib
+import os
 import re
 import sys
 from collections.abc import Iterable, Mapping
@@ -26,13 +27,18 @@ def import_modules(names: Iterable[str], directory: Path) -> None:
     names = [name for name in names if name]
     if names and str(directory) not in sys.path:
         sys.path.append(str(directory))
+    here = Path.cwd()
     for name in names:
         try:
             importlib.import_module(name)
-        except Exception as error:  # whatever it does when it is imported
+        except (Exception, SystemExit) as error:  # whatever it does when it is imported
             kind = "" if isinstance(error, ImportError) else f"{type(error).__name__}: "
-            reason = " ".join(str(error).split())
-            raise ValueError(f"cannot import {name}: {kind}{reason} (looked in {directory} too)") from error
+            reason = f"{kind}{' '.join(str(error).split())}"
+            if isinstance(error, SystemExit):
+                reason = f"it calls sys.exit({'' if error.code is None else error.code})"
+            raise ValueError(f"cannot import {name}: {reason} (looked in {directory} too)") from error
+        finally:
+            os.chdir(here)  # it may have gone elsewhere, and the folders that were typed are meant from here
 
 
 def check_imported(path: Path, name: str) -> None:

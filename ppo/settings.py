@@ -184,7 +184,9 @@ class Settings:
     def check(self) -> None:
         """Raise ``SettingsError`` for settings that cannot be trained."""
         for declaration in declared(type(self)).values():
-            require(self, declaration.name, declaration.allows(getattr(self, declaration.name)), declaration.allowed)
+            value = getattr(self, declaration.name)
+            require(self, declaration.name, declaration.allows(value), declaration.allowed)
+            require(self, declaration.name, declaration.kind is not int or abs(value) < 2**53, "less than 2**53")
         pictures = tuple(ARCHITECTURES) if self.sees_pictures else ()
         known = self.network in ("linear", *pictures) or re.fullmatch(r"[1-9]\d{0,4}(-[1-9]\d{0,4})*", self.network)
         require(
@@ -205,6 +207,21 @@ def require(settings: Settings, name: str, holds: bool, right: str) -> None:
     """Raise ``SettingsError`` unless ``holds``: one line with the setting, its value and the allowed values."""
     if not holds:
         raise SettingsError(f"{name} = {getattr(settings, name)} cannot be trained: it must be {right}")
+
+
+def check_declared(kind: Any) -> None:
+    """Raise ``SettingsError`` if ``kind`` is no class of settings that flags and files can hold."""
+    if not (isinstance(kind, type) and issubclass(kind, Settings) and dataclasses.is_dataclass(kind)):
+        raise SettingsError("its Settings are no dataclass that derives from ppo.settings.Settings")
+    if vars(kind).get("__annotations__") and "__dataclass_fields__" not in vars(kind):
+        raise SettingsError("its Settings lack @dataclass(frozen=True), so what they declare is no setting")
+    for name, declaration in declared(kind).items():
+        if declaration.kind not in (bool, int, float, str):
+            raise SettingsError(
+                f"its setting {name} is declared as {declaration.kind}: bool, int, float or str is needed"
+            )
+        if declaration.default is dataclasses.MISSING:
+            raise SettingsError(f"its setting {name} has no default")
 
 
 class Shared:

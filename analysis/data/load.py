@@ -15,7 +15,14 @@ import pandas as pd
 
 from analysis.data.labels import UNTRAINED, task
 from experiments.store.manifest import most_rows, read_manifest
-from experiments.store.tables import EPISODE_COLUMNS, IDENTITY, INTERPOLATION_COLUMNS, MOST_ROWS, read_table
+from experiments.store.tables import (
+    EPISODE_COLUMNS,
+    IDENTITY,
+    INTERPOLATION_COLUMNS,
+    MOST_ROWS,
+    check_episodes,
+    read_table,
+)
 
 RUN = IDENTITY
 """The four columns that name a run."""
@@ -87,7 +94,7 @@ def gather_updates(results: Path, protocol: str) -> tuple[pd.DataFrame | None, s
     try:
         return _table(path, INTERPOLATION_COLUMNS), None
     except (FileNotFoundError, ValueError) as error:
-        return None, f"{_nothing(f'{protocol}: first updates', path.parent, error).problem}"
+        return None, f"{_nothing(protocol, path.parent, error, what=f'{protocol}: first updates').problem}"
 
 
 def manifest(directory: Path, protocol: str | None) -> dict[str, Any]:
@@ -133,10 +140,11 @@ def _gather(directory: Path, protocol: str | None) -> Data:
         started = (runs["steps_done"] > 0).any()
         # Before the first episode has ended the file may not exist yet.
         exists = started or (directory / "episodes.parquet").exists()
-        rows = _matched(directory, episodes(directory, most_rows(content)), runs) if exists else no_episodes()
+        rows = episodes(directory, most_rows(content)) if exists else no_episodes()
+        check_episodes(directory / "episodes.parquet", rows, content["runs"], whole=True)
     except (FileNotFoundError, ValueError) as error:
         return _nothing(name, directory, error)
-    return Data(name, content, runs, rows, None)
+    return Data(name, content, runs, _before_divergence(rows, runs), None)
 
 
 def gather_interpolation(results: Path, name: str = "figure2") -> tuple[Data, pd.DataFrame | None]:
@@ -164,12 +172,13 @@ def _demand(path: Path) -> None:
         raise FileNotFoundError(2, "No such file", _label(path))
 
 
-def _nothing(protocol: str, directory: Path, error: Exception) -> Data:
+def _nothing(protocol: str, directory: Path, error: Exception, what: str = "") -> Data:
+    what = what or protocol
     if isinstance(error, FileNotFoundError):
-        problem = f"{protocol}: no data ({error.filename} does not exist); `ppo run {protocol}` makes them."
+        problem = f"{what}: no data ({error.filename} does not exist); `ppo run {protocol}` makes them."
     else:
         reason = str(error).replace(str(directory), protocol)  # the report must not depend on the location of results/
-        problem = f"{protocol}: the data are unreadable: {reason}."
+        problem = f"{what}: the data are unreadable: {reason}."
     return Data(protocol, {}, runs_frame([]), no_episodes(), problem)
 
 
@@ -202,21 +211,14 @@ def _check_runs(path: Path, runs: pd.DataFrame) -> None:
             raise ValueError(f"{_label(path)} mixes versions of one environment: {', '.join(sorted(ids))}")
 
 
-def _matched(directory: Path, rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
-    """Return the episodes of the manifest's runs, without those after a run diverged; foreign runs raise ValueError."""
-    path = directory / "episodes.parquet"
-    joined = rows.merge(runs[[*RUN, "diverged_at", "total_timesteps"]], on=RUN, how="left", indicator="source")
-    foreign = joined["source"] == "left_only"
-    if foreign.any():
-        run = " ".join(str(value) for value in joined.loc[foreign, RUN].iloc[0])
-        raise ValueError(f"{_label(path)} holds a run that the manifest does not list: {run}")
-    if (joined["step"] > joined["total_timesteps"]).any():
-        raise ValueError(f"{_label(path)} holds episodes beyond the runs' budget")
-    before_divergence = joined["diverged_at"].isna() | (joined["step"] <= joined["diverged_at"])
+def _before_divergence(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+    """Return the episodes that count: of a run that diverged those before that, if their return is a number."""
+    if runs["diverged_at"].isna().all():
+        return rows
+    joined = rows.merge(runs[[*RUN, "diverged_at"]], on=RUN, how="left")
+    before = joined["diverged_at"].isna() | (joined["step"] <= joined["diverged_at"])
     finite = np.isfinite(joined["episodic_return"].to_numpy(dtype=float))
-    if (~finite & before_divergence & joined["diverged_at"].isna()).any():
-        raise ValueError(f"{_label(path)} holds a return that is no number, of a run not marked as diverged")
-    usable: pd.DataFrame = rows[(before_divergence & finite).to_numpy()]
+    usable: pd.DataFrame = rows[(before & finite).to_numpy()]
     return usable.reset_index(drop=True)
 
 

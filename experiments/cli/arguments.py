@@ -18,7 +18,7 @@ from experiments.cli.flags.shared import (
     add_reading,
     add_training_options,
 )
-from experiments.cli.flags.values import count, hours, machine, path, share, steps
+from experiments.cli.flags.values import count, hours, machine, path, seed, share, steps, workers
 from experiments.messages import unknown_name_message
 from experiments.paper.games import GROUPS
 from experiments.paper.profiles import Profile
@@ -52,6 +52,7 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
         )
         if [name] == list(argv[:1]):
             one.add_flags(command, argv)
+            _refuse_repeated(command, argv)
     arguments, rest = parser.parse_known_args(argv)
     arguments.typed = shlex.join(["ppo", *argv])
     if rest and not rest[0].startswith("-"):
@@ -68,6 +69,14 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
         arguments.fraction = arguments.fraction or arguments.profile.fraction
         arguments.environments = [one for name in arguments.environments or () for one in GROUPS.get(name, (name,))]
     return arguments
+
+
+def _refuse_repeated(command: Parser, argv: Sequence[str]) -> None:
+    """Raise ``ValueError`` for a flag of several values that is given twice: the first values would be lost."""
+    given = [word.partition("=")[0] for word in argv]
+    for flag in [flag for action in command._actions if action.nargs in ("+", "*") for flag in action.option_strings]:
+        if given.count(flag) > 1:
+            raise ValueError(f"{flag} is given twice: write all its values after one {flag}")
 
 
 def _add_plan(command: Parser, argv: Sequence[str]) -> None:
@@ -95,7 +104,9 @@ def _add_gpu(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--profile", default="paper", help="how much of the runs, as in ppo run (default: paper)")
     command.add_argument("--results", type=path, default=Path("results/gpu"), help="default: results/gpu")
     command.add_argument("--device", default="cuda", help="cuda, cuda:1 ... (default: cuda)")
-    command.add_argument("--workers", type=count, help="trainings side by side on the GPU (default: one for each core)")
+    command.add_argument(
+        "--workers", type=workers, help="trainings side by side on the GPU (default: one for each core)"
+    )
     command.add_argument("--gpus-per-stack", type=share, default=0.25, help="for the estimate (default: 0.25)")
 
 
@@ -125,13 +136,13 @@ def _add_train(command: Parser, argv: Sequence[str]) -> None:
         "looked for in this folder too",
     )
     add_environment_arguments(command, "arguments of the environment, such as ctrl_cost_weight=0.1")
-    command.add_argument("--max-episode-steps", type=count, help="time limit (default: the environment's own)")
+    command.add_argument("--max-episode-steps", type=steps, help="time limit (default: the environment's own)")
     command.add_argument(
         "--algorithm",
         default=REFERENCE,
         help=f"{', '.join(ALGORITHMS)}, or MODULE:CLASS for one of your own (default: {REFERENCE})",
     )
-    command.add_argument("--seeds", type=int, nargs="+", default=[1], help="one run for each (default: 1)")
+    command.add_argument("--seeds", type=seed, nargs="+", default=[1], help="one run for each (default: 1)")
     command.add_argument(
         "--total-timesteps", type=steps, default=1_000_000, help="environment steps of each run (default: 1000000)"
     )
@@ -164,7 +175,7 @@ def _add_report(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument(
         "folder", type=path, nargs="?", metavar="DIR", help="any results folder, or one of `ppo train`"
     )
-    command.add_argument("--results", type=path, default=Path("results"), help="the same as DIR (default: results)")
+    command.add_argument("--results", type=path, help="the same as DIR (default: results)")
     command.add_argument(
         "--out", type=path, help="where tables/, figures/ and report.html go (default: the results folder)"
     )
@@ -179,7 +190,7 @@ def _add_compare(command: Parser, argv: Sequence[str]) -> None:
 def _add_verify(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--results", type=path, default=Path("results"), help="default: results")
     command.add_argument("--runs", type=count, default=3, help="how many to begin again, cheap ones (default: 3)")
-    command.add_argument("--seed", type=int, default=0, help="of the choice of these runs (default: 0)")
+    command.add_argument("--seed", type=seed, default=0, help="of the choice of these runs (default: 0)")
     command.add_argument(
         "--against",
         type=path,
@@ -201,9 +212,7 @@ def _add_import(command: Parser, argv: Sequence[str]) -> None:
     command.add_argument("--results", type=path, default=Path("results"), help="default: results")
     command.add_argument("--environment", help="of logs that do not name theirs")
     command.add_argument("--algorithm", help="what to call the algorithm of logs (default: NAME)")
-    command.add_argument(
-        "--seeds", type=count, nargs="+", help="one for each log (default: what it says, or 1, 2, ...)"
-    )
+    command.add_argument("--seeds", type=seed, nargs="+", help="one for each log (default: what it says, or 1, 2, ...)")
     command.add_argument(
         "--scalar", metavar="TAG", help="the curve of TensorBoard logs (default: the episodes' returns)"
     )
@@ -213,7 +222,7 @@ def _add_import(command: Parser, argv: Sequence[str]) -> None:
         help="what a row is, where the source does not say; averages get no score",
     )
     command.add_argument(
-        "--total-timesteps", type=count, help="budget of each run (default: the last step of the longest on its task)"
+        "--total-timesteps", type=steps, help="budget of each run (default: the last step of the longest on its task)"
     )
 
 

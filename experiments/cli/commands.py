@@ -8,6 +8,7 @@ import io
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -108,17 +109,26 @@ def _video(arguments: argparse.Namespace, console: Console) -> int:
 def _report(arguments: argparse.Namespace, console: Console) -> int:
     from analysis import report
 
-    results = arguments.folder or arguments.results
-    if arguments.folder and not results.is_dir():
+    if arguments.folder and arguments.results:
+        raise ValueError(f"two folders are named, {arguments.folder} and --results {arguments.results}: name one")
+    named = arguments.folder or arguments.results
+    results = named or Path("results")
+    if named and not results.is_dir():
         raise ValueError(f"there is no folder {results}: `ppo run` and `ppo train` make one")
-    return report.main(["--results", str(results), "--out", str(arguments.out or results)])
+    out = arguments.out or results
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is no folder: --out names one, for tables/, figures/ and report.html")
+    return report.main([f"--results={results}", f"--out={out}"])
 
 
 def _compare(arguments: argparse.Namespace, console: Console) -> int:
     from analysis import compare
+    from experiments.paper.about import PROTOCOLS, unknown
 
+    if arguments.protocol and arguments.protocol not in PROTOCOLS:
+        raise ValueError(unknown(arguments.protocol))
     protocol = ["--protocol", arguments.protocol] if arguments.protocol else []
-    return compare.main(["--results", str(arguments.results), *protocol, "--", *arguments.names])
+    return compare.main([f"--results={arguments.results}", *protocol, "--", *arguments.names])
 
 
 class PlainConsole(Console):

@@ -1,6 +1,7 @@
 """Shared by `ppo run` and `ppo train`: where stacks are trained, and the outcome."""
 
 import argparse
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,7 +54,9 @@ def make_executor(
 
 
 def check_device(device: str) -> None:
-    """Raise ``ValueError`` if PyTorch cannot use ``device``."""
+    """Raise ``ValueError`` for another kind of device than is tested, and if PyTorch cannot use ``device``."""
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", device):
+        raise ValueError(f"cannot use device {device!r}: write cpu, cuda, or cuda:1 and so on")
     try:
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from experiments.cli.flags.shared import environment_arguments
 from experiments.policies.evaluation import TrainedPolicy, chosen_policies, play_within
 from experiments.policies.video import film
 from experiments.run import Run
@@ -82,7 +83,7 @@ def _name(run: Run) -> str:
 
 
 def _loaded(arguments: argparse.Namespace) -> list[TrainedPolicy]:
-    typed = dict(arguments.env_kwargs)
+    typed = environment_arguments(arguments.env_kwargs)
     return chosen_policies(arguments.path, arguments.modules, arguments.setting, arguments.run_seed, typed)
 
 

@@ -23,7 +23,7 @@ from experiments.planning.remaining import left_to_train
 from experiments.policies import cards, evaluation
 from experiments.run import Run, known_settings
 from experiments.store import results
-from experiments.store.files import ensure_writable
+from experiments.store.files import StoreError, ensure_writable
 from experiments.store.records import Known
 from experiments.training import first_update, scheduler
 from ppo.envs.making import module_of
@@ -34,7 +34,11 @@ def plan(arguments: argparse.Namespace, console: Console) -> int:
     """Print runs, stacks, steps and hours; start nothing."""
     protocols = _selected(arguments)
     workers = arguments.workers or cores()
-    stacks, _ = _remaining(arguments, protocols, known_settings(_own_algorithms(arguments)), workers)
+    stacks, problems = _remaining(arguments, protocols, known_settings(_own_algorithms(arguments)), workers)
+    for problem in problems:
+        console.print(problem)
+    if arguments.throughput and not arguments.throughput.is_file():
+        raise StoreError(f"there is no file {arguments.throughput}: `make throughput` writes results/throughput.json")
     costs = estimates.read_costs(arguments.throughput or arguments.results / "throughput.json")
     parts = [stack.part(arguments.fraction) for stack in stacks]
     print_plan(console, protocols, parts, workers, costs["cpu"])
@@ -70,7 +74,7 @@ def run(arguments: argparse.Namespace, console: Console, until: float = math.inf
             about |= {"fraction": arguments.fraction} if arguments.fraction < 1 else {}
             folder, records = arguments.results / protocol.name, [run.record for run in protocol.runs]
             damaged = results.collect(arguments.results, folder, about, records, known)
-    damaged += evaluation.keep_policies(arguments.results, runs_with_saved_policy(arguments.profile))
+    damaged += evaluation.keep_policies(arguments.results, runs_with_saved_policy(arguments.profile, arguments.reading))
     cards.write_cards(arguments.results, known)
     code = report_outcome(console, outcome, damaged)
     if code == 0:

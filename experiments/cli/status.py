@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from experiments.messages import duration, unknown_name_message
-from experiments.paper.about import PROTOCOLS
+from experiments.messages import duration
+from experiments.paper.about import PROTOCOLS, unknown
 from experiments.store.files import StoreError, check_tree, is_locked, read_json
 from experiments.store.manifest import read_manifest
 from experiments.store.stack_folder import StackFolder, stack_folders
@@ -22,7 +22,7 @@ def show(console: Console, results: Path, names: Sequence[str]) -> int:
     """Print the state of every protocol in ``results``, and of every stack that is not finished."""
     for name in names:
         if name not in PROTOCOLS:
-            raise ValueError(unknown_name_message("protocol", name, PROTOCOLS))
+            raise ValueError(unknown(name))
     if not results.is_dir():
         raise StoreError(f"there is no results folder {results}: `ppo run` creates it")
     check_tree(results)

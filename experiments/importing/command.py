@@ -11,7 +11,7 @@ import pandas as pd
 
 from baselines import ALGORITHMS
 from experiments.importing.sources import Log, read_source
-from experiments.store.files import StoreError
+from experiments.store.files import StoreError, check_tree
 from experiments.store.imported import (
     Values,
     algorithms,
@@ -45,6 +45,7 @@ def import_runs(
     `total_timesteps`: the budget of every run; what comes after it is left out (default: per environment the last step
     of the longest run). Raises `StoreError`, and then nothing is written.
     """
+    check_tree(results)
     check_name(results, name)
     if name in ALGORITHMS:
         raise StoreError(f"{name!r} is the name of an algorithm of ours: choose another, such as sb3-{name}")
@@ -55,8 +56,9 @@ def import_runs(
         read_source(path, algorithm or name, environment=environment, seed=seed, otherwise=place, scalar=scalar)
         for place, (path, seed) in enumerate(zip(sources, asked, strict=True), start=1)
     ]
+    _check_files(logs)
     rows = _joined(name, logs, results)
-    kept = values or _values(logs)
+    kept = _values(logs, values)
     budgets = rows.groupby("environment")["step"].max()
     if total_timesteps is not None:
         budgets[:] = total_timesteps
@@ -72,6 +74,15 @@ def import_runs(
     ]
     write_imported(results, name, {**_about(name, logs, kept), "runs": runs}, rows)
     return _told(results, name, logs, kept, runs)
+
+
+def _check_files(logs: Sequence[Log]) -> None:
+    """Refuse a file that is there twice: one run would count as two seeds."""
+    seen: dict[str, Path] = {}
+    for path in (path for log in logs for path in log.files):
+        first = seen.setdefault(_digest(path), path)
+        if first is not path:
+            raise StoreError(f"{first} and {path} hold the same: name each log once")
 
 
 def _joined(name: str, logs: Sequence[Log], results: Path) -> pd.DataFrame:
@@ -92,9 +103,12 @@ def _joined(name: str, logs: Sequence[Log], results: Path) -> pd.DataFrame:
     return rows.assign(setting="default")
 
 
-def _values(logs: Sequence[Log]) -> Values:
-    """Return what the rows of all logs are."""
-    said = {log.values for log in logs}
+def _values(logs: Sequence[Log], asked: Values | None) -> Values:
+    """Return what the rows of all logs are: as they say, or else as was ``asked``."""
+    for log in logs:
+        if asked is not None and log.values not in (None, asked):
+            raise StoreError(f"{log.files[0]} holds {log.values}, and not {asked}: leave out --values")
+    said = {log.values or asked for log in logs}
     if len(said) > 1:
         raise StoreError("some sources hold episodes and some averages: import them under two names")
     (values,) = said

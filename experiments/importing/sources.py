@@ -18,7 +18,8 @@ import pandas as pd
 
 from experiments.store.files import StoreError, check_inside, one_line, read_bytes
 from experiments.store.imported import Values
-from experiments.store.tables import MOST_NAME, read_table
+from experiments.store.records import MOST_NAME
+from experiments.store.tables import read_table
 
 COLUMNS = ("environment", "algorithm", "seed", "step", "return")
 """Of a plain table; `step` counts the environment steps of the run, all its environments together."""
@@ -66,6 +67,8 @@ def read_source(
         raise StoreError(f"there is no file or folder {path}")
     files = _files(path)
     if monitors := [file for file in files if file.name.endswith("monitor.csv")]:
+        if scalar is not None:
+            raise StoreError(f"{path} is no TensorBoard log, of which --scalar names a curve: leave it out")
         return _monitors(monitors, environment, algorithm, otherwise if seed is None else seed)
     if events := [file for file in files if "tfevents" in file.name]:
         folder = path if path.is_dir() else path.parent
@@ -73,6 +76,9 @@ def read_source(
         run = {"environment": environment, "algorithm": algorithm, "seed": otherwise if seed is None else seed}
         return _tensorboard(path, events, run, scalar)
     if path.suffix in (".csv", ".parquet") and path.is_file():
+        for flag, asked in (("--environment", environment), ("--seeds", seed), ("--scalar", scalar)):
+            if asked is not None:
+                raise StoreError(f"{path} is a table, which names its own runs: leave out {flag}")
         return Log(_table(path), {".csv": "CSV table", ".parquet": "Parquet table"}[path.suffix], (path,), None)
     raise StoreError(
         f"{path} is no monitor.csv or folder of them, no folder with event files of TensorBoard, no .csv or .parquet"
@@ -173,9 +179,27 @@ def _values_of_scalar(name: str, log: Any, known: Sequence[str]) -> Values | Non
 def _table(path: Path) -> pd.DataFrame:
     """Read a table with the columns of COLUMNS."""
     if path.suffix == ".csv":
-        return _sorted(path, _comma_separated(path, read_bytes(path, MOST_BYTES), COLUMNS))
-    names = dict.fromkeys(("environment", "algorithm"), "str")
-    return _sorted(path, read_table(path, {**names, **dict.fromkeys(("seed", "step", "return"), "float64")}))
+        rows = _comma_separated(path, read_bytes(path, MOST_BYTES), COLUMNS)
+    else:
+        names = dict.fromkeys(("environment", "algorithm"), "str")
+        rows = read_table(path, {**names, **dict.fromkeys(("seed", "step", "return"), "float64")})
+    ordered = _sorted(path, rows)
+    _check_order(path, rows)
+    return ordered
+
+
+def _check_order(path: Path, rows: pd.DataFrame) -> None:
+    """Refuse a run whose steps fall: two runs that have one seed, or steps that are lengths of episodes."""
+    run = list(COLUMNS[:3])
+    before = rows.groupby(run, sort=False)["step"].shift()
+    if (falls := np.flatnonzero((rows["step"] < before).to_numpy())).size:
+        row = rows.iloc[falls[0]]
+        name = f"{row['algorithm']} on {row['environment']}, seed {row['seed']:g}"
+        fall = f"fall from {before.iloc[falls[0]]:g} to {row['step']:g} in row {falls[0] + 1}"
+        raise StoreError(
+            f"{path}: the steps of {name} {fall}: step counts a run's environment steps so far, and two runs need two "
+            "seeds"
+        )
 
 
 def _comma_separated(path: Path, text: bytes, columns: Sequence[str]) -> pd.DataFrame:

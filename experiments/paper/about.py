@@ -1,5 +1,7 @@
 """A line about each protocol, for help and plans."""
 
+from experiments.messages import unknown_name_message
+
 PAPER = {
     "table1": "surrogate objectives (sec. 6.1, Table 1)",
     "figure1": "the clipped objective as a function of the ratio (a formula: no runs)",
@@ -13,6 +15,14 @@ PAPER = {
 MADE_BY = {"table2": "atari", "table6": "atari", "figure6": "atari", "table4": "figure4", "figure5": "figure4"}
 """The tables and figures that no protocol is called by, and the one that trains their runs. (Tables 3 and 5 are
 settings.)"""
+
+
+def unknown(name: str) -> str:
+    """Return an error line for a ``name`` that no protocol has."""
+    if name in MADE_BY:
+        return f"{name} is made by the protocol {MADE_BY[name]}"
+    return unknown_name_message("protocol", name, [*PROTOCOLS, "all"])
+
 
 PROTOCOLS = {
     **PAPER,

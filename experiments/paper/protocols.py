@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from experiments.messages import unknown_name_message
 from experiments.paper import about
 from experiments.paper.games import READ_GAMES
 from experiments.paper.humanoid import figure4, figure4_tuning
@@ -61,10 +60,11 @@ def _setting(algorithm: str) -> str:
     return "clip-0.2" if algorithm == "ppo" else "default"  # PPO's runs are those of Table 1
 
 
-def runs_with_saved_policy(profile: Profile) -> list[Run]:
+def runs_with_saved_policy(profile: Profile, reading: str = DEFAULT) -> list[Run]:
     """List the runs whose final policies are saved with the results: the first seed of each algorithm of Figure 3, and
     of each task of Figure 4."""
-    kept = [run for run in figure3(profile).trained if run.seed == profile.figure3_seeds.of(run.algorithm)[0]]
+    figure_3 = in_reading(figure3(profile), reading)
+    kept = [run for run in figure_3.trained if run.seed == profile.figure3_seeds.of(run.algorithm)[0]]
     return kept + [run for run in figure4(profile).trained if run.seed == profile.humanoid_seeds[0]]
 
 
@@ -151,10 +151,8 @@ def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> li
     check_reading(reading)
     named: dict[str, bool] = {}
     for name in names:
-        if name in about.MADE_BY:
-            raise ValueError(f"{name} is made by the protocol {about.MADE_BY[name]}")
         if name != "all" and name not in PROTOCOLS:
-            raise ValueError(unknown_name_message("protocol", name, [*PROTOCOLS, "all"]))
+            raise ValueError(about.unknown(name))
         for one in about.PAPER if name == "all" else [name]:
             named[one] = named.get(one, False) or name != "all"
     selected = []

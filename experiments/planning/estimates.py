@@ -101,6 +101,5 @@ def estimates(
 def _devices(machine: Machine, costs: Mapping[str, Costs], gpus_per_stack: float) -> dict[str, int]:
     """List the devices that it can train on, and how many stacks at once."""
     devices = {"cpu": machine.cores}
-    if "cuda" in costs and machine.gpus:
-        devices["cuda"] = min(machine.cores, int(machine.gpus / gpus_per_stack))
-    return devices
+    stacks = min(machine.cores, int(machine.gpus / gpus_per_stack))
+    return devices | ({"cuda": stacks} if "cuda" in costs and stacks else {})

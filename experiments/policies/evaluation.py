@@ -23,7 +23,7 @@ from experiments.store.records import records_from_json
 from experiments.store.stack_folder import stack_folders
 from ppo import checkpoint
 from ppo.envs import make
-from ppo.envs.base import EnvironmentFailed
+from ppo.envs.base import EnvironmentFailed, close_quietly
 from ppo.files import remove_unfinished
 from ppo.normalizers import ObservationNormalizer, observation_normalizer
 from ppo.policies import hidden_units, make_policy
@@ -108,7 +108,7 @@ def _load(path: Path, typed: Mapping[str, Any] = NONE) -> Iterator[TrainedPolicy
                 activation=settings.activation,
             )
             normalizer = observation_normalizer([run.settings], shape) if statistics else None
-            env.close()
+            close_quietly(env)
             parameters = state["algorithm"]["parameters"]
             _check_shape("parameters", parameters, (len(runs), policy.parameters.shape[1]), torch.float32)
             with torch.no_grad():
@@ -162,18 +162,20 @@ def keep_policies(results: Path, runs: Iterable[Run]) -> list[str]:
         if not any(run.key in keys for run in stack):
             continue
         try:
-            policies = policies_in(folder.checkpoint)
+            for trained in policies_in(folder.checkpoint):
+                if trained.run.key in keys and trained.finite:
+                    _keep(results / "policies", trained)
         except (StoreError, checkpoint.CheckpointError) as error:
             problems.append(f"no policy is kept of {folder.path.name}: {error}")
-            continue
-        for trained in policies:
-            path = results / "policies" / file_name(f"{trained.run.environment}_{trained.run.algorithm}.pt")
-            kept = path.exists() and _same(next(_load(path)), trained)
-            if trained.run.key in keys and trained.finite and not kept:
-                path.parent.mkdir(exist_ok=True)
-                remove_unfinished(path.parent)
-                export(trained, path)
     return problems
+
+
+def _keep(folder: Path, trained: TrainedPolicy) -> None:
+    path = folder / file_name(f"{trained.run.environment}_{trained.run.algorithm}.pt")
+    if not (path.exists() and _same(next(_load(path)), trained)):
+        path.parent.mkdir(exist_ok=True)
+        remove_unfinished(path.parent)
+        export(trained, path)
 
 
 def _same(one: TrainedPolicy, other: TrainedPolicy) -> bool:

@@ -137,7 +137,7 @@ def check_tree(results: Path) -> None:
 
     ``results`` itself may be a link. What lies beside the files of a results folder is not looked at.
     """
-    home = results.resolve()
+    home = _target(results)
     if not home.is_dir():
         return
     waiting = [entry for entry in os.scandir(results) if _is_ours(entry)]
@@ -145,7 +145,7 @@ def check_tree(results: Path) -> None:
         entry = waiting.pop()
         kind = entry.stat(follow_symlinks=False).st_mode
         if stat.S_ISLNK(kind):
-            target = Path(entry.path).resolve()
+            target = _target(Path(entry.path))
             if not target.is_relative_to(home):
                 raise StoreError(f"{entry.path} leads out of {results}, to {target}: remove that link")
             kind = target.stat().st_mode if target.exists() else stat.S_IFREG
@@ -153,6 +153,14 @@ def check_tree(results: Path) -> None:
             waiting += os.scandir(entry.path)
         if not (stat.S_ISREG(kind) or stat.S_ISDIR(kind)):
             raise StoreError(f"{entry.path} is neither a file nor a folder: remove it")
+
+
+def _target(path: Path) -> Path:
+    """Return where a path leads. Raises ``StoreError`` for a circle of links."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise StoreError(f"{path} is a link that leads back to itself: remove it")
+    return target
 
 
 def _is_ours(entry: "os.DirEntry[str]") -> bool:
@@ -168,10 +176,10 @@ def _is_ours(entry: "os.DirEntry[str]") -> bool:
 def check_inside(results: Path, folder: Path) -> Path:
     """Return ``folder`` if it and the files in it lie in ``results``. Raises ``StoreError`` for a link that leads
     elsewhere, which an untrusted archive may contain."""
-    home = results.resolve()
+    home = _target(results)
     for path in (folder, *(folder.iterdir() if folder.is_dir() else ())):
-        if not path.resolve().is_relative_to(home):
-            raise StoreError(f"{path} leads out of {results}, to {path.resolve()}: remove that link")
+        if not (target := _target(path)).is_relative_to(home):
+            raise StoreError(f"{path} leads out of {results}, to {target}: remove that link")
     return folder
 
 

@@ -27,6 +27,9 @@ def read_manifest(path: Path) -> dict[str, Any]:
     manifest = read_json(path)
     if not isinstance(manifest.get("runs"), list):
         raise StoreError(f"{path} is not a manifest: it has no list of runs")
+    for name, value in manifest.items():
+        if not _says(name, value):
+            raise StoreError(f"{path} has {name} = {str(value)[:80]!r}")
     for run in manifest["runs"]:
         if not isinstance(run, dict):
             raise StoreError(f"{path} has a run that is no object")
@@ -46,6 +49,13 @@ def most_rows(manifest: dict[str, Any]) -> int:
     By their budgets, not by the steps done: a kill can leave a table that is newer than its manifest.
     """
     return sum(run["total_timesteps"] for run in manifest["runs"])
+
+
+def _says(name: str, value: Any) -> bool:
+    """Tell whether a manifest of ours may say ``value`` under this ``name`` of all its runs."""
+    if name in ("protocol", "profile", "reading"):
+        return isinstance(value, str) or (value is None and name == "protocol")
+    return name != "fraction" or (type(value) in (int, float) and 0 < value <= 1)
 
 
 def _fits(name: str, value: Any) -> bool:

@@ -139,7 +139,7 @@ def _about(
 
 
 def _recorded(folder: Path, known: Known | None) -> dict[str, Recorded]:
-    recorded, problems = results.recorded_runs(folder, known)
+    recorded, problems = results.recorded_runs(folder, known, whole=True)
     if problems:
         raise StoreError(f"{problems[0]}: mend {folder} first, by the command that trained it")
     return recorded
@@ -163,7 +163,9 @@ def _choose(recorded: Sequence[tuple[Path, dict[str, Recorded]]], mixed: bool, l
 
 
 def _equal(record: Recorded, other: Recorded) -> bool:
-    return record.entry["diverged_at"] == other.entry["diverged_at"] and _episodes(record).equals(_episodes(other))
+    return record.entry.get("diverged_at") == other.entry.get("diverged_at") and _episodes(record).equals(
+        _episodes(other)
+    )
 
 
 def _episodes(record: Recorded) -> pd.DataFrame:

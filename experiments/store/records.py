@@ -11,6 +11,13 @@ from experiments.store.files import OtherVersionError, StoreError, one_line
 
 Setting = bool | int | float | str
 
+LARGEST_SEED = 2**63 - 1
+"""What a column of whole numbers holds."""
+LARGEST_BUDGET = 10**15
+"""Steps of a run: more than a century of training."""
+MOST_NAME = 1000
+"""Bytes of a name at most."""
+
 
 @dataclass(frozen=True)
 class KnownSettings:
@@ -43,6 +50,17 @@ class RunRecord:
     def name(self) -> tuple[str, str, str, int]:
         """What rows of a table tell runs apart by."""
         return self.environment, self.algorithm, self.setting, self.seed
+
+    def check(self) -> None:
+        """Raise ``StoreError`` for a run that could not be read again."""
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise StoreError(f"seed = {self.seed} cannot be used: it must lie between 0 and {LARGEST_SEED}")
+        if not 1 <= self.total_timesteps <= LARGEST_BUDGET:
+            right = f"it must lie between 1 and {LARGEST_BUDGET:.0e}"
+            raise StoreError(f"total_timesteps = {self.total_timesteps} cannot be trained: {right}")
+        for what in ("environment", "algorithm", "setting"):
+            if len(name := getattr(self, what).encode(errors="replace")) > MOST_NAME:
+                raise StoreError(f"the name of the {what} has {len(name):,} bytes, and a table takes {MOST_NAME:,}")
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ Functions with an argument ``known`` compare runs by all settings of this versio
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from experiments.store.manifest import most_rows, read_manifest
 from experiments.store.recording import recorded_entries, write_recorded
 from experiments.store.records import Known, RunRecord, completed, records_from_json
 from experiments.store.stack_folder import stack_folders
-from experiments.store.tables import EPISODE_COLUMNS, IDENTITY, empty_episodes, read_episodes
+from experiments.store.tables import EPISODE_COLUMNS, IDENTITY, check_episodes, empty_episodes, read_episodes
 from ppo.files import make_folder, remove_unfinished
 
 FIRST_UPDATES = "figure2"
@@ -61,14 +62,20 @@ class Recorded:
         return not self.entry.get("superseded"), int(self.entry["steps_done"])
 
 
-def recorded_runs(results: Path, known: Known | None, mend: bool = False) -> tuple[dict[str, Recorded], list[str]]:
+def recorded_runs(
+    results: Path, known: Known | None, mend: bool = False, whole: bool = False
+) -> tuple[dict[str, Recorded], list[str]]:
     """Return every recorded run in ``results`` by its key, in its longest version, and messages about damaged files.
 
     ``mend``: set damaged files aside, a manifest and its episodes together, so that their runs are trained again. A
     file of another version is never changed: it raises ``OtherVersionError``. A run that any manifest marks as
     superseded (with a reason to train it again) counts as superseded in every file with the same training of it.
+    ``whole``: whether a table with runs that its manifest does not list counts as damaged; a kill leaves such a table,
+    newer than its manifest, until the command that trains writes both again.
     """
     check_tree(results)
+    if results.exists() and not results.is_dir():
+        raise StoreError(f"{results} is no folder: name a results folder")
     candidates: list[tuple[str, Recorded]] = []
     problems: list[str] = []
     manifests = [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]
@@ -78,7 +85,7 @@ def recorded_runs(results: Path, known: Known | None, mend: bool = False) -> tup
         try:
             manifest = read_manifest(path)
             entries = recorded_entries(path, manifest, known)
-            read_episodes(episodes, most_rows(manifest))
+            check_episodes(episodes, read_episodes(episodes, most_rows(manifest)), manifest["runs"], whole)
         except FileNotFoundError:
             continue
         except OtherVersionError:
@@ -188,12 +195,26 @@ def check_profile(folder: Path, profile: str) -> None:
 
 def check_names(results: Path, runs: Sequence[RunRecord], known: Known | None) -> None:
     """Raise ``StoreError`` if a training in ``results`` has the name of one of ``runs`` and is another one: of another
-    budget, say. Their episodes could not be told apart."""
+    budget, say. Their episodes could not be told apart. Also if a name cannot be recorded, if there are two of one,
+    and if ``results`` is a folder of `ppo run`."""
+    if os.path.lexists(results) and not results.is_dir():
+        raise StoreError(f"{results} is no folder: name a folder to train into")
+    for run in runs:
+        run.check()
     named = {run.name: run for run in runs}
+    if len(named) < len(runs):
+        raise StoreError("two of the runs have one environment, algorithm, setting and seed: name each seed once")
+    for path in [results / "manifest.json", *results.glob("*/manifest.json")]:
+        try:
+            protocol = read_json(path).get("protocol")
+        except (FileNotFoundError, NotADirectoryError, StoreError):
+            continue
+        if protocol is not None:
+            raise StoreError(f"{path.parent} holds {protocol} of `ppo run`: train into another folder")
     for path in [results / "manifest.json", *(folder.stack for folder in stack_folders(results))]:
         try:
             held = completed(path, records_from_json(path, read_json(path).get("runs")), known)
-        except (FileNotFoundError, StoreError):
+        except (FileNotFoundError, NotADirectoryError, StoreError):
             continue
         for run in held:
             if run.name in named and run.key != named[run.name].key:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from experiments.store.files import StoreError, one_line
-from experiments.store.records import RunRecord
+from experiments.store.records import MOST_NAME, RunRecord
 from ppo.files import open_regular, write_atomically
 
 pa.set_memory_pool(pa.system_memory_pool())  # with the usual one a table of 147 MiB takes 97 more to read, so 53
@@ -38,8 +38,6 @@ INTERPOLATION_COLUMNS = {
 }
 MOST_ROWS = 50_000_000
 """Rows of a table at most, whatever a manifest says."""
-MOST_NAME = 1000
-"""Bytes of a name in a table at most."""
 ROW_BYTES = 16
 """Bytes of a number in a table at most, with what says that it is there."""
 PIECE = 65_536
@@ -88,6 +86,34 @@ def read_episodes(path: Path, most_rows: int = MOST_ROWS) -> pd.DataFrame:
     """Read a table of episodes, ``most_rows`` at most: those that its manifest's runs can have. Raises ``StoreError``
     if the file is damaged or holds something else."""
     return read_table(path, EPISODE_COLUMNS, most_rows)
+
+
+def check_episodes(path: Path, episodes: pd.DataFrame, runs: Sequence[Mapping[str, Any]], whole: bool) -> None:
+    """Raise ``StoreError`` if one of ``runs``, as a manifest has them, has episodes that it cannot have: of more steps
+    than its budget, as rows that are there twice are, or a return that is no number, though it did not diverge. With
+    ``whole`` also for episodes of a run that is not listed."""
+    if episodes.empty:
+        return
+    listed = {tuple(run[name] for name in IDENTITY): run for run in runs}
+    coded = [pd.factorize(episodes[name]) for name in IDENTITY]  # numbers for names: they are compared row by row
+    changes = np.logical_or.reduce([codes[1:] != codes[:-1] for codes, _ in coded])
+    starts = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    last = np.maximum.reduceat(episodes["step"].to_numpy(), starts)
+    lengths = np.add.reduceat(episodes["episodic_length"].to_numpy(np.int64), starts)
+    finite = np.logical_and.reduceat(np.isfinite(episodes["episodic_return"].to_numpy()), starts)
+    steps: dict[tuple[Any, ...], int] = {}
+    for place, start in enumerate(starts):
+        name = tuple(values[codes[start]] for codes, values in coded)
+        words = " ".join(map(str, name))
+        if (run := listed.get(name)) is None:
+            if whole:
+                raise StoreError(f"{path} holds a run that the manifest does not list: {words}")
+            continue
+        steps[name] = steps.get(name, 0) + int(lengths[place])
+        if max(int(last[place]), steps[name]) > run["total_timesteps"]:
+            raise StoreError(f"{path} holds more steps of {words} than its budget has")
+        if not finite[place] and run.get("diverged_at") is None:
+            raise StoreError(f"{path} holds a return that is no number, of {words}")
 
 
 def all_episodes(results: Path) -> pd.DataFrame:
@@ -152,6 +178,8 @@ def _filled(path: Path, file: pq.ParquetFile, columns: Mapping[str, str]) -> pd.
             column = piece.column(name)
             if column.null_count and numbers[name].dtype.kind != "f":
                 raise StoreError(f"{path}: column {name} has empty cells")
+            if numbers[name].dtype.kind != "f":  # what is no whole number, or too large, is refused and not cut
+                column = column.cast(pa.from_numpy_dtype(numbers[name].dtype))
             numbers[name][at : at + len(piece)] = column.to_numpy(zero_copy_only=False)
         for name, pieces in texts.items():
             pieces.append(_names(path, piece.column(name)))

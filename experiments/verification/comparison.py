@@ -154,7 +154,7 @@ def differences(entry: Mapping[str, Any], began: Mapping[str, Any], engine: str)
 def first_engine(entry: Mapping[str, Any]) -> str:
     """Return what computed the first steps: of "torch to step 4096, then numba" torch, as of runs before there were
     two."""
-    return str(entry.get("engine") or "torch").split()[0]
+    return next(iter(str(entry.get("engine") or "").split()), "torch")
 
 
 def _words(value: Any) -> str:

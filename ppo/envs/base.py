@@ -1,5 +1,6 @@
 """The interface of environments: rows of one task, stepped together."""
 
+import contextlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -89,6 +90,12 @@ class VectorEnv(ABC):
 
     def close(self) -> None:  # noqa: B027 (most environments hold no processes or windows)
         """Release processes and windows."""
+
+
+def close_quietly(env: VectorEnv) -> None:
+    """Close an environment that was only looked at: what its close() raises stops nothing."""
+    with contextlib.suppress(EnvironmentFailed):
+        env.close()
 
 
 def generator_state(generator: np.random.Generator) -> str:

@@ -19,6 +19,7 @@ from ppo.envs.base import (
     Transition,
     VectorEnv,
     check_state,
+    close_quietly,
     generator_state,
     set_generator_state,
 )
@@ -26,6 +27,8 @@ from ppo.envs.making import Env, check_actions, make_one
 
 FAILED = "failed: "
 """What a row's start begins with in the state of an environment that failed there; the rest says why."""
+FOREIGN = "its np_random is a "
+"""What it begins with where the generator cannot be put back."""
 
 
 class GymnasiumVectorEnv(VectorEnv):
@@ -157,8 +160,9 @@ class GymnasiumVectorEnv(VectorEnv):
     def _begin(self, i: int, start: str) -> None:
         """Begin an episode of row i with its generator at ``start``, if it is one that can be put back."""
         env = self._envs[i]
-        if isinstance(_generator(env), np.random.Generator):
-            set_generator_state(env.unwrapped.np_random, start)
+        generator = _generator(env)
+        if generator is not None and not start.startswith(FOREIGN):
+            set_generator_state(generator, start)
         self._starts[i], self._actions[i] = start, []
         self._observations[i] = answers.reset(env)
 
@@ -169,8 +173,7 @@ class GymnasiumVectorEnv(VectorEnv):
         try:
             copies.set_state(self.get_state())
         finally:
-            with contextlib.suppress(EnvironmentFailed):
-                copies.close()
+            close_quietly(copies)
             random.setstate(shared[0])
             np.random.set_state(shared[1])  # noqa: NPY002
         return {i: why for i, why in {**copies.failures, **copies.restarted}.items() if i not in self.failures}
@@ -188,13 +191,17 @@ class GymnasiumVectorEnv(VectorEnv):
 
 
 def _start(env: Env) -> str:
-    """Return the state of an environment's generator; of one that is not numpy's new kind, what says that it cannot be
+    """Return the state of an environment's generator; of one that is not Gymnasium's kind, what says that it cannot be
     put back."""
     generator = _generator(env)
-    if isinstance(generator, np.random.Generator):
+    if generator is not None:
         return generator_state(generator)
-    return f"its np_random is a {type(generator).__name__}, not numpy's Generator"
+    other = getattr(env.unwrapped, "np_random", None)
+    return f"{FOREIGN}{type(getattr(other, 'bit_generator', other)).__name__}, not numpy's Generator of PCG64"
 
 
-def _generator(env: Env) -> object:
-    return getattr(env.unwrapped, "np_random", None)
+def _generator(env: Env) -> np.random.Generator | None:
+    """Return the environment's generator, if its state is a few numbers, as that of Gymnasium's own is."""
+    generator = getattr(env.unwrapped, "np_random", None)
+    known = isinstance(generator, np.random.Generator) and isinstance(generator.bit_generator, np.random.PCG64)
+    return generator if known else None

@@ -48,8 +48,10 @@ def split_arguments(environment: str) -> tuple[str, dict[str, Any]]:
         call = ast.parse(f"make({rest}", mode="eval").body
         if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and not call.args):
             raise ValueError("not one call with arguments by name")
-        given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
-        return env_id, {name: given[name] for name in given if name is not None}
+        given = {word.arg: ast.literal_eval(word.value) for word in call.keywords if word.arg is not None}
+        if len(given) < len(call.keywords):
+            raise ValueError("a name twice, or none")
+        return env_id, given
     except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
         raise ValueError(f"environment {environment!r} is neither an id nor ID(NAME=VALUE, ...)") from None
 
@@ -71,12 +73,23 @@ def make_one(environment: str, **more: Any) -> Env:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)  # as v4 of MuJoCo's tasks is
             made: Env = gymnasium.make(env_id, disable_env_checker=True, **{**arguments, **more})
-    except Exception as error:  # a constructor of anybody's may raise anything
+    except (Exception, SystemExit) as error:  # a constructor of anybody's may raise anything
         why = f"environment {environment!r} cannot be made: {_one_line(error)}"
         if isinstance(error, TypeError) and (names := _arguments_of(env_id)):
             why += f"; --env-kwargs NAME=VALUE can give it {', '.join(names)}"
         raise ValueError(why) from error
+    for name in ("observation_space", "action_space"):
+        _check_is_space(environment, made, name)
     return _for_networks(environment, made)
+
+
+def _check_is_space(environment: str, env: Env, name: str) -> None:
+    space = None
+    with contextlib.suppress(Exception):  # a wrapper asks what it wraps, which may have none
+        space = getattr(env, name)
+    if not isinstance(space, Space):
+        what = "missing" if space is None else f"a {type(space).__name__}"
+        raise ValueError(f"environment {environment!r}: its {name} is {what}; it must be one of gymnasium.spaces")
 
 
 def _for_networks(environment: str, env: Env) -> Env:
@@ -133,14 +146,15 @@ def check_environment(environment: str, raw_actions: bool) -> list[str]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", ".*is out of date", DeprecationWarning)
-        bare: Env = gymnasium.make(env_id, disable_env_checker=True, **arguments)
+        with _refused(environment, "cannot be made a second time"):
+            bare: Env = gymnasium.make(env_id, disable_env_checker=True, **arguments)
         while isinstance(bare, PassiveEnvChecker | OrderEnforcing | TimeLimit):
             bare = bare.env  # what was registered itself, whose answers no wrapper of Gymnasium's has read yet
         with _refused(environment, "does not keep to Gymnasium's API"):
             _try(bare)
         if raw_actions:
             _try_beyond_bounds(environment, bare)
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             bare.close()
     return list(dict.fromkeys(_plain(str(warning.message)) for warning in caught))
 
@@ -169,7 +183,8 @@ def _check_shape(method: str, observation: Any, space: Space[Any]) -> None:
 def _try_beyond_bounds(environment: str, env: Env) -> None:
     space = env.action_space
     if isinstance(space, Box) and np.isfinite(space.high).any():
-        env.reset(seed=0)
+        with _refused(environment, "cannot begin another episode"):
+            env.reset(seed=0)
         beyond = np.where(np.isfinite(space.high), space.high + 1, 0).astype(space.dtype)
         with _refused(environment, "refuses actions beyond its bounds, so --clip-actions true is needed"):
             env.step(beyond)
@@ -191,7 +206,7 @@ def _refused(environment: str, what: str) -> Iterator[None]:
     """Turn whatever an environment raises into a one-line ``ValueError``."""
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"environment {environment!r} {what}: {_one_line(error)}") from error
 
 
@@ -210,7 +225,9 @@ def _arguments_of(env_id: str) -> list[str]:
     return []
 
 
-def _one_line(error: Exception) -> str:
+def _one_line(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"it calls sys.exit({error.code if error.code is not None else ''})"
     text = " ".join(_plain(str(error)).partition(" was raised from the environment creator")[0].split())
     plain = isinstance(error, AssertionError | ValueError | ImportError | gymnasium.error.Error)
     return text if plain and text else f"{type(error).__name__}: {text or place_of(error)}".rstrip(": ")

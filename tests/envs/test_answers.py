@@ -192,8 +192,32 @@ def test_an_environment_with_a_generator_of_another_kind_is_stepped_and_its_stat
     env = GymnasiumVectorEnv("Foreign-v0", [1, 2])
     played(env, 8)
     assert not env.failures
-    assert env.get_state()["starts"] == ["its np_random is a RandomState, not numpy's Generator"] * 2
+    said = "its np_random is a RandomState, not numpy's Generator of PCG64"
+    assert env.get_state()["starts"] == [said] * 2
     del gymnasium.registry["Foreign-v0"]
+
+
+class Mersenne(Plain):
+    """Its generator is numpy's new kind, with a state that is an array."""
+
+    def reset(self, *, seed=None, options=None):
+        if seed is not None:
+            self._np_random = np.random.Generator(np.random.MT19937(seed % 2**32))
+        self.t = 0
+        return self._np_random.random(2), {}
+
+    def step(self, action):
+        self.t += 1
+        return self._np_random.random(2), 1, False, self.t == 6, {}
+
+
+def test_a_generator_whose_state_is_no_few_numbers_is_stepped_and_not_put_back():
+    gymnasium.register("Mersenne-v0", Mersenne)
+    env = GymnasiumVectorEnv("Mersenne-v0", [1, 2])
+    played(env, 8)
+    assert not env.failures
+    assert set(env.not_restorable()) == {0, 1}
+    del gymnasium.registry["Mersenne-v0"]
 
 
 def test_every_environment_is_closed_and_what_one_raises_told_last(register, tmp_path, monkeypatch):

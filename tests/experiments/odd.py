@@ -2,6 +2,7 @@
 
 import os
 import random
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -11,8 +12,8 @@ from gymnasium.spaces import Box
 class Plain(gymnasium.Env):
     """Nothing is odd: three random numbers; the nearer the action is to 0, the better; twenty steps an episode."""
 
-    observation_space = Box(-np.inf, np.inf, (3,), np.float32)
-    action_space = Box(-1, 1, (1,), np.float32)
+    observation_space: Any = Box(-np.inf, np.inf, (3,), np.float32)
+    action_space: Any = Box(-1, 1, (1,), np.float32)
 
     def observe(self):
         return self.np_random.normal(size=3).astype(np.float32)
@@ -57,5 +58,75 @@ class Leaves(Plain):
         return super().step(action)
 
 
-for kind in (Plain, OwnRandomness, HalfOwn, Leaves):
+class OldGenerator(Plain):
+    """Its numbers are of a Generator whose state is no few numbers."""
+
+    def reset(self, *, seed=None, options=None):
+        answer = super().reset(seed=seed)
+        if seed is not None:
+            self._np_random = np.random.Generator(np.random.MT19937(seed))
+        return answer
+
+
+class NoSpace(Plain):
+    """Its author forgot one space."""
+
+    action_space: Any = None
+
+
+class PlainSpace(Plain):
+    """A shape in the place of a space."""
+
+    observation_space: Any = (3,)
+
+
+class ExitsWhenMade(Plain):
+    """Ends its process, with the code for success, when it is made."""
+
+    def __init__(self):
+        raise SystemExit(0)
+
+
+class ExitsAtReset(Plain):
+    """Ends its process, with the code for success, when an episode begins."""
+
+    def reset(self, *, seed=None, options=None):
+        raise SystemExit(0)
+
+
+class ExitsAtClose(Plain):
+    """Ends its process, with the code for success, when it is closed."""
+
+    def close(self):
+        raise SystemExit(0)
+
+
+class OneAtATime(Plain):
+    """A simulator with one port."""
+
+    made = 0
+
+    def __init__(self):
+        OneAtATime.made += 1
+        if OneAtATime.made > 1:
+            raise RuntimeError("the port is taken")
+
+
+class OneEpisode(Plain):
+    """It cannot begin another episode."""
+
+    begun = 0
+
+    def reset(self, *, seed=None, options=None):
+        self.begun += 1
+        if self.begun > 1:
+            raise RuntimeError("it was begun before")
+        return super().reset(seed=seed)
+
+
+KINDS = (
+    *(Plain, OwnRandomness, HalfOwn, Leaves, OldGenerator, NoSpace, PlainSpace),
+    *(ExitsWhenMade, ExitsAtReset, ExitsAtClose, OneAtATime, OneEpisode),
+)
+for kind in KINDS:
     gymnasium.register(f"{kind.__name__}-v0", kind)

@@ -12,6 +12,7 @@ from experiments.cli.commands import main
 from experiments.cli.flags.settings import field_docs
 from experiments.cli.flags.values import argument, steps
 from experiments.paper.profiles import PROFILES
+from tests.helpers.commands import overriding
 
 TRAIN = ["train", "InvertedPendulum-v4", "--out", "out", "--total-timesteps", "64", "--num-steps", "64"]
 
@@ -77,6 +78,12 @@ def refused(capsys, *argv):
             "no run of table1 has all of --settings fixed-kl-1 --seeds 9",
         ),
         (["plan", "table2"], "table2 is made by the protocol atari"),
+        (["status", "table2"], "table2 is made by the protocol atari"),
+        (["compare", "ppo", "trpo", "--protocol", "figure6"], "figure6 is made by the protocol atari"),
+        (["report", "--results", "tpyo"], "there is no folder tpyo"),
+        (["report", "tpyo", "--results", "tpyo"], "two folders are named"),
+        (["plan", "table1", "--throughput", "tpyo.json"], "there is no file tpyo.json"),
+        (["plan", "table1", "--results", "file"], "file is no folder: name a results folder"),
         (["run", "figure6", "--results", "out"], "figure6 is made by the protocol atari"),
         (
             ["run", "table1", "--settings", "clip-0.4"],
@@ -103,7 +110,7 @@ def test_a_name_that_is_not_there_gets_its_nearest(capsys, argv, said):
             "minibatch_size = 65 cannot be trained: it must be at most num_steps x num_envs = 64",
         ),
         (["--minibatch-size", "0"], "minibatch_size = 0 cannot be trained: it must be at least 1"),
-        (["--total-timesteps", "-64"], "'-64' is not a whole number of steps of at least 1, such as 50000 or 5e4"),
+        (["--total-timesteps", "-64"], "'-64' is not a whole number of steps, of 1 to 1e+15, such as 50000 or 5e4"),
         (["--total-timesteps", "0"], "'0' is not a whole number of steps"),
         (["--total-timesteps", "65", "--num-envs", "2"], "it must be a positive multiple of num_envs = 2"),
         (["--total-timesteps", "1.5"], "'1.5' is not a whole number of steps"),
@@ -126,22 +133,38 @@ def test_a_name_that_is_not_there_gets_its_nearest(capsys, argv, said):
         (["--clip-coef", "small"], "'small'"),
         (["--clip-coef"], "--clip-coef"),
         (["--norm-obs", "maybe"], "'maybe' is neither true nor false"),
-        (["--seeds", "-1"], "seed = -1"),
+        (["--seeds", "-1"], "'-1' is no seed: it must lie between 0 and 9223372036854775807"),
+        (["--seeds", "9223372036854775808"], "'9223372036854775808' is no seed"),
+        (["--seeds", "1", "2", "1"], "name each seed once"),
+        (["--seeds", "1", "--seeds", "2"], "--seeds is given twice: write all its values after one --seeds"),
+        (["--clip-coef=0.1", "--clip-coef", "0.2"], "--clip-coef is given twice"),
+        (["--num-envs", "1000000000"], "it must be a positive multiple of num_envs = 1000000000"),
+        (["--num-steps", "9999999999999999999"], "'9999999999999999999' is not a whole number below 2**53"),
+        (["--update-epochs", "1.5"], "'1.5' is not a whole number"),
+        (["--total-timesteps", "1e16"], "'1e16' is not a whole number of steps, of 1 to 1e+15"),
+        (["--network", "90000-90000"], "network = 90000-90000 cannot be held: its weights"),
+        (["--max-episode-steps", "9", "--env-kwargs", "max_episode_steps=8"], "max_episode_steps is given twice"),
+        (["--env-kwargs", "render_fps=1e999"], "'render_fps=1e999' holds a number that is too large"),
+        (["--out", "x" * 256], "a name of 256 bytes, and a file's has at most 255"),
+        (["--algorithm"], "argument --algorithm: expected one argument"),
+        (["--device", "meta"], "cannot use device 'meta': write cpu, cuda, or cuda:1 and so on"),
+        (["--device", "cpu:1"], "cannot use device 'cpu:1'"),
+        (["--workers", "99999999999"], "'99999999999' is not a whole number of 1 to 65,536"),
         (["--seeds", "one"], "'one'"),
-        (["--workers", "0"], "'0' is not a whole number of at least 1"),
+        (["--workers", "0"], "'0' is not a whole number of 1 to 65,536"),
         (["--workers", "two"], "'two'"),
         (["--gpus-per-stack", "0"], "'0' is not a number of GPUs above 0"),
         (["--gpus-per-stack", "1.5"], "'1.5' is not a number of GPUs above 0"),
         (["--checkpoint-interval", "-1"], "-1"),
         (["--checkpoint-interval", "nan"], "nan"),
         (["--device", "gpu"], "gpu"),
-        (["--out", "file"], "cannot write results to file"),
+        (["--out", "file"], "file is no folder: name a folder to train into"),
         (["--out", "file/below"], "cannot write results to file/below"),
     ],
 )
 def test_untrainable_is_refused_before_writing(capsys, flags, said):
     """What cannot be trained is refused before anything is written."""
-    assert said in refused(capsys, *TRAIN, *flags)
+    assert said in refused(capsys, *overriding(TRAIN, *flags))
 
 
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "1/0", "1", "a/b", "1/2/3", "-1/2", ""])
@@ -149,9 +172,17 @@ def test_a_shard_that_is_none_is_refused(capsys, shard):
     assert "is no shard: write i/n" in refused(capsys, "run", "table1", f"--shard={shard}")
 
 
-@pytest.mark.parametrize("argv", [["run", "table1", "--results"], ["train", "Hopper-v4", "--out"]])
-def test_a_folder_that_cannot_be_written_is_refused(capsys, argv):
-    assert "cannot write results to file" in refused(capsys, *argv, "file")
+def test_a_folder_that_cannot_be_written_is_refused(capsys):
+    assert "cannot write results to file" in refused(capsys, "run", "table1", "--results", "file")
+
+
+def test_nothing_is_trained_into_results_of_a_protocol(capsys):
+    """It would replace their manifest."""
+    Path("results/table1").mkdir(parents=True)
+    Path("results/table1/manifest.json").write_text('{"protocol": "table1", "profile": "paper", "runs": []}')
+    for out in ("results", "results/table1"):
+        assert call(*overriding(TRAIN, "--out", out)) == 2
+        assert "results/table1 holds table1 of `ppo run`: train into another folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", [["evaluate"], ["video"]])
@@ -169,7 +200,7 @@ def test_what_cannot_be_compared_is_refused(capfd):
     for argv, said in (
         (["ppo", "trpo@nowhere"], "there is no results folder nowhere"),
         (["ppo", "trpo"], "results has no runs"),
-        (["ppo", "trpo", "--protocol", "tabel1"], "unknown protocol: 'tabel1'; did you mean table1"),
+        (["ppo", "trpo", "--protocol", "tabel1"], "unknown protocol 'tabel1'; did you mean table1"),
         (["ppo", "trpo", "--resluts", "x"], "--results"),
     ):
         assert call("compare", *argv) == 2

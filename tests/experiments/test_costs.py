@@ -21,7 +21,7 @@ from experiments.paper.protocols import select
 from experiments.paper.settings import ATARI, COMPARED, MUJOCO
 from experiments.planning import planner
 from experiments.planning.costs import CONSTANTS, Costs, Measured, fit
-from experiments.planning.estimates import Machine, read_costs, write_measured
+from experiments.planning.estimates import Machine, estimates, read_costs, write_measured
 from experiments.store.files import StoreError
 from experiments.throughput import atari, command
 from experiments.training.build import build
@@ -175,6 +175,13 @@ def test_gpus_count_where_measured():
     assert [row[:4] for row in rows if "GPUs" in row] == [
         [name, "8", "cores,", "1"] for name in ("table1", "figure3", "together")
     ]
+
+
+def test_a_machine_with_fewer_gpus_than_a_stack_takes_has_none():
+    costs = {"cpu": Costs({"": 1.0}, {}, {"": 0.0}), "cuda": Costs({"": 0.1}, {}, {"": 0.0})}
+    runs = select(["table1"], PAPER)[0].trained[:2]
+    assert [estimate.gpus for estimate in estimates(runs, Machine(8, 1), costs, 2.0)] == [0]
+    assert [estimate.gpus for estimate in estimates(runs, Machine(8, 2), costs, 2.0)] == [0, 2]
 
 
 def test_measured_speeds_are_kept_by_device_and_read_by_the_plan(tmp_path, capsys):

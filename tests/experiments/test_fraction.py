@@ -102,6 +102,15 @@ def test_kept_policy_is_that_of_the_longest_training(part):
     assert torch.equal(kept[2], policies_in(part)[0].policy.parameters)
 
 
+def test_a_kept_policy_that_is_damaged_is_named_and_stops_nothing(part):
+    train(part, 0.25)
+    keep_policies(part, RUNS[:1])
+    (path,) = (part / "policies").iterdir()
+    path.write_bytes(b"no policy")
+    (problem,) = keep_policies(part, RUNS[:1])
+    assert path.name in problem
+
+
 def test_part_is_kept_when_the_whole_is_asked_for(part):
     """A part is kept where the whole is asked for, even without its stack."""
     _, first = gather(part, 0.25)

@@ -89,7 +89,8 @@ def test_a_monitor_that_does_not_name_its_environment_needs_it(monitors, tmp_pat
 
 
 def test_logs_are_numbered_or_have_the_seeds_that_are_given(monitors, tmp_path, capsys):
-    words = ["sb3-ppo", monitors, monitors / "0.monitor.csv", "--environment", "Count-v0"]
+    (other := tmp_path / "0.monitor.csv").write_text((monitors / "0.monitor.csv").read_text() + "1.0,1,9.0\n")
+    words = ["sb3-ppo", monitors, other, "--environment", "Count-v0"]
     assert run_import(tmp_path / "a", *words) == 0
     assert sorted(rows_of(tmp_path / "a", "sb3-ppo")["seed"].unique()) == [1, 2]
     assert run_import(tmp_path / "b", *words, "--seeds", 5, 7) == 0
@@ -153,6 +154,16 @@ def test_a_curve_that_does_not_say_what_its_points_are_needs_it_said(tmp_path, c
     assert run_import(tmp_path, *words, "--values", "averages") == 0
 
 
+def test_what_a_log_says_of_itself_is_not_overruled(tmp_path, capsys):
+    """Averages would be scored as episodes."""
+    write_scalars(tmp_path / "log", {"rollout/ep_rew_mean": [(100, 1.0), (200, 2.0)]})
+    words = ["other", tmp_path / "log", "--environment", "Hopper-v4"]
+    assert "holds averages, and not episodes: leave out --values" in refused(
+        capsys, tmp_path, *words, "--values", "episodes"
+    )
+    assert run_import(tmp_path, *words, "--values", "averages") == 0
+
+
 def test_without_tensorboard_it_says_how_to_get_it(tmp_path, capsys, monkeypatch):
     folder = cleanrl(tmp_path)
     monkeypatch.setitem(sys.modules, "tensorboard.backend.event_processing.event_accumulator", None)
@@ -173,6 +184,39 @@ def test_a_plain_table_holds_any_number_of_runs(tmp_path, kind, capsys):
     about, _ = read_imported(tmp_path / "imported/lab")
     assert [run["status"] for run in about["runs"]] == ["finished", "running"]
     assert "seed 2 ends at 20 of 40 steps: drawn, not scored" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("frame", "flags", "said"),
+    [
+        (ROWS.assign(step=[10, 40, 30]), [], "fall from 40 to 30 in row 3: step counts a run's environment steps"),
+        (pd.concat([ROWS, ROWS]), [], "seed 1 fall from 40 to 10 in row 4"),
+        (ROWS, ["--environment", "Hopper-v4"], "names its own runs: leave out --environment"),
+        (ROWS, ["--seeds", "7"], "names its own runs: leave out --seeds"),
+        (ROWS, ["--scalar", "loss"], "names its own runs: leave out --scalar"),
+    ],
+)
+def test_what_a_table_says_is_not_changed_silently(tmp_path, capsys, frame, flags, said):
+    frame.to_csv(tmp_path / "runs.csv", index=False)
+    words = ["lab", tmp_path / "runs.csv", "--values", "episodes", *flags]
+    assert said in refused(capsys, tmp_path / "results", *words)
+
+
+def test_one_file_is_one_run(tmp_path, capsys):
+    """The same log under two names would count as two seeds."""
+    for name in ("one.csv", "two.csv"):
+        ROWS.to_csv(tmp_path / name, index=False)
+    words = ["lab", tmp_path / "one.csv", tmp_path / "two.csv", "--values", "episodes"]
+    assert "hold the same: name each log once" in refused(capsys, tmp_path / "results", *words)
+
+
+def test_no_link_leads_what_is_imported_elsewhere(tmp_path, capsys):
+    ROWS.to_csv(tmp_path / "runs.csv", index=False)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "imported").symlink_to(tmp_path / "elsewhere")
+    words = ["lab", tmp_path / "runs.csv", "--values", "episodes"]
+    assert "leads out of" in refused(capsys, tmp_path / "results", *words)
 
 
 def test_names_of_ours_are_kept_apart(tmp_path):
@@ -262,7 +306,7 @@ def test_links_that_lead_out_of_a_folder_and_pipes_are_refused(tmp_path, capsys)
 
 
 def test_more_rows_than_steps_are_refused(tmp_path, capsys):
-    pd.concat([ROWS] * 20).to_csv(tmp_path / "runs.csv", index=False)
+    pd.concat([ROWS] * 20).sort_values("step").to_csv(tmp_path / "runs.csv", index=False)
     words = ["lab", tmp_path / "runs.csv", "--values", "episodes"]
     assert "60 rows in 40 steps" in refused(capsys, tmp_path / "results", *words)
 

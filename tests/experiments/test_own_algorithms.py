@@ -128,6 +128,59 @@ def test_settings_that_no_check_can_take_are_refused(folder, capsys):
     assert "learning_rate = -1.0 cannot be trained" in impossible
 
 
+ODD = {
+    "Abstract": ("class Abstract(Algorithm):\n    Settings = Settings", "it lacks advance(), setup()"),
+    "Raises": ("class Raises(PPO):\n    def setup(self):\n        {}['x']", "be set up: KeyError: 'x', at odd_one.py:"),
+    "NoSettings": ("class NoSettings(PPO):\n    Settings = dict", "no dataclass that derives from ppo.settings"),
+    "Optional": (
+        "@dataclass(frozen=True)\nclass S(PPOSettings):\n    limit: float | None = None\n\n\n"
+        "class Optional(PPO):\n    Settings = S",
+        "its setting limit is declared as float | None: bool, int, float or str is needed",
+    ),
+    "Needed": (
+        "@dataclass(frozen=True)\nclass S(PPOSettings):\n    limit: float = field(kw_only=True)\n\n\n"
+        "class Needed(PPO):\n    Settings = S",
+        "its setting limit has no default",
+    ),
+    "Undecorated": (
+        "class S(PPOSettings):\n    limit: float = 0.5\n\n\nclass Undecorated(PPO):\n    Settings = S",
+        "its Settings lack @dataclass(frozen=True)",
+    ),
+    "Clash": (
+        "@dataclass(frozen=True)\nclass S(PPOSettings):\n    out: float = 0.5\n\n\nclass Clash(PPO):\n    Settings = S",
+        "has a setting out, and ppo train a flag --out: rename it",
+    ),
+}
+"""Algorithms that cannot be trained, and why."""
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_cannot_be_trained_is_refused_in_one_line(folder, monkeypatch, capsys, name):
+    source, said = ODD[name]
+    imports = "from dataclasses import dataclass, field\n\nfrom ppo.algorithm import Algorithm\n"
+    imports += "from ppo.ppo import PPO, PPOSettings\nfrom ppo.settings import Settings\n\n\n"
+    (folder / "odd_one.py").write_text(f"{imports}{source}\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "odd_one", raising=False)
+    assert main(["train", "CartPole-v1", "--algorithm", f"odd_one:{name}", *SMALL, "--out", "runs"]) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def test_settings_without_a_text_are_flags(folder, monkeypatch, capsys):
+    """A class that a call has made has no source to read docstrings from."""
+    source = "import dataclasses\n\nfrom ppo.ppo import PPO, PPOSettings\n\n"
+    source += "Made = dataclasses.make_dataclass('Made', [('limit', float, 0.5)], bases=(PPOSettings,), frozen=True)\n"
+    (folder / "odd_one.py").write_text(source + "\n\nclass Own(PPO):\n    Settings = Made\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "odd_one", raising=False)
+    with pytest.raises(SystemExit):
+        main(["train", "CartPole-v1", "--algorithm", "odd_one:Own", "--help"])
+    assert "--limit FLOAT" in capsys.readouterr().out
+
+
 def test_every_check_of_the_contract_is_made():
     """Those in the folder, but for one that needs a part of the state that not every algorithm has."""
     functions = set()

@@ -1,6 +1,7 @@
 """An environment of the user's own, in a folder of theirs: trained, played, and refused where it must be."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,8 @@ SMALL = ["--total-timesteps", "2e2", "--num-steps", "100", "--minibatch-size", "
 def folder(tmp_path):
     """A user's folder, with an environment, and files that are called as the project's packages."""
     (tmp_path / "steps.py").write_text(MODULE)
+    (tmp_path / "exits.py").write_text("import sys; sys.exit(0)")
+    shutil.copy(Path(__file__).with_name("odd.py"), tmp_path)
     for name in ("ppo", "baselines", "experiments", "analysis", "torch"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
     return tmp_path
@@ -99,6 +102,16 @@ def test_an_environment_of_the_working_directory_is_trained_and_played(folder):
         (["Pendulum-v1", "--algorithm", "acer"], "ACER needs discrete actions"),
         (["Pendulum-v1", "--total-timesteps", "1.5"], "'1.5' is not a whole number of steps"),
         (["MountainCar-v0", "--rescale-actions", "true"], "the environment's actions are discrete"),
+        (["odd:NoSpace-v0"], "its action_space is missing; it must be one of gymnasium.spaces"),
+        (["odd:PlainSpace-v0"], "its observation_space is a tuple; it must be one of gymnasium.spaces"),
+        (["odd:ExitsWhenMade-v0"], "cannot be made: it calls sys.exit(0)"),
+        (["odd:ExitsAtReset-v0"], "does not keep to Gymnasium's API: it calls sys.exit(0)"),
+        (["odd:OneAtATime-v0"], "cannot be made a second time: RuntimeError: the port is taken"),
+        (["odd:OneEpisode-v0"], "cannot begin another episode: RuntimeError: it was begun before"),
+        (["exits:Any-v0"], "cannot import exits: it calls sys.exit(0)"),
+        (["CartPole-v1(x=1, x=2)"], "is neither an id nor ID(NAME=VALUE, ...)"),
+        (["CartPole-v1(**{'sutton_barto_reward': True})"], "is neither an id nor ID(NAME=VALUE, ...)"),
+        (["CartPole-v1", "--env-kwargs", f"sutton_barto_reward={'x' * 1000}"], "and a table takes 1,000"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_in_one_line_before_anything_is_made(
@@ -106,7 +119,10 @@ def test_what_cannot_be_trained_is_refused_in_one_line_before_anything_is_made(
 ):
     monkeypatch.setattr(sys, "path", [*sys.path])  # what the command adds is gone again after the test
     monkeypatch.delitem(sys.modules, "steps", raising=False)
-    monkeypatch.delitem(gymnasium.registry, "Steps-v0", raising=False)
+    monkeypatch.delitem(sys.modules, "odd", raising=False)
+    for name, spec in list(gymnasium.registry.items()):
+        if getattr(spec.entry_point, "__module__", "") in ("steps", "odd"):
+            monkeypatch.delitem(gymnasium.registry, name)
     monkeypatch.chdir(folder)
     before = sorted(folder.iterdir())
     with pytest.raises(SystemExit) as ended:

@@ -4,6 +4,7 @@ import json
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -118,6 +119,20 @@ def test_a_run_with_a_value_that_none_of_ours_has_is_refused_and_told_by_every_c
     assert capsys.readouterr().err.count("\n") == 1
 
 
+FRACTIONS: tuple[Any, ...] = (None, [1], {}, "half", 0, -1, 7, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [*(("fraction", part) for part in FRACTIONS), ("profile", 3), ("reading", ["ppo1"])]
+)
+def test_what_a_manifest_cannot_say_of_its_runs_is_refused(tmp_path, capsys, name, value):
+    path = folder_with(tmp_path, [RUN]) / "manifest.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    assert main(["merge", str(tmp_path / "merged"), str(tmp_path / "results")]) == 2
+    assert f"manifest.json has {name} = {str(value)!r}" in capsys.readouterr().err
+    assert not (tmp_path / "merged").exists()
+
+
 def test_a_run_that_is_not_begun_needs_no_steps(tmp_path):
     run = {name: value for name, value in RUN.items() if name != "steps_done"} | {"status": "missing"}
     assert most_rows(read_manifest(folder_with(tmp_path, [run]) / "manifest.json")) == 100
@@ -131,6 +146,45 @@ def test_more_rows_than_the_manifest_s_runs_have_steps_are_not_read(tmp_path):
     recorded, (problem,) = recorded_runs(folder.parent, None)
     assert not recorded
     assert problem.endswith("has 101 rows, and its runs can have 100 episodes")
+
+
+def whole(rows, **changed):
+    """Episodes of ten steps that fill the budget of RUN."""
+    return episodes(rows, episodic_length=10, **changed).assign(step=range(10, 10 * rows + 1, 10))
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (pd.concat([whole(10)] * 2).sort_values("step"), "more steps of Hopper-v4 ppo default 1 than its budget has"),
+        (whole(11), "more steps of Hopper-v4 ppo default 1 than its budget has"),
+        (whole(10, episodic_return=np.nan), "a return that is no number, of Hopper-v4 ppo default 1"),
+        (whole(10, setting="1"), "a run that the manifest does not list: Hopper-v4 ppo 1 1"),
+    ],
+)
+def test_episodes_that_the_manifest_s_runs_cannot_have_are_not_joined(tmp_path, capsys, table, said):
+    folder = folder_with(tmp_path, [RUN], table)
+    assert main(["merge", str(tmp_path / "merged"), str(folder.parent)]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "merged").exists()
+
+
+def test_episodes_of_a_run_that_is_not_listed_yet_are_no_damage_while_it_trains(tmp_path):
+    """A kill leaves them: the table is written before its manifest."""
+    other = whole(5, setting="later")
+    folder = folder_with(tmp_path, [RUN], pd.concat([whole(10), other]))
+    recorded, problems = recorded_runs(folder.parent, None, mend=True)
+    assert (len(recorded), problems) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("column", "values"), [("step", pa.array([10.5, 20.0, 30.0])), ("episodic_length", pa.array([2**32 + 1, 1, 1]))]
+)
+def test_numbers_that_a_column_cannot_hold_are_refused_and_not_cut(tmp_path, column, values):
+    table = pa.Table.from_pandas(episodes(3), preserve_index=False)
+    pq.write_table(table.set_column(table.schema.get_field_index(column), column, values), tmp_path / "e.parquet")
+    with pytest.raises(StoreError, match=r"e\.parquet is unreadable"):
+        read_episodes(tmp_path / "e.parquet")
 
 
 def test_rows_are_counted_before_any_is_read(tmp_path, monkeypatch):
@@ -241,6 +295,14 @@ def test_a_folder_that_is_a_link_and_links_inside_of_it_are_fine(tmp_path):
     (folder / "stacks" / "two").symlink_to("one")
     (tmp_path / "link").symlink_to(folder)
     check_tree(tmp_path / "link")
+
+
+@pytest.mark.parametrize("command", [["status", "--results"], ["plan", "table1", "--results"], ["evaluate"]])
+def test_a_link_to_itself_is_named(tmp_path, capsys, command):
+    folder = everything(tmp_path)
+    (folder / "circle.json").symlink_to("circle.json")
+    assert main([*command, str(folder)]) == 2
+    assert "circle.json is a link that leads back to itself: remove it" in capsys.readouterr().err
 
 
 def test_what_is_beside_the_results_is_not_looked_at(tmp_path):

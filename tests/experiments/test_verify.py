@@ -16,7 +16,7 @@ from experiments.store.tables import read_episodes, write_table
 from experiments.verification import retraining
 from experiments.verification.comparison import Retrained, compare, differences, equal_from_the_first
 from experiments.verification.retraining import candidates, pick, retrain
-from tests.helpers.commands import SECONDS
+from tests.helpers.commands import SECONDS, train
 from tests.helpers.processes import forked_workers
 
 PROFILE = replace(SECONDS, total_timesteps=4096, figure3_algorithms=("ppo",))
@@ -170,11 +170,27 @@ def test_runs_are_picked_by_the_seed_and_dear_or_superseded_ones_never(results, 
     assert candidates(results) == []
 
 
-def test_no_module_that_a_record_names_is_imported(results):
-    change_manifest(results, lambda run: run.update(environment="this_module:Env-v0"))
+@pytest.mark.parametrize("change", [{"environment": "this_module:Env-v0"}, {"algorithm": "this_module:Own"}])
+def test_no_module_that_a_record_names_is_imported(results, change):
+    change_manifest(results, lambda run: run.update(change))
     path = results / "figure3" / "episodes.parquet"
-    write_table(path, read_episodes(path).assign(environment="this_module:Env-v0"))
+    write_table(path, read_episodes(path).assign(**change))
     assert candidates(results) == []
+
+
+def test_a_folder_of_one_training_is_verified_too(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert train(out, "--total-timesteps", "512") == 0
+    assert main(["report", str(out)]) == 0
+    capsys.readouterr()
+    assert main(["verify", "--results", str(out), "--runs", "1"]) == 0
+    assert "\nVERIFIED: 1 of 1 runs begun again are equal to the bit" in capsys.readouterr().out
+
+
+def test_where_nothing_is_in_both_nothing_is_compared(results, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["verify", "--results", str(results), "--against", str(tmp_path / "empty")]) == 2
+    assert "is also recorded in" in capsys.readouterr().err
 
 
 def test_a_prefix_is_compared_with_the_whole_at_its_own_step(trained, tmp_path, capsys):
@@ -214,4 +230,3 @@ def test_how_many_lie_in_the_range_is_said_beside_what_chance_gives():
         "of these, 2 of 3 have a mean return within the range of the seeds there at the same step; 2 is what chance "
         "alone gives",
     ]
-    assert against([], "results") == (["no run here is also recorded in results: nothing is compared"], 0)

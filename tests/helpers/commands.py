@@ -42,7 +42,17 @@ def train_flags(out: Path, *more: object, workers: int = 1) -> list[str]:
     """Four short runs: two seeds, two clip ranges. ``more`` comes last and so wins."""
     flags = ["train", "InvertedPendulum-v4", "--total-timesteps", "4096", "--seeds", "1", "2"]
     flags += ["--clip-coef", "0.1", "0.2", "--num-steps", "256", "--update-epochs", "2"]
-    return [*flags, "--workers", str(workers), "--out", str(out), *map(str, more)]
+    return overriding([*flags, "--workers", str(workers), "--out", str(out)], *map(str, more))
+
+
+def overriding(flags: Sequence[str], *more: str) -> list[str]:
+    """``flags`` with ``more``, without those that ``more`` gives too."""
+    kept: list[str] = []
+    skipping = False
+    for word in flags:
+        skipping = word in more if word.startswith("--") else skipping
+        kept += [] if skipping else [word]
+    return [*kept, *more]
 
 
 def train(out: Path, *more: object, workers: int = 1) -> int:

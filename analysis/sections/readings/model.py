@@ -118,7 +118,10 @@ def levels_of(data: Data) -> pd.DataFrame:
         point = points.setdefault(run["setting"].partition("+")[2], {})
         for name, detail in DETAILS.items():
             if name != "pendulum-force" or run["environment"] in detail.levels:
-                point[name] = detail.levels[values[detail.setting]]
+                value = values.get(detail.setting)
+                if value not in detail.levels:
+                    raise ValueError(f"readings/manifest.json: {detail.setting} = {value!r} is no level of the design")
+                point[name] = detail.levels[value]
     return pd.DataFrame.from_dict(points, orient="index", columns=list(DETAILS))
 
 

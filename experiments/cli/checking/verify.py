@@ -16,7 +16,10 @@ def verify(arguments: argparse.Namespace, console: Console) -> int:
         if not folder.is_dir():
             raise StoreError(f"there is no results folder {folder}: `ppo run` makes it")
     if arguments.against:
-        lines, code = against(compare(arguments.results, arguments.against), str(arguments.against))
+        both = compare(arguments.results, arguments.against)
+        if not both:
+            raise StoreError(f"no run of {arguments.results} is also recorded in {arguments.against}: none to compare")
+        lines, code = against(both, str(arguments.against))
         for line in lines:
             console.print(line, markup=False)
         return code
@@ -86,8 +89,6 @@ def conclude(remade: Remade, retrained: list[Retrained]) -> tuple[str, int]:
 
 def against(compared: list[Retrained], reference: str) -> tuple[list[str], int]:
     """Say in words how runs compare with those of another folder; the exit code is 1 if any differs unexplained."""
-    if not compared:
-        return [f"no run here is also recorded in {reference}: nothing is compared"], 0
     same = sum(run.same for run in compared)
     lines = [told(run) for run in compared if not run.same and not run.differs]
     wrong = len(lines)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from baselines import ALGORITHMS, REFERENCE
+from experiments.cli.flags.shared import Parser
+from experiments.cli.flags.values import whole
 from experiments.modules import import_modules
 from experiments.paper.readings import DEFAULT
 from experiments.paper.settings import usual_settings
@@ -25,8 +27,12 @@ def field_docs(kind: type[Settings]) -> dict[str, str]:
     """Read the docstring under each field of a settings class and its base classes."""
     docs: dict[str, str] = {}
     for cls in reversed(kind.__mro__[:-1]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
-        assert isinstance(body, ast.ClassDef)
+        try:
+            body = ast.parse(textwrap.dedent(inspect.getsource(cls))).body[0]
+        except (OSError, TypeError):  # made by a call: there is no text to read
+            continue
+        if not isinstance(body, ast.ClassDef):
+            continue
         for node, following in itertools.pairwise(body.body):
             if (
                 isinstance(node, ast.AnnAssign)
@@ -40,7 +46,7 @@ def field_docs(kind: type[Settings]) -> dict[str, str]:
 def add_settings_of_trained(command: argparse.ArgumentParser, argv: Sequence[str]) -> None:
     """Add one flag for each setting of what ``argv`` trains, which depends on environment, algorithm and reading;
     several values of a flag make a sweep."""
-    first = argparse.ArgumentParser(add_help=False)
+    first = Parser(prog="ppo train", add_help=False)
     first.add_argument("--algorithm", default=REFERENCE)
     first.add_argument("--reading", default=DEFAULT)
     known = first.parse_known_args(argv)[0]
@@ -65,15 +71,21 @@ def add_settings(command: argparse.ArgumentParser, defaults: Settings, what_for:
     group = command.add_argument_group(f"settings ({kind.__name__}; {what_for})")
     docs = field_docs(kind)
     for name, declaration in declared(kind).items():
-        group.add_argument(
-            "--" + name.replace("_", "-"),
-            dest=f"setting_{name}",
-            nargs="*" if declaration.kind is bool else "+",
-            type=_boolean if declaration.kind is bool else declaration.kind,
-            choices=declaration.choices or None,
-            metavar=None if declaration.choices else declaration.kind.__name__.upper(),
-            help=f"{docs.get(name, '')} (default: {getattr(defaults, name)})".replace("%", "%%"),
-        )
+        flag = "--" + name.replace("_", "-")
+        try:
+            group.add_argument(
+                flag,
+                dest=f"setting_{name}",
+                nargs="*" if declaration.kind is bool else "+",
+                type={bool: _boolean, int: whole}.get(declaration.kind, declaration.kind),
+                choices=declaration.choices or None,
+                metavar=None if declaration.choices else declaration.kind.__name__.upper(),
+                help=f"{docs.get(name, '')} (default: {getattr(defaults, name)})".replace("%", "%%"),
+            )
+        except argparse.ArgumentError as error:
+            raise ValueError(
+                f"{kind.__name__} has a setting {name}, and {command.prog} a flag {flag}: rename it"
+            ) from error
 
 
 def sweep(arguments: argparse.Namespace, defaults: Settings) -> dict[str, Settings]:

@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from typing import Any, NoReturn, get_args
 
-from experiments.cli.flags.values import argument, count, fraction, path, seconds, shard, share
+from experiments.cli.flags.values import argument, fraction, path, seconds, seed, shard, share, steps, workers
 from experiments.paper.about import PROTOCOLS
 from experiments.paper.games import GROUPS
 from experiments.paper.readings import DEFAULT, NAMES
@@ -42,7 +43,7 @@ def add_choice_of_runs(command: Parser) -> None:
         command.add_argument(
             f"--{flag}",
             nargs="+",
-            type=int if field == "seed" else str,
+            type=seed if field == "seed" else str,
             metavar=field.upper(),
             help=f"only these {flag}" + (f"; also {', '.join(GROUPS)}" if flag == "environments" else ""),
         )
@@ -71,7 +72,7 @@ def add_training_options(command: Parser) -> None:
     from ppo.process import cores
 
     command.add_argument(
-        "--workers", type=count, help=f"processes, one core each (default: {cores()}; with --cluster, all its cores)"
+        "--workers", type=workers, help=f"processes, one core each (default: {cores()}; with --cluster, all its cores)"
     )
     command.add_argument(
         "--cluster", metavar="ADDRESS", help="train on the Ray cluster at HOST:PORT, or auto for this machine's"
@@ -109,6 +110,14 @@ def add_environment_arguments(command: Parser, what: str) -> None:
     command.add_argument("--env-kwargs", type=argument, nargs="+", default=[], metavar="NAME=VALUE", help=what)
 
 
+def environment_arguments(given: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the values of that flag. Raises ``ValueError`` for a name that is given twice."""
+    arguments = dict(given)
+    if len(arguments) < len(given):
+        raise ValueError("--env-kwargs gives one name twice")
+    return arguments
+
+
 def add_choice_of_policies(command: Parser) -> None:
     """Add the flags that choose saved policies and how they act."""
     command.add_argument(
@@ -124,9 +133,9 @@ def add_choice_of_policies(command: Parser) -> None:
         help="import what MODULE:ID needs; this folder is on the path",
     )
     add_environment_arguments(command, "arguments in the policy's file that you trust, though they may name files")
-    command.add_argument("--run-seed", type=int, help="only policies of runs with this seed")
-    command.add_argument("--seed", type=int, default=1_000_000, help="seed of the episodes (default: 1000000)")
+    command.add_argument("--run-seed", type=seed, help="only policies of runs with this seed")
+    command.add_argument("--seed", type=seed, default=1_000_000, help="seed of the episodes (default: 1000000)")
     command.add_argument("--deterministic", action="store_true", help="take the most likely action instead of sampling")
     command.add_argument(
-        "--max-steps", type=count, default=100_000, help="where an episode is cut that does not end (default: 100000)"
+        "--max-steps", type=steps, default=100_000, help="where an episode is cut that does not end (default: 100000)"
     )

@@ -7,23 +7,54 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from experiments.store.records import LARGEST_BUDGET, LARGEST_SEED
+
+LARGEST = 2**53
+"""Whole numbers below it are exact, wherever they are stored."""
+MOST_WORKERS = 65_536
+"""More cores than any machine has."""
+
 if TYPE_CHECKING:
     from experiments.planning.estimates import Machine
 
 
+def whole(text: str) -> int:
+    """Read a whole number, such as 50000 or 5e4."""
+    value = _number(text)
+    if not abs(value) < LARGEST or not value.is_integer():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number below 2**53, such as 512 or 5e4")
+    return int(value)
+
+
 def count(text: str) -> int:
     """Read a whole number of at least 1."""
-    if not text.isdigit() or int(text) < 1:
+    if not 1 <= _number(text) < LARGEST:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
+    return whole(text)
 
 
 def steps(text: str) -> int:
     """Read a whole number of at least 1, such as 50000 or 5e4."""
     value = _number(text)
-    if not (1 <= value < math.inf and value.is_integer()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of steps of at least 1, such as 50000 or 5e4")
-    return int(text) if text.isdigit() else int(value)
+    if not (1 <= value <= LARGEST_BUDGET and value.is_integer()):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number of steps, of 1 to {LARGEST_BUDGET:.0e}, such as 50000 or 5e4"
+        )
+    return int(value)
+
+
+def workers(text: str) -> int:
+    """Read a number of processes."""
+    if not 1 <= _number(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 to {MOST_WORKERS:,}")
+    return whole(text)
+
+
+def seed(text: str) -> int:
+    """Read the seed of a run or of episodes."""
+    if not (text.isascii() and text.isdigit() and int(text) <= LARGEST_SEED):
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed: it must lie between 0 and {LARGEST_SEED}")
+    return int(text)
 
 
 def path(text: str) -> Path:
@@ -35,6 +66,10 @@ def path(text: str) -> Path:
     except UnicodeEncodeError:
         shown = os.fsencode(text).decode(errors="backslashreplace")
         raise argparse.ArgumentTypeError(f"the name '{shown}' is not UTF-8: rename it, or choose another") from None
+    if longest := [part for part in Path(text).parts if len(os.fsencode(part)) > 255]:
+        raise argparse.ArgumentTypeError(
+            f"a name of {len(os.fsencode(longest[0]))} bytes, and a file's has at most 255"
+        )
     return Path(text)
 
 
@@ -48,9 +83,12 @@ def argument(text: str) -> tuple[str, Any]:
     if value.lower() in words:
         return name, words[value.lower()]
     try:
-        return name, ast.literal_eval(value)
+        read = ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return name, value
+    if "inf" in repr(read) and not isinstance(read, str):
+        raise argparse.ArgumentTypeError(f"{text!r} holds a number that is too large")
+    return name, read
 
 
 def seconds(text: str) -> float:
@@ -103,8 +141,14 @@ def machine(text: str) -> "Machine":
         described = Machine(**{name: kinds[name](value) for name, value in parts})
     except (KeyError, TypeError, ValueError):
         raise argparse.ArgumentTypeError(f"{text!r} is no machine: write cores=16,gpus=1,price=2.5") from None
-    if described.cores < 1 or described.gpus < 0 or not 0 <= (described.price or 0.0) < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no machine: at least one core, no GPUs or price below 0")
+    if (
+        not 1 <= described.cores <= MOST_WORKERS
+        or not 0 <= described.gpus <= MOST_WORKERS
+        or not 0 <= (described.price or 0.0) < math.inf
+    ):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no machine: 1 to {MOST_WORKERS:,} cores, no GPUs or price below 0"
+        )
     return described
 
 
