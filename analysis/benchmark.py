@@ -16,11 +16,10 @@ from analysis.data import scores
 from analysis.data.labels import PAPER_SEEDS, task
 from analysis.data.load import Data, gather
 from analysis.sections.table1.table import LOWEST
+from baselines import REFERENCE
 
 STEPS = (10_000, 20_000, 30_000, 40_000, 50_000, 75_000, 100_000, 150_000, 200_000, 300_000, 500_000, 1_000_000)
 """The budgets that are looked at."""
-REFERENCE = "ppo"
-"""First or second of Figure 3, as section 6.2 says of almost all tasks."""
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import pandas as pd
@@ -150,30 +146,8 @@ def _about(left: Side, right: Side, runs: pd.DataFrame) -> list[str]:
     return [origin, *(f"{line[0].upper()}{line[1:]}." for line in warnings if line), *reasons(runs)]
 
 
-class _Parser(argparse.ArgumentParser):
-    """Reports an error in one line, with exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"{self.prog}: {message}", file=sys.stderr)
-        sys.exit(2)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """Print the comparison; return the exit code, 2 for unknown names and for runs that cannot be compared."""
-    parser = _Parser(prog="ppo compare", description=__doc__)
-    parser.add_argument("names", nargs=2, metavar="NAME", help="an algorithm or a setting, or NAME@DIR")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder, if NAME has no DIR")
-    parser.add_argument("--protocol", help="protocol to compare in")
-    options = parser.parse_args(argv)
-    try:
-        first, second = options.names
-        table = compare(*chosen(first, second, options.results, options.protocol))
-    except ValueError as error:
-        print(printable(f"ppo: {error}"), file=sys.stderr)
-        return 2
+def print_comparison(first: str, second: str, results: Path, protocol: str | None) -> None:
+    """Print the comparison of two names. Raises ValueError, one line, for unknown names and for runs that cannot be
+    compared."""
+    table = compare(*chosen(first, second, results, protocol))
     print("\n".join(printable(line) for line in markdown(table).splitlines()))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

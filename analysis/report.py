@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -275,22 +273,18 @@ def _imported(imports: list[Imported], ours: Data) -> Section:
     return Section("Runs of other programs", [imported.table(imports, ours)], drawings)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run `python -m analysis`: build the report and print what is missing."""
-    parser = argparse.ArgumentParser(prog="analysis", description="Tables, figures and the report, from results/.")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="where the measured data lie")
-    parser.add_argument("--out", type=Path, default=Path("results"), help="where tables/, figures/, report.html go")
-    options = parser.parse_args(argv)
-    make = training_report.build if training_report.is_training(options.results) else build
+def report(results: Path, out: Path) -> int:
+    """Write OUT/report.html, tables and figures of any results folder, and print what is missing; return the exit code.
+
+    Raises ValueError, one line, for a folder of `ppo train` that cannot be read.
+    """
+    make = training_report.build if training_report.is_training(results) else build
     try:
-        gaps = make(options.results, options.out)
-    except ValueError as error:
-        print(printable(f"analysis: {error}"), file=sys.stderr)
-        return 2
+        gaps = make(results, out)
     except OSError as error:
-        print(printable(f"cannot write {error.filename or options.out}: {error.strerror}"), file=sys.stderr)
+        print(printable(f"cannot write {error.filename or out}: {error.strerror}"), file=sys.stderr)
         return 1
     for gap in gaps:
         print(printable(gap))
-    print(f"wrote {options.out / 'report.html'}")
+    print(f"wrote {out / 'report.html'}")
     return 0

@@ -16,8 +16,11 @@ from analysis.data.labels import UNTRAINED
 from analysis.data.load import RUN, Data, gather, gather_training, manifest
 from experiments.store.files import check_tree
 
-PROTOCOLS = ("figure3", "table1", "atari", "atari-readings", "readings", "readings-best", "tuning", "klip-ppo")
-"""The protocols with scores; a name that is in several means the first of these."""
+PROTOCOLS = (
+    *("figure3", "table1", "figure4", "atari", "atari-readings", "readings", "readings-best", "tuning"),
+    *("figure4-tuning", "klip-ppo", "precision"),
+)
+"""The protocols whose runs can be compared; a name that is in several means the first of these."""
 
 
 TRAINING = "ppo train"

@@ -63,8 +63,8 @@ class ReplayMemory:
     ) -> None:
         """Allocate the ring; raises ``MemoryError`` if the machine refuses.
 
-        ``env``: of discrete actions. ``num_steps``: of a segment. ``capacity``: steps of each environment, rounded up
-        to whole segments. ``normalised``: whether observations are; consecutive ones then share no frames.
+        ``env``: of discrete actions. ``num_steps``: of a segment. ``capacity``: steps of each environment, rounded
+        down to whole segments. ``normalised``: whether observations are; consecutive ones then share no frames.
         """
         self.num_steps = num_steps
         self.capacity = capacity // num_steps * num_steps

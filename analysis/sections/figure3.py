@@ -17,11 +17,10 @@ from analysis.data.labels import (
     algorithm_name,
     ordered,
     paper_curve,
-    task,
 )
 from analysis.data.load import Data
-from analysis.data.published import drawn_in_paper, paper_final, published
-from analysis.data.scores import papers_seeds, run_curves, scored
+from analysis.data.published import drawn_in_paper, paper_curves, paper_final
+from analysis.data.scores import full_budget, papers_seeds, run_curves, scored
 from analysis.style.cells import paper_cell, seeds_cell, seeds_counted, spread_cell
 from analysis.style.colours import Line, algorithm_lines
 from analysis.style.drawing import (
@@ -44,8 +43,8 @@ def figure3(data: Data) -> Drawing:
     """Draw Figure 3: learning curves of the algorithms on the seven tasks, with the paper's digitised curves."""
     figure = Figure(figsize=(14, 7.6), layout="constrained")
     panels = list(figure.subplots(2, 4).flat)
-    budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
-    paper = published("fig3_curves").query("timestep <= @budget").assign(task=lambda frame: frame["env"].map(task))
+    budget = full_budget(data)
+    paper = paper_curves(budget)
     curves, window = run_curves(data)
     drawn = drawn_in_paper()
     curves = curves[curves["algorithm"].isin(drawn)]

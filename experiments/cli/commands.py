@@ -118,7 +118,7 @@ def _report(arguments: argparse.Namespace, console: Console) -> int:
     out = arguments.out or results
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out} is no folder: --out names one, for tables/, figures/ and report.html")
-    return report.main([f"--results={results}", f"--out={out}"])
+    return report.report(results, out)
 
 
 def _compare(arguments: argparse.Namespace, console: Console) -> int:
@@ -127,8 +127,9 @@ def _compare(arguments: argparse.Namespace, console: Console) -> int:
 
     if arguments.protocol and arguments.protocol not in PROTOCOLS:
         raise ValueError(unknown(arguments.protocol))
-    protocol = ["--protocol", arguments.protocol] if arguments.protocol else []
-    return compare.main([f"--results={arguments.results}", *protocol, "--", *arguments.names])
+    first, second = arguments.names
+    compare.print_comparison(first, second, arguments.results, arguments.protocol)
+    return 0
 
 
 class PlainConsole(Console):

@@ -14,6 +14,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from baselines import REFERENCE
 from experiments.cli import protocols
 from experiments.cli.execution import check_device
 from experiments.cli.plan_tables import print_estimates
@@ -108,7 +109,7 @@ def parts(profile: Profile) -> Iterator[list[str]]:
     yield ["table1", "--seeds", *seeds]
     games = [f"{game}NoFrameskip-v4" for game in profile.games if game in TWELVE]
     if games:
-        yield ["atari", "--environments", *games, "--algorithms", "ppo", "--seeds", str(profile.atari_seeds[0])]
+        yield ["atari", "--environments", *games, "--algorithms", REFERENCE, "--seeds", str(profile.atari_seeds[0])]
         yield ["atari", "--environments", *games]
         yield ["atari"]
 

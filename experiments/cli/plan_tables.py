@@ -120,5 +120,5 @@ def _print_published(console: Console, trained: Mapping[str, Sequence[Run]], mac
         prices = [f", {hours * one.price:,.0f} at {one.price:g}" for one in machines if one.gpus and one.price]
         console.print(
             f"published: {minutes:g} minutes for 10M steps of PPO on a game ({source}): {hours:,.0f} hours for "
-            f"{len(games)} runs, one after the other, if A2C and ACER take as long{''.join(dict.fromkeys(prices))}"
+            f"{len(games)} runs, one after the other, if others take as long{''.join(dict.fromkeys(prices))}"
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from baselines import ALGORITHMS
+from baselines import ALGORITHMS, REFERENCE
 from experiments.importing.sources import Log, read_source
 from experiments.store.files import StoreError, check_tree
 from experiments.store.imported import (
@@ -171,5 +171,5 @@ def _told(results: Path, name: str, logs: Sequence[Log], values: Values, runs: S
         return [*lines, f"`ppo report --results {results}` shows them"]
     return [
         *lines,
-        f"`ppo report --results {results}` shows them; `ppo compare ppo {runs[0]['algorithm']}` compares them",
+        f"`ppo report --results {results}` shows them; `ppo compare {REFERENCE} {runs[0]['algorithm']}` compares them",
     ]

@@ -15,9 +15,8 @@ from experiments.store.records import Known, records_from_json
 from experiments.store.tables import IDENTITY, read_episodes
 from ppo import checkpoint
 from ppo.checkpoint import CheckpointError
+from ppo.training import SCORE_EPISODES
 
-EPISODES = 100
-"""A run's score is the mean return of so many last training episodes, as in section 6.1."""
 NOT_RECORDED = "not recorded in this folder"
 
 
@@ -41,8 +40,8 @@ def write_cards(folder: Path, known: Known) -> None:
 
 
 def _last_episodes(path: Path) -> pd.DataFrame:
-    """Read the last EPISODES episodes of every run in a table."""
-    return read_episodes(path).sort_values("step", kind="stable").groupby(IDENTITY).tail(EPISODES)
+    """Read the last SCORE_EPISODES episodes of every run in a table."""
+    return read_episodes(path).sort_values("step", kind="stable").groupby(IDENTITY).tail(SCORE_EPISODES)
 
 
 def _score(run: Run, last: pd.DataFrame) -> str:

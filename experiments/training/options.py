@@ -10,7 +10,8 @@ Engine = Literal["numba", "torch"]
 
 @dataclass(frozen=True)
 class Options:
-    """Execution options. Of those of a training that nothing stops, only ``fraction`` affects the results."""
+    """Execution options. ``fraction`` is how much is trained; ``engine`` and ``device`` change results by rounding; no
+    other changes those of a training that nothing stops."""
 
     device: str = "cpu"
     processes: int = 1

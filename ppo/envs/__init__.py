@@ -1,4 +1,4 @@
-"""Environments: rows of one task stepped together (base.py), on MuJoCo's batching (mujoco.py, roboschool.py), on
+"""Environments: rows of one task stepped together (base.py), on MuJoCo's batching (mujoco.py, roboschool/), on
 Atari's emulators (atari.py) or in Gymnasium's loop (gymnasium.py). Importing this registers Roboschool's ids with
 Gymnasium."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from analysis.compare import compare, main
+from analysis.compare import compare
 from analysis.data.load import gather
 from analysis.sections import figure3_aggregate
 from analysis.sides import chosen
 from analysis.style.formats import Table
+from experiments.cli.commands import main as command
 from tests.helpers.synthetic import (
     BUDGET,
     episodes_of,
@@ -44,6 +45,10 @@ def results(tmp_path: Path) -> Path:
 
 def of(first: str, second: str, results: Path, protocol: str | None = None) -> Table:
     return compare(*chosen(first, second, results, protocol))
+
+
+def main(argv: Sequence[str]) -> int:
+    return command(["compare", *argv])
 
 
 def refused(capsys: pytest.CaptureFixture[str], *argv: object) -> str:
@@ -131,7 +136,7 @@ def test_it_prints_markdown(results: Path, capsys: pytest.CaptureFixture[str]) -
         (("ppo", "ppo"), "'ppo' and 'ppo' are the same runs: ppo/clip-0.2"),
         (("ppo", "clip-0.2"), "'ppo' and 'clip-0.2' are the same runs: ppo/clip-0.2"),
         (("ppo", "cem@nowhere"), "there is no results folder nowhere"),
-        (("ppo", "cem", "--protocol", "figrue3"), "unknown protocol: 'figrue3'; did you mean figure3"),
+        (("ppo", "cem", "--protocol", "figrue3"), "unknown protocol 'figrue3'; did you mean figure3"),
         (("ppo", "cem", "--protocol", "table1"), "has no runs of table1"),
         (("ppo",), "ppo compare"),
     ],

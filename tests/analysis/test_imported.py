@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.compare import main as compare
+from analysis.compare import print_comparison
 from analysis.data.imported import gather_imported, imported_curves
 from analysis.data.load import gather
 from analysis.data.scores import curve_grid
@@ -70,11 +70,11 @@ def test_an_average_is_not_averaged_again(tmp_path: Path) -> None:
 def test_compare_takes_an_imported_algorithm_and_refuses_averages(
     results: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert compare(["ppo", "sb3-ppo", "--results", str(results)]) == 0
+    print_comparison("ppo", "sb3-ppo", results, None)
     assert "7.0 (5.0 · 9.0)" in capsys.readouterr().out
     write_import(results, "averages", "smooth")
-    assert compare(["ppo", "smooth", "--results", str(results)]) == 2
-    assert "averages over episodes" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="averages over episodes"):
+        print_comparison("ppo", "smooth", results, None)
 
 
 @pytest.mark.usefixtures("_without_pictures")

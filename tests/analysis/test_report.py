@@ -9,7 +9,7 @@ import pytest
 
 from analysis.data.completeness import missing
 from analysis.data.load import gather
-from analysis.report import WAITING, build, main
+from analysis.report import WAITING, build, report
 from analysis.sections import figure3, tuning
 from analysis.sections.table1 import curves as table1_curves
 from analysis.sections.table1 import table as table1
@@ -68,7 +68,7 @@ def test_no_results_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     for path in [*stale, *others]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
-    assert main(["--results", str(tmp_path / "nothing"), "--out", str(tmp_path / "out")]) == 0
+    assert report(tmp_path / "nothing", tmp_path / "out") == 0
     assert "`ppo run table1` makes them" in capsys.readouterr().out
     files = content(tmp_path / "out")
     assert {"figures/figure1.svg", "figures/figure3.png", "figures/figure6.png", "report.html"} <= set(files)

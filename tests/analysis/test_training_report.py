@@ -11,7 +11,7 @@ import pytest
 import scipy.stats
 
 from analysis.data.load import gather_training
-from analysis.report import main
+from analysis.report import report
 from analysis.sections.yours import training
 from tests.helpers.synthetic import episodes_of, planned, write
 
@@ -39,7 +39,7 @@ def trained(folder: Path, returns: Mapping[float, tuple[float, ...]] = RETURNS) 
 
 def test_the_page_is_about_these_runs_and_not_the_papers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = trained(tmp_path / "run")
-    assert main(["--results", str(folder), "--out", str(folder)]) == 0
+    assert report(folder, folder) == 0
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "Best: default, 51.0" in page
     assert "Table 1" not in page
@@ -90,7 +90,7 @@ def test_what_is_not_finished_is_drawn_and_named(tmp_path: Path) -> None:
     manifest = json.loads(path.read_text())
     manifest["runs"][0].update(status="missing", steps_done=0)
     path.write_text(json.dumps(manifest))
-    assert main(["--results", str(folder), "--out", str(tmp_path / "out")]) == 0
+    assert report(folder, tmp_path / "out") == 0
     assert "missing: " in (tmp_path / "out/report.html").read_text(encoding="utf-8")
 
 
@@ -98,5 +98,5 @@ def test_damaged_data_are_one_line(tmp_path: Path) -> None:
     folder = trained(tmp_path / "run")
     (folder / "episodes.parquet").write_bytes(b"PAR1")
     with pytest.raises(ValueError, match="unreadable"):
-        main(["--results", str(folder), "--out", str(tmp_path / "out")])
+        report(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()

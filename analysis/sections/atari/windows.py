@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
@@ -52,7 +53,8 @@ def measured(figure: str, family: str, curves: smoothing.Array, spacing: float, 
     )
 
 
-def rows() -> list[Row]:
+@functools.cache
+def rows() -> tuple[Row, ...]:
     """Measure the windows of the paper's digitised curves: Figures 3, 4 and 6."""
     figure3 = _stack(values for _, values in published("fig3_curves").groupby(["env", "algorithm"])["mean"])
     figure4 = _stack(values for _, values in published("fig4_curves").groupby(["env", "run"])["return"])
@@ -65,7 +67,7 @@ def rows() -> list[Row]:
         curves = published_figure6().xs(algorithm, axis=1, level="algorithm").to_numpy(dtype=float).T
         used = WINDOW[algorithm] / 1e6
         made.append(measured("Figure 6", name, curves, BIN / 1e6, "million frames", used))
-    return made
+    return tuple(made)
 
 
 def _stack(curves: Iterable[pd.Series[float]]) -> smoothing.Array:

@@ -24,7 +24,7 @@ def figure(data: Data) -> Drawing:
     panels = page.subplots(len(ENVIRONMENTS), len(FAMILIES), sharex=True, sharey="row")
     page.subplots_adjust(left=0.085, right=0.98, top=0.95, bottom=0.125, hspace=0.24, wspace=0.08)
     curves, window = scores.run_curves(data)
-    budget = int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000
+    budget = scores.full_budget(data)
     untrained = scores.random_levels(scores.of_scale(data.episodes, data.runs))
     levels = {task(str(environment)): level for environment, level in untrained.items()}
     for row, name in zip(panels, ENVIRONMENTS, strict=True):
