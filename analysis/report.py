@@ -36,6 +36,7 @@ from analysis.sections.table1 import curves as table1_curves
 from analysis.sections.table1 import runs as table1_runs
 from analysis.sections.table1 import seeds as table1_seeds
 from analysis.sections.table1 import table as table1
+from analysis.sections.table1.reacher import reacher
 from analysis.sections.yours import imported
 from analysis.style import formats, page
 from analysis.style.drawing import Drawing, pictures
@@ -57,6 +58,7 @@ WAITING = {
             "table1_ranks",
             "table1_three_seeds",
             "table1_correlation",
+            "table1_reacher",
             *READINGS,
             "figure2_settings",
             "tuning",
@@ -101,7 +103,7 @@ def build(results: Path, out: Path) -> list[str]:
     first_update, line = gather_interpolation(results)
     moved, moved_line = gather_interpolation(results, "figure2-settings")
     (updates, gap), (their_updates, _) = (gather_updates(results, name) for name in ("readings", "readings-best"))
-    tried_on_all = gather(results, "readings-best")
+    tried_on_all, fallen = gather(results, "readings-best"), gather(results, "none-on-reacher")
     surrogates, readings, algorithms, games, halved, tried, outside = (
         gather(results, name) for name in ("table1", "readings", "figure3", "atari", "precision", "tuning", "klip-ppo")
     )
@@ -109,7 +111,7 @@ def build(results: Path, out: Path) -> list[str]:
     imports = gather_imported(results)
     sections = [
         _clipped_objective(first_update, line, moved, moved_line),
-        _surrogates(surrogates),
+        _surrogates(surrogates, fallen),
         _readings(readings, updates, tried_on_all, their_updates),
         _comparison(algorithms, imports),
         _humanoids(humanoids, short, humanoid.figure5(results)),
@@ -119,7 +121,7 @@ def build(results: Path, out: Path) -> list[str]:
     ]
     sections += [_imported(imports, algorithms)] if imports else []
     protocols = [surrogates, readings, first_update, moved, algorithms, humanoids, short]
-    protocols += [games, games_read, halved, tried, outside]
+    protocols += [fallen, games, games_read, halved, tried, outside]
     gaps = [line for data in [*protocols, *(one.data for one in imports)] for line in missing(data)]
     gaps += [gap] if gap and len(readings.trained) else []
     judged = [data for data in (surrogates, algorithms, games) if not data.problem]
@@ -129,7 +131,7 @@ def build(results: Path, out: Path) -> list[str]:
         for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
             page.write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
     scores = [surrogates, readings, tried_on_all, algorithms, humanoids, short, games, games_read]
-    scores += [halved, tried, outside]
+    scores += [halved, tried, outside, fallen]
     recorded = export.every_score(scores)
     page.write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
     made = {
@@ -186,7 +188,7 @@ def _clipped_objective(data: Data, line: pd.DataFrame | None, moved: Data, moved
     return Section("The clipped objective (section 3)", made, drawings, claim=claim)
 
 
-def _surrogates(data: Data) -> Section:
+def _surrogates(data: Data, fallen: Data) -> Section:
     parts = table1.evaluate(data)
     rows = table1.table1_rows(data, parts)
     made = [table1.table1(data, parts)]
@@ -195,6 +197,7 @@ def _surrogates(data: Data) -> Section:
     made += [table1_seeds.three_seeds(data, parts)] if more else []
     made += [table1_seeds.correlation(data, parts)] if len(more) >= 3 else []
     made += [table1_runs.normalised_by_environment(data, parts), table1_runs.raw_scores(data, parts)]
+    made += [reacher(fallen, data)] if len(fallen.trained) else []
     drawings = [table1.table1_scores(rows, data, parts.runs)]
     drawings += [table1_curves.figure(data)] if len(data.episodes) else []
     charts = [table1_charts.scores(rows), *([table1_charts.curves(data)] if len(data.trained) else [])]

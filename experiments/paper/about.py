@@ -29,6 +29,7 @@ PROTOCOLS = {
     "readings": "a designed experiment over the details that the text omits",
     "readings-best": "the best readings on all seven tasks",
     "figure2-settings": "Figure 2's update with one of the paper's settings changed",
+    "none-on-reacher": "Table 1's row without clipping or penalty on Reacher, with one detail changed",
     "tuning": "sweeps over the unknown settings of the algorithms of Figure 3",
     "figure4-tuning": "short runs over the settings that Table 4 omits",
     "atari-readings": "the network that section 6.4 cites, and the code released then, on two games",

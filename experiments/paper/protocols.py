@@ -12,7 +12,7 @@ from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, first_updates, untrained
 from experiments.paper.readings import ATARI_READINGS, DEFAULT, READINGS
 from experiments.paper.settings import ATARI, COMPARED, TABLE1, check_reading, usual_settings
-from experiments.paper.study import figure2_settings, readings, readings_best
+from experiments.paper.study import figure2_settings, none_on_reacher, readings, readings_best
 from experiments.paper.sweeps import tuning
 from experiments.run import Run
 from ppo.settings import Settings
@@ -132,6 +132,7 @@ PROTOCOLS: dict[str, Callable[[Profile], Protocol]] = {
     "readings": readings,
     "readings-best": readings_best,
     "figure2-settings": figure2_settings,
+    "none-on-reacher": none_on_reacher,
     "tuning": tuning,
     "figure4-tuning": figure4_tuning,
     "atari-readings": atari_readings,

@@ -22,6 +22,7 @@ from tests.helpers.synthetic import (
     write_humanoid_tuning,
     write_humanoids,
     write_klip_ppo,
+    write_none_on_reacher,
     write_precision,
     write_readings,
     write_table1,
@@ -40,11 +41,12 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     write_humanoid_tuning(write_humanoids(write_klip_ppo(write_precision(results))))
     write_atari_readings(results, lambda run: run["seed"])
     write_figure2(results, "figure2-settings", ["clip-0.2+update_epochs=15"])
+    write_none_on_reacher(results, {"paper": -500.0})
     assert build(results, tmp_path / "first") == []
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 31 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
+    assert len(first) == 32 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
     assert page.count("data:image/svg+xml;base64,") == 14

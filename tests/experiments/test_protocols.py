@@ -262,6 +262,23 @@ def test_newer_settings_leave_recorded_keys_alone():
         assert settings_from_json(PPOSettings, own.record.to_json()["settings"]) == own.settings
 
 
+def test_one_detail_at_a_time_is_changed_in_the_row_that_falls_on_reacher():
+    (protocol,) = select(["none-on-reacher"], PAPER)
+    settings = {run.setting.partition("+")[2]: run.settings for run in protocol.trained}
+    assert settings["paper"] == TABLE1["none"]
+    assert len(settings) == 1 + 12, "eleven details, one of them with two other levels"
+    for name, own in settings.items():
+        changed = {
+            field.name
+            for field in dataclasses.fields(own)
+            if getattr(own, field.name) != getattr(TABLE1["none"], field.name)
+        }
+        assert len(changed) == {"paper": 0, "observation-filter=per-batch-5": 2}.get(name, 1), name
+    assert {(run.environment, run.total_timesteps) for run in protocol.trained} == {("Reacher-v4", 1_000_000)}
+    reported = {run.seed for name in ("table1", "figure3") for run in select([name], PAPER)[0].runs}
+    assert not reported & {run.seed for run in protocol.trained}
+
+
 def test_one_stated_setting_at_a_time_is_changed_in_figure_2s_update():
     (changed,), (usual,) = select(["figure2-settings"], PAPER), select(["figure2"], PAPER)
     assert not changed.runs

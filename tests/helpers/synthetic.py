@@ -230,6 +230,14 @@ def write_tuning(results: Path) -> Path:
     return results
 
 
+def write_none_on_reacher(results: Path, values: dict[str, float]) -> Path:
+    """RESULTS/none-on-reacher: two seeds of each change, of the return that it has in `values`."""
+    runs = [planned("Reacher", f"none+{change}", seed) for change in values for seed in (101, 102)]
+    rows = [episodes_of(run, values[run["setting"].partition("+")[2]] + run["seed"] - 101) for run in runs]
+    write(results, "none-on-reacher", runs, rows, "paper")
+    return results
+
+
 def write_klip_ppo(
     results: Path,
     value: Callable[[dict[str, Any]], npt.ArrayLike] = lambda run: 100.0 * run["seed"],
