@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.labels import UNTRAINED, task
+from experiments.store.files import one_line
 from experiments.store.manifest import most_rows, read_manifest
 from experiments.store.tables import (
     EPISODE_COLUMNS,
@@ -194,7 +195,7 @@ def runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
             frame[column] = pd.to_numeric(frame[column]).astype("int64")
         frame["diverged_at"] = pd.to_numeric(frame["diverged_at"]).astype(float)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"the manifest has a run whose numbers are none: {_one_line(error)}") from error
+        raise ValueError(f"the manifest has a run whose numbers are none: {one_line(error)}") from error
     frame = frame.astype(dict.fromkeys(_TEXT, str))
     # A diverged run yields no more data, even while its stack still trains.
     frame["complete"] = (frame["status"] == "finished") | frame["diverged_at"].notna()
@@ -220,10 +221,6 @@ def _before_divergence(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     finite = np.isfinite(joined["episodic_return"].to_numpy(dtype=float))
     usable: pd.DataFrame = rows[(before & finite).to_numpy()]
     return usable.reset_index(drop=True)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
 
 
 def _label(path: Path) -> str:

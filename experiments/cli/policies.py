@@ -46,25 +46,25 @@ def video(arguments: argparse.Namespace, console: Console) -> int:
     """Film one episode of every policy in PATH."""
     if arguments.format not in ("mp4", "gif"):
         raise StoreError(f"cannot film as {arguments.format!r}: choose mp4 or gif")
-    names = [_name(policy.run) for policy in _chosen(arguments, console)]
+    chosen = [(policy.file or arguments.path, policy.run) for policy in _chosen(arguments, console)]
     ensure_writable(arguments.out)
     failed = 0
-    for index, name in enumerate(names):
+    for file, run in chosen:
         try:
             with ProcessPoolExecutor(1, get_context("spawn")) as drawing:
-                path, episodic_return, cut = drawing.submit(_film, arguments, index).result()
+                path, episodic_return, cut = drawing.submit(_film, arguments, file, run.key).result()
         except (EnvironmentDied, EnvironmentFailed, BrokenProcessPool) as error:
-            console.print(f"failed: {name}: {error}")
+            console.print(f"failed: {_name(run)}: {error}")
             failed += 1
             continue
         console.print(f"{path}  return {episodic_return:,.1f}{' (cut)' if cut else ''}")
     return 1 if failed else 0
 
 
-def _film(arguments: argparse.Namespace, index: int) -> tuple[Path, float, bool]:
-    """Film with one of the chosen policies, in a process of its own: Mesa's EGL and triton, which PyTorch's CUDA build
+def _film(arguments: argparse.Namespace, file: Path, key: str) -> tuple[Path, float, bool]:
+    """Film with the policy of one run, in a process of its own: Mesa's EGL and triton, which PyTorch's CUDA build
     imports at times, bring two versions of LLVM, and a process that has loaded both crashes."""
-    policy = [policy for policy in _loaded(arguments) if policy.finite][index]
+    policy = next(policy for policy in _loaded(arguments, file) if policy.run.key == key)
     run = policy.run
     name = file_name(f"{run.environment}_{run.algorithm}_{run.setting}_{run.seed}")
     path: Path = arguments.out / f"{name}.{arguments.format}"
@@ -82,14 +82,14 @@ def _name(run: Run) -> str:
     return f"{run.environment} {run.algorithm} {run.setting} seed {run.seed}"
 
 
-def _loaded(arguments: argparse.Namespace) -> list[TrainedPolicy]:
+def _loaded(arguments: argparse.Namespace, path: Path) -> list[TrainedPolicy]:
     typed = environment_arguments(arguments.env_kwargs)
-    return chosen_policies(arguments.path, arguments.modules, arguments.setting, arguments.run_seed, typed)
+    return chosen_policies(path, arguments.modules, arguments.setting, arguments.run_seed, typed)
 
 
 def _chosen(arguments: argparse.Namespace, console: Console) -> list[TrainedPolicy]:
     """Load the policies that were asked for; those that are no numbers are named, and left out."""
-    chosen = _loaded(arguments)
+    chosen = _loaded(arguments, arguments.path)
     for policy in chosen:
         if not policy.finite:
             console.print(f"{_name(policy.run)}: its parameters are no numbers (it diverged): not played")

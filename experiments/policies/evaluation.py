@@ -41,6 +41,8 @@ class TrainedPolicy:
     policy: Policy
     normalizer: ObservationNormalizer | None
     action_space: Box | Discrete
+    file: Path | None = None
+    """Where it was loaded from."""
 
     @property
     def finite(self) -> bool:
@@ -118,7 +120,7 @@ def _load(path: Path, typed: Mapping[str, Any] = NONE) -> Iterator[TrainedPolicy
                     _check_shape(name, statistics[name], (len(runs), *shape), np.float64)
                 moments = {name: statistics[name][row : row + 1] for name in ("mean", "var")}
                 normalizer.statistics.load_state({**moments, "count": float(statistics["count"])})
-            yield TrainedPolicy(run, policy, normalizer, space)
+            yield TrainedPolicy(run, policy, normalizer, space, path)
     except StoreError:
         raise
     except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError) as error:
