@@ -13,8 +13,8 @@ from analysis.style.drawing import Drawing
 from analysis.style.formats import Table, table_html
 from experiments.store.files import write_bytes
 
-MOST_BYTES = 8_000_000
-"""No report of the whole paper is larger: of 6.0 MB today 5.2 are pictures, 0.4 the numbers of the charts."""
+MOST_BYTES = 9_000_000
+"""No report of the whole paper is larger: of 8.3 MB today 7.2 are pictures, 0.4 the numbers of the charts."""
 
 _FOLDER = Path(__file__).parent
 STYLE, SCRIPT = ((_FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
