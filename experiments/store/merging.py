@@ -67,7 +67,7 @@ def merge(
         readings = [(folder, manifest.get("reading", DEFAULT_READING)) for folder, manifest in listed]
         _same("reading", readings, mixed, lines)
     planned = {name: _planned(listed, known, mixed, lines) for name, listed in manifests.items()}
-    records = _choose([(folder, _recorded(folder, known)) for folder in folders], mixed, lines)
+    records = _choose([(folder, _recorded(folder, known, folder != destination)) for folder in folders], mixed, lines)
     curves = {
         name: _curves(listed, mixed, lines) for name, listed in manifests.items() if Path(name).name == FIRST_UPDATES
     }
@@ -138,8 +138,9 @@ def _about(
     return about if reached[:1] == [1.0] else {**about, "fraction": (reached or fractions[-1:])[0]}
 
 
-def _recorded(folder: Path, known: Known | None) -> dict[str, Recorded]:
-    recorded, problems = results.recorded_runs(folder, known, whole=True)
+def _recorded(folder: Path, known: Known | None, whole: bool) -> dict[str, Recorded]:
+    """Read what is recorded; a destination need not be ``whole``: a merge that was killed is completed."""
+    recorded, problems = results.recorded_runs(folder, known, whole=whole)
     if problems:
         raise StoreError(f"{problems[0]}: mend {folder} first, by the command that trained it")
     return recorded

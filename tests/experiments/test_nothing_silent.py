@@ -219,8 +219,6 @@ def test_results_in_a_folder_of_any_name_are_read(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("flags", "reason"),
     [
-        (["CartPole-v1", "--seeds", str(2**63)], f"seed = {2**63} cannot be used"),
-        (["CartPole-v1", "--seeds", "1", "-1"], "seed = -1 cannot be used"),
         (["Hopper-v4", "--algorithm", "acer"], "ACER needs discrete actions"),
         (["CartPole-v1", "--network", "nature"], "network = nature cannot be trained here"),
         (

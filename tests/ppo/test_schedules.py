@@ -9,7 +9,6 @@ import torch
 from ppo.ppo import PPO, PPOSettings
 from ppo.schedules import adapted_learning_rate, annealed
 from ppo.settings import SettingsError
-from ppo.training import Training
 from tests.helpers.batches import column, made_up_batch
 from tests.helpers.environments import CONTINUOUS_3, DISCRETE_4, ScriptedEnv
 
@@ -129,23 +128,6 @@ def test_a_step_size_that_is_annealed_too_is_the_product():
     ppo = ppo_of({"lr_kl_target": 100.0, "learning_rate": 1e-3, "anneal_lr": True}, total_timesteps=60)
     rates = [ppo.iterate()[1]["charts/learning_rate"].item() for _ in range(3)]
     assert rates == pytest.approx([1e-3, 1.5e-3 * 2 / 3, 2.25e-3 / 3], rel=1e-5)
-
-
-def test_a_checkpoint_from_before_step_sizes_were_adapted_goes_on(tmp_path):
-    def training():
-        return Training(ppo_of({}))
-
-    begun, whole, resumed = training(), training(), training()
-    for each in (begun, whole):
-        each.iterate()
-    state = begun.algorithm.state()
-    del state["learning_rate"]
-    begun.algorithm.state = lambda: state
-    begun.save(tmp_path / "c.pt", {})
-    resumed.load(tmp_path / "c.pt", {})
-    for each in (whole, resumed):
-        each.iterate()
-    assert torch.equal(resumed.algorithm.policy.parameters, whole.algorithm.policy.parameters)
 
 
 @pytest.mark.parametrize(
