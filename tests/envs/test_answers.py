@@ -180,11 +180,14 @@ class Foreign(Plain):
             generator: Any = np.random.RandomState(seed % 2**32)
             self._np_random = generator
         self.t = 0
-        return self._np_random.random_sample(2), {}
+        return self.drawn(), {}
 
     def step(self, action):
         self.t += 1
-        return self._np_random.random_sample(2), 1, False, self.t == 6, {}
+        return self.drawn(), 1, False, self.t == 6, {}
+
+    def drawn(self):
+        return self._np_random.random_sample(2)
 
 
 def test_an_environment_with_a_generator_of_another_kind_is_stepped_and_its_state_says_so():
@@ -197,18 +200,17 @@ def test_an_environment_with_a_generator_of_another_kind_is_stepped_and_its_stat
     del gymnasium.registry["Foreign-v0"]
 
 
-class Mersenne(Plain):
+class Mersenne(Foreign):
     """Its generator is numpy's new kind, with a state that is an array."""
 
     def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
         if seed is not None:
             self._np_random = np.random.Generator(np.random.MT19937(seed % 2**32))
-        self.t = 0
-        return self._np_random.random(2), {}
+        return self.drawn(), {}
 
-    def step(self, action):
-        self.t += 1
-        return self._np_random.random(2), 1, False, self.t == 6, {}
+    def drawn(self):
+        return self._np_random.random(2)
 
 
 def test_a_generator_whose_state_is_no_few_numbers_is_stepped_and_not_put_back():

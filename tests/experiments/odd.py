@@ -58,16 +58,6 @@ class Leaves(Plain):
         return super().step(action)
 
 
-class OldGenerator(Plain):
-    """Its numbers are of a Generator whose state is no few numbers."""
-
-    def reset(self, *, seed=None, options=None):
-        answer = super().reset(seed=seed)
-        if seed is not None:
-            self._np_random = np.random.Generator(np.random.MT19937(seed))
-        return answer
-
-
 class NoSpace(Plain):
     """Its author forgot one space."""
 
@@ -125,7 +115,7 @@ class OneEpisode(Plain):
 
 
 KINDS = (
-    *(Plain, OwnRandomness, HalfOwn, Leaves, OldGenerator, NoSpace, PlainSpace),
+    *(Plain, OwnRandomness, HalfOwn, Leaves, NoSpace, PlainSpace),
     *(ExitsWhenMade, ExitsAtReset, ExitsAtClose, OneAtATime, OneEpisode),
 )
 for kind in KINDS:

@@ -274,6 +274,7 @@ def test_steps_can_be_written_with_an_exponent(text, number):
         ("a=word", "word"),
         ("a=x=1", "x=1"),
         ("a='1'", "1"),
+        ("a=['info']", ["info"]),
     ],
 )
 def test_an_argument_of_an_environment_is_a_literal_or_a_text(text, value):

@@ -66,10 +66,8 @@ def path(text: str) -> Path:
     except UnicodeEncodeError:
         shown = os.fsencode(text).decode(errors="backslashreplace")
         raise argparse.ArgumentTypeError(f"the name '{shown}' is not UTF-8: rename it, or choose another") from None
-    if longest := [part for part in Path(text).parts if len(os.fsencode(part)) > 255]:
-        raise argparse.ArgumentTypeError(
-            f"a name of {len(os.fsencode(longest[0]))} bytes, and a file's has at most 255"
-        )
+    if (longest := max((len(os.fsencode(part)) for part in Path(text).parts), default=0)) > 255:
+        raise argparse.ArgumentTypeError(f"a name of {longest} bytes, and a file's has at most 255")
     return Path(text)
 
 
@@ -86,8 +84,10 @@ def argument(text: str) -> tuple[str, Any]:
         read = ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return name, value
-    if "inf" in repr(read) and not isinstance(read, str):
-        raise argparse.ArgumentTypeError(f"{text!r} holds a number that is too large")
+    try:
+        ast.literal_eval(repr(read))  # an infinite number is no literal: the environment's name could not be read again
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} holds a number that is too large") from None
     return name, read
 
 
