@@ -36,6 +36,8 @@ from ppo.files import make_folder, remove_unfinished
 
 FIRST_UPDATES = "figure2"
 """The folder of the curves of first updates, in a protocol's folder if that also has episodes."""
+THINNED = "thinned"
+"""The field of a manifest's run that says what there is of its episodes, if not all (`store/thinning.py`)."""
 DEFAULT_READING = "paper"
 """The reading of a manifest without one."""
 
@@ -57,9 +59,16 @@ class Recorded:
         return self.trained(fraction) and not self.entry.get("superseded")
 
     @property
-    def worth(self) -> tuple[bool, int]:
+    def worth(self) -> tuple[bool, int, bool]:
         """Of several records of a run, the one with the largest worth is used."""
-        return not self.entry.get("superseded"), int(self.entry["steps_done"])
+        return not self.entry.get("superseded"), int(self.entry["steps_done"]), THINNED not in self.entry
+
+    @property
+    def comparable(self) -> bool:
+        """Return whether another training of it can be compared with it: not if it is superseded, an untrained policy
+        or without its first episodes."""
+        told = self.entry.get("superseded") or self.entry.get(THINNED)
+        return not told and self.entry["setting"] != "untrained"
 
 
 def recorded_runs(

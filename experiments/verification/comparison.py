@@ -90,10 +90,11 @@ def beside(own: Recorded, table: pd.DataFrame, here: pd.DataFrame, steps: int, d
 def compare(folder: Path, reference: Path) -> list[Retrained]:
     """Compare the runs in ``folder`` with the same runs recorded in ``reference``, up to the step that both reached.
 
-    Left out: untrained policies, and runs that are superseded in ``reference``.
+    Left out: untrained policies, runs that are superseded, and those whose first episodes were left out.
     """
     mine, theirs = recorded_in(folder), recorded_in(reference)
-    both = [key for key in sorted(mine.keys() & theirs.keys()) if _counts(theirs[key].entry)]
+    common = sorted(mine.keys() & theirs.keys())
+    both = [key for key in common if mine[key].comparable and theirs[key].comparable]
     steps = {key: min(each[key].entry["steps_done"] for each in (mine, theirs)) for key in both}
     tables = {}
     for path in {each[key].episodes for key in both for each in (mine, theirs)}:
@@ -108,10 +109,6 @@ def compare(folder: Path, reference: Path) -> list[Retrained]:
         engine, began = first_engine(here.entry), began_with(here.entry)
         compared.append(beside(own, tables[own.episodes], episodes, steps[key], differences(own.entry, began, engine)))
     return compared
-
-
-def _counts(entry: Mapping[str, Any]) -> bool:
-    return not entry.get("superseded") and entry["setting"] != "untrained"
 
 
 def equal_from_the_first(recorded: pd.DataFrame, here: pd.DataFrame, near: float = 0.0) -> int:

@@ -29,17 +29,17 @@ CHEAP = 15.0
 def candidates(folder: Path) -> list[Recorded]:
     """List the runs of all protocols in ``folder`` that are cheap to begin again, in the order of their keys.
 
-    Left out: runs that are superseded, untrained policies, what a GPU or another than this version's code trained, and
-    environments and algorithms that need a module, which nothing recorded may have imported.
+    Left out: what cannot be compared (`Recorded.comparable`), what a GPU or another than this version's code trained,
+    and environments and algorithms that need a module, which nothing recorded may have imported.
     """
-    return [own for _, own in sorted(recorded_in(folder).items()) if _is_cheap(own.entry)]
+    return [own for _, own in sorted(recorded_in(folder).items()) if own.comparable and _is_cheap(own.entry)]
 
 
 def _is_cheap(entry: Mapping[str, Any]) -> bool:
     environment, algorithm, settings = entry["environment"], entry["algorithm"], entry["settings"]
-    if entry.get("superseded") or entry["setting"] == "untrained" or entry.get("device", "cpu") != "cpu":
+    if entry.get("device", "cpu") != "cpu" or ":" in algorithm:
         return False
-    if ":" in algorithm or environment.endswith(GAME) or environment not in CONSTANTS.environment:
+    if environment.endswith(GAME) or environment not in CONSTANTS.environment:
         return False
     envs = int(settings.get("num_envs", 1))
     return STEPS / envs * CONSTANTS.per_vector_step(environment, algorithm, envs) <= CHEAP
