@@ -37,7 +37,7 @@ from ppo.files import make_folder, remove_unfinished
 FIRST_UPDATES = "figure2"
 """The folder of the curves of first updates, in a protocol's folder if that also has episodes."""
 THINNED = "thinned"
-"""The field of a manifest's run that says what there is of its episodes, if not all (`store/thinning.py`)."""
+"""The field of a manifest's run that says what there is of its episodes, if not all (`analysis/thinning.py`)."""
 DEFAULT_READING = "paper"
 """The reading of a manifest without one."""
 

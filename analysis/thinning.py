@@ -1,6 +1,6 @@
 """Keep only the episodes that scores are made of, in the results of a protocol whose episodes nothing draws:
 
-    python -m experiments.store.thinning results/tuning
+    python -m analysis.thinning results/tuning
 
 Of a trained run stay its last 100 episodes (its score) and those that ended in the last tenth of its budget; of the
 untrained policy all. Tables and figures stay as they are, and the folder is a tenth as large.

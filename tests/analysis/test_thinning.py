@@ -9,8 +9,8 @@ import pytest
 
 from analysis.data.load import gather
 from analysis.sections import tuning
+from analysis.thinning import main, thin
 from experiments.store.results import recorded_runs
-from experiments.store.thinning import main, thin
 from tests.helpers.synthetic import episodes_of, planned, write
 
 DIVERGED = 12_345
