@@ -6,24 +6,24 @@ Of a trained run stay its last 100 episodes (its score) and those that ended in 
 untrained policy all. Tables and figures stay as they are, and the folder is a tenth as large.
 """
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from analysis.data.labels import UNTRAINED
+from analysis.data.load import RUN, before_divergence, runs_frame
+from analysis.data.scores import LAST
 from experiments.store.files import StoreError, locked, write_json
 from experiments.store.manifest import most_rows, read_manifest
 from experiments.store.results import THINNED
-from experiments.store.tables import IDENTITY, check_episodes, read_episodes, write_table
+from experiments.store.tables import check_episodes, read_episodes, write_table
 
 UNDRAWN = ("readings", "readings-best", "tuning", "figure4-tuning")
 """The protocols of which only scores are shown."""
-LAST = 100
-TENTH = 0.1
 
 
 def thin(folder: Path) -> tuple[int, int]:
@@ -37,7 +37,7 @@ def thin(folder: Path) -> tuple[int, int]:
         manifest = read_manifest(path)
         if manifest.get("protocol") not in UNDRAWN:
             raise StoreError(f"{folder} holds {manifest.get('protocol')}: only {', '.join(UNDRAWN)} show scores alone")
-        trained = [run for run in manifest["runs"] if run["status"] != "missing" and run["setting"] != "untrained"]
+        trained = [run for run in manifest["runs"] if run["status"] != "missing" and run["setting"] != UNTRAINED]
         if "fraction" in manifest or any(run["status"] != "finished" for run in trained):
             raise StoreError(f"{folder} holds runs that can still be continued: let them finish first")
         table = read_episodes(episodes, most_rows(manifest))
@@ -45,20 +45,18 @@ def thin(folder: Path) -> tuple[int, int]:
         for run in trained:
             run[THINNED] = f"last {LAST} episodes and last tenth of the steps"
         write_json(path, manifest)
-        kept = table[_needed(table, manifest["runs"])]
+        runs = runs_frame(manifest["runs"])
+        counted = before_divergence(table, runs)
+        kept = counted[_needed(counted, runs)]
         write_table(episodes, kept)
     return len(table), len(kept)
 
 
-def _needed(table: pd.DataFrame, runs: Sequence[dict[str, Any]]) -> NDArray[np.bool_]:
-    """Return a mask of the episodes that a score needs, [rows]; those after a run diverged count nowhere."""
-    fields = [{name: run.get(name) for name in (*IDENTITY, "total_timesteps", "diverged_at")} for run in runs]
-    joined = table.merge(pd.DataFrame(fields).astype({"diverged_at": float}), on=IDENTITY, how="left")
-    counted = ~(joined["step"] > joined["diverged_at"]) & np.isfinite(joined["episodic_return"])
-    behind = joined[counted].groupby(IDENTITY).cumcount(ascending=False).reindex(joined.index)
-    late = counted & (joined["step"] > (1 - TENTH) * joined["total_timesteps"])
-    needed = (behind < LAST) | late | (joined["setting"] == "untrained")
-    return np.asarray(needed, dtype=bool)
+def _needed(episodes: pd.DataFrame, runs: pd.DataFrame) -> pd.Series[bool]:
+    """Return a mask of the episodes that a score needs."""
+    behind = episodes.groupby(RUN).cumcount(ascending=False)
+    budgets = episodes.merge(runs[[*RUN, "total_timesteps"]], on=RUN, how="left")["total_timesteps"]
+    return (behind < LAST) | (episodes["step"] > budgets * 9 // 10) | (episodes["setting"] == UNTRAINED)
 
 
 def main(folders: Sequence[str]) -> int:

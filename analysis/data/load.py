@@ -145,7 +145,7 @@ def _gather(directory: Path, protocol: str | None) -> Data:
         check_episodes(directory / "episodes.parquet", rows, content["runs"], whole=True)
     except (FileNotFoundError, ValueError) as error:
         return _nothing(name, directory, error)
-    return Data(name, content, runs, _before_divergence(rows, runs), None)
+    return Data(name, content, runs, before_divergence(rows, runs), None)
 
 
 def gather_interpolation(results: Path, name: str = "figure2") -> tuple[Data, pd.DataFrame | None]:
@@ -212,7 +212,7 @@ def _check_runs(path: Path, runs: pd.DataFrame) -> None:
             raise ValueError(f"{_label(path)} mixes versions of one environment: {', '.join(sorted(ids))}")
 
 
-def _before_divergence(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
+def before_divergence(rows: pd.DataFrame, runs: pd.DataFrame) -> pd.DataFrame:
     """Return the episodes that count: of a run that diverged those before that, if their return is a number."""
     if runs["diverged_at"].isna().all():
         return rows

@@ -17,6 +17,9 @@ import pandas as pd
 from analysis.data.labels import PAPER_SEEDS, UNTRAINED, task
 from analysis.data.load import RUN, Data
 
+LAST = 100
+"""Episodes at the end of a run that make its score (section 6.1)."""
+
 
 def once(compute: Callable[[Data], pd.DataFrame]) -> Callable[[Data], pd.DataFrame]:
     """Compute a frame once for each Data, as several tables and figures need it; each caller gets its own copy."""
@@ -47,7 +50,7 @@ def scored(data: Data) -> pd.DataFrame:
     return runs.assign(task=runs["environment"].map(task))
 
 
-def final_scores(episodes: pd.DataFrame, runs: pd.DataFrame, last: int = 100) -> pd.DataFrame:
+def final_scores(episodes: pd.DataFrame, runs: pd.DataFrame, last: int = LAST) -> pd.DataFrame:
     """Compute each run's score, the mean return of its last `last` training episodes (section 6.1: last 100).
 
     `runs` needs the columns of RUN; the result has these columns, `score` (NaN for a run without episodes) and
