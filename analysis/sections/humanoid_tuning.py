@@ -10,8 +10,9 @@ The paper's curves are not looked at, and the runs are compared among themselves
   short runs see 3 % of a training, so what they do not tell apart stays as it is.
 - A setting of which a run diverged is not admitted; while a run is missing nothing is chosen.
 
-The reference is the middle KL target of Table 1, with observations and rewards normalised as on MuJoCo. The larger
-network is compared and cannot be chosen.
+The reference is the middle KL target of Table 1, with observations and rewards normalised, as openai/baselines' ppo2
+of 2017 had both; section 6.1's reading, chosen on other tasks, scales no rewards. The larger network is compared and
+cannot be chosen.
 """
 
 from __future__ import annotations
