@@ -141,11 +141,11 @@ def build(results: Path, out: Path) -> list[str]:
     for folder, (names, kinds) in WAITING.items():
         for name, kind in itertools.product(set(names) - made[folder], kinds):
             (out / folder / f"{name}.{kind}").unlink(missing_ok=True)
-    drawn: dict[str, bytes] = {}
+    drawn: dict[str, dict[str, bytes]] = {}
     for drawing in (drawing for section in sections for drawing in section.drawings):
-        for kind, content in pictures(drawing).items():
+        drawn[drawing.name] = pictures(drawing)
+        for kind, content in drawn[drawing.name].items():
             page.write(out / "figures" / f"{drawing.name}.{kind}", content)
-            drawn |= {drawing.name: content} if kind == "svg" else {}
     page.write(
         out / "report.html",
         page.page(TITLE, LEAD, formats.table_html(judged_claims), sections, _ends(gaps, protocols), drawn).encode(),

@@ -47,6 +47,6 @@ def build(folder: Path, out: Path) -> list[str]:
     lines = "".join(f"<li>{page.code(gap)}</li>" for gap in gaps) or "<li>Nothing: every run is finished.</li>"
     summary = "".join(f"<p><strong>{page.code(note)}</strong></p>" for table in sweeps for note in table.notes)
     ends = {"What is missing": f"<ul>{lines}</ul>"}
-    whole = page.page(f"Runs in {folder.resolve().name}", LEAD, summary, sections, ends, {drawing.name: drawn["svg"]})
+    whole = page.page(f"Runs in {folder.resolve().name}", LEAD, summary, sections, ends, {drawing.name: drawn})
     page.write(out / "report.html", whole.encode())
     return gaps

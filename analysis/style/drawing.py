@@ -22,6 +22,8 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+from PIL import Image
 
 from analysis.data.completeness import mark, partial
 from analysis.data.load import Data
@@ -44,6 +46,8 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "ppo-reproduction",  # ids in the SVG, otherwise random
 }
 """seaborn's theme for figures in print, as rc parameters: no global state is set."""
+DPI = 160
+"""Of the pictures in pixels."""
 WARNING = "#B03A2E"
 UNDER_TEXT = {"facecolor": "white", "alpha": 0.8, "edgecolor": "none", "pad": 1.0}
 """Box behind text that lines may cross."""
@@ -67,13 +71,23 @@ def pictures(drawing: Drawing) -> dict[str, bytes]:
 
     The canvases are called directly: `Figure.savefig` lays the figure out and draws it twice for every file.
     """
-    png, svg = io.BytesIO(), io.BytesIO()
+    svg = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        drawing.figure.set_dpi(160)
-        FigureCanvasAgg(drawing.figure).print_png(png, metadata={"Software": None})  # type: ignore[no-untyped-call]
+        drawing.figure.set_dpi(DPI)
+        canvas = FigureCanvasAgg(drawing.figure)
+        canvas.draw()  # type: ignore[no-untyped-call]
         drawing.figure.set_layout_engine("none")  # it stays as laid out
         FigureCanvasSVG(drawing.figure).print_svg(svg, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
-    return {"png": png.getvalue(), "svg": _PATHS.sub(_rounded, svg.getvalue())}
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    return {"png": _png(pixels), "svg": _PATHS.sub(_rounded, svg.getvalue())}
+
+
+def _png(pixels: NDArray[np.uint8]) -> bytes:
+    """Return the picture with a palette of 256 colours: a third of the size, and nobody sees it."""
+    png = io.BytesIO()
+    picture = Image.fromarray(pixels).convert("RGB").quantize(256, Image.Quantize.MEDIANCUT)
+    picture.save(png, "PNG", dpi=(DPI, DPI))
+    return png.getvalue()
 
 
 def _rounded(path: re.Match[bytes]) -> bytes:

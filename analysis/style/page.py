@@ -13,8 +13,10 @@ from analysis.style.drawing import Drawing
 from analysis.style.formats import Table, table_html
 from experiments.store.files import write_bytes
 
-MOST_BYTES = 9_000_000
-"""No report of the whole paper is larger: of 8.3 MB today 7.2 are pictures, 0.4 the numbers of the charts."""
+MOST_BYTES = 6_000_000
+"""No report of the whole paper is larger: of 5.6 MB today 4.5 are pictures, 0.4 the numbers of the charts."""
+MOST_VECTORS = 500_000
+"""Bytes of an SVG beyond which the page has the PNG: hundreds of curves are smaller in pixels."""
 
 _FOLDER = Path(__file__).parent
 STYLE, SCRIPT = ((_FOLDER / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
@@ -38,11 +40,12 @@ def page(
     summary: str,
     sections: Sequence[Section],
     ends: Mapping[str, str],
-    pictures: Mapping[str, bytes],
+    pictures: Mapping[str, Mapping[str, bytes]],
 ) -> str:
     """Return the page: the summary first, then a chapter for each section, then `ends` (title: HTML).
 
-    `lead` is text; `summary` is HTML; `pictures`: the SVG of every drawing, by its name.
+    `lead` is text; `summary` is HTML; `pictures`: of every drawing, by its name, what `drawing.pictures`
+    returns.
     """
     titles = [*(section.title for section in sections), *ends]
     contents = "".join(f'<li><a href="#section-{n}">{html.escape(name)}</a></li>' for n, name in enumerate(titles, 1))
@@ -60,7 +63,7 @@ def page(
     )
 
 
-def _section(number: int, section: Section, pictures: Mapping[str, bytes]) -> str:
+def _section(number: int, section: Section, pictures: Mapping[str, Mapping[str, bytes]]) -> str:
     """Return a chapter: its first picture or, without one, its first table open, the rest folded."""
     parts = [f'<h2 id="section-{number}">{html.escape(section.title)}</h2>']
     parts += [f'<p class="claim">{code(section.claim)}</p>'] if section.claim else []
@@ -77,9 +80,12 @@ def _section(number: int, section: Section, pictures: Mapping[str, bytes]) -> st
     return "\n".join(parts)
 
 
-def _figure(drawing: Drawing, chart: Chart | None, picture: bytes) -> str:
+def _figure(drawing: Drawing, chart: Chart | None, picture: Mapping[str, bytes]) -> str:
     title = html.escape(drawing.title)
-    source = "data:image/svg+xml;base64," + base64.b64encode(picture).decode()
+    kind, content = "svg+xml", picture["svg"]
+    if len(content) > MOST_VECTORS:
+        kind, content = "png", picture["png"]
+    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     data, hint = "", ""
     if chart:
         data = f'<script type="application/json" id="chart-{chart.name}">{to_json(chart)}</script>\n'

@@ -14,7 +14,9 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from PIL import Image
 
 from analysis.data.load import gather
 from analysis.sections.table1 import table as table1
@@ -173,3 +175,22 @@ def test_a_figure_is_drawn_with_any_name(name: str) -> None:
     made = pictures(Drawing("x", "x", "x", figure))
     assert made["svg"].startswith(b"<?xml")
     assert made["png"]
+
+
+@matplotlib.rc_context(STYLE)
+def test_a_picture_in_pixels_shows_what_the_vectors_show() -> None:
+    """Its palette changes no colour by more than the eye sees, and it is as large as the figure says."""
+    figure = Figure(figsize=(4, 3))
+    axes = figure.subplots()
+    colours = matplotlib.colormaps["viridis"](np.linspace(0, 1, 40))
+    for number, colour in enumerate(colours):
+        axes.fill_between([number, number + 1], 0, number, color=colour, alpha=0.5, linewidth=0)
+    with Image.open(io.BytesIO(pictures(Drawing("x", "x", "x", figure))["png"])) as picture:
+        made = np.asarray(picture.convert("RGB"), dtype=int)
+    figure.set_dpi(160)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    drawn = np.asarray(canvas.buffer_rgba())[:, :, :3].astype(int)
+    assert made.shape == drawn.shape == (480, 640, 3)
+    assert np.abs(made - drawn).mean() < 0.5
+    assert np.abs(made - drawn).max() <= 32

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.report import build
 from analysis.style.colours import contrast
-from analysis.style.page import MOST_BYTES, STYLE
+from analysis.style.drawing import Drawing, pictures
+from analysis.style.page import MOST_BYTES, STYLE, Section, page
 from tests.helpers.browser import CHROMIUM, Page, browser
 from tests.helpers.synthetic import write_figure2, write_figure3, write_table1
 
@@ -144,6 +146,19 @@ def test_nothing_is_loaded_from_outside_and_every_table_has_headers_and_its_numb
     links = re.findall(r'href="(tables/[^"]+\.csv)"', page)
     assert len(links) > 10
     assert [link for link in links if not (report.parent / link).exists()] == []
+
+
+def test_a_drawing_of_many_curves_is_in_the_page_in_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = Drawing("x", "x", "x", Figure(figsize=(2, 2)))
+    made = pictures(drawn)
+
+    def shown() -> list[str]:
+        whole = page("x", "x", "", [Section("x", [], [drawn])], {}, {"x": made})
+        return re.findall(r'src="data:image/(\S+?);base64,', whole)
+
+    assert shown() == ["svg+xml"]
+    monkeypatch.setattr("analysis.style.page.MOST_VECTORS", len(made["svg"]) - 1)
+    assert shown() == ["png"]
 
 
 def test_the_committed_report_is_no_larger_than_it_says() -> None:
