@@ -27,7 +27,7 @@ from analysis.sections import (
     trpo_variants,
     tuning,
 )
-from analysis.sections.atari import figure6, human_normalised, places, precision, prefix, tables2_6, windows
+from analysis.sections.atari import acer, figure6, human_normalised, places, precision, prefix, tables2_6, windows
 from analysis.sections.charts import figure3 as figure3_chart
 from analysis.sections.charts import table1 as table1_charts
 from analysis.sections.readings import nearest as nearest_readings
@@ -40,6 +40,7 @@ from analysis.sections.table1.reacher import reacher
 from analysis.sections.yours import imported
 from analysis.style import formats, page
 from analysis.style.drawing import Drawing, pictures
+from analysis.style.formats import Table
 from analysis.style.page import Section
 from experiments.store.files import check_tree
 from experiments.store.printable import printable
@@ -51,6 +52,11 @@ LEAD = (
     "tables, or digitised from its figures and named so."
 )
 
+EPISODES = (
+    *("table1", "readings", "readings-best", "figure3", "figure4", "figure4-tuning", "atari", "atari-readings"),
+    *("precision", "tuning", "klip-ppo", "none-on-reacher", "acer-on-breakout"),
+)
+"""The protocols whose runs have episodes, in the order of scores.csv."""
 READINGS = tuple(f"readings_{name}" for name in ("effects", "cells", "points", "best", "decided", "tasks", "aliases"))
 WAITING = {
     "tables": (
@@ -66,6 +72,7 @@ WAITING = {
             "atari_places",
             "atari_prefix",
             "atari_readings",
+            "atari_acer",
             "atari_precision",
             "klip_ppo",
             "imported",
@@ -100,57 +107,60 @@ def build(results: Path, out: Path) -> list[str]:
     """
     check_tree(results)
     check_tree(out)
+    data = {name: gather(results, name) for name in EPISODES}
     first_update, line = gather_interpolation(results)
     moved, moved_line = gather_interpolation(results, "figure2-settings")
     (updates, gap), (their_updates, _) = (gather_updates(results, name) for name in ("readings", "readings-best"))
-    tried_on_all, fallen = gather(results, "readings-best"), gather(results, "none-on-reacher")
-    surrogates, readings, algorithms, games, halved, tried, outside = (
-        gather(results, name) for name in ("table1", "readings", "figure3", "atari", "precision", "tuning", "klip-ppo")
-    )
-    humanoids, short, games_read = (gather(results, name) for name in ("figure4", "figure4-tuning", "atari-readings"))
     imports = gather_imported(results)
     sections = [
         _clipped_objective(first_update, line, moved, moved_line),
-        _surrogates(surrogates, fallen),
-        _readings(readings, updates, tried_on_all, their_updates),
-        _comparison(algorithms, imports),
-        _humanoids(humanoids, short, humanoid.figure5(results)),
-        _atari(games, games_read, halved),
-        _tuning(tried),
-        _outside_check(outside),
+        _surrogates(data["table1"], data["none-on-reacher"]),
+        _readings(data["readings"], updates, data["readings-best"], their_updates),
+        _comparison(data["figure3"], imports),
+        _humanoids(data["figure4"], data["figure4-tuning"], humanoid.figure5(results)),
+        _atari(*(data[name] for name in ("atari", "atari-readings", "acer-on-breakout", "precision"))),
+        _tuning(data["tuning"]),
+        _outside_check(data["klip-ppo"]),
     ]
-    sections += [_imported(imports, algorithms)] if imports else []
-    protocols = [surrogates, readings, first_update, moved, algorithms, humanoids, short]
-    protocols += [fallen, games, games_read, halved, tried, outside]
-    gaps = [line for data in [*protocols, *(one.data for one in imports)] for line in missing(data)]
-    gaps += [gap] if gap and len(readings.trained) else []
-    judged = [data for data in (surrogates, algorithms, games) if not data.problem]
-    notes = tuple(dict.fromkeys(f"{data.protocol}: {note}" for data in judged for note in incomplete(data)))
-    judged_claims = claims.table(evidence(surrogates, algorithms, first_update, line, games), notes)
-    for table in (judged_claims, *(table for section in sections for table in section.tables)):
+    sections += [_imported(imports, data["figure3"])] if imports else []
+    protocols = [*data.values(), first_update, moved]
+    gaps = [line for one in [*protocols, *(one.data for one in imports)] for line in missing(one)]
+    gaps += [gap] if gap and len(data["readings"].trained) else []
+    judged = [one for one in (data["table1"], data["figure3"], data["atari"]) if not one.problem]
+    notes = tuple(dict.fromkeys(f"{one.protocol}: {note}" for one in judged for note in incomplete(one)))
+    found = claims.table(evidence(data["table1"], data["figure3"], first_update, line, data["atari"]), notes)
+    _write_tables(out, [found, *(table for section in sections for table in section.tables)])
+    recorded = export.every_score(list(data.values()))
+    page.write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
+    drawn = _write_figures(out, [drawing for section in sections for drawing in section.drawings])
+    summary = formats.table_html(found)
+    whole = page.page(TITLE, LEAD, summary, sections, _ends(gaps, protocols), drawn)
+    page.write(out / "report.html", whole.encode())
+    return gaps
+
+
+def _write_tables(out: Path, tables: list[Table]) -> None:
+    _remove_old(out / "tables", {table.name for table in tables})
+    for table in tables:
         for kind, dress in (("md", formats.markdown), ("csv", formats.csv), ("tex", formats.latex)):
             page.write(out / "tables" / f"{table.name}.{kind}", dress(table).encode())
-    scores = [surrogates, readings, tried_on_all, algorithms, humanoids, short, games, games_read]
-    scores += [halved, tried, outside, fallen]
-    recorded = export.every_score(scores)
-    page.write(out / "tables" / "scores.csv", formats.comma_separated(recorded).encode())
-    made = {
-        "tables": {table.name for section in sections for table in section.tables},
-        "figures": {drawing.name for section in sections for drawing in section.drawings},
-    }
-    for folder, (names, kinds) in WAITING.items():
-        for name, kind in itertools.product(set(names) - made[folder], kinds):
-            (out / folder / f"{name}.{kind}").unlink(missing_ok=True)
+
+
+def _write_figures(out: Path, drawings: list[Drawing]) -> dict[str, dict[str, bytes]]:
+    """Write the figures and return their files' contents, by name and kind."""
+    _remove_old(out / "figures", {drawing.name for drawing in drawings})
     drawn: dict[str, dict[str, bytes]] = {}
-    for drawing in (drawing for section in sections for drawing in section.drawings):
+    for drawing in drawings:
         drawn[drawing.name] = pictures(drawing)
         for kind, content in drawn[drawing.name].items():
             page.write(out / "figures" / f"{drawing.name}.{kind}", content)
-    page.write(
-        out / "report.html",
-        page.page(TITLE, LEAD, formats.table_html(judged_claims), sections, _ends(gaps, protocols), drawn).encode(),
-    )
-    return gaps
+    return drawn
+
+
+def _remove_old(folder: Path, made: set[str]) -> None:
+    names, kinds = WAITING[folder.name]
+    for name, kind in itertools.product(set(names) - made, kinds):
+        (folder / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def _ends(gaps: list[str], protocols: list[Data]) -> dict[str, str]:
@@ -239,7 +249,7 @@ def _humanoids(data: Data, short: Data, stills: Drawing | None) -> Section:
     return Section("Humanoids that run and steer (section 6.3)", made, drawings)
 
 
-def _atari(data: Data, readings: Data, halved: Data) -> Section:
+def _atari(data: Data, readings: Data, replayed: Data, halved: Data) -> Section:
     runs, smoothed, few = tables2_6.measured(data), figure6.smoothed(data), figure6.few(data)
     made = [
         tables2_6.table2(data, runs, smoothed),
@@ -249,8 +259,9 @@ def _atari(data: Data, readings: Data, halved: Data) -> Section:
     if places.finished(smoothed):
         made.insert(1, places.places(data, smoothed))
         made += [prefix.prefix(data, smoothed)] if data.fraction < 1 else []
-    read = figure6.smoothed(readings)
+    read, changed = figure6.smoothed(readings), figure6.smoothed(replayed)
     made += [places.readings(readings, read)] if places.finished(read) else []
+    made += [acer.changes(replayed, changed)] if places.finished(changed) else []
     made.append(windows.table())
     made += [precision.table(halved)] if len(halved.trained) else []
     drawings = [figure6.figure6_games(data, smoothed, few)] if few else []

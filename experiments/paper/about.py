@@ -33,6 +33,7 @@ PROTOCOLS = {
     "tuning": "sweeps over the unknown settings of the algorithms of Figure 3",
     "figure4-tuning": "short runs over the settings that Table 4 omits",
     "atari-readings": "the network that section 6.4 cites, and the code released then, on two games",
+    "acer-on-breakout": "ACER on Breakout with one of its settings changed",
     "precision": "PPO on Pong with gradients in float32 and in bfloat16",
     "klip-ppo": "KLip-PPO's table, a check against another paper",
 }

@@ -10,7 +10,7 @@ from experiments.paper.humanoid import figure4, figure4_tuning
 from experiments.paper.klip_ppo import klip_ppo
 from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, first_updates, untrained
-from experiments.paper.readings import ATARI_READINGS, DEFAULT, READINGS
+from experiments.paper.readings import ACER_CHANGES, ATARI_READINGS, DEFAULT, READINGS
 from experiments.paper.settings import ATARI, COMPARED, TABLE1, check_reading, usual_settings
 from experiments.paper.study import figure2_settings, none_on_reacher, readings, readings_best
 from experiments.paper.sweeps import tuning
@@ -101,6 +101,17 @@ def atari_readings(profile: Profile) -> Protocol:
     return Protocol("atari-readings", trained)
 
 
+def acer_on_breakout(profile: Profile) -> Protocol:
+    """Plan ACER on Breakout with one of its settings changed at a time: there the paper's curve begins lower than ours
+    and the release's, and ends higher."""
+    trained = tuple(
+        Run("BreakoutNoFrameskip-v4", "acer", setting, profile.atari_seeds[0], profile.atari_timesteps, settings)
+        for setting, changes in ACER_CHANGES.items()
+        for settings in (replace(ATARI["acer"], **changes),)
+    )
+    return Protocol("acer-on-breakout", trained)
+
+
 _READ: tuple[tuple[Mapping[str, Settings], Mapping[str, Mapping[str, Any]]], ...] = (
     (TABLE1, READINGS),
     ({"default": ATARI["ppo"]}, ATARI_READINGS),
@@ -136,6 +147,7 @@ PROTOCOLS: dict[str, Callable[[Profile], Protocol]] = {
     "tuning": tuning,
     "figure4-tuning": figure4_tuning,
     "atari-readings": atari_readings,
+    "acer-on-breakout": acer_on_breakout,
     "precision": precision,
     "klip-ppo": klip_ppo,
 }

@@ -186,6 +186,15 @@ ATARI_READINGS: dict[str, dict[str, Any]] = {  # name -> what it changes in PPO'
     "a3c": {"network": "a3c"},  # [Mni+16], the network that section 6.4 cites
 }
 
+ACER_CHANGES: dict[str, dict[str, Any]] = {  # name -> what it changes in ACER's settings of section 6.4
+    "default": {},
+    "ent_coef=0.001": {"ent_coef": 0.001},  # ACER's paper
+    "anneal_lr=True": {"anneal_lr": True},  # acer_simple.py by default (2017-11), but not its run_atari.py
+    "replay_ratio=8": {"replay_ratio": 8.0},  # ACER's paper has 1, 4 and 8
+    "trust_region_delta=inf": {"trust_region_delta": math.inf},
+}
+"""What is tried on Breakout, where ACER differs from the paper's and is as in the release."""
+
 NAMES = tuple(dict.fromkeys([*READINGS, *ATARI_READINGS]))
 """The readings that a command can ask for."""
 

@@ -16,6 +16,7 @@ from analysis.sections.table1 import curves as table1_curves
 from analysis.sections.table1 import table as table1
 from tests.helpers.synthetic import (
     planned,
+    write_acer_changes,
     write_atari,
     write_atari_readings,
     write_figure2,
@@ -26,6 +27,7 @@ from tests.helpers.synthetic import (
     write_none_on_reacher,
     write_precision,
     write_readings,
+    write_readings_best,
     write_table1,
     write_tuning,
 )
@@ -42,12 +44,13 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     write_humanoid_tuning(write_humanoids(write_klip_ppo(write_precision(results))))
     write_atari_readings(results, lambda run: run["seed"])
     write_figure2(results, "figure2-settings", ["clip-0.2+update_epochs=15"])
-    write_none_on_reacher(results, {"paper": -500.0})
+    write_none_on_reacher(write_readings_best(results), {"paper": -500.0})
+    write_acer_changes(results, {"default": 1.6, "ent_coef=0.001": 4.0})
     assert build(results, tmp_path / "first") == []
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 32 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
+    assert len(first) == 35 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
     assert len(re.findall(r"data:image/(?:svg\+xml|png);base64,", page)) == 14

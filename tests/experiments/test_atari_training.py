@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from analysis.data.published import published
 from experiments.cli.commands import main
 from experiments.paper.games import FOUR, TWELVE
 from experiments.paper.profiles import GAMES, PROFILES
-from experiments.paper.protocols import atari, atari_readings, select
+from experiments.paper.protocols import acer_on_breakout, atari, atari_readings, select
 from experiments.paper.readings import DEFAULT
 from experiments.paper.settings import ATARI, usual_settings
 from experiments.planning.planner import Stack, stacks
@@ -188,6 +188,23 @@ def test_readings_are_tried_beside_the_usual_settings():
     }
     shared = {run.key for run in atari(PROFILES["paper"]).runs} & {run.key for run in protocol.runs}
     assert len(shared) == 4, "the usual settings are runs of `atari`"
+
+
+def test_one_setting_of_acer_at_a_time_is_changed_on_breakout():
+    protocol = acer_on_breakout(PROFILES["paper"])
+    assert len({run.setting for run in protocol.runs}) == len(protocol.runs) == 5
+    for run in protocol.runs:
+        changed = {
+            field.name: getattr(run.settings, field.name)
+            for field in fields(run.settings)
+            if getattr(run.settings, field.name) != getattr(ATARI["acer"], field.name)
+        }
+        named = [] if run.setting == "default" else [run.setting.split("=")]
+        assert [(name, float(value)) for name, value in changed.items()] == [
+            (name, 1.0 if value == "True" else float(value)) for name, value in named
+        ]
+    shared = {run.key for run in atari(PROFILES["paper"]).runs} & {run.key for run in protocol.runs}
+    assert len(shared) == 1, "the usual settings are a run of `atari`"
 
 
 def test_ppo1_is_table_5_with_the_details_of_its_release():

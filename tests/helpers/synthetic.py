@@ -16,7 +16,7 @@ from experiments.paper.humanoid import figure4, figure4_tuning
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocol import Protocol
 from experiments.paper.readings import DESIGN
-from experiments.paper.study import readings
+from experiments.paper.study import readings, readings_best
 from experiments.run import Run, settings_to_json
 
 EPISODE = 500
@@ -272,6 +272,20 @@ def write_atari_readings(results: Path, value: Callable[[dict[str, Any]], float]
     ]
     write(results, "atari-readings", runs, [episodes_of(run, value(run), 5000) for run in runs], "paper", fraction=0.1)
     return results
+
+
+def write_acer_changes(results: Path, values: dict[str, float]) -> Path:
+    """RESULTS/acer-on-breakout: the first tenth of a seed of each change, of the return that it has in `values`."""
+    done = {"total_timesteps": ATARI_BUDGET, "steps_done": ATARI_BUDGET // 10, "algorithm": "acer"}
+    runs = [planned("BreakoutNoFrameskip", change, 1, **done) for change in values]
+    rows = [episodes_of(run, values[run["setting"]], 5000) for run in runs]
+    write(results, "acer-on-breakout", runs, rows, "paper", fraction=0.1)
+    return results
+
+
+def write_readings_best(results: Path) -> Path:
+    """RESULTS/readings-best: every run, a hundred episodes each whose return is the seed."""
+    return _write_planned(results, readings_best(PROFILES["paper"]), lambda run: run.seed, "paper")
 
 
 def write_precision(results: Path, games: int = 400, length: int = 25) -> Path:
