@@ -136,7 +136,7 @@ def figure(data: Data) -> Drawing:
     axes.fill_between([0.9 * budget, budget], low, high, color="#333333", alpha=0.15, linewidth=0)
     axes.plot([0.9 * budget, budget], [cell["published_mean"]] * 2, color="#333333", linewidth=1.2, linestyle=DASHES)
     handles.append(Line2D([], [], color="#333333", linewidth=1.2, linestyle=DASHES, label="KLip-PPO: both, last tenth"))
-    axes.legend(handles=handles, loc="upper left")
+    axes.legend(handles=handles, loc="upper left", frameon=True, facecolor="white", edgecolor="none")
     axes.set(xlabel="Environment steps", ylabel="Episode return")
     frame_panel(axes, name, budget, empty="" if len(drawn) else "no runs of ours yet")
     note = note_of(data)
