@@ -22,7 +22,7 @@ from experiments.store.manifest import most_rows, read_manifest
 from experiments.store.results import THINNED
 from experiments.store.tables import check_episodes, read_episodes, write_table
 
-UNDRAWN = ("readings", "readings-best", "tuning", "figure4-tuning")
+UNDRAWN = ("readings", "readings-best", "tuning", "figure4-tuning", "none-on-reacher")
 """The protocols of which only scores are shown."""
 
 

@@ -93,7 +93,11 @@ def test_a_whole_record_of_a_run_is_worth_more(tmp_path):
 @pytest.mark.parametrize(
     ("protocol", "change", "said"),
     [
-        ("figure3", {}, "holds figure3: only readings, readings-best, tuning, figure4-tuning show scores alone"),
+        (
+            "figure3",
+            {},
+            "holds figure3: only readings, readings-best, tuning, figure4-tuning, none-on-reacher show scores alone",
+        ),
         ("tuning", {"fraction": 0.5}, "holds runs that can still be continued: let them finish first"),
     ],
 )
