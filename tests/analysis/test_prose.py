@@ -172,6 +172,28 @@ def about_table_1() -> list[Pin]:
     ]
 
 
+def about_reachers_fall() -> list[Pin]:
+    here = functools.partial(Pin, "results/README.md")
+    ends = table("table1_reacher").set_index("change")
+    assert set(ends["seeds"]) == {4}
+    few = {name: int(below) for name, below in ends["below"].items() if below < 3}
+    assert few == {
+        **dict.fromkeys(("step-size=annealed", "reward-scaling=reset", "actions=clipped"), 0),
+        **dict.fromkeys(("reward-scaling=never-reset", "time-limits=bootstrap"), 1),
+        "value-clipping=0.2": 2,
+    }
+    assert len(ends) - len(few) == 1 + 6, "unchanged, and six others"
+    assert ends["below"]["paper"] == 4
+    diverged = [run["setting"] for run in manifest("none-on-reacher") if run["diverged_at"]]
+    assert [name.partition("+")[2] in few for name in diverged] == [False]
+    means = {name: (shown(value, 0),) for name, value in ends["mean"].items()}
+    return [
+        here("falls to 0 (at {} on average)", means["step-size=annealed"]),
+        here("scaled and reset ({}), nor", means["reward-scaling=reset"]),
+        here("clipped actions ({}), which", means["actions=clipped"]),
+    ]
+
+
 def highest_on_reacher() -> pd.Series[float]:
     """Of each seed without clipping or penalty: its best mean over 50,000 steps."""
     episodes = pd.read_parquet(RESULTS / "table1" / "episodes.parquet")
@@ -445,6 +467,7 @@ def about_the_readings() -> list[Pin]:
 ABOUT: tuple[Callable[[], list[Pin]], ...] = (
     about_table_1,
     about_the_readings,
+    about_reachers_fall,
     about_figure_2,
     about_the_tuning,
     about_figure_3,
