@@ -1,9 +1,11 @@
-"""A card beside each saved policy: a short Markdown file that says what it is, how well it did and how to use it."""
+"""A card beside each saved policy: a short Markdown file that says what it is, how well it did and how to use it; and
+a list of all, README.md."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -21,13 +23,14 @@ NOT_RECORDED = "not recorded in this folder"
 
 
 def write_cards(folder: Path, known: Known) -> None:
-    """Write RESULTS/policies/NAME.md beside each NAME.pt in the results ``folder``.
+    """Write RESULTS/policies/NAME.md beside each NAME.pt in the results ``folder``, and a README.md that lists them.
 
     A file that holds no policy of this version gets none.
     """
     paths = sorted((folder / "policies").glob("*.pt"))
     recorded = results.recorded_runs(folder, known)[0] if paths else {}
     last_episodes = functools.cache(_last_episodes)
+    listed = []
     for path in paths:
         try:
             (run,) = trainable(path, records_from_json(path, checkpoint.load(path)["about"]["runs"]))
@@ -37,6 +40,9 @@ def write_cards(folder: Path, known: Known) -> None:
         entry = record.entry if record else {}
         score = _score(run, last_episodes(record.episodes)) if record else NOT_RECORDED
         write_bytes(path.with_suffix(".md"), card(path.name, run, entry, score).encode())
+        listed.append((path.stem, run, score))
+    if listed:
+        write_bytes(folder / "policies" / "README.md", index(listed).encode())
 
 
 def _last_episodes(path: Path) -> pd.DataFrame:
@@ -49,6 +55,19 @@ def _score(run: Run, last: pd.DataFrame) -> str:
     if returns.empty:
         return "no episode ended"
     return f"{returns.mean():,.1f}, the mean return of its last {len(returns)} training episodes"
+
+
+def index(listed: Sequence[tuple[str, Run, str]]) -> str:
+    """Return the list of cards; ``listed``: each card's name, its run and its score as text."""
+    lines = [
+        *("# Policies", "", "Each is the policy at the end of one training; its card has the settings.", ""),
+        *("| environment | algorithm | setting | seed | score in training |", "|---|---|---|---|---|"),
+    ]
+    for name, run, score in listed:
+        cells = run.environment, f"[{run.algorithm}]({quote(name)}.md)", run.setting, str(run.seed), score
+        lines.append("| " + " | ".join(cell.replace("|", "&#124;") for cell in cells) + " |")
+    lines += ["", "In this folder:", "", "    ppo evaluate . --episodes 20", "    ppo video ."]
+    return "".join(f"{printable(line)}\n" for line in lines)
 
 
 def card(name: str, run: Run, entry: Mapping[str, Any], score: str) -> str:

@@ -55,6 +55,15 @@ def test_it_says_which_run_it_is_and_its_score(results):
     assert f"    clip_coef = {run['settings']['clip_coef']}\n" in (results / "policies" / f"{NAME}.md").read_text()
 
 
+def test_all_are_listed_with_their_scores(results):
+    listed = (results / "policies" / "README.md").read_text()
+    rows = rows_of((results / "policies" / f"{NAME}.md").read_text())
+    (row,) = [line for line in listed.splitlines() if line.startswith("| InvertedPendulum-v4 ")]
+    cells = ["InvertedPendulum-v4", f"[ppo]({NAME}.md)", "clip-0.2", rows["seed"], rows["score"]]
+    assert row == f"| {' | '.join(cells)} |"
+    assert listed.count("v4 | [ppo]") == len(list((results / "policies").glob("*.pt")))
+
+
 def test_a_superseded_run_is_marked(results):
     path = results / "figure3" / "manifest.json"
     manifest = json.loads(path.read_text())
