@@ -3,6 +3,9 @@
 numba's cache depends only on the file of a function, not on the functions of other files that it calls: after a change
 in one file, stale code would be used. So the name of the cache folder is a hash of all files here. If no folder can be
 written, each process compiles for itself.
+
+Every function is inlined where it is called. Otherwise a process holds several translations of one, alone and inside
+each of its callers, which round differently, and what it compiled or loaded first decides which of them runs.
 """
 
 import hashlib
@@ -41,7 +44,7 @@ def _compile(function: Callable[..., Any], **options: Any) -> Any:
     config: Any = numba.config  # which says where the cache is for functions that are decorated now
     before, config.CACHE_DIR = config.CACHE_DIR, str(_FOLDER or "")
     try:
-        return numba.njit(cache=_FOLDER is not None, error_model="numpy", **options)(function)
+        return numba.njit(cache=_FOLDER is not None, error_model="numpy", forceinline=True, **options)(function)
     finally:
         config.CACHE_DIR = before
 
