@@ -10,6 +10,7 @@ import numpy as np
 from experiments.contract.stacks import (
     DIFFERENT,
     SEVERAL_ACTIONS,
+    SIX_ACTIONS,
     Kind,
     assert_same,
     finish,
@@ -69,7 +70,9 @@ class Rule:
     """Whether the metric's values say so."""
 
 
-def check_own_settings(kind: Kind, rules: Mapping[str, Rule] = MappingProxyType({}), **changes: Any) -> None:
+def check_own_settings(
+    kind: Kind, rules: Mapping[str, Rule] = MappingProxyType({}), environment: str = SIX_ACTIONS, **changes: Any
+) -> None:
     """With the class's own settings but for ``changes``, and each rule in a run where it is seen to fire."""
     own = kind.Settings(**changes)
     changed = {what: rule.settings for what, rule in rules.items() if rule.settings}
@@ -77,7 +80,7 @@ def check_own_settings(kind: Kind, rules: Mapping[str, Rule] = MappingProxyType(
     settings = [own, own, *(dataclasses.replace(own, **values) for values in changed.values())]
     steps = max(round(1.1 * own.num_steps), 1000 // own.num_envs)
     runs = [
-        Run(home(kind), name_of(kind), "own", 2 if place == 0 else 1, steps * own.num_envs, each)
+        Run(home(kind, environment), name_of(kind), "own", 2 if place == 0 else 1, steps * own.num_envs, each)
         for place, each in enumerate(settings)
     ]
     stack = training_of(kind, *runs)

@@ -1,6 +1,6 @@
 """The network for vectors with a run dimension: every weight is ``[runs, in, out]``, a layer is one ``baddbmm``."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -8,6 +8,13 @@ from torch import Tensor
 
 Layers = list[tuple[Tensor, Tensor]]
 """(weights ``[runs, in, out]``, bias ``[runs, 1, out]``) of each layer."""
+
+LANES = 32
+"""The numbers that torch handles at once, by vector instructions; what is left over it computes otherwise."""
+ALIGNED = 16
+"""The numbers between addresses at which MKL's products always round alike."""
+FEW = 4
+"""States below which they may not even then."""
 
 
 class MLP:
@@ -24,6 +31,9 @@ class MLP:
         self.relu = relu
         self.offset = offset
         self.size = sum((n_in + 1) * n_out for n_in, n_out in pairwise(sizes))
+        self.odd = len(sizes) == 2 or any(width % LANES for width in sizes[1:-1])
+        """Whether a layer's outputs fill no whole vectors, so that a CPU has to evaluate run by run: a stack's numbers
+        would be rounded otherwise than a single run's."""
 
     def layers(self, matrix: Tensor) -> Layers:
         """Return the layers as views of ``matrix`` ``[runs, P]`` (parameters, a gradient, a direction)."""
@@ -37,6 +47,8 @@ class MLP:
 
     def forward(self, layers: Layers, inputs: Tensor) -> list[Tensor]:
         """Return the inputs ``[runs, batch, in]``, each hidden layer's output, the outputs ``[runs, batch, out]``."""
+        if self._by_run(inputs):
+            return _joined(self.forward(one, *_of_run(run, [inputs])) for run, one in _each(layers))
         activations = [inputs]
         for weights, bias in layers[:-1]:
             inputs = activations[-1]
@@ -49,6 +61,10 @@ class MLP:
     def backward(self, layers: Layers, activations: list[Tensor], grad: Tensor) -> list[Tensor]:
         """Compute the vector-Jacobian product of ``grad`` ``[runs, batch, outputs]``: the gradient of this network's
         columns, in pieces ``[runs, n]`` in their order."""
+        if self._by_run(grad):
+            return _joined(
+                self.backward(one, _of_run(run, activations), *_of_run(run, [grad])) for run, one in _each(layers)
+            )
         pieces = []
         for index in reversed(range(len(layers))):
             inputs = activations[index]
@@ -62,6 +78,11 @@ class MLP:
     def jvp(self, layers: Layers, activations: list[Tensor], tangent: Tensor) -> Tensor:
         """Compute the Jacobian-vector product: the outputs' change ``[runs, batch, out]`` along ``tangent``
         ``[runs, P]``."""
+        if self._by_run(activations[0]):
+            (change,) = _joined(
+                [self.jvp(one, _of_run(run, activations), *_of_run(run, [tangent]))] for run, one in _each(layers)
+            )
+            return change
         tangents = self.layers(tangent)
         change = _linear(activations[0], *tangents[0])
         for index in range(1, len(layers)):
@@ -69,6 +90,10 @@ class MLP:
             change = change * (outputs > 0 if self.relu else 1 - outputs.square())
             change = _product(change, layers[index][0]) + _linear(activations[index], *tangents[index])
         return change
+
+    def _by_run(self, states: Tensor) -> bool:
+        runs, batch = states.shape[:2]
+        return runs > 1 and states.device.type == "cpu" and (self.odd or batch < FEW)
 
     def initialise(
         self, row: Tensor, gains: Sequence[float], draw: Callable[..., Tensor], rng: torch.Generator
@@ -87,6 +112,22 @@ def column_norm_(weights: Tensor, gain: float, generator: torch.Generator) -> Te
     return weights.mul_(gain / weights.square().sum(0).sqrt())
 
 
+def _each(layers: Layers) -> Iterator[tuple[int, Layers]]:
+    """Yield each run and its layers, with a run dimension of 1."""
+    for run in range(len(layers[0][0])):
+        yield run, [(weights[run : run + 1], bias[run : run + 1]) for weights, bias in layers]
+
+
+def _of_run(run: int, tensors: list[Tensor]) -> list[Tensor]:
+    """Copy one run's part of each tensor, with a run dimension of 1, to where a single run's would be."""
+    return [tensor[run : run + 1].clone() for tensor in tensors]
+
+
+def _joined(runs: Iterable[list[Tensor]]) -> list[Tensor]:
+    """Join the tensors of single runs, a list of each."""
+    return [torch.cat(tensors) for tensors in zip(*runs, strict=True)]
+
+
 NARROW = 16
 """Outputs below which MKL's batched product is three times slower than the transposed one."""
 
@@ -94,6 +135,11 @@ NARROW = 16
 def _product(inputs: Tensor, weights: Tensor) -> Tensor:
     if weights.shape[-1] == 1:  # a product and a sum: with one output, bmm's bits would depend on the stack's size
         return (inputs * weights.transpose(1, 2)).sum(-1, keepdim=True)
+    batch = inputs.shape[1]
+    if (
+        batch % ALIGNED and weights.shape[-1] % ALIGNED
+    ):  # each run's results begin at an aligned address, as a single one's
+        return torch.nn.functional.pad(inputs, (0, 0, 0, -batch % ALIGNED)).bmm(weights)[:, :batch]
     return inputs.bmm(weights)
 
 

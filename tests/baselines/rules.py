@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from experiments.contract.neighbours import Rule
+from experiments.contract.stacks import CONTINUOUS
 
 
 def rises(values: Any) -> Any:
@@ -74,3 +75,6 @@ RULES = {
 SOONER: dict[str, dict[str, Any]] = {"acer": {"replay_start": 20, "learning_rate": 2e-2}}
 """Of every run, what would else put a rule off beyond a short training: at its own learning rate ACER's critic is below
 all returns for so long that no gradient points away from the average policy."""
+
+ENVIRONMENT = {"cem": CONTINUOUS}
+"""The environment in which the rules fire, where it is not the contract's: a generation needs many whole episodes."""

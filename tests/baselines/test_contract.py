@@ -10,10 +10,10 @@ import pytest
 
 from baselines import ALGORITHMS
 from experiments.contract import data, divergence, neighbours, outputs, resumption
-from experiments.contract.stacks import DIFFERENT, ENVIRONMENTS, SEVERAL_ACTIONS, name_of, run_of, unvaried
+from experiments.contract.stacks import DIFFERENT, ENVIRONMENTS, SEVERAL_ACTIONS, SIX_ACTIONS, name_of, run_of, unvaried
 from ppo.on_policy import OnPolicy
 from ppo.ppo import PPO
-from tests.baselines.rules import RULES, SOONER
+from tests.baselines.rules import ENVIRONMENT, RULES, SOONER
 from tests.baselines.sound.early_stopping import EarlyStopping
 from tests.baselines.sound.postponed import Postponed
 
@@ -47,11 +47,12 @@ def test_a_run_is_the_same_alone_and_in_a_stack_at_full_size(kind):
 def test_same_alone_and_in_a_stack_while_every_rule_fires(kind):
     """A run with its own settings is the same alone and in a stack, while every rule fires."""
     name = name_of(kind)
-    neighbours.check_own_settings(kind, RULES.get(name, {}), **SOONER.get(name, {}))
+    where = ENVIRONMENT.get(name, SIX_ACTIONS)
+    neighbours.check_own_settings(kind, RULES.get(name, {}), where, **SOONER.get(name, {}))
 
 
 def test_every_rule_is_of_a_listed_algorithm():
-    assert set(RULES) | set(SOONER) <= set(ALGORITHMS)
+    assert {*RULES, *SOONER, *ENVIRONMENT} <= set(ALGORITHMS)
 
 
 @pytest.mark.parametrize("kind", [EarlyStopping, Postponed])
