@@ -61,6 +61,9 @@ def about_ppo_and_the_others() -> list[Pin]:
     apart = numbers["difference"][numbers["p_holm"] < 0.05]
     assert set(apart.index) == {"a2c-trust-region", "cem", "trpo-2017", "vpg"}
     assert (numbers.loc[["a2c", "trpo", "npg"], "p_holm"] > 0.05).all()
+    assert (numbers.loc[["a2c", "npg"], "p"] > 0.05).all()
+    assert numbers.loc["trpo", "p"] < 0.05
+    p_values = [shown(numbers.loc["trpo", name], 2) for name in ("p", "p_holm")]
     by_task = table("figure3")[~table("figure3")["algorithm"].isin(["npg", "trpo-2017"])]
     best = {
         column: by_task.loc[by_task.groupby("environment")[column].idxmax()].set_index("environment")["algorithm"]
@@ -75,10 +78,10 @@ def about_ppo_and_the_others() -> list[Pin]:
     return [
         here("PPO has {}‡ [{}, {}].", (*cells("figure3_aggregate", "mean mean_low mean_high", 2, algorithm="ppo"),)),
         here("as released in 2017, by {} or more", (shown(apart.min(), 2),)),
-        here("from TRPO, by {} [{}, {}], nor", difference("trpo")),
+        here("better than TRPO too, by {} [{}, {}] (p = {}), after it not ({});", (*difference("trpo"), *p_values)),
         Pin("README.md", "(PPO less TRPO: {} [{}, {}])", difference("trpo")),
         here("lie too far apart to say, {} [{}, {}].", difference("a2c")),
-        here("from the natural gradient, by {} [{}, {}]; A2C's", difference("npg")),
+        here("told apart from the natural gradient, by {} [{}, {}]; A2C's", difference("npg")),
     ]
 
 

@@ -18,7 +18,11 @@ def about_klip_ppo() -> list[Pin]:
     assert (cells.loc["Hopper", "difference"] < 0).all()
     fixed = tuple(shown(float(missed[column].iloc[0]), 0) for column in ("mean", "published_mean"))
     half = (cells["high"] - cells["low"]) / 2
-    runs = rows("scores", protocol="klip-ppo", environment="HalfCheetah-v4").set_index(["algorithm", "setting", "seed"])
+    runs = (
+        rows("scores", protocol="klip-ppo", environment="HalfCheetah-v4")
+        .set_index(["algorithm", "setting", "seed"])
+        .sort_index()
+    )
     clipped, sampled = (runs["last_tenth"].loc[name, "clip-0.2+klip-ppo"] for name in ("ppo", "per-sample-kl"))
     assert ((clipped > 3200).sum(), (clipped < 1900).sum(), len(clipped)) == (2, 3, 5)
     each = {seed: (shown(sampled[seed], 0), shown(clipped[seed], 0)) for seed in sampled.index}
