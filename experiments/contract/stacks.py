@@ -21,7 +21,7 @@ from ppo.training import Training
 CONTINUOUS, SEVERAL_ACTIONS, DISCRETE = "InvertedPendulum-v4", "Hopper-v4", "CartPole-v1"
 ENVIRONMENTS = [CONTINUOUS, SEVERAL_ACTIONS, DISCRETE]
 SIX_ACTIONS = "HalfCheetah-v4"
-"""Runs of six numbers a state begin, in a stack, where no vector of a processor does."""
+"""Six numbers to a state: in a stack, most runs' begin where no vector of the processor does."""
 
 Kind = type[Any]
 """An algorithm's class."""
