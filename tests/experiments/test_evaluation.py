@@ -213,7 +213,7 @@ def test_evaluate_prints_a_line_for_every_policy(hopper, capsys):
 
 def test_evaluate_takes_the_policies_that_are_asked_for(hopper, capsys):
     assert main(["evaluate", str(hopper), "--episodes", "1", "--run-seed", "2"]) == 0
-    playing, _, row = capsys.readouterr().out.splitlines()
+    playing, _, row = capsys.readouterr().out.splitlines()[-3:]  # a first line may say that it compiles
     assert playing.startswith("playing Hopper-v4 ppo short seed 2: ")
     assert row.split()[:4] == ["Hopper-v4", "ppo", "short", "2"]
 

@@ -463,7 +463,7 @@ def test_policies_of_one_seed_play_without_stacks(benchmark, tmp_path):
     """The policies of one seed are kept, and play without the stacks."""
     results, _ = benchmark
     kept = sorted(path.name for path in (results / "policies").iterdir())
-    assert kept == [f"InvertedPendulum-v4_{name}" for name in ("cem.md", "cem.pt", "ppo.md", "ppo.pt")]
+    assert kept == [*(f"InvertedPendulum-v4_{name}" for name in ("cem.md", "cem.pt", "ppo.md", "ppo.pt")), "README.md"]
     players = evaluation.policies_in(shutil.copytree(results / "policies", tmp_path / "policies"))
     assert [(player.run.algorithm, player.run.setting, player.run.seed) for player in players] == [
         ("cem", "default", 1),
