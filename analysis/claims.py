@@ -159,9 +159,12 @@ def _negative(evidence: Evidence) -> Finding:
         return NO_DATA
     tasks = mine.groupby("task")["by_run"].mean()
     estimate = intervals.task_mean(by_task(mine, "by_run", ENVIRONMENTS))
-    ours = f"{interval(estimate.value, *estimate.interval())}; lowest {tasks.idxmin()}, {number(float(tasks.min()), 2)}"
-    if tasks.idxmin() != "HalfCheetah" or tasks.min() >= 0:
-        return Finding(ours, "differs", "HalfCheetah is not the task that ends below the untrained policy")
+    fallen = [f"{name}, {number(float(score), 2)}" for name, score in tasks[tasks < 0].sort_values().items()]
+    ours = f"{interval(estimate.value, *estimate.interval())}; below 0: {'; '.join(fallen) or 'no task'}"
+    if tasks["HalfCheetah"] >= 0:
+        return Finding(ours, "differs", "HalfCheetah does not end below the untrained policy")
+    if tasks.idxmin() != "HalfCheetah":
+        return Finding(ours, "differs", f"HalfCheetah ends below the untrained policy, but {tasks.idxmin()} deeper")
     low, high = estimate.interval()
     verdict: Verdict = "agrees" if high < 0 else "differs" if low > 0 else "open"
     return Finding(ours, verdict, "HalfCheetah ends below; the sign of the mean is the interval's to tell")

@@ -83,6 +83,20 @@ def test_another_order_differs_and_says_which() -> None:
     assert verdict("is negative", mild)[0] == "differs"
 
 
+def test_which_tasks_fall_is_told() -> None:
+    (claim,) = (claim for claim in CLAIMS if "is negative" in claim.sentence)
+
+    def told(**falls: float) -> tuple[str, str, str]:
+        found = claim.judge(table1(lambda setting, task: falls.get(task, 0.1) if setting == "none" else 0.5))
+        return found.verdict, found.ours.partition("; ")[2], found.sure
+
+    deeper = told(HalfCheetah=-3.0, Reacher=-4.0)
+    assert deeper[:2] == ("differs", "below 0: Reacher, −4.00; HalfCheetah, −3.00")
+    assert deeper[2] == "HalfCheetah ends below the untrained policy, but Reacher deeper"
+    assert told(Reacher=-4.0)[2] == "HalfCheetah does not end below the untrained policy"
+    assert told()[1] == "below 0: no task"
+
+
 def test_what_the_seeds_do_not_decide_is_open() -> None:
     wide = table1(lambda setting, task: 0.0)
     wide.surrogates["by_run"] *= 20
