@@ -37,8 +37,10 @@ class Command:
 def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Namespace:
     """Parse ``argv``; ``profiles``: those that --profile can name.
 
-    Raises ``ValueError`` for an unknown algorithm, profile or flag.
+    Raises ``ValueError`` for an unknown command, algorithm, profile or flag.
     """
+    if argv and not argv[0].startswith("-") and argv[0] not in COMMANDS:
+        raise ValueError(unknown_name_message("command", argv[0], COMMANDS))
     parser = Parser(
         prog="ppo",
         description="The whole paper from one command, or an agent of your own.",

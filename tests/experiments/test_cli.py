@@ -93,6 +93,8 @@ def refused(capsys, *argv):
         ([*TRAIN, "--clip-coff", "0.2"], "--clip-coef"),
         ([*TRAIN, "--learning_rate", "0.1"], "--learning-rate"),
         ([*TRAIN, "--norm-adv", "batsh"], "batch"),
+        (["trian", "Hopper-v4"], "unknown command 'trian'; did you mean train, run?"),
+        (["frobnicate"], "unknown command 'frobnicate'; valid: plan, run"),
         ([*TRAIN, "--total", "64"], "unknown argument '--total'; did you mean --total-timesteps"),
         (["train", "Hopper-v4", "twice", "--out", "out"], "'twice' is one argument too many"),
         (["check", "pqo", "--num-steps", "64"], "unknown algorithm 'pqo'; did you mean ppo"),
