@@ -130,8 +130,7 @@ _LOCOMOTION = PPOSettings(  # sec. 6.3, Table 4; all written out, so that runs o
     log_std_start=-0.7,
     log_std_end=-1.6,
     learning_rate=3e-4,  # "adjusted based on the target value of the KL"; the first one is not given: Table 3's
-    # what Table 4 leaves open and `ppo run figure4-tuning` tries; the rule by which that chooses is
-    # analysis/sections/humanoid_tuning.py's
+    # what Table 4 leaves open; chosen by `ppo run figure4-tuning` and the rule of analysis/sections/humanoid_tuning.py
     lr_kl_target=0.01,
     norm_obs=True,
     norm_reward="reset",
