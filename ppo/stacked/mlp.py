@@ -6,15 +6,15 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ppo.stacked.parameters import ALIGNMENT, aligned
+
 Layers = list[tuple[Tensor, Tensor]]
 """(weights ``[runs, in, out]``, bias ``[runs, 1, out]``) of each layer."""
 
 LANES = 32
 """The numbers that torch handles at once, by vector instructions; what is left over it computes otherwise."""
-ALIGNED = 16
-"""The numbers between addresses at which MKL's products always round alike."""
 FEW = 4
-"""States below which they may not even then."""
+"""States below which a product's rounding may depend on where a run's numbers begin, even if they are aligned."""
 
 
 class MLP:
@@ -135,11 +135,11 @@ NARROW = 16
 def _product(inputs: Tensor, weights: Tensor) -> Tensor:
     if weights.shape[-1] == 1:  # a product and a sum: with one output, bmm's bits would depend on the stack's size
         return (inputs * weights.transpose(1, 2)).sum(-1, keepdim=True)
-    batch = inputs.shape[1]
-    if (
-        batch % ALIGNED and weights.shape[-1] % ALIGNED
-    ):  # each run's results begin at an aligned address, as a single one's
-        return torch.nn.functional.pad(inputs, (0, 0, 0, -batch % ALIGNED)).bmm(weights)[:, :batch]
+    batch, outputs = inputs.shape[1], weights.shape[-1]
+    if batch % ALIGNMENT and outputs % ALIGNMENT:
+        # MKL rounds by where results begin: with more rows every run's begin at an aligned address, as a single run's
+        padded = torch.nn.functional.pad(inputs, (0, 0, 0, aligned(batch) - batch))
+        return padded.bmm(weights)[:, :batch]
     return inputs.bmm(weights)
 
 
