@@ -56,6 +56,7 @@ types: $(INSTALLED) ## check the types, strictly
 
 throughput: $(INSTALLED) ## measure steps per second beside Stable-Baselines3 and beside the physics alone, and what ppo plan reckons with
 	$(BIN)/python -m experiments.throughput
+	$(BIN)/python -m experiments.throughput --humanoid
 	$(BIN)/python -m experiments.throughput --costs results/throughput.json --device $(DEVICE)
 
 gpu: $(INSTALLED) ## on a machine with CUDA: check, measure and train for HOURS=1 into results/gpu; again: continue

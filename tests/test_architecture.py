@@ -32,8 +32,8 @@ FLOORS = (  # from the roof down; a room may import those on lower floors
     ),
     ("analysis.style",),
     ("analysis.data",),
+    ("experiments.throughput",),
     (
-        "experiments.throughput",
         "experiments.policies",
         "experiments.contract",
         "experiments.importing",

@@ -25,8 +25,8 @@ from experiments.planning.costs import Measured
 from experiments.planning.estimates import write_measured
 from experiments.run import Run
 from experiments.store import provenance
-from experiments.store.files import read_json, write_json
-from experiments.throughput import atari, mujoco
+from experiments.store.files import StoreError, read_json, write_json
+from experiments.throughput import atari, humanoid, mujoco
 from experiments.throughput.mujoco import BUDGET, stack_of
 from experiments.training.build import build
 from ppo.process import cores, prepare_process
@@ -98,6 +98,10 @@ def sample(environments: Sequence[str], games: Sequence[str], blocks: int, warmu
 
 def rows(sampled: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Return the table's rows: medians, and medians of the blocks' ratios."""
+    if "humanoid" in sampled:  # measured apart
+        for environment, seconds in sampled["humanoid"].items():
+            yield from humanoid.rows(environment, seconds)
+        return
     for environment, seconds in sampled[REFERENCE].items():
         yield from mujoco.rows(environment, seconds)
     for name, seconds in sampled["baselines"].items():
@@ -128,7 +132,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cpu", help="cpu or cuda, for --costs (default: cpu)")
     parser.add_argument("--few", action="store_true", help="for --costs: only PPO on --environments, and the games")
     parser.add_argument("--games", nargs="*", default=["PongNoFrameskip-v4"])
+    parser.add_argument("--humanoid", action="store_true", help="only the tasks of sec. 6.3, into humanoid.json")
     parser.add_argument("--markdown", type=Path, help="only print the table of these samples")
+    parser.add_argument("--policies", type=Path, default=Path("results/policies"), help="for --humanoid")
     parser.add_argument("--shares", metavar="GAME", help="only print the parts of a run's time on a game")
     parser.add_argument("--out", type=Path, default=Path("results/throughput"), help="folder for the raw samples")
     parser.add_argument("--loop", nargs=2, metavar=("ENV", "SECONDS"), help=argparse.SUPPRESS)
@@ -165,10 +171,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         write_measured(arguments.costs, arguments.device.partition(":")[0], measured, about)
         return 0
-    sampled = sample(arguments.environments, arguments.games, arguments.blocks, arguments.warmup)
     about = {"machine": provenance.machine(), "versions": provenance.versions(), "commit": provenance.commit()}
+    if arguments.humanoid:
+        try:
+            sampled = {"humanoid": humanoid.sample(arguments.policies, arguments.blocks)}
+        except StoreError as error:
+            parser.error(str(error))
+    else:
+        sampled = sample(arguments.environments, arguments.games, arguments.blocks, arguments.warmup)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.out / "samples.json", {**about, **sampled})
+    write_json(arguments.out / ("humanoid.json" if arguments.humanoid else "samples.json"), {**about, **sampled})
     table = Table("one thread each", "steps/s", "ratio", box=None)
     for row in rows(sampled):
         table.add_row(*row)

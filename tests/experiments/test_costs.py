@@ -8,6 +8,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from rich.console import Console
@@ -18,13 +19,17 @@ from experiments.cli.flags.values import machine
 from experiments.cli.plan_tables import print_estimates
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import select
-from experiments.paper.settings import ATARI, COMPARED, MUJOCO
+from experiments.paper.settings import ATARI, COMPARED, HUMANOID, MUJOCO
 from experiments.planning import planner
 from experiments.planning.costs import CONSTANTS, Costs, Measured, fit
 from experiments.planning.estimates import Machine, estimates, read_costs, write_measured
+from experiments.policies.evaluation import TrainedPolicy, export
+from experiments.run import Run
 from experiments.store.files import StoreError
-from experiments.throughput import atari, command
+from experiments.throughput import atari, command, humanoid
 from experiments.training.build import build
+from ppo.envs import make
+from ppo.seeding import environment_seeds
 from tests.helpers.documented import DOCUMENTED
 
 RESULTS = Path(experiments.__file__).parents[1] / "results"
@@ -255,6 +260,39 @@ def test_a_learner_without_its_emulator_learns_from_what_it_met(monkeypatch):
     assert not torch.equal(before, learner.policy.parameters)
     assert learner.env.get_state()["emulators"] == frames
     learner.env.close()
+
+
+def test_the_humanoids_physics_is_timed_from_the_states_that_the_environment_steps(tmp_path, capsys, monkeypatch):
+    """Beside a policy that is written here; without one the command says so in one line."""
+    monkeypatch.setattr(humanoid, "STEPS", 2)
+    task = "RoboschoolHumanoidFlagrunHarder-v0"
+    small = dataclasses.replace(HUMANOID[task], num_envs=2, num_steps=8, minibatch_size=16, update_epochs=1)
+    monkeypatch.setattr(humanoid, "HUMANOID", {task: small})
+    measuring = ["--humanoid", "--policies", str(tmp_path), "--out", str(tmp_path), "--blocks", "2"]
+    with pytest.raises(SystemExit, match="2"):
+        command.main(measuring)
+    assert f"there is no {tmp_path}/{task}_ppo.pt" in capsys.readouterr().err
+
+    run = Run(task, "ppo", "default", 1, 16, small)
+    trained = TrainedPolicy(run, build([run]).policy, None, make(task, [0]).action_space)
+    export(trained, tmp_path / f"{task}_ppo.pt")
+    assert command.main(measuring) == 0
+    assert "2 rows, training" in capsys.readouterr().out
+    held = json.loads((tmp_path / "humanoid.json").read_text())["humanoid"][task]
+    assert {name: len(seconds) for name, seconds in held.items()} == dict.fromkeys(held, 2)
+    assert min(map(min, held.values())) > 0
+
+    walk = humanoid.Walk(trained, 2)
+    plain, actor = make(task, environment_seeds([1], 2)), trained.actor(1, deterministic=False)
+    observations = plain.reset()
+    for step in range(20):
+        before = walk.env.sim.qpos[:, :3].copy()
+        walk.step()
+        observations = plain.step(actor(observations, step)).observations
+    assert np.array_equal(walk.observations, observations)
+    torsos = walk.env.sim.qpos[:, :3]
+    apart = np.abs(walk.bare.qpos[:, :3] - torsos).max()
+    assert 0 < 10 * apart < np.abs(torsos - before).max()  # the same step, but for the drag and the arms' axes
 
 
 def test_the_table_in_the_docs_is_the_command_s(tmp_path, capsys):
