@@ -12,7 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 from matplotlib.lines import Line2D
 
+from analysis.data import calibration
 from analysis.data.completeness import incomplete, titled
+from analysis.data.labels import task
 from analysis.data.load import RUN, Data
 from analysis.data.published import published
 from analysis.data.scores import curve_grid, last_tenth, learning_curves
@@ -49,18 +51,19 @@ def paper_last_tenth(environment: str) -> list[float]:
 
 
 def measured(data: Data) -> pd.DataFrame:
-    """List the planned runs: RUN, `last_tenth` (of complete runs; NaN for others), `steps_done`, `total_timesteps`,
-    and the paper's two runs there (`paper_higher`, `paper_lower`)."""
+    """List the planned runs: RUN, `task`, `last_tenth` (of complete runs; NaN for others), `steps_done`,
+    `total_timesteps`, and the paper's two runs there (`paper_higher`, `paper_lower`)."""
     runs = data.trained
     scores = last_tenth(data.episodes, runs[runs["complete"]]).rename(columns={"score": "last_tenth"})
     frame = runs[[*RUN, "total_timesteps", "steps_done"]].merge(scores, on=RUN, how="left")
     in_paper = [paper_last_tenth(environment) for environment in frame["environment"]]
+    frame["task"] = frame["environment"].map(task)
     return frame.assign(paper_higher=[max(pair) for pair in in_paper], paper_lower=[min(pair) for pair in in_paper])
 
 
 def figure4_table(data: Data) -> Table:
     """Tabulate the last tenth of each task's runs beside the paper's two."""
-    numbers = measured(data) if len(data.trained) else pd.DataFrame(columns=["environment", "last_tenth"])
+    numbers = measured(data) if len(data.trained) else pd.DataFrame(columns=[*RUN, "task", "last_tenth"])
     shown = pd.DataFrame(
         {
             "Task": environment,
@@ -75,7 +78,8 @@ def figure4_table(data: Data) -> Table:
         "checked and what differs from Bullet, in which the paper's runs were simulated)."
     )
     title = "Figure 4 in numbers: the humanoid tasks"
-    return Table("figure4", titled(title, data), caption, shown, numbers, incomplete(data))
+    notes = (*calibration.notes(numbers), *incomplete(data))
+    return Table("figure4", titled(title, data), caption, shown, numbers, notes)
 
 
 def _seeds(runs: pd.DataFrame) -> str:
@@ -85,7 +89,7 @@ def _seeds(runs: pd.DataFrame) -> str:
         else f"({run['steps_done'] / 1e6:.1f}M of {run['total_timesteps'] / 1e6:g}M steps)"
         for run in runs.to_dict("records")
     ]
-    return ", ".join(known) or NOTHING
+    return ", ".join(known) + calibration.marks(runs[runs["last_tenth"].notna()]) or NOTHING
 
 
 def table4(data: Data) -> Table:
@@ -135,6 +139,7 @@ def figure4(data: Data) -> Drawing:
         "at every step the mean return of the episodes that ended within the last twentieth of the budget. Dashed: the "
         "paper's two runs of each task, digitised."
     )
+    caption = " ".join([caption, *calibration.notes(data.trained.assign(task=data.trained["environment"].map(task)))])
     return Drawing("figure4", "Figure 4. PPO on 3D humanoid control tasks", sentences(caption, note), figure)
 
 

@@ -15,6 +15,7 @@ from analysis.sections.readings import model
 from analysis.sections.table1 import curves as table1_curves
 from analysis.sections.table1 import runs as table1_runs
 from analysis.sections.table1 import table as table1
+from experiments.paper.humanoid import TUNED_ENVIRONMENT, TUNING_SEEDS
 from experiments.paper.readings import STUDY_SEEDS
 from experiments.paper.sweeps import SWEEPS, SWEPT_ENVIRONMENTS
 from tests.helpers.synthetic import write_figure2, write_figure3, write_table1
@@ -47,6 +48,9 @@ def test_figure_2_is_marked_where_the_rule_looks_and_nowhere_else(tmp_path: Path
 
 def test_what_is_marked_as_tuned_is_what_the_sweeps_tuned() -> None:
     tuned = {run: choice for choice in calibration.CHOICES if choice.mark == "§" for run in choice.runs}
+    humanoid = tuned.pop(("ppo", "default"))
+    assert humanoid.tasks == (task(TUNED_ENVIRONMENT),)
+    assert all(str(seed) in humanoid.why for seed in TUNING_SEEDS)
     assert set(tuned) == {(sweep.algorithm, "default") for sweep in SWEEPS}
     for sweep in SWEEPS:
         choice = tuned[sweep.algorithm, "default"]
