@@ -34,6 +34,7 @@ from baselines.vpg import VPGSettings
 from experiments.messages import unknown_name_message
 from experiments.paper.readings import ATARI_READINGS, DEFAULT, NAMES, READINGS
 from ppo.envs.atari import ATARI_ROMS
+from ppo.envs.making import bare_id
 from ppo.ppo import PPOSettings
 from ppo.settings import Settings
 
@@ -237,11 +238,12 @@ COMPARED: dict[str, Settings] = {
 
 def usual_settings(environment: str, algorithm: str, reading: str = DEFAULT) -> Settings:
     """Return the settings of an algorithm in `ppo train` by default; on humanoid tasks those of section 6.3, on
-    Atari games those of section 6.4.
+    Atari games those of section 6.4. What module or arguments an ``environment`` is named with changes nothing.
 
     Raises ``ValueError`` for an unknown ``algorithm`` or ``reading``, and for one that is not of this.
     """
     check_reading(reading)
+    environment = bare_id(environment)
     known: Mapping[str, Any] = ATARI_READINGS if environment in ATARI_ROMS else READINGS
     if reading != DEFAULT and (algorithm != "ppo" or environment in HUMANOID or reading not in known):
         of = [f"on {where}" for where, readings in _READINGS.items() if reading in readings]

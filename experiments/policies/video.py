@@ -50,7 +50,7 @@ def film(
         fps = env.metadata.get("render_fps", FASTEST)
         every = max(round(fps / FASTEST), 1)
         fps, scenes = fps / every, _episode(env, act, seed, every)
-    total, cut, kept = 0.0, False, list[Picture]()
+    total, cut, kept = 0.0, False, Kept(stills)
     timing: Any = {"duration": 1000 / fps} if path.suffix == ".gif" else {"fps": fps}
     writer: Any
     with imageio.get_writer(path, **timing) as writer:
@@ -58,13 +58,35 @@ def film(
             if picture is not None:
                 captioned = _captioned(picture, f"step {step}  return {total:,.0f}")
                 writer.append_data(captioned)
-                kept += [captioned] if stills else []
+                kept.add(captioned)
             total += reward
             if cut := step + 1 == max_steps:
                 break
     if stills:
-        imageio.imwrite(path.with_suffix(".png"), _side_by_side(kept, stills))
+        imageio.imwrite(path.with_suffix(".png"), _side_by_side(kept.pictures(), stills))
     return total, cut
+
+
+class Kept:
+    """Pictures evenly spread over a film of any length, and its last one; a long film does not fit into memory."""
+
+    def __init__(self, stills: int) -> None:
+        self._most = 16 * stills
+        self._kept: list[Picture] = []
+        self._last: list[Picture] = []
+        self._every, self._seen = 1, 0
+
+    def add(self, picture: Picture) -> None:
+        """Look at the film's next picture."""
+        if self._most and self._seen % self._every == 0:
+            self._kept.append(picture)
+        if len(self._kept) > self._most:
+            self._kept, self._every = self._kept[::2], 2 * self._every
+        self._last, self._seen = [picture], self._seen + 1
+
+    def pictures(self) -> list[Picture]:
+        """Return those that are kept, in their order; the last one is the film's last."""
+        return self._kept + ([] if (self._seen - 1) % self._every == 0 else self._last)
 
 
 def _captioned(picture: Picture, text: str) -> Picture:

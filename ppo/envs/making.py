@@ -62,6 +62,11 @@ def module_of(name: str) -> str:
     return module if colon else ""
 
 
+def bare_id(name: str) -> str:
+    """Return ``ID`` of ``MODULE:ID(...)``."""
+    return name.partition("(")[0].rpartition(":")[2]
+
+
 def make_one(environment: str, **more: Any) -> Env:
     """Make an environment whose observations a network can take: vectors of floats, or pictures ``[height, width,
     channels]`` of bytes. Whatever else they are is flattened. ``more``: further arguments of ``gymnasium.make``.
@@ -217,7 +222,7 @@ def _described(answer: Any) -> str:
 def _arguments_of(env_id: str) -> list[str]:
     """Return what an environment can be given, as far as its constructor names it."""
     with contextlib.suppress(Exception):
-        entry = gymnasium.spec(env_id.rpartition(":")[2]).entry_point
+        entry = gymnasium.spec(bare_id(env_id)).entry_point
         creator: Any = load_env_creator(entry) if isinstance(entry, str) else entry
         given = inspect.signature(creator).parameters.values()
         variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)

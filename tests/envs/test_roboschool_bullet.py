@@ -42,6 +42,27 @@ def test_the_model_has_the_sizes_and_mass_of_bullets(cube, sizes, mass):
     assert (model.opt.timestep, model.opt.gravity.tolist()) == (0.0165 / 4, [0.0, 0.0, -9.8])
 
 
+@pytest.mark.parametrize("cube", [False, True])
+def test_contacts_are_set_to_bullets(cube):
+    """Bullet multiplies two frictions: 0.8 x 0.8 of the robot and the floor, 0.5 x 0.8 of the cube, whatever it meets.
+    Contacts and limits of joints are as stiff as MuJoCo allows, and known of from 5 mm above the floor."""
+    model = build(cube)
+    assert model.opt.cone == mujoco.mjtCone.mjCONE_ELLIPTIC
+    assert (model.opt.solver, model.opt.integrator) == (mujoco.mjtSolver.mjSOL_NEWTON, mujoco.mjtIntegrator.mjINT_EULER)
+    for number in range(model.ngeom):
+        geom = model.geom(number)
+        assert geom.friction.tolist() == [0.4 if geom.name == "cube" else 0.64, 0.005, 0.0001], geom.name
+        assert geom.priority[0] == (geom.name == "cube")
+        assert (geom.condim[0], geom.margin[0], geom.gap[0]) == (3, 0.0, 0.005 * (geom.name == "floor"))
+        assert geom.solref.tolist() == [0.00825, 1.0]
+        assert geom.solimp.tolist() == [0.9, 0.95, 0.001, 0.5, 2.0]
+    np.testing.assert_array_equal(model.jnt_solref[1:18], [[0.00825, 1.0]] * 17)
+    np.testing.assert_array_equal(model.jnt_solimp[1:18], [[0.9, 0.95, 0.001, 0.5, 2.0]] * 17)
+    assert not model.dof_damping.any()
+    assert not model.dof_armature[6:23].any()
+    assert not model.jnt_stiffness.any()
+
+
 def test_bodies_weigh_and_turn_as_in_bullet():
     model, rows = build(cube=True), table("model_bodies.csv")
     assert len(rows) == model.nbody - 1 == 14

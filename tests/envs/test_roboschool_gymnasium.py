@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -19,6 +20,7 @@ IDS = tuple(ROBOSCHOOL_IDS)
 @pytest.mark.parametrize("env_id", IDS)
 @pytest.mark.filterwarnings("error")
 def test_gymnasiums_checker_is_content(env_id):
+    """Of pictures too, where they can be drawn: below."""
     check_env(gymnasium.make(env_id).unwrapped, skip_render_check=True)
 
 
@@ -29,6 +31,17 @@ def test_a_row_is_the_environment_that_gymnasium_makes(env_id):
     env = RoboschoolVectorEnv(env_id, seeds)
     counts = compare(env, Oracle(env_id, seeds), random_actions(env, 260))
     assert counts["terminated"] >= 3
+
+
+@pytest.mark.parametrize("limit", [30, 1500])
+def test_an_episode_lasts_as_long_as_the_wrapper_says(limit):
+    """With the robot of Harder held up, which otherwise falls."""
+    env: Any = gymnasium.make(IDS[2], max_episode_steps=limit)
+    env.reset(seed=3)
+    for step in range(1, limit + 1):
+        env.unwrapped.vector_env.sim.qpos[:, 2] = 1.5
+        _, _, terminated, truncated, _ = env.step(np.zeros(17, np.float32))
+        assert (terminated, truncated) == (False, step == limit)
 
 
 def test_reset_in_the_middle_of_an_episode_starts_another():
@@ -65,6 +78,9 @@ def test_registered_tasks_are_those_made():
     [
         ({"wind": 1, "gravity": 2}, "unknown keywords wind, gravity; known are render_mode, width, height"),
         ({"render_mode": "ansi"}, "render_mode is 'ansi'; rgb_array or None is possible"),
+        ({"width": 0}, "width is 0; a whole number of pixels, 1 or more, is needed"),
+        ({"height": 2.5}, "height is 2.5; a whole number of pixels, 1 or more, is needed"),
+        ({"height": "a"}, "height is 'a'; a whole number of pixels, 1 or more, is needed"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*that is not in the possible render_modes:UserWarning")
@@ -126,20 +142,33 @@ try:
     pictures = [env.render()]
 except Exception as error:
     sys.exit(f"cannot draw: {error}")
+others = [gymnasium.make("ppo.envs:" + sys.argv[1], render_mode="rgb_array", width=60, height=40) for _ in range(2)]
 for action in np.load("actions.npy"):
     observation = env.step(action)[0]
+    for other in others[:int(sys.argv[2])]:
+        other.reset(seed=2)
+        other.render()
+    others[-1].close()
     pictures.append(env.render())
 env.close()
+if sys.argv[2] == "2":
+    from gymnasium.utils.env_checker import check_env
+    check_env(gymnasium.make(sys.argv[1], render_mode="rgb_array", width=60, height=40).unwrapped)
 np.savez("drawn.npz", pictures=pictures, observation=observation)
 """
 
 
-def drawn(env_id, actions):
-    """Pictures and the last observation; by a process of its own, for MuJoCo chooses its library of graphics once."""
+def drawn(env_id, actions, others=0):
+    """Pictures and the last observation, while ``others`` are drawn too; by a process of its own, for MuJoCo chooses
+    its library of graphics once."""
     np.save("actions.npy", actions)
     environment = {"MUJOCO_GL": "egl"} | os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-c", DRAW, env_id], capture_output=True, text=True, env=environment, check=False
+        [sys.executable, "-W", "error::UserWarning", "-c", DRAW, env_id, str(others)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
     )
     if "cannot draw" in done.stderr or "OpenGL" in done.stderr:
         pytest.skip(done.stderr.splitlines()[-1])
@@ -160,6 +189,7 @@ def test_pictures_show_robot_and_flag_and_change_nothing():
     assert not np.array_equal(with_flag["pictures"][0], with_flag["pictures"][3])
     assert reds(with_flag["pictures"][0]) > 0
     assert reds(drawn(IDS[0], actions[:0])["pictures"][0]) == 0
+    np.testing.assert_array_equal(drawn(IDS[1], actions, others=2)["pictures"], with_flag["pictures"])
     env = gymnasium.make(IDS[1])
     env.reset(seed=1)
     for action in actions:

@@ -19,7 +19,7 @@ import experiments
 from baselines.acer import ACERSettings
 from baselines.cem import CEMSettings
 from experiments.cli.commands import main
-from experiments.paper.settings import MUJOCO
+from experiments.paper.settings import MUJOCO, usual_settings
 from experiments.planning.planner import Stack
 from experiments.policies import evaluation, video
 from experiments.policies.video import film
@@ -195,6 +195,26 @@ def test_a_folder_without_policies_is_refused_by_name(tmp_path):
 # --- the commands
 
 
+def test_a_humanoid_is_filmed_as_it_plays(tmp_path, capsys):
+    """Alone through Gymnasium, and among others in rows: the same return. It was never trained, and lies around."""
+    environment, space = "RoboschoolHumanoidFlagrunHarder-v0", Box(-1, 1, (17,), np.float32)
+    settings = dataclasses.replace(usual_settings(environment, "ppo"), norm_obs=False)
+    policy = make_policy(settings.network, (44,), space, [1])
+    humanoid = evaluation.TrainedPolicy(Run(environment, "ppo", "x", 1, 1024, settings), policy, None, space)
+    evaluation.export(humanoid, tmp_path / "policy.pt")
+    flags = ["--seed", "5", "--max-steps", "60"]
+    if main(["video", str(tmp_path / "policy.pt"), "--out", str(tmp_path / "films"), "--stills", "3", *flags]) == 2:
+        said = capsys.readouterr().err
+        assert said.startswith(f"ppo: cannot draw {environment}")
+        pytest.skip(said.strip())
+    (played, *_), cut = evaluation.play_within(60, humanoid, 3, 5, deterministic=False)
+    assert f"x_1.mp4  return {played:,.1f} (cut)" in capsys.readouterr().out.replace("\n", "")
+    assert cut[0]
+    film, stills = sorted((tmp_path / "films").iterdir(), key=lambda path: path.suffix == ".png")
+    assert len(imageio.mimread(film, memtest=False)) == 30
+    assert imageio.imread(stills).shape == (640, 960, 3), "two rows, the last place empty"
+
+
 def refused(capsys, *argv):
     assert main(list(map(str, argv))) == 2
     said = capsys.readouterr().err
@@ -279,6 +299,20 @@ def test_stills_are_spread_from_the_first_picture_to_the_last():
     assert video._side_by_side(pictures, 5)[::2, ::3, 0].tolist() == [[0, 2, 4], [6, 8, 255]]
     assert video._side_by_side(pictures[:2], 5)[::2, ::3, 0].tolist() == [[0], [1]]
     assert video._side_by_side(pictures, 1)[::2, ::3, 0].tolist() == [[0]]
+
+
+@pytest.mark.parametrize("length", [1, 5, 48, 49, 50, 1000, 1537])
+def test_of_a_long_film_pictures_are_kept_that_are_evenly_spread(length):
+    kept = video.Kept(3)
+    for number in range(length):
+        kept.add(np.full((1, 1), number))
+    numbers = [int(picture[0, 0]) for picture in kept.pictures()]
+    assert (numbers[0], numbers[-1]) == (0, length - 1)
+    assert len(numbers) <= 50
+    shown = video._side_by_side([np.full((1, 1, 3), number) for number in numbers], 3)[..., 0].ravel()
+    middle = [number for number in shown.tolist() if number not in (0, length - 1, 255)]
+    assert all(abs(number - (length - 1) / 2) <= length / 24 for number in middle)
+    assert len(middle) == (length > 2)
 
 
 class Counting(gymnasium.Env):

@@ -1,5 +1,6 @@
 """Figure 4's runs against Table 4, the short runs that choose what it leaves out, and what becomes of wrong names."""
 
+import argparse
 import ast
 import dataclasses
 import inspect
@@ -14,6 +15,10 @@ import pytest
 
 import experiments
 from experiments.cli.commands import main
+from experiments.cli.flags.settings import add_settings_of_trained
+from experiments.contract.divergence import check_divergence_stays_alone
+from experiments.contract.neighbours import check_alone_and_in_any_stack
+from experiments.contract.resumption import check_continues_from_a_checkpoint
 from experiments.paper import settings as module
 from experiments.paper.humanoid import figure4, figure4_tuning
 from experiments.paper.profiles import PROFILES
@@ -93,8 +98,13 @@ def test_the_first_seed_of_each_task_keeps_its_policy():
     assert kept == [(LOCOMOTION, 1), (FLAGRUN, 1), (HARDER, 1)]
 
 
-def test_training_by_hand_begins_with_table_4():
-    assert usual_settings(FLAGRUN, "ppo") == figure4(PAPER).runs[2].settings
+@pytest.mark.parametrize("named", ["{}", "{}(max_episode_steps=500)", "ppo.envs:{}", "ppo.envs:{}(width=64)"])
+def test_training_by_hand_begins_with_table_4(named):
+    """Whatever arguments the environment has, and in the flags' defaults too."""
+    assert usual_settings(named.format(FLAGRUN), "ppo") == figure4(PAPER).runs[2].settings
+    command = argparse.ArgumentParser()
+    add_settings_of_trained(command, [named.format(FLAGRUN), "--out", "x"])
+    assert "(default: 128)" in command.format_help()
     with pytest.raises(ValueError, match=f"{LOCOMOTION} has none"):
         usual_settings(LOCOMOTION, "ppo", "ppo2")
 
@@ -169,6 +179,19 @@ def test_a_wrong_name_gets_the_nearest_in_one_line(argv, nearest, capsys, tmp_pa
 
 
 # A real training, of a few steps
+
+
+def test_it_continues_from_a_checkpoint_to_the_bit(tmp_path):
+    check_continues_from_a_checkpoint(PPO, tmp_path, HARDER, anneal_log_std=True, lr_kl_target=0.01, anneal_lr=False)
+
+
+def test_it_is_the_same_alone_and_in_any_stack():
+    check_alone_and_in_any_stack(PPO, HARDER, anneal_log_std=True)
+
+
+@pytest.mark.parametrize("environment", [LOCOMOTION, FLAGRUN, HARDER])
+def test_a_run_that_diverges_leaves_the_others_alone(environment):
+    check_divergence_stays_alone(PPO, environment)
 
 
 def test_a_run_is_trained_with_the_annealed_log_std(tmp_path):

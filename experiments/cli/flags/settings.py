@@ -19,7 +19,7 @@ from experiments.paper.readings import DEFAULT
 from experiments.paper.settings import usual_settings
 from ppo.envs import ROBOSCHOOL_IDS
 from ppo.envs.atari import ATARI_ROMS
-from ppo.envs.making import module_of
+from ppo.envs.making import bare_id, module_of
 from ppo.settings import Settings, declared
 
 
@@ -50,7 +50,7 @@ def add_settings_of_trained(command: argparse.ArgumentParser, argv: Sequence[str
     first.add_argument("--algorithm", default=REFERENCE)
     first.add_argument("--reading", default=DEFAULT)
     known = first.parse_known_args(argv)[0]
-    environment = next((word for word in argv if word in {*ATARI_ROMS, *ROBOSCHOOL_IDS}), "")
+    environment = next((word for word in map(bare_id, argv) if word in {*ATARI_ROMS, *ROBOSCHOOL_IDS}), "")
     import_modules([module_of(known.algorithm)], Path.cwd())
     add_settings(
         command, usual_settings(environment, known.algorithm, known.reading), "several values of one make a sweep"

@@ -69,13 +69,15 @@ class RoboschoolVectorEnv(VectorEnv):
     A row's result does not depend on the other rows. ``reward_parts`` has the last step's rewards in their five parts,
     ``[rows, 5]``, in the order of ``REWARD_PARTS``. Actions are not clipped in the reward, as in Roboschool; the motors
     clip them to +-1.
+
+    Without ``autoreset`` no episode ends by its time, and a row whose robot fell waits for ``begin``.
     """
 
-    def __init__(self, env_id: str, seeds: Seeds) -> None:
+    def __init__(self, env_id: str, seeds: Seeds, autoreset: bool = True) -> None:
         if env_id not in TASKS:
             raise ValueError(f"{env_id!r} is not one of Roboschool's humanoid tasks; known are {', '.join(TASKS)}")
         self._env_id, self._task = env_id, TASKS[env_id]
-        self._seeds = [int(seed) for seed in seeds]
+        self._seeds, self._autoreset = [int(seed) for seed in seeds], autoreset
         self.rows = rows = len(self._seeds)
         self.sim = Simulation(self._task.harder, rows)
         self.observation_shape = (OBSERVATION_SIZE,)
@@ -128,10 +130,10 @@ class RoboschoolVectorEnv(VectorEnv):
         rewards = np.add.reduce(self.reward_parts, axis=1)
         terminated = (alive < 0) | ~np.isfinite(self._observations).all(axis=1)
         self._elapsed += 1
-        truncated = self._elapsed >= EPISODE_STEPS
+        truncated = (self._elapsed >= EPISODE_STEPS) & self._autoreset
         ended = terminated | truncated
         observations = final_observations = self._observations.copy()
-        if ended.any():
+        if self._autoreset and ended.any():
             self._start_episodes(np.flatnonzero(ended))
             observations = self._observations.copy()
         return Transition(observations, rewards, terminated, truncated, final_observations, rewards, ended)

@@ -26,7 +26,7 @@ PATH_MARKS = 500
 class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     """``env_id`` as a Gymnasium environment. ``info`` has the reward in its five parts, as ``reward_alive`` and so on.
 
-    The next episode's start is drawn when one ends; ``reset`` without a seed then shows it, and otherwise draws one.
+    As with all of Gymnasium's, a wrapper ends episodes by their time: ``max_episode_steps`` of ``gymnasium.make``.
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_STEP)}  # noqa: RUF012 (Gymnasium's way)
@@ -38,37 +38,34 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
             raise ValueError(f"{env_id}: unknown keywords {', '.join(unknown)}; known are {', '.join(KEYWORDS)}")
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"{env_id}: render_mode is {render_mode!r}; rgb_array or None is possible")
+        for name, pixels in (("width", width), ("height", height)):
+            if not isinstance(pixels, int | np.integer) or pixels < 1:
+                raise ValueError(f"{env_id}: {name} is {pixels!r}; a whole number of pixels, 1 or more, is needed")
         self._env_id, self.render_mode, self._size = env_id, render_mode, (width, height)
-        self.vector_env = RoboschoolVectorEnv(env_id, [0])
+        self.vector_env = RoboschoolVectorEnv(env_id, [0], autoreset=False)
         self.action_space = Box(-1.0, 1.0, self.vector_env.action_space.shape, np.float32)
         self.observation_space = Box(-5.0, 5.0, self.vector_env.observation_shape, np.float64)
-        self._next: NDArray[np.float64] | None = None
         self._drawing: Drawing | None = None
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         super().reset(seed=seed)
-        observation, self._next = self._next, None
-        if observation is None or seed is not None:
-            observation = self.vector_env.begin([self.np_random])[0]
+        observations = self.vector_env.begin([self.np_random])
         if self._drawing:
             self._drawing.begin()
-        return observation, {}
+        return observations[0], {}
 
     def step(self, action: NDArray[np.float32]) -> tuple[NDArray[np.float64], float, bool, bool, dict[str, Any]]:
         transition = self.vector_env.step(np.asarray(action)[None])
-        ended = bool(transition.game_over[0])
-        self._next = transition.observations[0] if ended else None
         info = {
             f"reward_{name}": float(part)
             for name, part in zip(REWARD_PARTS, self.vector_env.reward_parts[0], strict=True)
         }
-        terminated, truncated = bool(transition.terminated[0]), bool(transition.truncated[0])
-        return transition.final_observations[0], float(transition.rewards[0]), terminated, truncated, info
+        return transition.observations[0], float(transition.rewards[0]), bool(transition.terminated[0]), False, info
 
     def render(self) -> NDArray[np.uint8] | None:
-        """Return a picture ``[height, width, 3]``; after an episode's end, of the next one's start."""
+        """Return a picture ``[height, width, 3]``."""
         if self.render_mode is None:
             return None
         if self._drawing is None:
@@ -125,6 +122,7 @@ class Drawing:
         camera.azimuth, camera.elevation = 90.0, -15.0
         mujoco.mj_forward(self._model, self._data)
         self._draw_path(qpos[:2])
+        self._viewer.make_context_current()  # another environment may have drawn, or closed, since
         picture: NDArray[np.uint8] = self._viewer.render("rgb_array")
         return picture
 
