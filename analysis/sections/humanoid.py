@@ -28,19 +28,23 @@ TASKS = {  # in the order of Figure 4, with the steps of its axes
     "RoboschoolHumanoidFlagrunHarder-v0": 100_000_000,
 }
 
-TABLE4 = {  # the paper's rows: name, value, and our settings
-    "Horizon (T)": ("512", ("num_steps",)),
-    "Adam stepsize": ("adjusted by the KL", ("learning_rate", "lr_kl_target")),
-    "Num. epochs": ("15", ("update_epochs",)),
-    "Minibatch size": ("4096", ("minibatch_size",)),
-    "Discount (γ)": ("0.99", ("gamma",)),
-    "GAE parameter (λ)": ("0.95", ("gae_lambda",)),
-    "Number of actors": ("32 (locomotion), 128 (flagrun)", ("num_envs",)),
-    "Log stdev. of action distribution": ("LinearAnneal(−0.7, −1.6)", ("log_std_start", "log_std_end")),
+STEPSIZE, LOG_STD = "Adam stepsize", "Log stdev. of action distribution"
+TABLE4 = {  # the paper's rows: name, value, and our setting
+    "Horizon (T)": ("512", "num_steps"),
+    STEPSIZE: ("adjusted by the KL", "learning_rate"),
+    "Num. epochs": ("15", "update_epochs"),
+    "Minibatch size": ("4096", "minibatch_size"),
+    "Discount (γ)": ("0.99", "gamma"),
+    "GAE parameter (λ)": ("0.95", "gae_lambda"),
+    "Number of actors": ("32 (locomotion), 128 (flagrun)", "num_envs"),
+    LOG_STD: ("LinearAnneal(−0.7, −1.6)", "log_std_start"),
 }
 
-LEFT_OUT = {"log_std_start": -0.7, "log_std_end": -1.6}
+LEFT_OUT = {"lr_kl_target": 0.0, "anneal_log_std": False, "log_std_start": -0.7, "log_std_end": -1.6}
 """Settings that a manifest omits at their defaults, because runs were recorded before they existed."""
+
+STILLS = "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png"
+"""What `ppo video --stills` makes of the policy that `figure4` keeps."""
 
 
 def paper_last_tenth(environment: str) -> list[float]:
@@ -96,8 +100,8 @@ def table4(data: Data) -> Table:
     """Tabulate Table 4's settings beside those of our runs."""
     settings = [{**LEFT_OUT, **run["settings"]} for run in data.manifest["runs"]] if len(data.trained) else []
     shown = pd.DataFrame(
-        {"Hyperparameter": words, "Paper": value, "Ours": _values(settings, names)}
-        for words, (value, names) in TABLE4.items()
+        {"Hyperparameter": words, "Paper": value, "Ours": _values(settings, words, name)}
+        for words, (value, name) in TABLE4.items()
     )
     caption = (
         "Hyperparameters of section 6.3. The paper gives neither the KL that its step size is adjusted to, nor the "
@@ -106,10 +110,17 @@ def table4(data: Data) -> Table:
     return Table("table4", "Table 4. PPO hyperparameters for the humanoid tasks", caption, shown, shown, (), 3)
 
 
-def _values(settings: list[dict[str, Any]], names: tuple[str, ...]) -> str:
-    """Return the distinct values among the runs, in order; those of several settings joined by a comma."""
-    values = dict.fromkeys(", ".join(f"{of_run.get(name, NOTHING)}" for name in names) for of_run in settings)
-    return "; ".join(values) or NOTHING
+def _values(settings: list[dict[str, Any]], words: str, name: str) -> str:
+    """Return the distinct values of a row among the runs, in order."""
+    return "; ".join(dict.fromkeys(_value(of_run, words, name) for of_run in settings)) or NOTHING
+
+
+def _value(settings: dict[str, Any], words: str, name: str) -> str:
+    if words == STEPSIZE and settings["lr_kl_target"]:
+        return f"{settings.get(name, NOTHING)} at first, then by a KL of {settings['lr_kl_target']}"
+    if words == LOG_STD:
+        return f"{settings[name]} to {settings['log_std_end']}" if settings["anneal_log_std"] else "learned"
+    return f"{settings.get(name, NOTHING)}"
 
 
 @matplotlib.rc_context(STYLE)
@@ -156,11 +167,8 @@ def _curves(data: Data, environment: str) -> pd.DataFrame:
 @matplotlib.rc_context(STYLE)
 def figure5(results: Path) -> Drawing | None:
     """Figure 5: stills of our Flagrun policy, as `ppo video --stills` put them into RESULTS/films; None before that."""
-    files = sorted((results / "films").glob("RoboschoolHumanoidFlagrun-v0_*.png"))
-    if not files:
-        return None
     try:
-        picture = imread(files[0])
+        picture = imread(results / "films" / STILLS)
     except (OSError, ValueError, SyntaxError):  # Pillow's for a file that is cut short, or no picture
         return None
     height, width = picture.shape[:2]

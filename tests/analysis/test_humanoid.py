@@ -26,7 +26,14 @@ from experiments.paper.settings import HUMANOID
 from ppo.ppo import PPOSettings
 from tests.helpers.synthetic import episodes_of, planned, write, write_humanoids
 
-SETTINGS = {"num_steps": 512, "update_epochs": 15, "minibatch_size": 4096, "gamma": 0.99, "gae_lambda": 0.95}
+SETTINGS = {
+    "learning_rate": 0.001,
+    "num_steps": 512,
+    "update_epochs": 15,
+    "minibatch_size": 4096,
+    "gamma": 0.99,
+    "gae_lambda": 0.95,
+}
 LENGTH = 100_000
 """Of an episode here: few rows make a whole training."""
 
@@ -98,13 +105,16 @@ def test_table_4_shows_what_the_runs_had(tmp_path: Path) -> None:
     assert ours["Horizon (T)"] == "512"
     assert ours["Number of actors"] == "32; 128"
     assert set(ours) == set(TABLE4)
+    assert ours["Log stdev. of action distribution"] == "learned", "these runs have no schedule"
+    assert ours["Adam stepsize"] == "0.001"
 
 
 def test_table_4_shows_what_is_left_out_of_a_manifest(tmp_path: Path) -> None:
     shown = table4(gather(write_humanoids(tmp_path), "figure4")).shown
     ours = dict(zip(shown["Hyperparameter"], shown["Ours"], strict=True))
-    assert ours["Log stdev. of action distribution"] == "-0.7, -1.6"
-    assert ours["Adam stepsize"] == f"0.0003, {HUMANOID['RoboschoolHumanoid-v0'].lr_kl_target}"
+    assert ours["Log stdev. of action distribution"] == "-0.7 to -1.6"
+    target = HUMANOID["RoboschoolHumanoid-v0"].lr_kl_target
+    assert ours["Adam stepsize"] == f"0.0003 at first, then by a KL of {target}"
     assert (ours["Num. epochs"], ours["Minibatch size"], ours["Number of actors"]) == ("15", "4096", "32; 128")
     assert {name: getattr(PPOSettings(), name) for name in LEFT_OUT} == LEFT_OUT
 
@@ -122,7 +132,10 @@ def test_figure_5_shows_the_stills_that_were_filmed(tmp_path: Path) -> None:
     films.mkdir()
     (films / "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png").write_bytes(b"no picture")
     assert figure5(tmp_path) is None
+    (films / "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png").unlink()
     stills = np.random.default_rng(0).random((20, 60, 3))
+    matplotlib.image.imsave(films / "RoboschoolHumanoidFlagrun-v0_ppo_default_2.png", stills / 2)
+    assert figure5(tmp_path) is None, "another policy's"
     matplotlib.image.imsave(films / "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png", stills)
     drawing = figure5(tmp_path)
     assert drawing is not None

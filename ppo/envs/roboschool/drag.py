@@ -15,7 +15,7 @@ from ppo.stacked.optional import exactly
 DAMPING = 0.04
 """Bullet's default, 1/s at rest. btMultiBody slows each link by 0.04 (1 + |v|) v per unit of mass, and its rotation
 likewise. Measured without gravity, a robot in pybullet loses 0.0808, 0.2407, 0.4804 and 0.7996 m/s2 at 1, 2, 3 and 4
-m/s. A policy that walks in Bullet earns a fifth to a quarter less without any drag."""
+m/s. Without any drag a policy that walks in Bullet earned a fifth to a quarter less, in an earlier model."""
 
 
 def link_drag(twist: Any, arm: Any, rotation: Any, mass: Any, inertia: Any) -> tuple[Any, ...]:
