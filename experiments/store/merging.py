@@ -131,11 +131,9 @@ def _about(
     listed: Sequence[tuple[Path, dict[str, Any]]], planned: Sequence[RunRecord], records: dict[str, Recorded]
 ) -> dict[str, Any]:
     """Return what the joined manifest says of all its runs: with the largest fraction that each of them reaches."""
-    about = {key: value for key, value in listed[0][1].items() if key not in ("runs", "fraction")}
-    fractions = sorted({float(manifest.get("fraction", 1.0)) for _, manifest in listed} | {1.0}, reverse=True)
-    runs = [records[run.key] for run in planned if run.key in records]
-    reached = [fraction for fraction in fractions if all(run.trained(fraction) for run in runs)]
-    return about if reached[:1] == [1.0] else {**about, "fraction": (reached or fractions[-1:])[0]}
+    about = {key: value for key, value in listed[0][1].items() if key != "runs"}
+    fractions = {float(manifest.get("fraction", 1.0)) for _, manifest in listed} | {1.0}
+    return results.with_fraction(about, fractions, [records[run.key] for run in planned if run.key in records])
 
 
 def _recorded(folder: Path, known: Known | None, whole: bool) -> dict[str, Recorded]:

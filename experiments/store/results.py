@@ -151,13 +151,18 @@ def collect(
 ) -> list[str]:
     """Write ``folder``/episodes.parquet and manifest.json: ``about``, and each of ``runs``, finished or missing; with
     ``keep`` also the runs that the manifest there lists already; without, of these the runs of algorithms of somebody's
-    own, ``MODULE:CLASS``. Returns what is damaged in ``results``."""
+    own, ``MODULE:CLASS``. A fraction in ``about`` that not every recorded run reaches yields to the manifest's own.
+    Returns what is damaged in ``results``."""
     make_folder(check_inside(results, folder))
     with locked(folder, patience=math.inf):
         remove_unfinished(folder)
         recorded, problems = recorded_runs(results, known)
         path = folder / "manifest.json"
         listed: list[RunRecord] = []
+        fractions = {about.get("fraction", 1.0)}
+        if "fraction" in about and path.exists():
+            with contextlib.suppress(StoreError):  # what is damaged has been named already
+                fractions.add(read_manifest(path).get("fraction", 1.0))
         if keep and path.exists():
             listed = completed(path, records_from_json(path, read_manifest(path)["runs"]), known)
         elif path.exists():
@@ -165,8 +170,17 @@ def collect(
                 listed = [run for run in records_from_json(path, read_manifest(path)["runs"]) if ":" in run.algorithm]
                 listed = completed(path, listed, known)
         runs = list({run.key: run for run in [*listed, *runs]}.values())
+        about = with_fraction(about, fractions, [recorded[run.key] for run in runs if run.key in recorded])
         write(folder, about, runs, recorded, known)
     return problems
+
+
+def with_fraction(about: Mapping[str, Any], fractions: Iterable[float], runs: Sequence[Recorded]) -> dict[str, Any]:
+    """Return ``about`` with the largest of ``fractions`` that each of ``runs`` is trained up to; none for the whole."""
+    ordered = sorted(fractions, reverse=True)
+    fraction = next((one for one in ordered if all(run.trained(one) for run in runs)), ordered[-1])
+    others = {key: value for key, value in about.items() if key != "fraction"}
+    return others if fraction == 1.0 else {**others, "fraction": fraction}
 
 
 def write(

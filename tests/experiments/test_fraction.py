@@ -27,9 +27,9 @@ RUNS = [Run("InvertedPendulum-v4", "ppo", "default", seed, 128 * 10, SETTINGS) f
 STACK = Stack(tuple(RUNS))
 
 
-def train(results, fraction):
-    folder = StackFolder(results / "stacks" / STACK.name)
-    folder.create([run.record for run in STACK.runs])
+def train(results, fraction, runs=STACK.runs):
+    folder = StackFolder(results / "stacks" / Stack(tuple(runs)).name)
+    folder.create([run.record for run in runs])
     assert worker.train(folder, Options(fraction=fraction), stop=False) == FINISHED
     return results
 
@@ -119,6 +119,20 @@ def test_part_is_kept_when_the_whole_is_asked_for(part):
         manifest, episodes = gather(part, 1.0)
         assert [run["status"] for run in manifest["runs"]] == ["running"] * 2
         assert_frame_equal(first, episodes, check_exact=True)
+
+
+def test_a_run_that_goes_farther_than_the_others_does_not_change_what_they_are(part):
+    """In whatever order: the manifest has the part that every run reaches."""
+    gather(part, 0.25)
+    train(part, 0.5, RUNS[:1])
+    for asked in (0.5, 0.25):
+        manifest, _ = gather(part, asked)
+        assert manifest["fraction"] == 0.25
+        assert [run["status"] for run in manifest["runs"]] == ["finished"] * 2
+        assert [run["steps_done"] for run in manifest["runs"]] == [640, 384]
+    train(part, 0.5, RUNS[1:])
+    manifest, _ = gather(part, 0.5)
+    assert manifest["fraction"] == 0.5
 
 
 def test_the_whole_serves_where_a_part_is_asked_for(whole):
