@@ -250,7 +250,7 @@ def _humanoids(data: Data, short: Data, stills: Drawing | None) -> Section:
 
 
 def _atari(data: Data, readings: Data, replayed: Data, halved: Data) -> Section:
-    runs, smoothed, few = tables2_6.measured(data), figure6.smoothed(data), figure6.few(data)
+    runs, smoothed = tables2_6.measured(data), figure6.smoothed(data)
     made = [
         tables2_6.table2(data, runs, smoothed),
         tables2_6.table6(data, runs),
@@ -262,6 +262,7 @@ def _atari(data: Data, readings: Data, replayed: Data, halved: Data) -> Section:
     read, changed = figure6.smoothed(readings), figure6.smoothed(replayed)
     made += [places.readings(readings, read)] if places.finished(read) else []
     made += [acer.changes(replayed, changed)] if places.finished(changed) else []
+    few = figure6.few(smoothed)
     made.append(windows.table())
     made += [precision.table(halved)] if len(halved.trained) else []
     drawings = [figure6.figure6_games(data, smoothed, few)] if few else []

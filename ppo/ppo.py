@@ -68,7 +68,7 @@ class PPOSettings(Settings):
     vf_clip_range: float = setting(math.inf, above=0, inf="no clipping")
     """how far the value may move from its old one before its loss is clipped; inf for no clipping, as in the text"""
     anneal_clip: bool = False
-    """whether clip_coef falls linearly to 0 over total_timesteps (Table 5)"""
+    """whether clip_coef (Table 5), and vf_clip_range with it, fall linearly to 0 over total_timesteps"""
     lr_kl_target: float = setting(0.0, at_least=0, added=True)
     """the learning rate is adapted towards this KL after every policy update (Table 4), and learning_rate is its first
     value; 0 for one that is not adapted"""
@@ -151,10 +151,11 @@ class PPO(OnPolicy):
         self.anneal(1.0)
 
     def anneal(self, remaining: float) -> None:
-        """Set the learning rate and clip range of Table 5, and the log-std of Table 4."""
+        """Set the learning rate and clip range of Table 5 (ppo2's for values too), and the log-std of Table 4."""
         shared, per_run = self.shared, self.per_run
         self.optimizer.learning_rate = annealed(self.learning_rate, remaining if shared.anneal_lr else 1.0)
         self.clip_coef = annealed(per_run.clip_coef, remaining if shared.anneal_clip else 1.0)
+        self.vf_clip_range = annealed(per_run.vf_clip_range, remaining if shared.anneal_clip else 1.0)
         if shared.anneal_log_std:
             log_std = annealed(per_run.log_std_start, remaining, per_run.log_std_end)
             self.policy.log_std.copy_(log_std.unsqueeze(2))
@@ -210,7 +211,7 @@ class PPO(OnPolicy):
 
     def value_loss(self, batch: Batch, values: Tensor) -> Tensor:
         """Return L^VF at the new ``values`` ``[runs, batch]``: ``[runs]``."""
-        return value_loss(values, batch, self.per_run.vf_clip_range if self._clips_values else None)
+        return value_loss(values, batch, self.vf_clip_range if self._clips_values else None)
 
     def going_on(self, minibatch: Batch, going: Tensor | None) -> Tensor | None:
         """Return the runs that take this ``minibatch``, ``[runs]``, bool, from those that took the last one; None: all.

@@ -63,6 +63,14 @@ class Data:
         """The fraction of the budget after which every run was stopped on purpose; 1 for whole trainings."""
         return float(self.manifest.get("fraction") or 1.0)
 
+    @property
+    def episodes_in_common(self) -> pd.DataFrame:
+        """The episodes within `fraction` of the budget, also of a run that was trained farther."""
+        if self.fraction == 1:
+            return self.episodes
+        steps = self.episodes[RUN].merge(self.runs[[*RUN, "total_timesteps"]], on=RUN, how="left")["total_timesteps"]
+        return self.episodes[self.episodes["step"].to_numpy() <= self.fraction * steps.to_numpy()]
+
 
 def episodes(directory: Path, most: int = MOST_ROWS) -> pd.DataFrame:
     """Read DIRECTORY/episodes.parquet: one row per finished training episode, sorted by run and step.

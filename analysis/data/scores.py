@@ -36,15 +36,16 @@ def once(compute: Callable[[Data], pd.DataFrame]) -> Callable[[Data], pd.DataFra
 
 @once
 def scored(data: Data) -> pd.DataFrame:
-    """Score the complete runs of trained policies, in the manifest's order; an unfinished run has no score.
+    """Score the complete runs of trained policies, in the manifest's order; an unfinished run has no score. Of runs
+    that were stopped on purpose all are scored over as many steps.
 
     RUN, `score` (last 100 episodes), `episodes` (their number), `last_tenth`, `total_timesteps`, `diverged_at`,
     `superseded`, `task`. A run that diverged before the last tenth of its steps has no curve there: `last_tenth` is
     then its score, so that no algorithm gains by diverging.
     """
-    complete = data.trained[data.trained["complete"]]
-    runs = final_scores(data.episodes, complete)
-    runs["last_tenth"] = last_tenth(data.episodes, complete, data.fraction)["score"].fillna(runs["score"])
+    complete, episodes = data.trained[data.trained["complete"]], data.episodes_in_common
+    runs = final_scores(episodes, complete)
+    runs["last_tenth"] = last_tenth(episodes, complete, data.fraction)["score"].fillna(runs["score"])
     for column in ("total_timesteps", "diverged_at", "superseded"):
         runs[column] = complete[column].to_numpy()
     return runs.assign(task=runs["environment"].map(task))

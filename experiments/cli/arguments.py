@@ -20,7 +20,6 @@ from experiments.cli.flags.shared import (
 )
 from experiments.cli.flags.values import count, hours, machine, path, seed, share, steps, workers
 from experiments.messages import unknown_name_message
-from experiments.paper.games import GROUPS
 from experiments.paper.profiles import Profile
 
 
@@ -69,7 +68,6 @@ def parse(argv: Sequence[str], profiles: Mapping[str, Profile]) -> argparse.Name
         arguments.results = arguments.results or Path(arguments.profile.results)
     if "environments" in arguments:
         arguments.fraction = arguments.fraction or arguments.profile.fraction
-        arguments.environments = [one for name in arguments.environments or () for one in GROUPS.get(name, (name,))]
     return arguments
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,7 +17,7 @@ from rich.table import Table
 
 from baselines import REFERENCE
 from experiments.cli import protocols
-from experiments.cli.execution import check_device
+from experiments.cli.execution import check_device, report_outcome
 from experiments.cli.plan_tables import print_estimates
 from experiments.paper.games import TWELVE
 from experiments.paper.profiles import Profile
@@ -24,6 +25,7 @@ from experiments.paper.protocols import atari
 from experiments.planning.costs import Measured
 from experiments.planning.estimates import Machine, read_costs, read_measured
 from experiments.store.files import ensure_writable
+from ppo.envs.atari import find_rom
 from ppo.process import cores
 
 MEASURED = ("HalfCheetah-v4", "Hopper-v4")
@@ -37,33 +39,38 @@ Parse = Callable[[list[str]], argparse.Namespace]
 def gpu(arguments: argparse.Namespace, console: Console, parse: Parse) -> int:
     """Check, measure, train until the hours are over, and say what to keep; ``parse``: of the command's arguments.
 
-    Returns 0 also where the hours ended the training: the same command continues it.
+    Returns 0 also where the hours ended the training: the same command continues it. A part of which something failed
+    does not keep the next one from being trained.
     """
     until = time.monotonic() + 3600 * arguments.hours
     check_cuda(arguments.device)
+    find_rom(GAME)
     results: Path = arguments.results
     ensure_writable(results)
     speeds = results / "throughput.json"
-    for device in dict.fromkeys(("cpu", arguments.device.partition(":")[0])):
-        if not read_measured(speeds).get(device):
+    for device in dict.fromkeys(("cpu", arguments.device)):
+        if not read_measured(speeds).get(device.partition(":")[0]):
             console.print(f"measuring on {device} ...")
             measure(speeds, device)
     print_speeds(console, speeds, arguments.device.partition(":")[0])
     machine = Machine(cores(), gpus=1)
     print_estimates(console, [atari(arguments.profile)], [machine], read_costs(speeds), arguments.gpus_per_stack)
-    code = 0
+    failed = stopped = False
     for planned in parts(arguments.profile):
         command = ["run", *planned, "--profile", arguments.profile.name, "--results", str(results)]
         command += ["--device", arguments.device, "--workers", str(arguments.workers or cores())]
         console.print(f"ppo {' '.join(command)}")
-        code = protocols.run(parse(command), console, until)
-        if code:
+        outcome, problems = protocols.train(parse(command), console, until)
+        failed |= report_outcome(console, replace(outcome, stopped=False), problems) > 0
+        stopped = outcome.stopped
+        if stopped:
             break
     over = time.monotonic() >= until
-    if over:
-        console.print(f"the {arguments.hours:g} hours are over")
+    if stopped:
+        why = f"the {arguments.hours:g} hours are over" if over else "stopped"
+        console.print(f"{why}; the same command continues where it stopped")
     print_advice(console, arguments, results)
-    return 0 if over and code == 130 else code
+    return 1 if failed else 130 if stopped and not over else 0
 
 
 def check_cuda(device: str) -> None:

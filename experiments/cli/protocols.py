@@ -15,6 +15,7 @@ from experiments.cli.flags.shared import ONLY
 from experiments.cli.plan_tables import print_estimates, print_plan
 from experiments.messages import unknown_name_message
 from experiments.modules import import_modules
+from experiments.paper.games import GROUPS
 from experiments.paper.protocol import Protocol
 from experiments.paper.protocols import runs_with_saved_policy, select
 from experiments.paper.readings import DEFAULT
@@ -48,9 +49,21 @@ def plan(arguments: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def run(arguments: argparse.Namespace, console: Console, until: float = math.inf) -> int:
-    """Train the runs that the protocols still lack, stopping at the time ``until`` of ``time.monotonic``, and collect
-    their episodes."""
+def run(arguments: argparse.Namespace, console: Console) -> int:
+    """Train the runs that the protocols still lack, and collect their episodes."""
+    outcome, problems = train(arguments, console)
+    code = report_outcome(console, outcome, problems)
+    if code == 0:
+        folder = "" if arguments.results == Path("results") else f" --results {shlex.quote(str(arguments.results))}"
+        console.print(f"next: `ppo report{folder}` draws the tables and figures", markup=False)
+    return code
+
+
+def train(
+    arguments: argparse.Namespace, console: Console, until: float = math.inf
+) -> tuple[scheduler.Outcome, list[str]]:
+    """Do what ``run`` does, stopping at the time ``until`` of ``time.monotonic``; return the outcome, and a line for
+    each thing that is damaged."""
     protocols = _selected(arguments)  # before any folder is made
     modules = list(map(module_of, _own_algorithms(arguments)))
     executor = make_executor(arguments, console, arguments.fraction, modules)
@@ -76,11 +89,7 @@ def run(arguments: argparse.Namespace, console: Console, until: float = math.inf
             damaged = results.collect(arguments.results, folder, about, records, known)
     damaged += evaluation.keep_policies(arguments.results, runs_with_saved_policy(arguments.profile, arguments.reading))
     cards.write_cards(arguments.results, known)
-    code = report_outcome(console, outcome, damaged)
-    if code == 0:
-        folder = "" if arguments.results == Path("results") else f" --results {shlex.quote(str(arguments.results))}"
-        console.print(f"next: `ppo report{folder}` draws the tables and figures", markup=False)
-    return code
+    return outcome, damaged
 
 
 def _measure_first_updates(arguments: argparse.Namespace, protocol: Protocol, about: dict[str, Any]) -> None:
@@ -99,6 +108,7 @@ def _selected(arguments: argparse.Namespace) -> list[Protocol]:
     runs = _runs(protocols)
     for flag, field in ONLY.items():
         planned = {getattr(run, field) for run in runs}
+        planned |= {name for name, games in GROUPS.items() if planned & set(games)}
         for value in getattr(arguments, flag) or ():
             if value not in planned:
                 valid = map(str, sorted(planned))
@@ -141,7 +151,10 @@ def _remaining(
 
 def _filtered(arguments: argparse.Namespace, runs: Iterable[Run]) -> tuple[Run, ...]:
     """Return those of ``runs`` with the environments, algorithms and seeds that the flags name."""
-    only = {field: getattr(arguments, flag) for flag, field in ONLY.items()}
+    only = {
+        field: [one for name in getattr(arguments, flag) or () for one in GROUPS.get(name, (name,))]
+        for flag, field in ONLY.items()
+    }
     return tuple(run for run in runs if all(not of or getattr(run, field) in of for field, of in only.items()))
 
 

@@ -173,7 +173,8 @@ READINGS: dict[str, dict[str, Any]] = {  # name -> settings of PPO, the same set
 """Under ppo1's filter the old policy is evaluated again after the filter's update, as in its release."""
 
 ATARI_READINGS: dict[str, dict[str, Any]] = {  # name -> what it changes in PPO's settings of section 6.4
-    DEFAULT: {},  # Table 5, with the other details as in ppo2: see experiments/paper/settings.py
+    DEFAULT: {},  # Table 5 and equation 9, with the other details as in ppo2: see experiments/paper/settings.py
+    "ppo2": {"vf_clip_range": 0.1},  # ppo2/ppo2.py (2017-11) clips values by the range of Table 5, which it anneals
     # Table 5, with the other details as in ppo1, which ran a process for each of the 8 actors and averaged their
     # gradients: ppo1/pposgd_simple.py and cnn_policy.py. (ppo1/run_atari.py has other numbers than Table 5.)
     "ppo1": {

@@ -165,7 +165,7 @@ HUMANOID: dict[str, PPOSettings] = {
 }
 
 ATARI: dict[str, Settings] = {  # sec. 6.4; of A2C and ACER the paper says only "tuned"
-    "ppo": PPOSettings(  # Table 5; other settings from openai/baselines' ppo2
+    "ppo": PPOSettings(  # Table 5, values not clipped (equation 9); other settings from openai/baselines' ppo2
         num_envs=8,  # "number of actors"
         num_steps=128,
         learning_rate=2.5e-4,  # "x alpha"

@@ -19,16 +19,18 @@ from rich.console import Console
 from rich.table import Table
 
 from baselines import REFERENCE
+from experiments.messages import unknown_name_message
 from experiments.paper.profiles import ENVIRONMENTS
 from experiments.paper.settings import COMPARED
 from experiments.planning.costs import Measured
 from experiments.planning.estimates import write_measured
 from experiments.run import Run
 from experiments.store import provenance
-from experiments.store.files import StoreError, read_json, write_json
+from experiments.store.files import read_json, write_json
 from experiments.throughput import atari, humanoid, mujoco
 from experiments.throughput.mujoco import BUDGET, stack_of
 from experiments.training.build import build
+from ppo.envs.atari import ATARI_ROMS, find_rom
 from ppo.process import cores, prepare_process
 
 BASELINE_ENVIRONMENT = "HalfCheetah-v4"
@@ -56,7 +58,7 @@ def measure_costs(
         while elapsed <= COST_SECONDS:
             stack.iterate()
             if device != "cpu":
-                torch.cuda.synchronize()
+                torch.cuda.synchronize(device)
             elapsed = time.perf_counter() - start
         vector_steps = (stack.steps_done - before) / first.settings.num_envs
         stack.env.close()
@@ -122,6 +124,48 @@ def markdown(sampled: dict[str, Any]) -> str:
     return "\n".join(["| one thread each | steps/s | ratio |", "|---|---|---|", *lines])
 
 
+def save_costs(arguments: argparse.Namespace) -> None:
+    """Measure what `ppo plan` reckons with, and write it."""
+    environments = arguments.environments if arguments.few else ENVIRONMENTS
+    baselines = () if arguments.few else tuple(COMPARED)
+    measured = list(measure_costs(environments, arguments.games, arguments.device, baselines))
+    about = {
+        "machine": provenance.machine(),
+        "device": provenance.device_name(arguments.device),
+        "versions": provenance.versions(),
+        "commit": provenance.commit(),
+    }
+    write_measured(arguments.costs, arguments.device.partition(":")[0], measured, about)
+
+
+def save_samples(path: Path, sampled: dict[str, Any]) -> None:
+    """Write samples, and print their table."""
+    about = {"machine": provenance.machine(), "versions": provenance.versions(), "commit": provenance.commit()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, {**about, **sampled})
+    table = Table("one thread each", "steps/s", "ratio", box=None)
+    for row in rows(sampled):
+        table.add_row(*row)
+    Console(soft_wrap=True, width=110).print(table)
+
+
+def print_shares(game: str) -> None:
+    """Print the parts of a run's time on ``game``, and what a second core could gain at most."""
+    parts = atari.shares(game)
+    for name, value in parts.items():
+        print(f"{name}: {1e6 * value:,.0f} us of CPU per agent step")
+    for name, gain in atari.bounds(parts).items():
+        print(f"two cores, {name}: at most {gain:.2f}x")
+
+
+def check_games(games: Sequence[str]) -> None:
+    """Raise ``ValueError`` for what is no game, and for a game without its ROM."""
+    for game in games:
+        if game not in ATARI_ROMS:
+            raise ValueError(unknown_name_message("game", game, ATARI_ROMS))
+        find_rom(game)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, save the samples and print the table."""
     parser = argparse.ArgumentParser(prog="throughput", description=__doc__)
@@ -149,40 +193,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     os.environ.update(ONE_THREAD)  # for child processes, and for JAX, which is imported later
     prepare_process()
-    if arguments.shares:
-        parts = atari.shares(arguments.shares)
-        for name, value in parts.items():
-            print(f"{name}: {1e6 * value:,.0f} us of CPU per agent step")
-        for name, gain in atari.bounds(parts).items():
-            print(f"two cores, {name}: at most {gain:.2f}x")
-        return 0
     if arguments.loop:
         loop(arguments.loop[0], float(arguments.loop[1]))
         return 0
-    if arguments.costs:
-        environments = arguments.environments if arguments.few else ENVIRONMENTS
-        baselines = () if arguments.few else tuple(COMPARED)
-        measured = list(measure_costs(environments, arguments.games, arguments.device, baselines))
-        about = {
-            "machine": provenance.machine(),
-            "device": provenance.device_name(arguments.device),
-            "versions": provenance.versions(),
-            "commit": provenance.commit(),
-        }
-        write_measured(arguments.costs, arguments.device.partition(":")[0], measured, about)
-        return 0
-    about = {"machine": provenance.machine(), "versions": provenance.versions(), "commit": provenance.commit()}
-    if arguments.humanoid:
-        try:
-            sampled = {"humanoid": humanoid.sample(arguments.policies, arguments.blocks)}
-        except StoreError as error:
-            parser.error(str(error))
+    try:
+        check_games([arguments.shares] if arguments.shares else arguments.games)
+        policies = humanoid.policies_in(arguments.policies) if arguments.humanoid else []
+    except ValueError as error:
+        parser.error(str(error))
+    if arguments.shares:
+        print_shares(arguments.shares)
+    elif arguments.costs:
+        save_costs(arguments)
+    elif arguments.humanoid:
+        save_samples(arguments.out / "humanoid.json", {"humanoid": humanoid.sample(policies, arguments.blocks)})
     else:
         sampled = sample(arguments.environments, arguments.games, arguments.blocks, arguments.warmup)
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    write_json(arguments.out / ("humanoid.json" if arguments.humanoid else "samples.json"), {**about, **sampled})
-    table = Table("one thread each", "steps/s", "ratio", box=None)
-    for row in rows(sampled):
-        table.add_row(*row)
-    Console(soft_wrap=True, width=110).print(table)
+        save_samples(arguments.out / "samples.json", sampled)
     return 0

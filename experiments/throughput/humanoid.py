@@ -6,6 +6,7 @@ contacts than one that falls at once, as untrained ones do.
 
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +81,15 @@ def measure(trained: TrainedPolicy, blocks: int) -> Seconds:
     return seconds
 
 
-def sample(policies: Path, blocks: int) -> dict[str, Any]:
-    """Measure every task with the policy that ``policies`` has of it. Raises ``StoreError`` if it has none."""
-    files = [policies / file_name(f"{environment}_ppo.pt") for environment in HUMANOID]
-    loaded = [chosen_policies(file, (), None, None)[0] for file in files]
-    return {trained.run.environment: measure(trained, blocks) for trained in loaded}
+def policies_in(folder: Path) -> list[TrainedPolicy]:
+    """Load the policies of ``ppo run figure4``. Raises ``StoreError`` if one is missing."""
+    files = [folder / file_name(f"{environment}_ppo.pt") for environment in HUMANOID]
+    return [chosen_policies(file, (), None, None)[0] for file in files]
+
+
+def sample(policies: Sequence[TrainedPolicy], blocks: int) -> dict[str, Any]:
+    """Measure the task of each of ``policies``."""
+    return {trained.run.environment: measure(trained, blocks) for trained in policies}
 
 
 def rows(environment: str, seconds: Seconds) -> list[tuple[str, str, str]]:

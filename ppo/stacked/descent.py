@@ -203,7 +203,7 @@ def descend(ppo: "PPO", batch: Batch, clip_coef: Tensor) -> Tensor:
         kl_coef=_flat(ppo.kl_coef),
         vf_coef=_flat(ppo.per_run.vf_coef),
         ent_coef=_flat(ppo.per_run.ent_coef),
-        vf_clip_range=_flat(ppo.per_run.vf_clip_range),
+        vf_clip_range=_flat(ppo.vf_clip_range),
         learning_rate=_flat(optimizer.learning_rate),
         max_grad_norm=_flat(optimizer.max_grad_norm),
     )

@@ -15,7 +15,16 @@ from analysis import export
 from analysis.data.labels import ENVIRONMENTS
 from analysis.data.load import gather
 from analysis.report import build
-from tests.helpers.synthetic import BUDGET, write_atari, write_figure3, write_table1
+from tests.helpers.synthetic import (
+    ATARI_BUDGET,
+    BUDGET,
+    episodes_of,
+    planned,
+    write,
+    write_atari,
+    write_figure3,
+    write_table1,
+)
 
 PAGE = (Path(experiments.__file__).parents[1] / "docs" / "rliable.md").read_text(encoding="utf-8")
 
@@ -63,6 +72,20 @@ def test_without_an_untrained_level_there_is_no_normalised_score(tmp_path: Path)
     assert frame["normalised"].isna().all()
     assert set(frame["steps"]) == {1_000_000}  # a tenth of the budget was trained
     assert list(export.every_score([]).columns) == list(export.COLUMNS)
+
+
+def test_a_run_that_went_farther_is_scored_over_the_steps_of_the_others(tmp_path: Path) -> None:
+    """Its returns rise by 1 an episode of 5,000 steps, of which it has 320 and the others 200."""
+    runs = [
+        planned("PongNoFrameskip", "default", seed, total_timesteps=ATARI_BUDGET, steps_done=steps)
+        for seed, steps in ((1, 1_600_000), (2, 1_000_000))
+    ]
+    rows = [episodes_of(run, np.arange(1.0, run["steps_done"] // 5000 + 1), length=5000) for run in runs]
+    write(tmp_path, "atari", runs, rows, "paper", fraction=0.1)
+    frame = export.every_score([gather(tmp_path, "atari")])
+    assert frame["score"].tolist() == [150.5, 150.5]  # the mean of 101 to 200
+    assert frame["last_tenth"].nunique() == 1
+    assert set(frame["steps"]) == {1_000_000}
 
 
 @pytest.mark.usefixtures("_without_pictures")

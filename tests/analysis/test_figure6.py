@@ -46,7 +46,7 @@ def test_ours_are_drawn_over_frames_in_the_colours_of_the_algorithms(tmp_path: P
 def test_the_first_tenth_is_drawn_in_large_over_what_can_be_compared(tmp_path: Path) -> None:
     """4M frames are trained; a point up to 1.6M frames is a mean over frames that are all among them."""
     data = gather(write_atari(tmp_path, ("Pong", "Alien"), level, fraction=0.1), "atari")
-    games = figure6.few(data)
+    games = figure6.few(smoothed(data))
     assert games == ["Alien", "Pong"]
     drawing = figure6.figure6_games(data, smoothed(data), games)
     assert "up to 1.6M frames" in drawing.title
@@ -90,7 +90,7 @@ def test_each_large_panel_ends_where_its_game_was_trained_to(tmp_path: Path) -> 
         return {**run, "steps_done": 1_600_000} if run["environment"].startswith("Pong") else run
 
     data = gather(write_atari(tmp_path, ("Pong", "Alien"), level, fraction=0.1, change=change), "atari")
-    drawing = figure6.figure6_games(data, smoothed(data), figure6.few(data))
+    drawing = figure6.figure6_games(data, smoothed(data), figure6.few(smoothed(data)))
     ends = {axes.get_title(): axes.get_xlim()[1] for axes in drawing.figure.axes}
     assert ends == {"Alien": 1_600_000, "Pong": 4_000_000}
     assert "up to 1.6M or 4M frames" in drawing.title
@@ -104,7 +104,7 @@ def test_captions_tell_the_window(tmp_path: Path) -> None:
 
 def test_runs_too_short_to_compare_are_not_drawn(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong",), level, fraction=0.05), "atari")  # 2M frames
-    assert figure6.few(data) == []
+    assert figure6.few(smoothed(data)) == []
     drawing = figure6.figure6(data, smoothed(data))
     assert "Our runs reach no point that can be compared." in drawing.caption
     assert all(line.get_linestyle() == "--" for axes in drawing.figure.axes for line in axes.lines)
@@ -113,4 +113,4 @@ def test_runs_too_short_to_compare_are_not_drawn(tmp_path: Path) -> None:
 def test_many_games_are_not_drawn_in_large(tmp_path: Path) -> None:
     games = published("atari_table6")["game"][: figure6.FEW + 1]
     data = gather(write_atari(tmp_path, list(games), level, fraction=0.1), "atari")
-    assert figure6.few(data) == []
+    assert figure6.few(smoothed(data)) == []

@@ -92,6 +92,26 @@ def test_runs_stopped_early_are_compared_over_the_same_frames(
     assert rows["ppo", "Paper's curves at 1.6M frames, the same games"].iqm == pytest.approx(_paper_iqm(1.6))
 
 
+def test_games_weigh_the_same_however_many_seeds_they_have(tmp_path: Path) -> None:
+    """Of Breakout three seeds, of Pong one: the first of each counts."""
+
+    def change(run: dict[str, Any]) -> dict[str, Any] | None:
+        return None if run["environment"].startswith("Pong") and run["seed"] > 1 else run
+
+    def value(run: dict[str, Any]) -> float:
+        return 1.7 + 28.8 * run["seed"] if run["environment"].startswith("Breakout") else -20.7  # human: seed, 0
+
+    data = gather(write_atari(tmp_path, ("Breakout", "Pong"), value, change=change), "atari")
+    rows = {
+        (row.algorithm, row.source): row
+        for row in human_normalised.rows(data, tables2_6.measured(data), smoothed(data))
+    }
+    for source in ("Ours, smoothed, at 40M frames", "Ours, last 100 episodes"):
+        row = rows["ppo", source]
+        assert (row.games, row.runs) == (2, 2)
+        assert row.iqm == row.median == pytest.approx(0.5)
+
+
 def test_the_papers_table6_by_hand() -> None:
     rows = {row.algorithm: row for row in _rows_without_data() if row.source == "Paper, Table 6 (40M frames)"}
     scores, levels = (published(name).set_index("game") for name in ("atari_table6", "atari_human"))

@@ -126,6 +126,20 @@ def test_a_run_that_diverged_keeps_its_last_value(tmp_path: Path) -> None:
     assert row.ours == pytest.approx(6)
 
 
+def test_a_run_that_diverged_before_every_point_is_named(tmp_path: Path) -> None:
+    """After 1.2M frames: no point has all of its window in them."""
+
+    def change(run: dict[str, Any]) -> dict[str, Any]:
+        early = run["algorithm"] == "ppo" and run["seed"] == 2
+        return {**run, "status": "running", "diverged_at": 300_000} if early else run
+
+    data = gather(write_atari(tmp_path, ("Pong",), constant, fraction=0.1, change=change), "atari")
+    table = places.places(data, smoothed(data))
+    assert table.shown.set_index("Algorithm").loc["PPO", "Seeds"] == "2"
+    (note,) = [note for note in table.notes if note.startswith("Not compared")]
+    assert "PPO on Pong, seed 2, which diverged after 1.2M frames" in note
+
+
 def test_the_table_counts_the_games(tmp_path: Path) -> None:
     data = gather(write_atari(tmp_path, ("Pong", "Alien"), constant, fraction=0.1), "atari")
     table = places.places(data, smoothed(data))
@@ -145,7 +159,7 @@ def test_the_table_counts_the_games(tmp_path: Path) -> None:
 
 def test_readings_of_ppo_stand_beside_each_other(tmp_path: Path) -> None:
     """Each setting of `atari-readings` has its own place on each game."""
-    levels = {"default": 5.0, "ppo1": -1.0, "a3c": 0.0}
+    levels = {"default": 5.0, "ppo2": 2.0, "ppo1": -1.0, "a3c": 0.0}
     highest = {game: paper_levels(game, "ppo")[-1] for game in ("Breakout", "BankHeist")}
 
     def value(run: dict[str, Any]) -> float:
@@ -153,7 +167,8 @@ def test_readings_of_ppo_stand_beside_each_other(tmp_path: Path) -> None:
 
     data = gather(write_atari_readings(tmp_path, value), "atari-readings")
     table = places.readings(data, smoothed(data))
-    assert table.shown["Game"].tolist() == ["BankHeist"] * 3 + ["Breakout"] * 3
+    assert table.shown["Game"].tolist() == ["BankHeist"] * 4 + ["Breakout"] * 4
+    assert set(table.shown["Frames"]) == {"0.4M to 1.6M"}, "one reading of BankHeist went on to 6.4M frames"
     found = table.data.set_index(["game", "setting"])
     assert found["place"].xs("default", level="setting").tolist() == ["ahead", "ahead"]
     assert found.loc[("Breakout", "a3c"), "place"] == "among them"

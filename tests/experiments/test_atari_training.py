@@ -183,7 +183,7 @@ def test_readings_are_tried_beside_the_usual_settings():
     assert {(run.environment, run.setting, run.seed) for run in protocol.runs} == {
         (f"{game}NoFrameskip-v4", setting, seed)
         for game in ("BankHeist", "Breakout")
-        for setting in ("default", "ppo1", "a3c")
+        for setting in ("default", "ppo2", "ppo1", "a3c")
         for seed in (1, 2)
     }
     shared = {run.key for run in atari(PROFILES["paper"]).runs} & {run.key for run in protocol.runs}
@@ -221,11 +221,16 @@ def test_ppo1_is_table_5_with_the_details_of_its_release():
     }
 
 
+def test_ppo2_clips_values_as_far_as_ratios():
+    """Which `anneal_clip` anneals together, as its one CLIPRANGE."""
+    assert usual_settings(GAME, "ppo", "ppo2") == replace(ATARI["ppo"], vf_clip_range=0.1)
+
+
 def test_the_network_that_the_paper_cites_is_a_reading():
     assert usual_settings(GAME, "ppo", "a3c") == replace(ATARI["ppo"], network="a3c")
 
 
-@pytest.mark.parametrize("reading", ["ppo1", "a3c"])
+@pytest.mark.parametrize("reading", ["ppo2", "ppo1", "a3c"])
 def test_atari_in_another_reading_changes_ppo_and_nothing_else(reading):
     (usual,), (other,) = (select(["atari"], PROFILES["paper"], name) for name in (DEFAULT, reading))
     for before, after in zip(usual.runs, other.runs, strict=True):
@@ -234,7 +239,7 @@ def test_atari_in_another_reading_changes_ppo_and_nothing_else(reading):
 
 
 def test_the_readings_can_be_trained():
-    for reading in ("ppo1", "a3c"):
+    for reading in ("ppo2", "ppo1", "a3c"):
         settings = replace(usual_settings(GAME, "ppo", reading), num_envs=2, num_steps=10, minibatch_size=10)
         algorithm = build([Run(GAME, "ppo", reading, 1, 40, settings)])
         before = algorithm.policy.parameters.detach().clone()

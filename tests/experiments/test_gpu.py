@@ -1,6 +1,8 @@
 """`ppo gpu` on the CPU in a GPU's place, with a tiny profile; and what it says where something is missing."""
 
+import argparse
 import dataclasses
+import subprocess
 import time
 
 import pytest
@@ -10,11 +12,13 @@ from experiments.cli import gpu
 from experiments.cli.commands import main
 from experiments.paper.games import TWELVE
 from experiments.paper.profiles import GAMES, PROFILES, Seeds
+from experiments.paper.settings import ATARI
 from experiments.planning.costs import Measured
-from experiments.planning.estimates import write_measured
+from experiments.planning.estimates import read_measured, write_measured
 from experiments.planning.planner import Stack
 from experiments.run import Run
 from experiments.store.files import read_json
+from experiments.throughput import atari, command
 from experiments.training import scheduler
 from experiments.training.executor import STOPPED, Job
 from ppo.ppo import PPOSettings
@@ -42,7 +46,7 @@ def measured(monkeypatch):
     def measure(path, device):
         devices.append(device)
         one = Measured("Hopper-v4", "ppo", 3, 1e-3)
-        write_measured(path, device, [one, Measured("PongNoFrameskip-v4", "ppo", 8, 2e-2)], {})
+        write_measured(path, device.partition(":")[0], [one, Measured("PongNoFrameskip-v4", "ppo", 8, 2e-2)], {})
 
     monkeypatch.setattr(gpu, "measure", measure)
     return devices
@@ -109,6 +113,65 @@ def test_it_stops_when_the_hours_are_over_and_continues_later(on_cpu, tmp_path, 
     assert not (tmp_path / "gpu" / "atari").exists(), "what was not begun has no results"
     assert on_cpu("0.2") == 0
     assert {run["status"] for run in read_json(tmp_path / "gpu" / "table1" / "manifest.json")["runs"]} == {"finished"}
+
+
+def test_a_part_that_fails_neither_keeps_the_next_from_training_nor_is_forgotten(on_cpu, monkeypatch):
+    """Not even when the hours end the training."""
+    trained = []
+
+    def train(arguments, console, until):
+        trained.append(arguments.protocols)
+        first = len(trained) == 1
+        return scheduler.Outcome(failed={"a": "it broke"} if first else {}, stopped=not first), []
+
+    monkeypatch.setattr("experiments.cli.protocols.train", train)
+    assert on_cpu("1e-9") == 1
+    assert trained == [["table1"], ["atari"]]
+
+
+@pytest.mark.usefixtures("on_cpu")
+def test_the_gpu_that_was_named_is_measured(measured, monkeypatch):
+    monkeypatch.setattr(gpu, "check_cuda", lambda device: None)
+    monkeypatch.setattr("experiments.cli.protocols.train", lambda arguments, console, until: (scheduler.Outcome(), []))
+    assert main(["gpu", "--hours", "1", "--device", "cuda:1", "--profile", "quick"], {"quick": TINY}) == 0
+    assert measured == ["cpu", "cuda:1"]
+
+
+def test_a_missing_rom_is_one_line_before_anything_is_measured(tmp_path, monkeypatch, capsys, measured):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path))
+    assert main(["gpu", "--hours", "1", "--device", "cpu", "--profile", "quick"], {"quick": TINY}) == 2
+    said = capsys.readouterr().err
+    assert "has no usable ROM pong.bin" in said
+    assert said.count("\n") == 1
+    assert measured == []
+    with pytest.raises(SystemExit):
+        command.main(["--few", "--costs", "x.json"])
+    assert "has no usable ROM pong.bin" in capsys.readouterr().err
+
+
+def test_what_it_measures_with_measures(tmp_path, monkeypatch):
+    """The command that the others replace, with smaller trainings."""
+    small = dataclasses.replace(ATARI["ppo"], num_envs=2, num_steps=4, minibatch_size=8, update_epochs=1)
+    monkeypatch.setattr(atari, "ATARI", {"ppo": small})
+    monkeypatch.setattr(command, "COST_SECONDS", 0.0)
+    monkeypatch.setattr(gpu, "MEASURED", ("InvertedPendulum-v4",))
+
+    run = subprocess.run
+
+    def here(argv, **more):
+        if argv[1:3] != ["-m", "experiments.throughput"]:
+            return run(argv, **more)
+        return argparse.Namespace(returncode=command.main(argv[3:]))
+
+    monkeypatch.setattr(subprocess, "run", here)
+    gpu.measure(tmp_path / "speeds.json", "cpu")
+    found = read_measured(tmp_path / "speeds.json")["cpu"]
+    assert [(one.environment, one.algorithm, one.rows) for one in found] == [
+        ("InvertedPendulum-v4", "ppo", 3),
+        ("InvertedPendulum-v4", "ppo", 33),
+        ("PongNoFrameskip-v4", "ppo", 2),
+    ]
 
 
 class Endless(Job):

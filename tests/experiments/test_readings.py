@@ -173,9 +173,10 @@ def test_another_reading_changes_ppo_and_nothing_else(name):
 
 
 def test_all_in_another_reading_is_what_that_changes():
-    assert [protocol.name for protocol in select(["all"], PAPER, "ppo2")] == ["table1", "figure2", "figure3"]
-    with pytest.raises(ValueError, match="the ppo2 reading changes nothing in atari"):
-        select(["all", "atari"], PAPER, "ppo2")
+    assert [protocol.name for protocol in select(["all"], PAPER, "ppo2")] == ["table1", "figure2", "figure3", "atari"]
+    assert [protocol.name for protocol in select(["all"], PAPER, "a3c")] == ["atari"]
+    with pytest.raises(ValueError, match="the a3c reading changes nothing in table1"):
+        select(["all", "table1"], PAPER, "a3c")
 
 
 def test_another_reading_has_its_own_folder(tmp_path, capsys):

@@ -262,13 +262,16 @@ def write_klip_ppo(
 
 
 def write_atari_readings(results: Path, value: Callable[[dict[str, Any]], float]) -> Path:
-    """RESULTS/atari-readings: the first tenth of two seeds of its settings on two games, of return `value(run)`."""
-    done = {"total_timesteps": ATARI_BUDGET, "steps_done": ATARI_BUDGET // 10}
+    """RESULTS/atari-readings: the first tenth of two seeds of its settings on two games, of return `value(run)`; of the
+    usual settings on BankHeist 6.4M frames, as of `atari`."""
     runs = [
-        planned(f"{game}NoFrameskip", setting, seed, **done)
+        planned(
+            f"{game}NoFrameskip", setting, seed, total_timesteps=ATARI_BUDGET, steps_done=round(part * ATARI_BUDGET)
+        )
         for game in ("Breakout", "BankHeist")
-        for setting in ("default", "ppo1", "a3c")
+        for setting in ("default", "ppo2", "ppo1", "a3c")
         for seed in (1, 2)
+        for part in (0.16 if (game, setting) == ("BankHeist", "default") else 0.1,)
     ]
     write(results, "atari-readings", runs, [episodes_of(run, value(run), 5000) for run in runs], "paper", fraction=0.1)
     return results

@@ -33,6 +33,11 @@ CASES = {  # environment, runs, budget
     "value clipping": (HOPPER, stack({"vf_clip_range": 0.02}, {"vf_clip_range": 0.2}, {}, learning_rate=1e-3), 256),
     "an annealed rate": (HOPPER, stack(*TWO, anneal_lr=True), 384),
     "an annealed clip": (HOPPER, stack(*TWO, anneal_clip=True), 384),
+    "an annealed clip of values too": (
+        HOPPER,
+        stack({"vf_clip_range": 0.02}, {"vf_clip_range": 0.1}, {}, anneal_clip=True, learning_rate=1e-3),
+        384,
+    ),
     "several environments": (HOPPER, stack(*TWO, num_envs=3, num_steps=50), 300),
     "an odd last iteration": (PENDULUM, stack(*TWO, minibatch_size=48, anneal_lr=True), 301),
     "discrete actions": (CARTPOLE, stack({"ent_coef": 0.01}, {"kl_coef": 1.0, "clip_coef": INF}, num_envs=2), 512),

@@ -192,13 +192,11 @@ def figure6(data: Data, ours: pd.DataFrame) -> Drawing:
     return Drawing("figure6", "Figure 6. Learning curves on Atari", sentences(caption, note), figure)
 
 
-def few(data: Data) -> list[str]:
-    """List the games with episodes of ours, in the paper's order, if they are few enough for large panels.
-
-    None while the runs are too short for a comparable point.
-    """
-    games = ordered(data.episodes["environment"].map(task), tuple(paper_table6().index))
-    return games if len(games) <= FEW and len(comparable_points(data)) else []
+def few(ours: pd.DataFrame) -> list[str]:
+    """List the games with a curve of ours (`smoothed`), in the paper's order, if they are few enough for large
+    panels."""
+    games = ordered(ours["game"], tuple(paper_table6().index))
+    return games if len(games) <= FEW else []
 
 
 @matplotlib.rc_context(STYLE)
@@ -283,5 +281,5 @@ def _axes(ours: pd.DataFrame) -> str:
 def _ours(data: Data, ours: pd.DataFrame) -> str:
     if ours.empty:
         return "No runs of ours yet." if data.episodes.empty else "Our runs reach no point that can be compared."
-    end = f", stopped on purpose {reached(data)}" if data.fraction < 1 else ""
+    end = f", stopped on purpose {reached(data)} or later" if data.fraction < 1 else ""
     return f"Thin: our seeds{end}; thick: their mean, where every seed has a value. A cross marks where a run diverged."

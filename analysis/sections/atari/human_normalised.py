@@ -50,6 +50,14 @@ def normalised(runs: pd.DataFrame) -> pd.DataFrame:
     return runs.assign(human=(runs["score"] - low) / (high - low))
 
 
+def evenly(runs: pd.DataFrame) -> pd.DataFrame:
+    """Return of each game as many of our `runs` as every game has, the first seeds: each game then weighs the same."""
+    if runs.empty:
+        return runs
+    count = runs.groupby("game").size().min()
+    return runs.sort_values(["game", "seed"], kind="stable").groupby("game").head(count)
+
+
 def compared(data: Data, curves: pd.DataFrame, algorithm: str) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Normalise the smoothed curves of an algorithm at `compared_at`: ours, and the paper's on our games.
 
@@ -60,6 +68,7 @@ def compared(data: Data, curves: pd.DataFrame, algorithm: str) -> tuple[pd.DataF
         normalised(frame[frame["algorithm"] == algorithm]).dropna(subset="human")
         for frame in (ours_at(curves, frames), paper_at(frames))
     )
+    ours = evenly(ours)
     return ours, paper[paper["game"].isin(ours["game"])] if len(ours) else paper
 
 
@@ -79,7 +88,7 @@ def rows(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> list[Row]:
             same = ", the same games" if len(ours) else ""
             made.append(_row(algorithm, f"Ours, smoothed, {where}", ours))
             made.append(_row(algorithm, f"Paper's curves {where}{same}", paper))
-        last = normalised(runs[runs["algorithm"] == algorithm]).dropna(subset="human")
+        last = evenly(normalised(runs[runs["algorithm"] == algorithm]).dropna(subset="human"))
         stopped = f" {reached(data)}" if data.fraction < 1 else ""
         made.append(_row(algorithm, f"Ours, last 100 episodes{stopped}", last))
         made.append(_row(algorithm, f"Paper, Table 6 ({short(FULL)} frames)", end[end["algorithm"] == algorithm]))
@@ -117,7 +126,8 @@ def table(data: Data, runs: pd.DataFrame, curves: pd.DataFrame) -> Table:
         f"{window_in_words()}. IQM: "
         "the mean of the middle half of the runs (with a bootstrap interval from ten seeds on; with fewer it would "
         "cover far less than it says); median: over the games, of the means over seeds. Of Table 6 only the means of "
-        "the games are known, so its IQM is over those. Numbers over other games are not to be compared."
+        "the games are known, so its IQM is over those. Ours: of each game as many seeds as every game has, so that "
+        "none weighs more. Numbers over other games are not to be compared."
     )
     show = pd.DataFrame(
         {

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analysis.data.completeness import budget, dagger, incomplete, reached, short, titled
+from analysis.data.completeness import dagger, incomplete, reached, short, titled
 from analysis.data.labels import ordered, task
 from analysis.data.load import RUN, Data
 from analysis.data.published import paper_table6, published, published_figure6
@@ -32,11 +32,10 @@ def measured(data: Data) -> pd.DataFrame:
     `diverged_at`, `superseded`.
 
     `training` is a mean over episodes, not over frames: short episodes, which are often early and poor, count as much
-    as long ones. Of runs stopped on purpose only the episodes up to `data.fraction` of the budget, also if one was
-    trained longer.
+    as long ones.
     """
     complete = data.trained[data.trained["complete"]]
-    episodes = data.episodes[data.episodes["step"] <= data.fraction * budget(data)[1]]
+    episodes = data.episodes_in_common
     training = episodes.groupby(RUN, as_index=False).agg(training=("episodic_return", "mean"))
     runs = final_scores(episodes, complete).merge(training, on=RUN, how="left").astype({"training": float})
     about = {name: complete[name].to_numpy() for name in ("diverged_at", "superseded")}

@@ -34,6 +34,7 @@ class PPO(OnPolicy):
         raw_advantages = samples.advantages
         if settings.norm_adv == "batch":
             samples.advantages = standardised(raw_advantages)
+        self.value_range = settings.vf_clip_range * (alpha if settings.anneal_clip else 1)
         for minibatch in self.minibatches(samples, settings.update_epochs, settings.minibatch_size):
             grad_norm = descend(self.optimizer, self.loss(minibatch, epsilon), settings.max_grad_norm)
         metrics = self.measure(samples, standardised(raw_advantages), epsilon)
@@ -67,7 +68,7 @@ class PPO(OnPolicy):
         return settings.vf_coef * self.value_loss(samples) - objective
 
     def value_loss(self, samples):
-        values, clip = self.values(samples.observations), self.settings.vf_clip_range
+        values, clip = self.values(samples.observations), self.value_range
         errors = (values - samples.returns) ** 2
         if clip < math.inf:
             near = torch.clamp(values, samples.values - clip, samples.values + clip)
