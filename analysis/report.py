@@ -21,6 +21,7 @@ from analysis.sections import (
     figure3_aggregate,
     figure3_multiples,
     humanoid,
+    humanoid_settings,
     humanoid_tuning,
     klip_ppo,
     other_implementations,
@@ -54,7 +55,7 @@ LEAD = (
 
 EPISODES = (
     *("table1", "readings", "readings-best", "figure3", "figure4", "figure4-tuning", "atari", "atari-readings"),
-    *("precision", "tuning", "klip-ppo", "none-on-reacher", "acer-on-breakout"),
+    *("precision", "tuning", "klip-ppo", "none-on-reacher", "acer-on-breakout", "figure4-settings"),
 )
 """The protocols whose runs have episodes, in the order of scores.csv."""
 READINGS = tuple(f"readings_{name}" for name in ("effects", "cells", "points", "best", "decided", "tasks", "aliases"))
@@ -69,6 +70,7 @@ WAITING = {
             "figure2_settings",
             "tuning",
             "figure4_tuning",
+            "figure4_settings",
             "atari_places",
             "atari_prefix",
             "atari_readings",
@@ -117,7 +119,7 @@ def build(results: Path, out: Path) -> list[str]:
         _surrogates(data["table1"], data["none-on-reacher"]),
         _readings(data["readings"], updates, data["readings-best"], their_updates),
         _comparison(data["figure3"], imports),
-        _humanoids(data["figure4"], data["figure4-tuning"], humanoid.figure5(results)),
+        _humanoids(data["figure4"], data["figure4-tuning"], data["figure4-settings"], humanoid.figure5(results)),
         _atari(*(data[name] for name in ("atari", "atari-readings", "acer-on-breakout", "precision"))),
         _tuning(data["tuning"]),
         _outside_check(data["klip-ppo"]),
@@ -242,9 +244,10 @@ def _comparison(data: Data, imports: list[Imported]) -> Section:
     return Section("Comparison with other algorithms (section 6.2)", made, drawings, charts, claim)
 
 
-def _humanoids(data: Data, short: Data, stills: Drawing | None) -> Section:
+def _humanoids(data: Data, short: Data, changed: Data, stills: Drawing | None) -> Section:
     made = [humanoid.figure4_table(data), humanoid.table4(data)]
     made += [humanoid_tuning.table(short)] if len(short.trained) else []
+    made += [humanoid_settings.table(changed)] if changed.trained["complete"].any() else []
     drawings = [humanoid.figure4(data)] + ([stills] if stills else [])
     return Section("Humanoids that run and steer (section 6.3)", made, drawings)
 

@@ -32,6 +32,7 @@ PROTOCOLS = {
     "none-on-reacher": "Table 1's row without clipping or penalty on Reacher, with one detail changed",
     "tuning": "sweeps over the unknown settings of the algorithms of Figure 3",
     "figure4-tuning": "short runs over the settings that Table 4 omits",
+    "figure4-settings": "the humanoid that gets up, with one of the settings changed that Table 4 omits",
     "atari-readings": "the network that section 6.4 cites, and the code released then, on two games",
     "acer-on-breakout": "ACER on Breakout with one of its settings changed",
     "precision": "PPO on Pong with gradients in float32 and in bfloat16",

@@ -20,7 +20,7 @@ from experiments.contract.divergence import check_divergence_stays_alone
 from experiments.contract.neighbours import check_alone_and_in_any_stack
 from experiments.contract.resumption import check_continues_from_a_checkpoint
 from experiments.paper import settings as module
-from experiments.paper.humanoid import figure4, figure4_tuning
+from experiments.paper.humanoid import figure4, figure4_settings, figure4_tuning
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import runs_with_saved_policy
 from experiments.paper.settings import usual_settings
@@ -151,6 +151,19 @@ def test_the_short_runs_differ_from_figure_4s_in_what_they_try_alone():
         assert run.environment == LOCOMOTION
         own = dataclasses.asdict(run.settings)
         assert {name for name, value in own.items() if value != usual[name]} <= tried
+
+
+def test_one_setting_that_table_4_leaves_out_is_changed_at_a_time():
+    protocol, seed = figure4_settings(PAPER), figure4(PAPER).runs[4]
+    assert protocol.runs[0] == seed, "the first is a run of Figure 4"
+    stated = {"num_steps", "update_epochs", "minibatch_size", "gamma", "gae_lambda", "num_envs", "log_std_start"}
+    usual = dataclasses.asdict(seed.settings)
+    for run in protocol.runs[1:]:
+        assert (run.environment, run.seed, run.total_timesteps) == (HARDER, 1, 100_000_000)
+        changed = {name: value for name, value in dataclasses.asdict(run.settings).items() if value != usual[name]}
+        assert ",".join(f"{name}={value}" for name, value in changed.items()) == run.setting
+        assert not stated & set(changed)
+    assert figure4_settings(PROFILES["benchmark"]).runs == ()
 
 
 # Wrong names

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.labels import ENVIRONMENTS, SETTINGS, UNTRAINED
-from experiments.paper.humanoid import figure4, figure4_tuning
+from experiments.paper.humanoid import figure4, figure4_settings, figure4_tuning
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocol import Protocol
 from experiments.paper.readings import DESIGN
@@ -316,6 +316,19 @@ def write_humanoid_tuning(
     """RESULTS/figure4-tuning: every run, a hundred episodes each that return `value(run)`; `change(run)` may alter a
     run of the manifest, or drop it."""
     return _write_planned(results, figure4_tuning(PROFILES["paper"]), value, "paper", change)
+
+
+def write_humanoid_settings(results: Path, value: Callable[[Run], float]) -> Path:
+    """RESULTS/figure4-settings: the first fifth of every change, two episodes in each million steps of which the first
+    returns `value(run)` and the second 10 more."""
+    runs, rows = [], []
+    for run in figure4_settings(PROFILES["paper"]).trained:
+        done = {"total_timesteps": run.total_timesteps, "steps_done": run.total_timesteps // 5}
+        entry = planned("", run.setting, run.seed, **done) | {"environment": run.environment}
+        runs.append(entry)
+        rows.append(episodes_of(entry, value(run) + np.array([0.0, 10.0] * 20), length=500_000))
+    write(results, "figure4-settings", runs, rows, "paper", fraction=0.2)
+    return results
 
 
 def _write_planned(
