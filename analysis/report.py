@@ -265,9 +265,9 @@ def _atari(data: Data, readings: Data, replayed: Data, halved: Data) -> Section:
     read, changed = figure6.smoothed(readings), figure6.smoothed(replayed)
     made += [places.readings(readings, read)] if places.finished(read) else []
     made += [acer.changes(replayed, changed)] if places.finished(changed) else []
-    few = figure6.few(smoothed)
     made.append(windows.table())
     made += [precision.table(halved)] if len(halved.trained) else []
+    few = figure6.few(smoothed)
     drawings = [figure6.figure6_games(data, smoothed, few)] if few else []
     drawings += [figure6.figure6(data, smoothed), human_normalised.profile(data, smoothed)]
     claim = "Paper: over all of training PPO wins most of 49 games; by the last 100 episodes ACER wins more."

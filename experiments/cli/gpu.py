@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -61,14 +60,14 @@ def gpu(arguments: argparse.Namespace, console: Console, parse: Parse) -> int:
         command += ["--device", arguments.device, "--workers", str(arguments.workers or cores())]
         console.print(f"ppo {' '.join(command)}")
         outcome, problems = protocols.train(parse(command), console, until)
-        failed |= report_outcome(console, replace(outcome, stopped=False), problems) > 0
+        report_outcome(console, outcome, problems)
+        failed |= bool(outcome.failed or outcome.busy)
         stopped = outcome.stopped
         if stopped:
             break
     over = time.monotonic() >= until
-    if stopped:
-        why = f"the {arguments.hours:g} hours are over" if over else "stopped"
-        console.print(f"{why}; the same command continues where it stopped")
+    if over:
+        console.print(f"the {arguments.hours:g} hours are over")
     print_advice(console, arguments, results)
     return 1 if failed else 130 if stopped and not over else 0
 

@@ -65,11 +65,11 @@ CHANGES: dict[str, dict[str, Any]] = {  # name -> what it changes in the setting
 def figure4_settings(profile: Profile) -> Protocol:
     """Plan Flagrun harder with one of the settings changed that Table 4 leaves open; the first is a run of Figure 4."""
     environment = "RoboschoolHumanoidFlagrunHarder-v0"
+    steps = profile.humanoid_timesteps.get(environment)
     trained = tuple(
         Run(environment, "ppo", setting, profile.humanoid_seeds[0], steps, replace(HUMANOID[environment], **changes))
-        for name, steps in profile.humanoid_timesteps.items()
-        if name == environment
         for setting, changes in CHANGES.items()
+        if steps
     )
     return Protocol("figure4-settings", trained)
 

@@ -124,25 +124,24 @@ def markdown(sampled: dict[str, Any]) -> str:
     return "\n".join(["| one thread each | steps/s | ratio |", "|---|---|---|", *lines])
 
 
+def origin() -> dict[str, Any]:
+    """Return where measurements come from."""
+    return {"machine": provenance.machine(), "versions": provenance.versions(), "commit": provenance.commit()}
+
+
 def save_costs(arguments: argparse.Namespace) -> None:
     """Measure what `ppo plan` reckons with, and write it."""
     environments = arguments.environments if arguments.few else ENVIRONMENTS
     baselines = () if arguments.few else tuple(COMPARED)
     measured = list(measure_costs(environments, arguments.games, arguments.device, baselines))
-    about = {
-        "machine": provenance.machine(),
-        "device": provenance.device_name(arguments.device),
-        "versions": provenance.versions(),
-        "commit": provenance.commit(),
-    }
+    about = {**origin(), "device": provenance.device_name(arguments.device)}
     write_measured(arguments.costs, arguments.device.partition(":")[0], measured, about)
 
 
 def save_samples(path: Path, sampled: dict[str, Any]) -> None:
     """Write samples, and print their table."""
-    about = {"machine": provenance.machine(), "versions": provenance.versions(), "commit": provenance.commit()}
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**about, **sampled})
+    write_json(path, {**origin(), **sampled})
     table = Table("one thread each", "steps/s", "ratio", box=None)
     for row in rows(sampled):
         table.add_row(*row)
@@ -197,8 +196,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         loop(arguments.loop[0], float(arguments.loop[1]))
         return 0
     try:
-        check_games([arguments.shares] if arguments.shares else arguments.games)
         policies = humanoid.policies_in(arguments.policies) if arguments.humanoid else []
+        if not arguments.humanoid:
+            check_games([arguments.shares] if arguments.shares else arguments.games)
     except ValueError as error:
         parser.error(str(error))
     if arguments.shares:

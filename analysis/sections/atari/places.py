@@ -96,8 +96,11 @@ def rows(curves: pd.DataFrame, together: bool = False) -> list[Row]:
     games = ordered((game for _, game, _ in groups), tuple(paper_table6().index))
     settings = ordered((setting for setting, _, _ in groups), tuple(READINGS))
     keys = [(s, g, a) for a in reversed(ALGORITHMS) for g in games for s in settings if (s, g, a) in groups]
-    of_game = {key: [groups[other] for other in keys if other[1:] == key[1:] and together] for key in keys}
-    return [_row(*key, groups[key], points_of(pd.concat(of_game[key] or [groups[key]]))) for key in keys]
+    rows_made = []
+    for key in keys:
+        beside = [groups[other] for other in keys if other[1:] == key[1:]] if together else [groups[key]]
+        rows_made.append(_row(*key, groups[key], points_of(pd.concat(beside))))
+    return rows_made
 
 
 def _row(setting: str, game: str, algorithm: str, runs: pd.DataFrame, points: npt.NDArray[np.int64]) -> Row:
