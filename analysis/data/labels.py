@@ -72,6 +72,11 @@ def task(environment: str) -> str:
     return name.removesuffix(_ATARI) if dash and version.isdigit() else environment
 
 
+def change_name(setting: str, unchanged: str = "default") -> str:
+    """Return what a setting of an experiment changes, for a table: 'ent_coef=0.001' -> 'ent_coef: 0.001'."""
+    return "nothing" if setting == unchanged else setting.replace("=", ": ").replace(",", ", ")
+
+
 def frames_per_step(environment: str) -> int:
     """Return the frames of the emulator in a step of the agent: 4 on Atari, where the paper counts frames; else 1."""
     return 4 if _ATARI in environment else 1

@@ -6,14 +6,13 @@ import numpy as np
 import pandas as pd
 
 from analysis.data.completeness import incomplete, titled
-from analysis.data.labels import ordered
+from analysis.data.labels import change_name, ordered
 from analysis.data.load import RUN, Data
 from analysis.data.published import published
 from analysis.data.scores import learning_curves
 from analysis.style.cells import seeds_cell
 from analysis.style.formats import Table
 
-UNCHANGED = "default"
 WINDOW = 5_000_000
 """Steps over which a number is a mean."""
 BIN = 1_000_000
@@ -47,9 +46,10 @@ def table(data: Data) -> Table:
     paper = papers(environment, int(measured["window"].max())).assign(diverged_at=np.nan)
     windows = sorted(measured["window"].unique())
     cells = [{"Changed": "the paper's two", **_cells(paper, windows)}]
-    for setting in ordered(measured["setting"], (UNCHANGED,)):
-        name = "nothing" if setting == UNCHANGED else setting.replace("=", ": ").replace(",", ", ")
-        cells.append({"Changed": name, **_cells(measured[measured["setting"] == setting], windows)})
+    cells += [
+        {"Changed": change_name(setting), **_cells(measured[measured["setting"] == setting], windows)}
+        for setting in ordered(measured["setting"], ("default",))
+    ]
     caption = (
         f"{environment} with one of the settings changed that Table 4 leaves open, beside Figure 4, digitised: the "
         f"mean return of the training episodes over {WINDOW / 1e6:g}M steps each, in brackets each run. One seed, the "

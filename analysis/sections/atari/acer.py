@@ -7,15 +7,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis.data.completeness import incomplete, titled
-from analysis.data.labels import ordered
+from analysis.data.labels import change_name, ordered
 from analysis.data.load import Data
 from analysis.sections.atari.figure6 import ours_at, paper_at, window_in_words
 from analysis.sections.atari.places import finished, points_of
 from analysis.sections.atari.prefix import evenly
 from analysis.style.cells import seeds_cell
 from analysis.style.formats import Table
-
-UNCHANGED = "default"
 
 
 def changes(data: Data, curves: pd.DataFrame) -> Table:
@@ -28,9 +26,10 @@ def changes(data: Data, curves: pd.DataFrame) -> Table:
     each = pd.concat([ours_at(curves, frames).assign(frames=frames) for frames in points])
     shown = evenly(points)
     cells = [{"Changed": "the paper's three", **_cells(paper, shown)}]
-    for setting in ordered(groups, (UNCHANGED,)):
-        name = "nothing" if setting == UNCHANGED else setting.replace("=", ": ")
-        cells.append({"Changed": name, **_cells(each[each["setting"] == setting], shown)})
+    cells += [
+        {"Changed": change_name(setting), **_cells(each[each["setting"] == setting], shown)}
+        for setting in ordered(groups, ("default",))
+    ]
     numbers = each.groupby(["setting", "frames"])["score"].agg(["mean", "size"]).rename(columns={"size": "runs"})
     levels = paper.groupby("frames")["score"].agg(["min", "max"]).add_prefix("paper_")
     caption = (

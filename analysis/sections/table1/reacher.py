@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.data.completeness import incomplete, titled
+from analysis.data.labels import change_name
 from analysis.data.load import Data
 from analysis.data.scores import of_scale, random_levels, scored
 from analysis.style.cells import seeds_cell
@@ -25,7 +26,7 @@ def reacher(data: Data, surrogates: Data) -> Table:
         facts.append({"change": change, "mean": each["score"].mean(), "seeds": len(each), "below": below})
         cells.append(
             {
-                "Changed": "nothing" if change == UNCHANGED else change.replace("=", ": "),
+                "Changed": change_name(change, UNCHANGED),
                 "Last 100 episodes (each seed)": seeds_cell(each),
                 "Below the random policy": f"{below} of {len(each)}",
             }
