@@ -51,7 +51,7 @@ class TRPOSettings(Settings):
     sub_sampling_factor: int = setting(5, at_least=1)
     """n: the Fisher matrix is estimated on every n-th state"""
     line_search: bool = True
-    """whether the step is halved until it meets the constraint and improves the surrogate; if not, it is taken whole"""
+    """whether the step is halved until it meets the constraint and improves the surrogate; false: it is taken whole"""
     line_search_iters: int = setting(10, at_least=1)
     """steps that the search tries before it gives up and leaves the policy as it was"""
     accept_zero: bool = False
@@ -208,7 +208,7 @@ class NPGSettings(TRPOSettings):
     """TRPO's settings without its search."""
 
     line_search: bool = False
-    """whether the step is halved until it meets the constraint and improves the surrogate; if not, it is taken whole"""
+    """whether the step is halved until it meets the constraint and improves the surrogate; false: it is taken whole"""
 
 
 class NPG(TRPO):

@@ -227,7 +227,8 @@ class PPO(OnPolicy):
 
     @torch.no_grad()
     def measure(self, batch: Batch, clip_coef: Tensor) -> Metrics:
-        """Measure on the whole batch what the update did, each ``[runs]``."""
+        """Measure on the whole batch what the update did, each ``[runs]``; the policy's loss is that of advantages
+        standardised over the batch whatever ``norm_adv`` is, so that losses can be compared."""
         distribution, values = self.policy(batch.observations)
         ratio = batch.ratio(distribution)
         return {

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.data.labels import ENVIRONMENTS
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -29,6 +31,9 @@ class Choice:
 LOOKED_AT = {"clip-0.2": ("HalfCheetah", "InvertedPendulum"), "none": ("HalfCheetah",)}
 """The rows of Table 1 and the tasks that the choice of a reading looks at (`analysis.sections.readings.choice`), and
 Figure 2's four numbers at the updated policy. Everything else is validation: nothing was chosen by it."""
+
+CHOSE_NOTHING = tuple(task for task in ENVIRONMENTS if task not in LOOKED_AT["clip-0.2"])
+"""The tasks where a difference between PPO, clipping with ε = 0.2, and anything else is validation alone."""
 
 _HOW = "(protocols readings and readings-best, seeds 101 to 104)"
 

@@ -92,6 +92,7 @@ def reasons(runs: pd.DataFrame) -> list[str]:
 
 
 def titled(title: str, data: Data) -> str:
+    """Return a title with its warning behind it, if there is one (`mark`)."""
     return f"{title} ({mark(data)})" if mark(data) else title
 
 

@@ -197,6 +197,7 @@ def no_episodes() -> pd.DataFrame:
 
 
 def runs_frame(runs: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return a manifest's runs, a row each. Raises ``ValueError`` for text where a number must be."""
     frame = pd.DataFrame([{field: run[field] for field in _RUN_FIELDS} for run in runs], columns=_RUN_FIELDS)
     try:
         for column in ("seed", "total_timesteps", "steps_done"):

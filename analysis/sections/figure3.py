@@ -75,8 +75,8 @@ def figure3(data: Data) -> Drawing:
     caption = (
         f"Return of training episodes against environment steps. {ours} Dashed, in the same colours: digitised from "
         "the paper's Figure 3 (its bands, whose meaning and number of seeds it does not state, are left out). The "
-        "algorithms are those of the paper's figure. Our TRPO is a correct one, which the paper's was not; the figure "
-        "of ours against the paper's has the one released in 2017 too."
+        "algorithms are those of the paper's figure. Our TRPO trains its deviation. The code released with the paper "
+        "did not; it is in the figure of ours against the paper's."
     )
     caption = " ".join([caption, *calibration.notes(curves), *reasons(data.trained)])
     return Drawing("figure3", "Figure 3. Algorithms compared on continuous control", sentences(caption, note), figure)

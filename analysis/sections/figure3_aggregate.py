@@ -51,6 +51,10 @@ class Row:
     """PPO's mean less this algorithm's, paired by task, over the tasks where both have runs."""
     difference_low: float
     difference_high: float
+    blind: float
+    """The same over the tasks alone that chose nothing (`calibration.CHOSE_NOTHING`)."""
+    blind_low: float
+    blind_high: float
     p: float
     """Of no difference; `p_holm` corrected for the comparisons in this table."""
     p_holm: float
@@ -107,11 +111,12 @@ def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
     planned = data.trained[data.trained["algorithm"] == algorithm]
     members = runs[(runs["algorithm"] == algorithm) & runs["by_run"].notna()]
     strata = by_task(members, "by_run", ENVIRONMENTS)
-    better, better_interval, apart = NAN, (NAN, NAN), intervals.UNKNOWN
+    better, better_interval, apart, blind = NAN, (NAN, NAN), intervals.UNKNOWN, intervals.UNKNOWN
     if algorithm != "ppo":
         raw = _sides(runs, algorithm, "score")  # a comparison of two runs needs no normalisation
         better, better_interval = statistics.probability_of_improvement(*raw), statistics.improvement_interval(*raw)
         apart = intervals.task_difference(*_sides(runs, algorithm, "by_run"))
+        blind = intervals.task_difference(*_sides(runs, algorithm, "by_run", calibration.CHOSE_NOTHING))
     papers = scores.papers_seeds(members)
     three, mean = intervals.task_mean(by_task(papers, "by_run", ENVIRONMENTS)), intervals.task_mean(strata)
     values = members["by_run"].to_numpy(dtype=float)
@@ -128,6 +133,8 @@ def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
         *better_interval,
         apart.value,
         *apart.interval(),
+        blind.value,
+        *blind.interval(),
         p=apart.difference_p(),
         p_holm=NAN,
         p_equal=apart.equivalence_p(),
@@ -143,9 +150,11 @@ def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
     )
 
 
-def _sides(runs: pd.DataFrame, algorithm: str, column: str) -> tuple[list[statistics.Array], list[statistics.Array]]:
+def _sides(
+    runs: pd.DataFrame, algorithm: str, column: str, tasks: Sequence[str] = tuple(ENVIRONMENTS)
+) -> tuple[list[statistics.Array], list[statistics.Array]]:
     """Return PPO's and the algorithm's `column`, per task."""
-    of_ppo, of_other = (by_task(runs[runs["algorithm"] == name], column, ENVIRONMENTS) for name in ("ppo", algorithm))
+    of_ppo, of_other = (by_task(runs[runs["algorithm"] == name], column, tasks) for name in ("ppo", algorithm))
     return of_ppo, of_other
 
 
@@ -159,7 +168,8 @@ def aggregate(data: Data, runs: pd.DataFrame, made: list[Row]) -> Table:
         "of the runs. PPO better: the probability that a run of PPO scores higher than a run of this algorithm on the "
         "same task, ties half, averaged over the tasks. These two have an interval (stratified bootstrap) from ten "
         "seeds on: with fewer it covers far less than it says. PPO − this: the difference of the means, paired by "
-        "task, with its t interval. p: of no difference (Welch, Satterthwaite); p, equal: of a difference of "
+        f"task, with its t interval; beside it on the {len(calibration.CHOSE_NOTHING)} tasks alone that chose nothing "
+        "of PPO's reading. p: of no difference (Welch, Satterthwaite); p, equal: of a difference of "
         f"{intervals.MARGIN:g} or more (two one-sided tests, the margin fixed beforehand); in brackets each after "
         "Holm's correction for the comparisons in this table. Shown: what holds at 5 % after it. Last tenth, like the "
         "paper's: mean over tasks of the last tenth of the curve of seeds 1, 2, 3, where 1 is the best algorithm's "
@@ -179,6 +189,7 @@ def _cells(row: Row) -> dict[str, str]:
         "IQM": value_with_interval(row.iqm, row.iqm_low, row.iqm_high),
         "PPO better": value_with_interval(row.ppo_better, row.ppo_better_low, row.ppo_better_high),
         "PPO − this [95 % interval]": interval(row.difference, row.difference_low, row.difference_high),
+        "On the tasks that chose nothing": interval(row.blind, row.blind_low, row.blind_high),
         "p (Holm)": p_values(row.p, row.p_holm),
         "p, equal (Holm)": p_values(row.p_equal, row.p_equal_holm),
         "Shown": shown(row),

@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 
 from analysis.data import calibration
 from analysis.data.completeness import incomplete, titled
+from analysis.data.endings import WHOLE, endings
 from analysis.data.labels import task
 from analysis.data.load import RUN, Data
 from analysis.data.published import published
@@ -56,10 +57,13 @@ def paper_last_tenth(environment: str) -> list[float]:
 
 def measured(data: Data) -> pd.DataFrame:
     """List the planned runs: RUN, `task`, `last_tenth` (of complete runs; NaN for others), `steps_done`,
-    `total_timesteps`, and the paper's two runs there (`paper_higher`, `paper_lower`)."""
+    `total_timesteps`, the paper's two runs there (`paper_higher`, `paper_lower`), and the columns of `endings` in the
+    last tenth."""
     runs = data.trained
     scores = last_tenth(data.episodes, runs[runs["complete"]]).rename(columns={"score": "last_tenth"})
     frame = runs[[*RUN, "total_timesteps", "steps_done"]].merge(scores, on=RUN, how="left")
+    episodes = data.episodes.merge(runs.loc[runs["complete"], [*RUN, "total_timesteps"]], on=RUN)
+    frame = frame.merge(endings(episodes[episodes["step"] > 0.9 * episodes["total_timesteps"]]), on=RUN, how="left")
     in_paper = [paper_last_tenth(environment) for environment in frame["environment"]]
     frame["task"] = frame["environment"].map(task)
     return frame.assign(paper_higher=[max(pair) for pair in in_paper], paper_lower=[min(pair) for pair in in_paper])
@@ -73,16 +77,18 @@ def figure4_table(data: Data) -> Table:
             "Task": environment,
             "Paper, its two runs": ", ".join(number(value) for value in sorted(paper_last_tenth(environment))[::-1]),
             "Ours, each seed": _seeds(numbers[numbers["environment"] == environment]),
+            "Of its episodes whole (their return)": _whole(numbers[numbers["environment"] == environment]),
         }
         for environment in TASKS
     )
     caption = (
         "Mean return of the training episodes over the last tenth of the budget: 50M steps, and 100M of the flagruns. "
         "Paper: Figure 4, digitised. Ours: the same tasks rebuilt on MuJoCo (docs/humanoid.md says how they were "
-        "checked and what differs from Bullet, in which the paper's runs were simulated)."
+        "checked and what differs from Bullet, in which the paper's runs were simulated). Whole: ended "
+        f"by the limit of {WHOLE:,} steps and not by a fall."
     )
     title = "Figure 4 in numbers: the humanoid tasks"
-    notes = (*calibration.notes(numbers), *incomplete(data))
+    notes = (*_down(numbers), *calibration.notes(numbers), *incomplete(data))
     return Table("figure4", titled(title, data), caption, shown, numbers, notes)
 
 
@@ -94,6 +100,21 @@ def _seeds(runs: pd.DataFrame) -> str:
         for run in runs.to_dict("records")
     ]
     return ", ".join(known) + calibration.marks(runs[runs["last_tenth"].notna()]) or NOTHING
+
+
+def _whole(runs: pd.DataFrame) -> str:
+    known = runs[runs["last_tenth"].notna()] if len(runs) else runs
+    shares = [f"{run['whole']:.0%} ({number(run['whole_return'])})" for run in known.to_dict("records")]
+    return ", ".join(shares) or NOTHING
+
+
+def _down(runs: pd.DataFrame) -> list[str]:
+    """Say in how many episodes of Flagrun harder the robot never stands up."""
+    if runs.empty:
+        return []
+    harder = runs[runs["task"].str.endswith("Harder") & runs["last_tenth"].notna()]
+    shares = ", ".join(f"{share:.0%}" for share in harder["never_up"])
+    return [f"Flagrun harder: {shares} of these episodes end on the ground, where they began."] if shares else []
 
 
 def table4(data: Data) -> Table:
@@ -147,7 +168,7 @@ def figure4(data: Data) -> Drawing:
     warn(figure, note)
     caption = (
         "Return of training episodes against environment steps on the three humanoid tasks, rebuilt on MuJoCo. Ours: "
-        "at every step the mean return of the episodes that ended within the last twentieth of the budget. Dashed: the "
+        "at every hundredth of the budget the mean return of the episodes that ended within it. Dashed: the "
         "paper's two runs of each task, digitised."
     )
     caption = " ".join([caption, *calibration.notes(data.trained.assign(task=data.trained["environment"].map(task)))])
@@ -160,8 +181,8 @@ def _curves(data: Data, environment: str) -> pd.DataFrame:
     runs = runs[runs["environment"] == environment] if len(runs) else runs
     if runs.empty:
         return pd.DataFrame(columns=["seed", "step", "mean_return"])
-    grid, window = curve_grid(int(np.max(runs["total_timesteps"])))
-    return learning_curves(data.episodes.merge(runs[RUN], on=RUN), grid, window)
+    grid, _ = curve_grid(int(np.max(runs["total_timesteps"])))
+    return learning_curves(data.episodes.merge(runs[RUN], on=RUN), grid, window=int(grid[0]))
 
 
 @matplotlib.rc_context(STYLE)

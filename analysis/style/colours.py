@@ -135,12 +135,6 @@ def distance(one: str, other: str) -> float:
     return float(_distances(_rgb(one)[None], _rgb(other)[None])[0, 0])
 
 
-def contrast(one: str, other: str) -> float:
-    """Compute the contrast ratio of WCAG 2.2, 1 to 21."""
-    low, high = sorted(float(_luminance(_rgb(colour))) for colour in (one, other))
-    return (high + 0.05) / (low + 0.05)
-
-
 @functools.cache
 def _candidates() -> Array:
     """List the colours of a grid that have enough contrast with both backgrounds: ``[colours, 3]``, 0 to 1."""

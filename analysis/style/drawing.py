@@ -193,14 +193,17 @@ def legend_of_lines(ours: bool, band: bool = False) -> list[Line2D]:
 
 
 def note_of(data: Data) -> str:
+    """Return what a figure must warn of: fewer steps than the paper (`mark`), or stopped early; "" for nothing."""
     return "; ".join(part for part in (mark(data), partial(data)) if part)
 
 
 def warn(figure: Figure, note: str) -> None:
+    """Write the note above the figure, in the colour of warnings."""
     if note:
         wrapped = textwrap.fill(note, int(10 * figure.get_figwidth()))
         figure.suptitle(wrapped, color=WARNING, fontsize=10, fontweight="bold")
 
 
 def sentences(caption: str, note: str) -> str:
+    """Return the caption with the note as its last sentence."""
     return f"{caption} {note[0].upper()}{note[1:]}." if note else caption

@@ -102,6 +102,7 @@ def p_values(plain: float, corrected: float) -> str:
 
 
 def markdown(table: Table) -> str:
+    """Write the table as Markdown, its columns aligned."""
     rows = [list(table.shown.columns), *table.shown.to_numpy().tolist()]
     words = table.text_columns
     cells = [[*map(_markdown, row[:words]), *(str(cell).replace("|", "\\|") for cell in row[words:])] for row in rows]
@@ -120,6 +121,7 @@ def markdown(table: Table) -> str:
 
 
 def csv(table: Table) -> str:
+    """Write the table's numbers as CSV."""
     return comma_separated(table.data)
 
 

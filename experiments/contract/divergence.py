@@ -30,6 +30,7 @@ def poisoned(training: Training, run: int) -> None:
 
 
 def check_divergence_stays_alone(kind: Kind, environment: str | None = None) -> None:
+    """Check that a run which diverges changes no bit of the others in its stack, and that its step is recorded."""
     environment = environment or home(kind)
     runs = [run_of(kind, environment, seed, 700, variant=seed - 1) for seed in (1, 2, 3)]
     healthy, sick = training_of(kind, *runs), training_of(kind, *runs)

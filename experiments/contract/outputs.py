@@ -28,6 +28,7 @@ from ppo.settings import SettingsError
 
 
 def check_budget_is_spent_exactly(kind: Kind, num_envs: int = 1, total_timesteps: int = 203) -> None:
+    """Check that a run takes exactly its budget of steps, where that is no multiple of an iteration's too."""
     training = training_of(kind, run_of(kind, total_timesteps=total_timesteps, num_envs=num_envs))
     env: Any = training.algorithm.env
     steps, step = list[int](), env.step
@@ -113,6 +114,7 @@ def check_episodes_are_the_environments_own(kind: Kind) -> None:
 
 
 def check_what_no_stack_can_hold_is_refused(kind: Kind) -> None:
+    """Check that runs whose settings no stack can hold together are refused in one line."""
     settings = [settings_of(kind), dataclasses.replace(settings_of(kind), norm_obs=False)]
     with refusing(SettingsError):
         build([dataclasses.replace(run_of(kind), settings=own) for own in settings], kind=kind)

@@ -66,7 +66,7 @@ class Profile:
     figure2_seeds: tuple[int, ...]
     """The paper shows one update of one run; more take seconds each and show how much they differ."""
     study_seeds: tuple[int, ...]
-    """of the study of readings; none is used in a table of results"""
+    """of the study of readings, and of none-on-reacher"""
     first_update_seeds: tuple[int, ...]
     """of the first updates in the study of readings"""
     games: tuple[str, ...]

@@ -148,7 +148,8 @@ BEST: dict[str, dict[str, str]] = {  # nearest first, as table `readings_best` l
 """The three readings that are predicted from the study's data to be nearest to the paper."""
 
 CHOSEN = "p14"
-"""The nearest reading as measured, of DESIGN and BEST, by the rule of `analysis.sections.readings.choice`."""
+"""The nearest reading as measured, of those of DESIGN and BEST that the rule of `analysis.sections.readings.choice`
+admits."""
 
 TRIED = {**BEST, CHOSEN: DESIGN[CHOSEN]}
 """The readings that are run on all seven tasks."""
@@ -200,6 +201,6 @@ NAMES = tuple(dict.fromkeys([*READINGS, *ATARI_READINGS]))
 """The readings that a command can ask for."""
 
 STUDY_SEEDS = (101, 102, 103, 104)
-"""None is used in a table of results."""
+"""No table of the paper's results has one: the study's own tables do, and table1_reacher."""
 FIRST_UPDATE_SEEDS = tuple(range(101, 121))
 """Seeds of Figure 2's update in each reading."""

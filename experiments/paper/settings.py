@@ -16,7 +16,8 @@ analysis/sections/readings/choice.py has. Why each detail is as it is:
 - time limits end an episode as a termination does (all code of 2017), the value loss is not clipped and c1 is 1
   (equation 9), the step size is constant (Table 3), Adam's epsilon is 1e-8 (its own paper, and the code released with
   this one), initialisation is orthogonal and observations are clipped to +-10 and updated at every step
-  (openai/baselines' ppo2 of 2017-11, b05be68): of all measured readings this one is nearest to the paper (p14).
+  (openai/baselines' ppo2 of 2017-11, b05be68): of the measured readings with raw actions under which every seed without
+  clipping or penalty falls, this one is nearest to the paper (p14).
 """
 
 import math
@@ -98,7 +99,7 @@ FIGURE3: dict[str, Settings] = {  # sec. 6.2: "tuned implementations"; the paper
         norm_reward="never-reset",  # tuned; none there
     ),
     "trpo-2017": TRPO2017Settings(),  # the settings of this file at da99706, including its two bugs
-    "npg": NPGSettings(),  # the same without the line search; its reward scaling is tuned too, and the same
+    "npg": NPGSettings(),  # TRPO's without the line search; its reward scaling is tuned too, and the same
     "vpg": VPGSettings(
         num_steps=2500,  # openai/baselines acktr_cont, which adapts its step by the same rule
         gamma=0.99,

@@ -70,6 +70,7 @@ def _ppo_settings(settings: Any, environment: str) -> dict[str, Any]:
 
 
 def sb3_ppo(settings: Any, environment: str) -> Block:
+    """Return a block of Stable-Baselines3's PPO with the same settings."""
     from stable_baselines3 import PPO
 
     kind = PICTURES if environment in ATARI_ROMS else COMMON

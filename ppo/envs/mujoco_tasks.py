@@ -44,10 +44,12 @@ class Task:
 
 
 def nothing(sim: Simulation) -> None:
+    """Return None: the reward needs nothing from before the step."""
     return None
 
 
 def never(sim: Simulation) -> Bools:
+    """Return that no row fell, ``[rows]``."""
     return np.zeros(len(sim.x), np.bool_)
 
 
@@ -68,7 +70,7 @@ FINGERTIP, TARGET = 3, 4  # bodies of reacher.xml
 
 
 def observe_reacher(sim: Simulation) -> None:
-    """Return cos and sin of the two joints, target xy, joint velocities, fingertip - target (v4 xyz, v5 xy)."""
+    """Write cos and sin of the two joints, target xy, joint velocities, fingertip - target (v4 xyz, v5 xy)."""
     observations, qpos = sim.observations, sim.qpos
     np.cos(qpos[:, :2], out=observations[:, :2])
     np.sin(qpos[:, :2], out=observations[:, 2:4])
@@ -94,6 +96,7 @@ def reacher_reward_v4(sim: Simulation, distance: Floats, actions: Actions, termi
 
 
 def reacher_reward_v5(sim: Simulation, before: None, actions: Actions, terminated: Bools) -> Floats:
+    """Return the reward ``[rows]``: v5 measures the distance after the step."""
     return -norm(sim.xpos[:, FINGERTIP] - sim.xpos[:, TARGET]) - control_cost(1.0, actions)
 
 
@@ -114,19 +117,23 @@ PENDULUM_LIMITS = np.array([np.finfo(np.float64).max, 0.2, *[np.finfo(np.float64
 
 
 def observe_inverted_pendulum(sim: Simulation) -> None:
+    """Write position and angle, then their velocities."""
     sim.observations[...] = sim.motion
 
 
 def inverted_pendulum_fell(sim: Simulation) -> Bools:
+    """Return which poles lean by more than 0.2 rad, ``[rows]``."""
     fell: Bools = ~np.logical_and.reduce(np.abs(sim.motion) <= PENDULUM_LIMITS, axis=1)
     return fell
 
 
 def inverted_pendulum_reward_v4(sim: Simulation, before: None, actions: Actions, terminated: Bools) -> Floats:
+    """Return 1 for every step, ``[rows]``: v4 pays the step in which the pole falls too."""
     return np.ones(len(terminated))
 
 
 def inverted_pendulum_reward_v5(sim: Simulation, before: None, actions: Actions, terminated: Bools) -> Floats:
+    """Return 1 while the pole stands, ``[rows]``."""
     return np.subtract(1.0, terminated)
 
 
@@ -134,7 +141,7 @@ def inverted_pendulum_reward_v5(sim: Simulation, before: None, actions: Actions,
 
 
 def observe_double_pendulum(sim: Simulation) -> None:
-    """Return x, sin and cos of the two angles, velocities, constraint forces (v4 all three, v5 the cart's)."""
+    """Write x, sin and cos of the two angles, velocities, constraint forces (v4 all three, v5 the cart's)."""
     observations, angles = sim.observations, sim.qpos[:, 1:]
     observations[:, 0] = sim.x
     np.sin(angles, out=observations[:, 1:3])
@@ -145,6 +152,7 @@ def observe_double_pendulum(sim: Simulation) -> None:
 
 
 def double_pendulum_fell(sim: Simulation) -> Bools:
+    """Return of which rows the tip is at most 1 m high, ``[rows]``."""
     fell: Bools = sim.site_xpos[:, 0, 2] <= 1
     return fell
 
@@ -163,10 +171,12 @@ def double_pendulum_reward(sim: Simulation, bonuses: list[float]) -> Floats:
 
 
 def double_pendulum_reward_v4(sim: Simulation, before: None, actions: Actions, terminated: Bools) -> Floats:
+    """Return the reward ``[rows]``: v4 pays the bonus of the step in which the pole falls too."""
     return double_pendulum_reward(sim, [10.0] * len(terminated))
 
 
 def double_pendulum_reward_v5(sim: Simulation, before: None, actions: Actions, terminated: Bools) -> Floats:
+    """Return the reward ``[rows]``: v5 pays no bonus for the step in which the pole falls."""
     return double_pendulum_reward(sim, [0.0 if fell else 10.0 for fell in terminated.tolist()])
 
 
@@ -187,10 +197,12 @@ def running(xml: str, frame_skip: int, observation_size: int, robot: PlanarRobot
 
 
 def hopper(**rules: Any) -> Task:
+    """Return Hopper with some of its rules replaced."""
     return running("hopper.xml", 4, 11, replace(HOPPER, **rules), partial(uniform, 5e-3))
 
 
 def walker(xml: str, **rules: Any) -> Task:
+    """Return Walker2d with some of its rules replaced; v5 has a body of its own, `xml`."""
     return running(xml, 4, 17, replace(WALKER, **rules), partial(uniform, 5e-3))
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import baselines
 from analysis.style import colours
-from analysis.style.colours import algorithm_lines, contrast, distance, next_colour
+from analysis.style.colours import algorithm_lines, distance, next_colour
+from tests.helpers.contrast import contrast
 
 LISTED = [record.colour for record in baselines.ALGORITHMS.values() if record.colour]
 BEFORE = ("#E69F00", "#D55E00", "#882255", "#7F7F7F", "#0072B2", "#CC79A7", "#009E73", "#7FCEB9", "#56B4E9", "#332288")

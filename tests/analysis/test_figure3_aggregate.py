@@ -67,6 +67,9 @@ def test_ppo_is_compared_with_each_by_hand(tmp_path: Path) -> None:
         half = scipy.stats.t.ppf(0.975, freedom) * error
         assert row.difference == pytest.approx(difference)
         assert (row.difference_low, row.difference_high) == pytest.approx((difference - half, difference + half))
+        fewer = scipy.stats.t.ppf(0.975, freedom * 5 / 7) * error * np.sqrt(7 / 5)  # two of the seven chose the reading
+        assert row.blind == pytest.approx(difference)
+        assert (row.blind_low, row.blind_high) == pytest.approx((difference - fewer, difference + fewer))
         p_values[algorithm] = 2 * scipy.stats.t.sf(abs(difference) / error, freedom)
         assert row.p == pytest.approx(p_values[algorithm])
         assert row.p_equal == pytest.approx(scipy.stats.t.sf((0.1 - abs(difference)) / error, freedom))

@@ -80,6 +80,19 @@ def test_the_papers_level_is_that_read_off_its_figure(environment: str, level: t
     assert sorted(paper_last_tenth(environment))[::-1] == pytest.approx(level, rel=0.005)
 
 
+def test_how_many_episodes_last_is_told(tmp_path: Path) -> None:
+    (run,) = runs_of("RoboschoolHumanoidFlagrunHarder-v0", seeds=(1,))
+    episodes = episodes_of(run, 100.0, length=LENGTH)
+    late = episodes["step"] > 90_000_000
+    lengths = np.where(late, np.resize([1000, 1000, 170, 400, 1000], len(episodes)), 1000).astype(np.int32)
+    returns = np.where(lengths == 1000, 2000.0, 150.0)
+    rows = [episodes.assign(episodic_length=lengths, episodic_return=returns)]
+    write(tmp_path, "figure4", [run], rows, "paper")
+    made = figure4_table(gather(tmp_path, "figure4"))
+    assert list(made.shown.iloc[:, -1]) == ["–", "–", "60% (2000)"]
+    assert "Flagrun harder: 20% of these episodes end on the ground, where they began." in made.notes
+
+
 def test_a_run_under_way_says_how_far_it_is(tmp_path: Path) -> None:
     data = data_of(tmp_path, runs_of("RoboschoolHumanoid-v0", seeds=(1,), part=0.5))
     assert figure4_table(data).shown["Ours, each seed"][0] == "(25.0M of 50M steps)"
@@ -94,6 +107,7 @@ def test_curves_are_drawn_in_the_panel_of_their_task(tmp_path: Path) -> None:
     for seed, line in enumerate(solid[1], start=1):
         x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
         assert y[np.searchsorted(x, 50_000_000)] == pytest.approx(100 * seed)
+        assert y[np.searchsorted(x, 91_000_000)] == pytest.approx(1000 * seed), "no older episode counts"
         assert y[-1] == pytest.approx(1000 * seed)
     assert [axes.get_xlim()[1] for axes in panels] == list(TASKS.values())
     assert [len(axes.lines) - len(lines) for axes, lines in zip(panels, solid, strict=True)] == [2, 2, 2]

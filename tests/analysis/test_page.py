@@ -11,10 +11,10 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.report import build
-from analysis.style.colours import contrast
 from analysis.style.drawing import Drawing, pictures
 from analysis.style.page import MOST_BYTES, STYLE, Section, page
 from tests.helpers.browser import CHROMIUM, Page, browser
+from tests.helpers.contrast import contrast
 from tests.helpers.synthetic import write_figure2, write_figure3, write_table1
 
 REPORT = Path(__file__).parents[2] / "results" / "report.html"

@@ -41,14 +41,15 @@ def constant(run: dict[str, Any]) -> npt.ArrayLike:
 @pytest.mark.parametrize(
     ("ours", "distance", "where"),
     [
-        (10.26, 0.2, "ahead"),  # at one decimal 10.3 and 10.1
-        (10.14, 0.0, "among them"),
+        (10.26, 0.16, "ahead"),
+        (10.16, 0.06, "ahead"),  # at one decimal 10.2 and 10.1
+        (10.149, 0.0, "among them"),  # 0.049 is shown as 0.0
         (8.96, 0.0, "among them"),
-        (8.94, -0.1, "behind"),
+        (8.94, -0.06, "behind"),
         (9.5, 0.0, "among them"),
     ],
 )
-def test_places_at_one_decimal(ours: float, distance: float, where: str) -> None:
+def test_a_distance_that_is_not_shown_counts_as_none(ours: float, distance: float, where: str) -> None:
     found = places.outside(ours, 9.0, 10.1)
     assert found == pytest.approx(distance)
     assert places.place(found) == where
@@ -66,11 +67,11 @@ def test_a_game_lies_where_its_mean_over_the_points_does(tmp_path: Path) -> None
     assert (pong.runs, pong.first, pong.last) == (3, 400_000, 1_600_000)
     assert [pong.paper_lowest, pong.paper_middle, pong.paper_highest] == pytest.approx(paper_levels("Pong", "ppo"))
     assert pong.ours == pytest.approx(paper_levels("Pong", "ppo")[-1] + 5)
-    assert pong.outside == pytest.approx(5, abs=0.06)  # both levels are rounded
-    assert alien.outside == pytest.approx(-3, abs=0.06)
+    assert pong.outside == pytest.approx(5)
+    assert alien.outside == pytest.approx(-3)
     # Table 6 has PPO at 1850.3 on Alien and 20.7 on Pong, where a random player has 227.8 and -20.7.
-    assert alien.share == pytest.approx(-3 / (1850.3 - 227.8), rel=0.02)
-    assert pong.share == pytest.approx(5 / (20.7 + 20.7), rel=0.02)
+    assert alien.share == pytest.approx(-3 / (1850.3 - 227.8))
+    assert pong.share == pytest.approx(5 / (20.7 + 20.7))
 
 
 def test_every_point_is_counted(tmp_path: Path) -> None:

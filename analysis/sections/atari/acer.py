@@ -11,7 +11,7 @@ from analysis.data.labels import change_name, ordered
 from analysis.data.load import Data
 from analysis.sections.atari.figure6 import ours_at, paper_at, window_in_words
 from analysis.sections.atari.places import finished, points_of
-from analysis.sections.atari.prefix import evenly
+from analysis.sections.atari.prefix import spaced
 from analysis.style.cells import seeds_cell
 from analysis.style.formats import Table
 
@@ -24,7 +24,7 @@ def changes(data: Data, curves: pd.DataFrame) -> Table:
     paper = pd.concat([paper_at(frames).assign(frames=frames) for frames in points])
     paper = paper[(paper["game"] == game) & (paper["algorithm"] == algorithm)]
     each = pd.concat([ours_at(curves, frames).assign(frames=frames) for frames in points])
-    shown = evenly(points)
+    shown = spaced(points)
     cells = [{"Changed": "the paper's three", **_cells(paper, shown)}]
     cells += [
         {"Changed": change_name(setting), **_cells(each[each["setting"] == setting], shown)}

@@ -4,7 +4,7 @@ The rule: a curve's level is its mean over the points that all finished runs of 
 all readings of the game), ours being first averaged over the seeds. Ours is ahead if its level is above those of all
 three of the paper's curves at the same points, behind if it is below all three, and else among them. How far: to the
 nearest of the three levels, also as a share of what the paper's algorithm gains over a random player in all 40M frames
-(Table 6). Levels are compared at one decimal.
+(Table 6). A distance below 0.05, which one decimal does not show, counts as none.
 
 Of four curves that differ only by chance, one is above or below the other three in a quarter of the cases each; the
 mean of two or three such curves in a fifth.
@@ -26,6 +26,8 @@ from analysis.data.published import paper_table6, published, published_figure6
 from analysis.sections.atari.figure6 import ALGORITHMS, POINTS, window_in_words
 from analysis.style.formats import NOTHING, Table, number, signed
 
+UNSEEN = 0.05
+"""A distance that the table's one decimal does not show."""
 PLACES = ("ahead", "among them", "behind")
 READINGS = {
     "default": "Table 5, other details as in ppo2 but for its clipped values",
@@ -79,9 +81,9 @@ def finished(curves: pd.DataFrame) -> dict[tuple[str, str, str], pd.DataFrame]:
 
 
 def outside(ours: float, lowest: float, highest: float) -> float:
-    """Return how far our level lies above the paper's highest or below its lowest; 0 among them, all at one decimal."""
-    ours, lowest, highest = (round(value, 1) for value in (ours, lowest, highest))
-    return ours - min(max(ours, lowest), highest)
+    """Return how far our level lies above the paper's highest or below its lowest; 0 among them, and below UNSEEN."""
+    distance = ours - min(max(ours, lowest), highest)
+    return distance if abs(distance) >= UNSEEN else 0.0
 
 
 def place(distance: float) -> str:

@@ -19,7 +19,7 @@ ROWS = 4
 """Number of points of each curve that are shown: the last, and others evenly spaced before it. The CSV has all."""
 
 
-def evenly(points: NDArray[np.int64]) -> NDArray[np.int64]:
+def spaced(points: NDArray[np.int64]) -> NDArray[np.int64]:
     """Select the last of `points` and others evenly spaced before it, ROWS at most."""
     chosen = np.unique(np.ceil(np.arange(1, ROWS + 1) * len(points) / ROWS).astype(int)) - 1
     return np.asarray(points[chosen])
@@ -38,7 +38,7 @@ def prefix(data: Data, curves: pd.DataFrame) -> Table:
     for game, algorithm in keys:
         runs = groups["default", game, algorithm]
         points, release = points_of(runs), release_curve(game, algorithm)
-        shown_points = evenly(points)
+        shown_points = spaced(points)
         for frames in points:
             ours, paper = ours_at(runs, frames), paper_at(frames)
             paper = paper[(paper["game"] == game) & (paper["algorithm"] == algorithm)]

@@ -80,6 +80,7 @@ def paper_winners() -> pd.Series[str]:
 
 
 def count(won: pd.Series[str]) -> dict[str, int]:
+    """Count the games that each algorithm won, and the ties."""
     return {name: int((won == name).sum()) for name in (*ALGORITHMS, TIE)}
 
 

@@ -106,6 +106,7 @@ def signed_log(returns: npt.ArrayLike) -> Floats:
 
 
 def signed_exp(values: npt.ArrayLike) -> Floats:
+    """Return the returns that have these values of `signed_log`, its inverse."""
     returns: Floats = 1000 * np.sinh(np.asarray(values, float))
     return returns
 

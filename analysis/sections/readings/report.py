@@ -68,15 +68,17 @@ def effects(study: Study) -> Table:
         rows = study.fitted[name].effects().to_dict("records") if name in study.fitted else []
         facts += [{"response": name, **row} for row in rows]
         show[response.words] = [_effect(row, name) for row in rows] or NOTHING
+    every = len(levels) * len(RESPONSES)
     caption = (
         "What each detail that the text leaves open does: the difference that a level makes to the level of ppo2 as "
         "released in 2017-11 (named behind it), on average over the levels of all other details, with its 95 % t "
         "interval; * marks an interval without 0. A linear model of each response over 24 designed readings, fitted by "
-        "least squares to every seed: reward scaling, gradient clip and advantages with all their interactions, the "
-        "nine others' main effects. Scores are of the last 100 episodes; of the row without clipping or penalty the "
-        "signed logarithm asinh(return / 1000), so that a single fall of −44,000 does not rule. Figure 2's numbers are "
-        "those at the updated policy. The pendulum's force cannot act on HalfCheetah or Hopper: what stands there is "
-        "chance. All of this is calibration."
+        "least squares to every seed, with a constant for each: reward scaling, gradient clip and advantages with all "
+        "their interactions, the nine others' main effects. Scores are of the last 100 episodes; of the row without "
+        "clipping or penalty the signed logarithm asinh(return / 1000), so that a single deep fall does not rule. "
+        "Figure 2's numbers are those at the updated policy. The pendulum's force cannot act on HalfCheetah or Hopper: "
+        f"what stands there is chance. Of {every} intervals about {0.05 * every:.0f} would miss 0 by chance alone. All "
+        "of this is calibration."
     )
     return _table("readings_effects", "What each detail does", caption, show, pd.DataFrame(facts), study)
 

@@ -41,7 +41,7 @@ def ranks(data: Data, parts: Table1) -> Table:
         "The probability that a row of Table 1 has each rank (1: the highest mean), as far as the spread of all its "
         f"seeds tells: each row's mean is drawn {intervals.DRAWS:,} times from the t distribution whose middle 95 % is "
         "the row's interval, rows independently, and the ranks are counted. The paper's rank is that of its printed "
-        "score; rows that are equal there share row. Rows without an interval are left out."
+        "score; rows that are equal there share a rank. Rows without an interval are left out."
     )
     title = "How sure the order of Table 1 is"
     notes = (*calibration.notes(parts.runs), *incomplete(data))

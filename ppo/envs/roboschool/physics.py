@@ -2,7 +2,8 @@
 
 After a step MuJoCo's derived fields (positions of bodies, contacts) are those of the state one substep earlier. So are
 Bullet's, both in its list of contacts and in its links' positions; the plain step is kept for that. Measured on the
-recorded steps: the mean position agrees to 0.06 mm and the feet's flags to 97 %, brought up to date to 4 mm and 96 %.
+recorded steps of Humanoid: the mean position agrees to 0.07 mm and the feet's flags to 97 %, brought up to date to
+4 mm and 96 %.
 Positions and speeds of joints and torso never lag, in either engine.
 """
 

@@ -7,7 +7,7 @@ import functools
 import pandas as pd
 
 from experiments.paper.readings import CHOSEN
-from tests.analysis.said.pins import RESULTS, Pin, cells, mean, rows, shown
+from tests.analysis.said.pins import RESULTS, Pin, cells, manifest, mean, rows, shown
 
 
 def about_the_readings() -> list[Pin]:
@@ -30,7 +30,10 @@ def about_the_readings() -> list[Pin]:
     at_1 = updates[(updates["interpolation"] == 1.0) & (updates["setting"] == chosen["setting"])]
     figure2 = rows("figure2", curve="surrogate_cpi")
     paper = rows("figure3", algorithm="ppo").set_index("environment")["paper_last_100k"]
+    diverged = [run for run in manifest("readings") if run["diverged_at"]]
+    assert len(diverged) == 3
     return [
+        here("Three of its {} runs diverged.", (str(len(manifest("readings"))),)),
         here("higher by {} [{}, {}] than", (*effect(4, "surrogate_cpi", "reward-scaling", "none"),)),
         here("another detail is {} [{}, {}].", (*effect(4, "surrogate_cpi", "advantages", "batch"),)),
         here("of {} runs without a gradient clip", (sinks.loc["none", "none_runs"],)),
@@ -50,7 +53,7 @@ def about_the_readings() -> list[Pin]:
             (shown(at_1["surrogate_cpi"].mean(), 3), shown(float(figure2["paper_at_1"].iloc[0]), 3)),
         ),
         here(
-            "the mean of the four, {}, is",
+            "the plain mean of the four, {}, is",
             (mean(0, protocol="readings-best", environment="HalfCheetah-v4", setting="none+b2"),),
         ),
     ]
