@@ -54,7 +54,7 @@ def check_arguments(path: Path, environment: str, typed: Mapping[str, Any]) -> N
     user has ``typed`` may be anything."""
     env_id, given = split_arguments(environment)
     given = {name: value for name, value in given.items() if name not in typed or typed[name] != value}
-    known = module_of(environment) or _is_gymnasiums_own(env_id)
+    known = module_of(environment) or _is_known(env_id, given)
     if given and not (known and all(map(_is_plain, given.values()))):
         words = " ".join(f"{name}={value!r}" for name, value in given.items())
         raise StoreError(
@@ -63,9 +63,11 @@ def check_arguments(path: Path, environment: str, typed: Mapping[str, Any]) -> N
         )
 
 
-def _is_gymnasiums_own(env_id: str) -> bool:
+def _is_known(env_id: str, given: Mapping[str, Any]) -> bool:
+    """Return whether an environment is Gymnasium's, or ours and the task that its id names."""
     spec = gymnasium.registry.get(env_id)
-    return spec is not None and str(spec.entry_point).startswith("gymnasium.envs.")
+    place = "" if spec is None else str(spec.entry_point)
+    return place.startswith("gymnasium.envs.") or (place.startswith("ppo.envs.") and "env_id" not in given)
 
 
 def _is_plain(value: Any) -> bool:

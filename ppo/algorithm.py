@@ -28,9 +28,10 @@ Metrics = dict[str, Tensor]
 def check_budget(total_timesteps: int, num_envs: int) -> None:
     """Raise ``SettingsError`` for a budget that cannot be spent exactly."""
     if total_timesteps < 1 or total_timesteps % num_envs:
+        nearest = max(round(total_timesteps / num_envs), 1) * num_envs
         raise SettingsError(
             f"total_timesteps = {total_timesteps} cannot be spent exactly: "
-            f"it must be a positive multiple of num_envs = {num_envs}"
+            f"it must be a positive multiple of num_envs = {num_envs}, such as {nearest}"
         )
 
 

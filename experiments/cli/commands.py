@@ -139,6 +139,10 @@ class PlainConsole(Console):
     def render_str(self, text: str, **how: Any) -> Text:
         return super().render_str(printable(text), **{**how, "markup": False, "emoji": False})
 
+    def on_broken_pipe(self) -> None:
+        """Leave it to ``main`` to say so: rich would stop without a word."""
+        raise BrokenPipeError
+
 
 COMMANDS: dict[str, Callable[[argparse.Namespace, Console], int]] = {
     "plan": _plan,
@@ -183,6 +187,7 @@ def main(argv: Sequence[str] | None = None, profiles: Mapping[str, Profile] = PR
         print(printable(f"ppo: {error}; results recorded so far are kept"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
+        print("ppo: stopped before the end; the same command does the rest", file=sys.stderr)
         return 130
 
 

@@ -117,7 +117,7 @@ def parts(profile: Profile) -> Iterator[list[str]]:
     if games:
         yield ["atari", "--environments", *games, "--algorithms", REFERENCE, "--seeds", str(profile.atari_seeds[0])]
         yield ["atari", "--environments", *games]
-        yield ["atari"]
+    yield ["atari"]
 
 
 def print_advice(console: Console, arguments: argparse.Namespace, results: Path) -> None:

@@ -34,7 +34,7 @@ def print_plan(
         for line in _seeds(protocol):
             console.print(f"  {line}")
     table = Table(box=None, pad_edge=False)
-    for column in ("stack", "runs", "settings", "seeds", "steps each", "about"):
+    for column in ("stack", "runs", "settings", "seeds", "steps left", "about"):
         table.add_column(column, justify="left" if column in ("stack", "settings", "seeds") else "right")
     for stack in stacks:
         first = stack.runs[0]

@@ -20,13 +20,14 @@ from experiments.paper.protocol import Protocol
 from experiments.paper.protocols import runs_with_saved_policy, select
 from experiments.paper.readings import DEFAULT
 from experiments.planning import estimates, planner
-from experiments.planning.remaining import left_to_train
+from experiments.planning.remaining import left_to_train, without_what_is_saved
 from experiments.policies import cards, evaluation
 from experiments.run import Run, known_settings
 from experiments.store import results
 from experiments.store.files import StoreError, ensure_writable
 from experiments.store.records import Known
 from experiments.training import first_update, scheduler
+from ppo.envs.atari import ATARI_ROMS, find_rom
 from ppo.envs.making import module_of
 from ppo.process import cores
 
@@ -41,7 +42,7 @@ def plan(arguments: argparse.Namespace, console: Console) -> int:
     if arguments.throughput and not arguments.throughput.is_file():
         raise StoreError(f"there is no file {arguments.throughput}: `make throughput` writes results/throughput.json")
     costs = estimates.read_costs(arguments.throughput or arguments.results / "throughput.json")
-    parts = [stack.part(arguments.fraction) for stack in stacks]
+    parts = without_what_is_saved(arguments.results, stacks, arguments.fraction)
     print_plan(console, protocols, parts, workers, costs["cpu"])
     if arguments.machines:
         wanted = [_part(arguments, protocol) for protocol in protocols]
@@ -72,10 +73,13 @@ def train(
     stacks, problems = _remaining(arguments, protocols, known, executor.slots(), mend=True)
     for problem in problems:
         console.print(problem)
+    for game in sorted({run.environment for stack in stacks for run in stack.runs} & set(ATARI_ROMS)):
+        find_rom(game)
     for protocol in protocols:
         results.check_profile(arguments.results / protocol.name, arguments.profile.name)
     results.check_reading(arguments.results, arguments.reading)
-    print_plan(console, protocols, [stack.part(arguments.fraction) for stack in stacks], executor.slots())
+    left = without_what_is_saved(arguments.results, stacks, arguments.fraction)
+    print_plan(console, protocols, left, executor.slots())
     outcome = scheduler.train(arguments.results, stacks, executor, console, until)
     damaged: list[str] = []
     for protocol in protocols:

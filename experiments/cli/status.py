@@ -1,5 +1,6 @@
 """`ppo status`: planned runs and their progress, read from the files alone."""
 
+import shlex
 import socket
 import time
 from collections.abc import Sequence
@@ -43,11 +44,11 @@ def show(console: Console, results: Path, names: Sequence[str]) -> int:
         console.print(f"{path.parent.name}: {done} of {len(runs)} runs finished, {diverged} diverged{again}")
     for folder in stack_folders(results):
         if not folder.finished or is_locked(folder.path):
-            console.print(f"  {folder.path.name}: {_state(folder)}", markup=False)
+            console.print(f"  {folder.path.name}: {_state(folder, results)}", markup=False)
     return 0
 
 
-def _state(folder: StackFolder) -> str:
+def _state(folder: StackFolder, results: Path) -> str:
     try:
         progress: dict[str, Any] = read_json(folder.progress)
         notes = "".join(f"; {note}" for note in progress.get("notes", ()))
@@ -60,12 +61,31 @@ def _state(folder: StackFolder) -> str:
             line = f"training, {done}, {progress['steps_per_second']:,.0f} steps/s"
             line += "" if score is None else f", score {score:,.1f}"
             return line + ("" if left is None else f", {duration(left)} left") + notes
-        command = progress.get("command") or "the same command"
-        return f"stopped at {done}; {command} continues it{notes}"
+        return f"stopped at {done}; {_command(progress, results)} continues it{notes}"
     except FileNotFoundError:
         return f"failed: {folder.failure()}" if folder.error.exists() else "not begun"
     except (StoreError, KeyError, TypeError, ValueError, OverflowError, OSError) as error:
         return f"unreadable ({error})"
+
+
+def _command(progress: dict[str, Any], results: Path) -> str:
+    """Return the command that continues a training in ``results``: it may be a copy of the folder it was typed for."""
+    typed = str(progress.get("command") or "the same command")
+    try:
+        words = shlex.split(typed)
+    except ValueError:  # an unclosed quote: not of this project
+        return typed
+    flag = {"run": "--results", "train": "--out"}.get(words[1] if len(words) > 1 else "")
+    if flag in words[:-1]:
+        place = words.index(flag) + 1
+        if Path(words[place]) == results:
+            return typed
+        words[place] = str(results)
+    elif flag == "--results" and results != Path("results"):
+        words += [flag, str(results)]
+    else:
+        return typed
+    return shlex.join(words)
 
 
 def _alive(folder: StackFolder, progress: dict[str, Any]) -> bool:

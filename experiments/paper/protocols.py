@@ -117,6 +117,8 @@ _READ: tuple[tuple[Mapping[str, Settings], Mapping[str, Mapping[str, Any]]], ...
     ({"default": ATARI["ppo"]}, ATARI_READINGS),
 )
 """Settings by their names, and the readings of them."""
+READ = ("table1", "figure2", "figure3", "atari")
+"""The protocols that can be trained in another reading; the others compare settings with the usual one."""
 
 
 def in_reading(protocol: Protocol, reading: str) -> Protocol:
@@ -159,8 +161,8 @@ def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> li
     """Plan the protocols ``names``, in a reading of the details that the text omits; "all": the paper's, but in another
     reading only those that it changes.
 
-    Raises ``ValueError`` for an unknown name, with the nearest ones, and for a named protocol that the reading does not
-    change.
+    Raises ``ValueError`` for an unknown name, with the nearest ones, and for a named protocol that takes no reading or
+    that this one does not change.
     """
     check_reading(reading)
     named: dict[str, bool] = {}
@@ -172,7 +174,9 @@ def select(names: Iterable[str], profile: Profile, reading: str = DEFAULT) -> li
     selected = []
     for name, by_name in named.items():
         usual = PROTOCOLS[name](profile)
-        protocol = usual if reading == DEFAULT else in_reading(usual, reading)
+        if reading != DEFAULT and by_name and name not in READ:
+            raise ValueError(f"{name} takes no --reading, only {', '.join(READ[:-1])} and {READ[-1]} do")
+        protocol = usual if reading == DEFAULT or name not in READ else in_reading(usual, reading)
         if reading != DEFAULT and protocol == usual:
             if by_name:
                 raise ValueError(f"the {reading} reading changes nothing in {name}")

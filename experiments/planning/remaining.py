@@ -6,8 +6,8 @@ from pathlib import Path
 from experiments.planning import planner
 from experiments.planning.planner import Stack
 from experiments.run import Run, trainable
-from experiments.store.files import StoreError
-from experiments.store.stack_folder import stack_folders
+from experiments.store.files import StoreError, read_json
+from experiments.store.stack_folder import StackFolder, stack_folders
 
 
 def left_to_train(
@@ -33,3 +33,21 @@ def left_to_train(
                 del waiting[run.key]
     fresh = planner.stacks(waiting.values(), workers, begun)
     return sorted([*begun, *fresh], key=lambda stack: -stack.seconds)
+
+
+def without_what_is_saved(results: Path, stacks: Iterable[Stack], fraction: float) -> list[Stack]:
+    """Return the stacks, stopped at ``fraction`` of their budget, as long as what no checkpoint has: for estimates."""
+    saved = {folder.path.name: _saved(folder) for folder in stack_folders(results)}
+    left = []
+    for stack in stacks:
+        share = saved.get(stack.name, 0) / stack.runs[0].total_timesteps
+        left.append(stack.part(min(max(fraction - share, 0.0), 1.0)))
+    return left
+
+
+def _saved(folder: StackFolder) -> int:
+    """Return the step of a stack's checkpoint, as its progress tells; 0 if that cannot be read."""
+    try:
+        return int(read_json(folder.progress)["saved_at"]) if folder.checkpoint.exists() else 0
+    except (OSError, StoreError, KeyError, TypeError, ValueError):
+        return 0

@@ -3,7 +3,7 @@
 import contextlib
 import ctypes.util
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ppo.envs.making import make_one
 Picture = NDArray[np.uint8]
 Act = Callable[[NDArray[Any], int], NDArray[Any]]
 """A function that returns actions ``[1, ...]`` at observations ``[1, ...]`` in a step of the episode."""
-Scenes = Iterator[tuple[Picture | None, float]]
+Scenes = Generator[tuple[Picture | None, float]]
 """The image of each step (None if it is not filmed), and the raw reward of the action taken there."""
 
 MAX_STEPS = 100_000
@@ -51,17 +51,17 @@ def film(
         every = max(round(fps / FASTEST), 1)
         fps, scenes = fps / every, _episode(env, act, seed, every)
     total, cut, kept = 0.0, False, Kept(stills)
-    timing: Any = {"duration": 1000 / fps} if path.suffix == ".gif" else {"fps": fps}
+    timing: Any = {"duration": 1000 / fps} if path.suffix == ".gif" else {"fps": fps, "macro_block_size": 2}
     writer: Any
-    with imageio.get_writer(path, **timing) as writer:
+    with contextlib.closing(scenes), imageio.get_writer(path, **timing) as writer:
         for step, (picture, reward) in enumerate(scenes):
+            if cut := step == max_steps:
+                break
             if picture is not None:
                 captioned = _captioned(picture, f"step {step}  return {total:,.0f}")
-                writer.append_data(captioned)
+                writer.append_data(_even(captioned))
                 kept.add(captioned)
             total += reward
-            if cut := step + 1 == max_steps:
-                break
     if stills:
         imageio.imwrite(path.with_suffix(".png"), _side_by_side(kept.pictures(), stills))
     return total, cut
@@ -98,9 +98,16 @@ def _captioned(picture: Picture, text: str) -> Picture:
     return captioned
 
 
+def _even(picture: Picture) -> Picture:
+    """Return ``picture`` with sides of even length, as a film needs: a black line is added where one is odd."""
+    height, width = picture.shape[:2]
+    margins = [(0, height % 2), (0, width % 2), (0, 0)][: picture.ndim]
+    return np.pad(picture, margins) if height % 2 or width % 2 else picture
+
+
 def _side_by_side(pictures: list[Picture], count: int) -> Picture:
     """Join ``count`` of the pictures, evenly spread from the first to the last, in two rows."""
-    chosen = np.unique(np.linspace(0, len(pictures) - 1, count).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(pictures) - 1, min(count, len(pictures))).round().astype(int))
     columns = -(-len(chosen) // 2)
     tiles = [pictures[index] for index in chosen]
     tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
@@ -111,27 +118,29 @@ def _side_by_side(pictures: list[Picture], count: int) -> Picture:
 def _game(environment: str, act: Act, seed: int) -> Scenes:
     """Play a whole game; yield the newest frame of each observation, as the network sees it."""
     env = make(environment, [seed])
-    observations, step, over = env.reset(), 0, False
-    while not over:
-        picture = observations[0, ..., -1].repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
-        transition = env.step(act(observations, step))
-        yield picture, float(transition.raw_rewards[0])
-        observations, step, over = transition.observations, step + 1, bool(transition.game_over[0])
-    env.close()
+    with contextlib.closing(env):
+        observations, step, over = env.reset(), 0, False
+        while not over:
+            picture = observations[0, ..., -1].repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)
+            transition = env.step(act(observations, step))
+            yield picture, float(transition.raw_rewards[0])
+            observations, step, over = transition.observations, step + 1, bool(transition.game_over[0])
 
 
 def _episode(env: gymnasium.Env[Any, Any], act: Act, seed: int, every: int) -> Scenes:
     """Play an episode and draw one step in ``every``."""
-    observation, _ = answers.begin(env, seed)
     step, ended = 0, False
-    while not ended:
-        picture: Any = env.render() if step % every == 0 else None
-        given = observation.astype(env.observation_space.dtype)[None]
-        observation, reward, terminated, truncated = answers.step(env, act(given, step)[0])
-        yield picture, reward
-        step, ended = step + 1, terminated or truncated
-    with contextlib.suppress(Exception):  # what was filmed counts, however the environment ends
-        env.close()
+    try:
+        observation, _ = answers.begin(env, seed)
+        while not ended:
+            picture: Any = env.render() if step % every == 0 else None
+            given = observation.astype(env.observation_space.dtype)[None]
+            observation, reward, terminated, truncated = answers.step(env, act(given, step)[0])
+            yield picture, reward
+            step, ended = step + 1, terminated or truncated
+    finally:
+        with contextlib.suppress(Exception):  # what was filmed counts, however the environment ends
+            env.close()
 
 
 def _rendering_environment(name: str) -> gymnasium.Env[Any, Any]:

@@ -97,7 +97,8 @@ def _line(progress: dict[str, Any]) -> str:
         return ""
     steps, per_second, score, left = _cells(progress)
     diverged = f", {progress['diverged']} diverged" if progress.get("diverged") else ""
-    return f"{steps} steps, {per_second} steps/s, score {score or '-'}, {left or '?'} left{diverged}{_where(progress)}"
+    ends = "" if progress.get("steps_done") == progress.get("total_timesteps") else f", {left or '?'} left"
+    return f"{steps} steps, {per_second} steps/s, score {score or '-'}{ends}{diverged}{_where(progress)}"
 
 
 def _where(progress: dict[str, Any]) -> str:

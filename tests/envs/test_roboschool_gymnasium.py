@@ -78,9 +78,11 @@ def test_registered_tasks_are_those_made():
     [
         ({"wind": 1, "gravity": 2}, "unknown keywords wind, gravity; known are render_mode, width, height"),
         ({"render_mode": "ansi"}, "render_mode is 'ansi'; rgb_array or None is possible"),
-        ({"width": 0}, "width is 0; a whole number of pixels, 1 or more, is needed"),
-        ({"height": 2.5}, "height is 2.5; a whole number of pixels, 1 or more, is needed"),
-        ({"height": "a"}, "height is 'a'; a whole number of pixels, 1 or more, is needed"),
+        ({"width": 0}, "width is 0; a whole number of pixels is needed, 1 to 4096"),
+        ({"width": 2**40}, "width is 1099511627776; a whole number of pixels is needed, 1 to 4096"),
+        ({"width": True}, "width is True; a whole number of pixels is needed, 1 to 4096"),
+        ({"height": 2.5}, "height is 2.5; a whole number of pixels is needed, 1 to 4096"),
+        ({"height": "a"}, "height is 'a'; a whole number of pixels is needed, 1 to 4096"),
     ],
 )
 @pytest.mark.filterwarnings("ignore:.*that is not in the possible render_modes:UserWarning")

@@ -2,16 +2,20 @@
 
 import dataclasses
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from baselines import ALGORITHMS
+from experiments.cli import commands
 from experiments.cli.arguments import COMMANDS, parse
 from experiments.cli.commands import main
 from experiments.cli.flags.settings import field_docs
 from experiments.cli.flags.values import argument, steps
 from experiments.paper.profiles import PROFILES
+from experiments.training import scheduler
 from tests.helpers.commands import overriding
 
 TRAIN = ["train", "InvertedPendulum-v4", "--out", "out", "--total-timesteps", "64", "--num-steps", "64"]
@@ -68,7 +72,13 @@ def refused(capsys, *argv):
             ["run", "atari", "--environments", "PnogNoFrameskip-v4"],
             "unknown environment of these protocols 'PnogNoFrameskip-v4'; did you mean PongNoFrameskip-v4",
         ),
-        (["run", "tuning", "--reading", "ppo1"], "the ppo1 reading changes nothing in tuning"),
+        (["plan", "precision", "--reading", "a3c"], "precision takes no --reading, only table1, figure2"),
+        (["run", "atari-readings", "--reading", "ppo1"], "atari-readings takes no --reading, only table1"),
+        (["plan", "figure2-settings", "--reading", "ppo2"], "figure2-settings takes no --reading, only table1"),
+        (
+            ["run", "tuning", "--reading", "ppo1"],
+            "tuning takes no --reading, only table1, figure2, figure3 and atari do",
+        ),
         (
             ["run", "figure3", "--reading", "ppo1", "--algorithms", "trpo", "cem"],
             "the ppo1 reading changes nothing in the runs that the flags name",
@@ -190,6 +200,34 @@ def test_nothing_is_trained_into_results_of_a_protocol(capsys):
 @pytest.mark.parametrize("command", [["evaluate"], ["video"]])
 def test_a_path_without_policies_is_refused(capsys, command):
     assert "there is no nowhere" in refused(capsys, *command, "nowhere")
+
+
+def test_where_nobody_reads_it_says_so():
+    """A pipe whose other end is closed, as behind `| head -1`."""
+    reads, writes = os.pipe()
+    os.close(reads)
+    ended = subprocess.run([sys.executable, "-m", "ppo", "plan", "figure1"], stdout=writes, stderr=subprocess.PIPE)
+    os.close(writes)
+    assert ended.returncode == 1
+    assert ended.stderr.decode() == "ppo: nobody reads what it prints any more: stopped; the same command goes on\n"
+
+
+def test_a_command_that_is_interrupted_says_so(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(commands.COMMANDS, "plan", interrupted)
+    assert main(["plan", "table1"]) == 130
+    assert capsys.readouterr().err == "ppo: stopped before the end; the same command does the rest\n"
+
+
+def test_a_missing_rom_is_one_line_before_anything_is_trained(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ALE_ROMS_DIR", str(tmp_path))
+    monkeypatch.setattr(scheduler, "train", lambda *_: pytest.fail("it trained"))
+    assert call("run", "atari", "--fraction", "1e-6", "--seeds", "1") == 2
+    said = capsys.readouterr().err
+    assert "has no usable ROM" in said
+    assert said.count("\n") == 1
 
 
 def test_status_of_a_folder_that_is_not_there_is_refused(capsys):

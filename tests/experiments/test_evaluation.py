@@ -299,6 +299,7 @@ def test_stills_are_spread_from_the_first_picture_to_the_last():
     assert video._side_by_side(pictures, 5)[::2, ::3, 0].tolist() == [[0, 2, 4], [6, 8, 255]]
     assert video._side_by_side(pictures[:2], 5)[::2, ::3, 0].tolist() == [[0], [1]]
     assert video._side_by_side(pictures, 1)[::2, ::3, 0].tolist() == [[0]]
+    assert video._side_by_side(pictures[:2], 10**13)[::2, ::3, 0].tolist() == [[0], [1]]
 
 
 @pytest.mark.parametrize("length", [1, 5, 48, 49, 50, 1000, 1537])
@@ -321,7 +322,7 @@ class Counting(gymnasium.Env):
     observation_space = Box(-1, 1, (1,), np.float64)
 
     def __init__(self, fps):
-        self.metadata, self.drawn, self.steps = {"render_fps": fps}, 0, 0
+        self.metadata, self.drawn, self.steps, self.closed = {"render_fps": fps}, 0, 0, False
 
     def reset(self, *, seed=None, options=None):
         self.steps = 0
@@ -334,6 +335,29 @@ class Counting(gymnasium.Env):
     def render(self):
         self.drawn += 1
         return np.full((32, 32, 3), self.steps, np.uint8)
+
+    def close(self):
+        self.closed = True
+
+
+@pytest.mark.parametrize(("most", "cut"), [(11, True), (12, False), (13, False)])
+def test_an_episode_that_ends_with_its_last_step_is_not_cut(tmp_path, monkeypatch, most, cut):
+    env = Counting(30)
+    monkeypatch.setattr(video, "_rendering_environment", lambda name: env)
+    found = film("Counting-v0", lambda *_: np.zeros((1, 1)), tmp_path / "film.gif", 1, max_steps=most)
+    assert found == (min(most, 12), cut)
+    assert env.closed
+
+
+def test_a_film_of_odd_size_is_not_stretched(tmp_path, monkeypatch, capfd):
+    env = Counting(30)
+    monkeypatch.setattr(env, "render", lambda: np.full((31, 45, 3), 128, np.uint8))
+    monkeypatch.setattr(video, "_rendering_environment", lambda name: env)
+    film("Counting-v0", lambda *_: np.zeros((1, 1)), tmp_path / "film.mp4", 1)
+    last = imageio.mimread(tmp_path / "film.mp4")[-1].astype(int)
+    assert last.shape == (32, 46, 3)
+    assert (abs(last[20:30, :44] - 128) < 12).all(), "below the caption it is the picture"
+    assert "WARNING" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(("fps", "drawn"), [(20, 12), (30, 12), (61, 6), (125, 3)])

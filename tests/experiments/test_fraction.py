@@ -11,7 +11,7 @@ from experiments.cli.commands import main
 from experiments.cli.execution import finished_keys
 from experiments.paper.settings import ATARI, usual_settings
 from experiments.planning.planner import Stack
-from experiments.planning.remaining import left_to_train
+from experiments.planning.remaining import left_to_train, without_what_is_saved
 from experiments.policies.evaluation import keep_policies, policies_in
 from experiments.run import Run
 from experiments.store.results import collect, recorded_runs
@@ -79,6 +79,20 @@ def test_it_is_finished_for_the_part_and_not_for_more(part):
     assert finished_keys(recorded, 0.5) == finished_keys(recorded, 1.0) == set()
     (again,) = left_to_train(part, RUNS, finished_keys(recorded, 1.0), workers=1)
     assert again == STACK, "it goes on in the stack in which it was begun"
+
+
+def test_hours_are_of_what_is_not_saved_yet(part):
+    def left(fraction):
+        return [run.total_timesteps for run in without_what_is_saved(part, [STACK], fraction)[0].runs]
+
+    assert left(1.0) == [1280 - 3 * 128] * 2
+    assert left(0.5) == [640 - 3 * 128] * 2
+    assert left(0.25) == left(0.1) == [0, 0]
+    folder = StackFolder(part / "stacks" / STACK.name)
+    folder.checkpoint.unlink()
+    assert left(1.0) == [1280] * 2, "what no checkpoint holds is trained again"
+    folder.progress.write_text("{")
+    assert left(1.0) == [1280] * 2
 
 
 def test_the_rest_comes_later_to_the_same_bytes(part, whole):

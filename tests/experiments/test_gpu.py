@@ -213,3 +213,5 @@ def test_the_chosen_games_and_ppo_come_first():
     assert {f"{game}NoFrameskip-v4" for game in TWELVE} < set(planned[1])
     assert planned[1][-4:] == ["--algorithms", "ppo", "--seeds", "1"]
     assert set(TWELVE) < set(GAMES)
+    others = dataclasses.replace(PROFILES["paper"], games=("Krull",))
+    assert list(gpu.parts(others))[1:] == [["atari"]]

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -50,6 +51,29 @@ def status(stack, capsys):
 
 STOPPED = "stopped at 400 of 1,000 steps; the same command continues it"
 TRAINING = "training, 400 of 1,000 steps, 10 steps/s, 1:00 left"
+
+
+@pytest.mark.parametrize(
+    ("typed", "continues"),
+    [
+        ("ppo run figure4 --workers 2", "ppo run figure4 --workers 2 --results {}"),
+        ("ppo run figure4 --results 'their own'", "ppo run figure4 --results {}"),
+        ("ppo train Hopper-v4 --out runs/a --seeds 1", "ppo train Hopper-v4 --out {} --seeds 1"),
+        ("make gpu HOURS=1", "make gpu HOURS=1"),
+        ("ppo run 'figure4", "ppo run 'figure4"),
+    ],
+)
+def test_the_command_that_continues_a_copied_folder_names_it(stack, capsys, typed, continues):
+    post(stack, state="stopped", command=typed)
+    assert status(stack, capsys).endswith(f"; {continues.format(stack.path.parents[1])} continues it")
+
+
+def test_in_the_folder_it_was_typed_for_a_command_stays_as_it_is(stack, capsys, monkeypatch):
+    monkeypatch.chdir(stack.path.parents[1].parent)
+    stack.path.parents[1].rename("results")
+    post(StackFolder(Path("results/stacks") / stack.path.name), state="stopped", command="ppo run figure4 --workers 2")
+    assert cli.main(["status"]) == 0
+    assert "; ppo run figure4 --workers 2 continues it" in capsys.readouterr().out
 
 
 def test_what_nobody_has_begun(stack, capsys):

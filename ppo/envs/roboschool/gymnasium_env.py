@@ -16,6 +16,8 @@ from ppo.envs.mujoco_simulation import Floats
 from ppo.envs.roboschool.environment import REWARD_PARTS, TASKS, RoboschoolVectorEnv
 from ppo.envs.roboschool.model import CONTROL_STEP, humanoid
 
+MOST_PIXELS = 4096
+"""Wide and high at most; what a graphics card draws at once differs, and all draw this."""
 KEYWORDS = ("render_mode", "width", "height")
 PATH_SPACING = 0.25
 """Metres between two marks on the path that is drawn."""
@@ -39,8 +41,11 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise ValueError(f"{env_id}: render_mode is {render_mode!r}; rgb_array or None is possible")
         for name, pixels in (("width", width), ("height", height)):
-            if not isinstance(pixels, int | np.integer) or pixels < 1:
-                raise ValueError(f"{env_id}: {name} is {pixels!r}; a whole number of pixels, 1 or more, is needed")
+            whole = isinstance(pixels, int | np.integer) and not isinstance(pixels, bool)
+            if not whole or not 1 <= pixels <= MOST_PIXELS:
+                raise ValueError(
+                    f"{env_id}: {name} is {pixels!r}; a whole number of pixels is needed, 1 to {MOST_PIXELS}"
+                )
         self._env_id, self.render_mode, self._size = env_id, render_mode, (width, height)
         self.vector_env = RoboschoolVectorEnv(env_id, [0], autoreset=False)
         self.action_space = Box(-1.0, 1.0, self.vector_env.action_space.shape, np.float32)
