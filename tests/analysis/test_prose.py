@@ -16,6 +16,7 @@ from experiments.paper.readings import CHOSEN, TRIED
 from tests.analysis.said.atari import about_atari
 from tests.analysis.said.figure2 import about_figure_2
 from tests.analysis.said.figure3 import about_figure_3
+from tests.analysis.said.figure4 import about_figure_4
 from tests.analysis.said.klip_ppo import about_klip_ppo
 from tests.analysis.said.pins import RESULTS, Pin, random_level, rows, table
 from tests.analysis.said.readings import about_the_readings, about_the_tuning
@@ -45,6 +46,7 @@ ABOUT: tuple[Callable[[], list[Pin]], ...] = (
     about_figure_2,
     about_the_tuning,
     about_figure_3,
+    about_figure_4,
     about_klip_ppo,
     about_atari,
 )

@@ -1,0 +1,24 @@
+"""What results/README.md says of section 6.3."""
+
+from __future__ import annotations
+
+import functools
+
+from analysis.data.endings import NEVER_UP
+from tests.analysis.said.pins import Pin, shown, table
+
+
+def about_figure_4() -> list[Pin]:
+    here = functools.partial(Pin, "results/README.md")
+    harder = table("figure4").query("task == 'RoboschoolHumanoidFlagrunHarder'")
+    assert (harder["never_up"].between(0.23, 0.27)).all(), "a quarter"
+
+    def each(column: str, scale: float = 1) -> list[str]:
+        return [shown(scale * value, 0) for value in harder[column]]
+
+    paper = [shown(harder[name].iloc[0], 0) for name in ("paper_higher", "paper_lower")]
+    return [
+        here("end Flagrun harder at {} and {}, where the paper's two have {} and {}.", (*each("last_tenth"), *paper)),
+        here("Of their last episodes {} and {} % last all 1,000 steps", (*each("whole", 100),)),
+        here("and return {} and {}. A quarter end after {} steps", (*each("whole_return"), str(NEVER_UP))),
+    ]
