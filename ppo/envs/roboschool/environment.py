@@ -116,9 +116,12 @@ class RoboschoolVectorEnv(VectorEnv):
             raise ValueError(f"{self._env_id}: step() was called before reset()")
         sim.advance(actions)
         torso, position, joints = sim.torso(), sim.mean_position(), self._joints(ALL)
-        distance, angle, moved = self._aim(ALL, position, torso.yaw)
+        distance, angle, moved = self._advance_flags(ALL, position, torso.yaw)
         self._observations[...] = self._observe(ALL, torso, angle, joints)
-        alive = self._alive(torso, position)
+        if self._task.harder:
+            self._throw_cubes(torso, position)
+            self._count_on_ground(torso.height)
+        alive = self._alive(torso.height)
         potential = self._potentials(ALL, distance, torso.height)
         progress = np.where(moved, 0.0, potential - self._potential)  # a flag that moves pays nothing
         self._potential[...] = potential
@@ -138,7 +141,7 @@ class RoboschoolVectorEnv(VectorEnv):
             observations = self._observations.copy()
         return Transition(observations, rewards, terminated, truncated, final_observations, rewards, ended)
 
-    def _aim(self, rows: Rows, position: Floats, yaw: Floats) -> tuple[Floats, Floats, Bools]:
+    def _advance_flags(self, rows: Rows, position: Floats, yaw: Floats) -> tuple[Floats, Floats, Bools]:
         """Count the flags' steps and move those that are reached or whose time is over. Return the distance to each
         target, the angle to it, and whether it moved."""
         moved = np.zeros(len(yaw), np.bool_)
@@ -179,17 +182,22 @@ class RoboschoolVectorEnv(VectorEnv):
         """Return the joints' positions, -1 and 1 at the ends of their ranges, and tenths of their speeds in rad/s."""
         return (self.sim.joints[rows] - self._middle) / self._half_range, 0.1 * self.sim.joint_speeds(rows)
 
-    def _alive(self, torso: Torso, position: Floats) -> Floats:
-        """Return the reward for being alive, negative where the episode ends; in Harder throw the cubes and count."""
+    def _alive(self, height: Floats) -> Floats:
+        """Return the reward for being alive, negative where the episode ends."""
         if not self._task.harder:
-            return np.where(torso.height > FALLEN, 2.0, -1.0)
+            return np.where(height > FALLEN, 2.0, -1.0)
+        return np.where(self._on_ground < DOWN_STEPS, upright(height), -1.0)
+
+    def _throw_cubes(self, torso: Torso, position: Floats) -> None:
+        """Throw the cubes that are due: at robots that stood before this step."""
         due = (self._elapsed % 30 == 0) & (self._elapsed > 100) & (self._on_ground == 0)
         for row in np.flatnonzero(due).tolist():
             self._throw(row, np.array([*position[row], torso.height[row]]), torso.velocity[row])
-        down = torso.height < STANDING
-        self._on_ground += np.where(down, 1, -1)
+
+    def _count_on_ground(self, height: Floats) -> None:
+        """Count a step more of each robot that is down, and one less of the others."""
+        self._on_ground += np.where(height < STANDING, 1, -1)
         np.maximum(self._on_ground, 0, out=self._on_ground)
-        return np.where(self._on_ground < DOWN_STEPS, upright(torso.height), -1.0)
 
     def _throw(self, row: int, torso: Floats, velocity: Floats) -> None:
         """Throw the cube from a random side and 1 m above, with 20 to 30 m/s, to where the torso will be."""
@@ -229,7 +237,7 @@ class RoboschoolVectorEnv(VectorEnv):
         self._crawl_start[ids], self._crawl_ignored[ids] = np.nan, 0.0
         self._contact[ids] = 0.0
         torso = self.sim.torso(ids)
-        distance, angle, _ = self._aim(ids, self.sim.mean_position(ids), torso.yaw)
+        distance, angle, _ = self._advance_flags(ids, self.sim.mean_position(ids), torso.yaw)
         self._observations[ids] = self._observe(ids, torso, angle, self._joints(ids))
         self._potential[ids] = self._potentials(ids, distance, torso.height)
 
