@@ -151,7 +151,7 @@ def _row(algorithm: str, data: Data, runs: pd.DataFrame, paper: float) -> Row:
 
 
 def _sides(
-    runs: pd.DataFrame, algorithm: str, column: str, tasks: Sequence[str] = tuple(ENVIRONMENTS)
+    runs: pd.DataFrame, algorithm: str, column: str, tasks: Sequence[str] = ENVIRONMENTS
 ) -> tuple[list[statistics.Array], list[statistics.Array]]:
     """Return PPO's and the algorithm's `column`, per task."""
     of_ppo, of_other = (by_task(runs[runs["algorithm"] == name], column, tasks) for name in ("ppo", algorithm))

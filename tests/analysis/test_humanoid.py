@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from analysis.data.endings import NEVER_UP, WHOLE
 from analysis.data.load import Data, gather
 from analysis.sections.humanoid import (
     LEFT_OUT,
@@ -23,6 +24,7 @@ from analysis.sections.humanoid import (
     table4,
 )
 from experiments.paper.settings import HUMANOID
+from ppo.envs.roboschool.environment import DOWN_STEPS, EPISODE_STEPS
 from ppo.ppo import PPOSettings
 from tests.helpers.synthetic import episodes_of, planned, write, write_humanoids
 
@@ -78,6 +80,10 @@ def test_the_last_tenth_stands_beside_the_papers_two_runs(tmp_path: Path) -> Non
 )
 def test_the_papers_level_is_that_read_off_its_figure(environment: str, level: tuple[int, int]) -> None:
     assert sorted(paper_last_tenth(environment))[::-1] == pytest.approx(level, rel=0.005)
+
+
+def test_the_lengths_that_are_counted_are_the_environments() -> None:
+    assert (WHOLE, NEVER_UP) == (EPISODE_STEPS, DOWN_STEPS)
 
 
 def test_how_many_episodes_last_is_told(tmp_path: Path) -> None:
