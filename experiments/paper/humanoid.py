@@ -58,6 +58,7 @@ CHANGES: dict[str, dict[str, Any]] = {  # name -> what it changes in the setting
     "norm_reward=none": {"norm_reward": "none"},
     "max_grad_norm=inf": {"max_grad_norm": math.inf},
     "vf_coef=1.0": {"vf_coef": 1.0},
+    "bootstrap_truncation=True": {"bootstrap_truncation": True},
     "norm_obs=False": {"norm_obs": False},
     "norm_obs=False,network=256-128,activation=relu": {"norm_obs": False, "network": "256-128", "activation": "relu"},
 }

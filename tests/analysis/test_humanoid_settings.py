@@ -23,7 +23,7 @@ def test_each_change_stands_beside_the_papers_two_runs(tmp_path: Path) -> None:
     made = table(data)
     windows = ["up to 5M", "up to 10M", "up to 15M", "up to 20M"]
     assert list(made.shown) == ["Changed", *windows, "whole", "never up"]
-    assert made.shown["Changed"].tolist()[:3] == ["the paper's two", "nothing", "lr_kl_target: 0.03"]
+    assert made.shown["Changed"].tolist()[:3] == ["the paper's two", "nothing", "bootstrap_truncation: True"]
     scores = made.data.set_index(["setting", "window"])["score"]
     for place, setting in enumerate(CHANGES):
         first, *others = scores[setting]
