@@ -54,6 +54,7 @@ def figure4_tuning(profile: Profile) -> Protocol:
 CHANGES: dict[str, dict[str, Any]] = {  # name -> what it changes in the settings of Figure 4
     "default": {},
     "network=256-128,activation=relu": {"network": "256-128", "activation": "relu"},
+    "lr_kl_target=0.003": {"lr_kl_target": 0.003},
     "lr_kl_target=0.03": {"lr_kl_target": 0.03},
     "norm_reward=none": {"norm_reward": "none"},
     "max_grad_norm=inf": {"max_grad_norm": math.inf},
