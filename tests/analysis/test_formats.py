@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
@@ -14,7 +15,10 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from fontTools.pens.recordingPen import RecordingPen
+from fontTools.svgLib.path import parse_path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -194,3 +198,31 @@ def test_a_picture_in_pixels_shows_what_the_vectors_show() -> None:
     assert made.shape == drawn.shape == (480, 640, 3)
     assert np.abs(made - drawn).mean() < 0.5
     assert np.abs(made - drawn).max() <= 32
+
+
+def test_an_svg_has_every_line_curve_and_area_where_matplotlib_draws_it() -> None:
+    """Read by fontTools, which knows the whole of SVG's path language."""
+    figure = Figure(figsize=(3, 2))
+    axes = figure.subplots()
+    steps = np.linspace(0, 7, 90)
+    axes.plot(steps, np.sin(3 * steps), "--o", markevery=9)
+    axes.plot(steps, np.where(steps > 3, np.nan, steps))  # a line with a gap
+    axes.fill_between(steps, -steps, steps, where=np.sin(steps) > 0)
+    made, plain = pictures(Drawing("x", "x", "x", figure))["svg"], io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        FigureCanvasSVG(figure).print_svg(plain, metadata={"Date": None, "Creator": None})
+
+    def paths(svg: bytes) -> list[list[tuple[str, tuple[tuple[float, float], ...]]]]:
+        found = []
+        for path in re.findall(r' d="([^"]*)"', svg.decode()):
+            pen = RecordingPen()
+            parse_path(path, pen)
+            found.append(pen.value)
+        return found
+
+    ours, theirs = paths(made), paths(plain.getvalue())
+    assert len(made) < 0.85 * len(plain.getvalue())
+    for mine, other in zip(ours, theirs, strict=True):
+        assert [kind for kind, _ in mine] == [kind for kind, _ in other]
+        for (_, points), (_, exact) in zip(mine, other, strict=True):
+            np.testing.assert_allclose(np.array(points), np.array(exact), atol=0.0051)

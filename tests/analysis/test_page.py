@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -154,11 +155,29 @@ def test_a_drawing_of_many_curves_is_in_the_page_in_pixels(monkeypatch: pytest.M
 
     def shown() -> list[str]:
         whole = page("x", "x", "", [Section("x", [], [drawn])], {}, {"x": made})
-        return re.findall(r'src="data:image/(\S+?);base64,', whole)
+        return re.findall(r"src='data:image/(png|svg\+xml)[;,]", whole)
 
     assert shown() == ["svg+xml"]
     monkeypatch.setattr("analysis.style.page.MOST_VECTORS", len(made["svg"]) - 1)
     assert shown() == ["png"]
+
+
+def test_every_picture_of_the_committed_report_loads(opened: Page) -> None:
+    opened.open(REPORT)
+    loaded = opened.evaluate("[...document.images].map(each => each.complete && each.naturalWidth > 100)")
+    assert len(loaded) > 10
+    assert all(loaded)
+
+
+def test_a_picture_in_the_page_is_the_files() -> None:
+    drawn = Drawing("x", "x", "x", Figure(figsize=(2, 2)))
+    drawn.figure.text(0.1, 0.5, "100% of 'this' & <that> # “sí”\nand more")
+    made = pictures(drawn)
+    whole = page("x", "x", "", [Section("x", [], [drawn])], {}, {"x": made})
+    (source,) = re.findall(r"src='([^']*)'", whole)
+    assert "#" not in source, "a browser takes what follows for a place in the picture"
+    with urllib.request.urlopen(source) as opened:
+        assert opened.read() == made["svg"].replace(b"\n", b" ").rstrip()
 
 
 def test_the_committed_report_is_no_larger_than_it_says() -> None:

@@ -55,7 +55,7 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     assert len(first) == 36 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
-    assert len(re.findall(r"data:image/(?:svg\+xml|png);base64,", page)) == 14
+    assert len(re.findall(r"data:image/(?:svg\+xml,|png;base64,)", page)) == 14
     for outside in ('src="http', 'href="http', "<script src", "@import", "url(http"):
         assert outside not in page
     assert "0123abc" in page  # the commit, in the provenance
