@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,6 @@ from analysis.sections import (
     figure3,
     figure3_aggregate,
     figure3_multiples,
-    humanoid,
-    humanoid_settings,
-    humanoid_tuning,
     klip_ppo,
     other_implementations,
     trpo_variants,
@@ -31,6 +29,8 @@ from analysis.sections import (
 from analysis.sections.atari import acer, figure6, human_normalised, places, precision, prefix, tables2_6, windows
 from analysis.sections.charts import figure3 as figure3_chart
 from analysis.sections.charts import table1 as table1_charts
+from analysis.sections.humanoid import figure4, settings, time_limits
+from analysis.sections.humanoid import tuning as tuning_of_humanoids
 from analysis.sections.readings import nearest as nearest_readings
 from analysis.sections.readings import report as study_of_readings
 from analysis.sections.table1 import curves as table1_curves
@@ -55,7 +55,8 @@ LEAD = (
 
 EPISODES = (
     *("table1", "readings", "readings-best", "figure3", "figure4", "figure4-tuning", "atari", "atari-readings"),
-    *("precision", "tuning", "klip-ppo", "none-on-reacher", "acer-on-breakout", "figure4-settings"),
+    *("precision", "tuning", "klip-ppo", "none-on-reacher", "acer-on-breakout", "figure4-time-limits"),
+    "figure4-settings",
 )
 """The protocols whose runs have episodes, in the order of scores.csv."""
 READINGS = tuple(f"readings_{name}" for name in ("effects", "cells", "points", "best", "decided", "tasks", "aliases"))
@@ -70,6 +71,7 @@ WAITING = {
             "figure2_settings",
             "tuning",
             "figure4_tuning",
+            "figure4_time_limits",
             "figure4_settings",
             "atari_places",
             "atari_prefix",
@@ -86,6 +88,7 @@ WAITING = {
             "table1_curves",
             "readings",
             "figure3_aggregate",
+            "figure4_time_limits",
             "figure5",
             "tuning",
             "figure6_games",
@@ -119,7 +122,7 @@ def build(results: Path, out: Path) -> list[str]:
         _surrogates(data["table1"], data["none-on-reacher"]),
         _readings(data["readings"], updates, data["readings-best"], their_updates),
         _comparison(data["figure3"], imports),
-        _humanoids(data["figure4"], data["figure4-tuning"], data["figure4-settings"], humanoid.figure5(results)),
+        _humanoids(data, figure4.figure5(results)),
         _atari(*(data[name] for name in ("atari", "atari-readings", "acer-on-breakout", "precision"))),
         _tuning(data["tuning"]),
         _outside_check(data["klip-ppo"]),
@@ -244,11 +247,15 @@ def _comparison(data: Data, imports: list[Imported]) -> Section:
     return Section("Comparison with other algorithms (section 6.2)", made, drawings, charts, claim)
 
 
-def _humanoids(data: Data, short: Data, changed: Data, stills: Drawing | None) -> Section:
-    made = [humanoid.figure4_table(data), humanoid.table4(data)]
-    made += [humanoid_tuning.table(short)] if len(short.trained) else []
-    made += [humanoid_settings.table(changed)] if changed.trained["complete"].any() else []
-    drawings = [humanoid.figure4(data)] + ([stills] if stills else [])
+def _humanoids(every: Mapping[str, Data], stills: Drawing | None) -> Section:
+    data, short, changed, ended = (every[f"figure4{name}"] for name in ("", "-tuning", "-settings", "-time-limits"))
+    made = [figure4.figure4_table(data), figure4.table4(data)]
+    drawings = [figure4.figure4(data)] + ([stills] if stills else [])
+    if ended.trained["complete"].any():
+        made.append(time_limits.table(data, ended))
+        drawings.append(time_limits.figure(data, ended))
+    made += [tuning_of_humanoids.table(short)] if len(short.trained) else []
+    made += [settings.table(changed)] if changed.trained["complete"].any() else []
     return Section("Humanoids that run and steer (section 6.3)", made, drawings)
 
 

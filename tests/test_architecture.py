@@ -26,6 +26,7 @@ FLOORS = (  # from the roof down; a room may import those on lower floors
         "analysis.sections",
         "analysis.sections.atari",
         "analysis.sections.charts",
+        "analysis.sections.humanoid",
         "analysis.sections.readings",
         "analysis.sections.table1",
         "analysis.sections.yours",

@@ -38,7 +38,7 @@ DETAILS: dict[
         "1e-8": {"adam_eps": 1e-8},  # the first release, and Adam's own paper
     },
     "time-limits": {
-        "terminate": {"bootstrap_truncation": False},  # all code of 2017
+        "terminate": {"bootstrap_truncation": False},  # ppo1 and ppo2
         "bootstrap": {"bootstrap_truncation": True},  # as section 5's estimator would need
     },
     "actions": {

@@ -13,7 +13,7 @@ analysis/sections/readings/choice.py has. Why each detail is as it is:
   and raw actions all four seeds ended there, and none with advantages standardised over minibatches.
 - actions are not clipped before the environment, and the control cost is paid on the raw action: clipped ones bound it,
   and -0.39 needs a cost without bound. No released code of 2017 clipped.
-- time limits end an episode as a termination does (all code of 2017), the value loss is not clipped and c1 is 1
+- time limits end an episode as a termination does (ppo1 and ppo2), the value loss is not clipped and c1 is 1
   (equation 9), the step size is constant (Table 3), Adam's epsilon is 1e-8 (its own paper, and the code released with
   this one), initialisation is orthogonal and observations are clipped to +-10 and updated at every step
   (openai/baselines' ppo2 of 2017-11, b05be68): of the measured readings with raw actions under which every seed without
@@ -132,7 +132,7 @@ _LOCOMOTION = PPOSettings(  # sec. 6.3, Table 4; all written out, so that runs o
     log_std_start=-0.7,
     log_std_end=-1.6,
     learning_rate=3e-4,  # "adjusted based on the target value of the KL"; the first one is not given: Table 3's
-    # what Table 4 leaves open; chosen by `ppo run figure4-tuning` and the rule of analysis/sections/humanoid_tuning.py
+    # what Table 4 leaves open; chosen by `ppo run figure4-tuning` and the rule of analysis/sections/humanoid/tuning.py
     lr_kl_target=0.01,
     norm_obs=True,
     norm_reward="reset",
@@ -154,7 +154,9 @@ _LOCOMOTION = PPOSettings(  # sec. 6.3, Table 4; all written out, so that runs o
     vf_clip_range=math.inf,  # equation 9
     kl_coef=0.0,
     kl_target=0.0,
-    bootstrap_truncation=False,  # all code of 2017
+    # joschu/modular_rl, the first author's code of 2016 (core.py); in ppo1 and ppo2 a time limit is an end, and with
+    # that the runs stayed far behind Figure 4 (`ppo run figure4-time-limits`), so this is calibration
+    bootstrap_truncation=True,
     clip_actions=False,  # all code of 2017; Roboschool's rewards too are those of the unclipped action
     rescale_actions=False,
 )

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.data.load import Data, gather
-from analysis.sections.humanoid_tuning import chosen, judged, table
+from analysis.sections.humanoid.tuning import chosen, judged, table
 from experiments.paper.settings import HUMANOID
 from experiments.run import Run
 from tests.helpers.synthetic import write_humanoid_tuning

@@ -22,6 +22,7 @@ from tests.helpers.synthetic import (
     write_figure2,
     write_figure3,
     write_humanoid_settings,
+    write_humanoid_time_limits,
     write_humanoid_tuning,
     write_humanoids,
     write_klip_ppo,
@@ -43,7 +44,7 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     write_tuning(write_atari(results, ("Pong", "Alien"), lambda run: run["seed"], fraction=0.1))
     write_readings(results, lambda run, levels: run.seed, lambda run, levels: 0.01 * run.seed)
     write_humanoid_tuning(write_humanoids(write_klip_ppo(write_precision(results))))
-    write_humanoid_settings(results, lambda run: 1.0)
+    write_humanoid_settings(write_humanoid_time_limits(results), lambda run: 1.0)
     write_atari_readings(results, lambda run: run["seed"])
     write_figure2(results, "figure2-settings", ["clip-0.2+update_epochs=15"])
     write_none_on_reacher(write_readings_best(results), {"paper": -500.0})
@@ -52,10 +53,10 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     build(results, tmp_path / "second")
     first, second = content(tmp_path / "first"), content(tmp_path / "second")
     assert first == second
-    assert len(first) == 36 * 3 + 1 + 14 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
+    assert len(first) == 37 * 3 + 1 + 15 * 2 + 1  # scores.csv is neither Markdown nor LaTeX
     page = first["report.html"].decode()
     assert "Nothing: every planned run is finished." in page
-    assert len(re.findall(r"data:image/(?:svg\+xml,|png;base64,)", page)) == 14
+    assert len(re.findall(r"data:image/(?:svg\+xml,|png;base64,)", page)) == 15
     for outside in ('src="http', 'href="http', "<script src", "@import", "url(http"):
         assert outside not in page
     assert "0123abc" in page  # the commit, in the provenance

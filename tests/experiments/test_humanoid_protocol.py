@@ -20,11 +20,12 @@ from experiments.contract.divergence import check_divergence_stays_alone
 from experiments.contract.neighbours import check_alone_and_in_any_stack
 from experiments.contract.resumption import check_continues_from_a_checkpoint
 from experiments.paper import settings as module
-from experiments.paper.humanoid import figure4, figure4_settings, figure4_tuning
+from experiments.paper.humanoid import figure4, figure4_settings, figure4_time_limits, figure4_tuning
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import runs_with_saved_policy
 from experiments.paper.settings import usual_settings
 from experiments.planning.planner import busy, seconds, stacks
+from experiments.store.tables import read_episodes
 from ppo.ppo import PPO, PPOSettings
 
 PAPER, QUICK = PROFILES["paper"], PROFILES["quick"]
@@ -145,7 +146,7 @@ def test_a_short_run_has_the_log_std_of_the_beginning_of_a_long_one():
 
 
 def test_the_short_runs_differ_from_figure_4s_in_what_they_try_alone():
-    tried = {"lr_kl_target", "norm_obs", "norm_reward", "network", "activation", "log_std_end"}
+    tried = {"lr_kl_target", "norm_obs", "norm_reward", "network", "activation", "log_std_end", "bootstrap_truncation"}
     usual = dataclasses.asdict(figure4(PAPER).runs[0].settings)
     for run in figure4_tuning(PAPER).runs:
         assert run.environment == LOCOMOTION
@@ -153,17 +154,43 @@ def test_the_short_runs_differ_from_figure_4s_in_what_they_try_alone():
         assert {name for name, value in own.items() if value != usual[name]} <= tried
 
 
-def test_one_setting_that_table_4_leaves_out_is_changed_at_a_time():
+def changed_from(run, usual):
+    """How the settings of ``run`` differ, as its name has it: the time limit first."""
+    before, now = dataclasses.asdict(usual.settings), dataclasses.asdict(run.settings)
+    names = sorted((name for name in now if now[name] != before[name]), key=lambda name: name != "bootstrap_truncation")
+    return ",".join(f"{name}={now[name]}" for name in names)
+
+
+def test_the_experiments_change_what_table_4_leaves_out_and_nothing_else():
     protocol, seed = figure4_settings(PAPER), figure4(PAPER).runs[4]
     assert protocol.runs[0] == seed, "the first is a run of Figure 4"
-    stated = {"num_steps", "update_epochs", "minibatch_size", "gamma", "gae_lambda", "num_envs", "log_std_start"}
-    usual = dataclasses.asdict(seed.settings)
     for run in protocol.runs[1:]:
         assert (run.environment, run.seed, run.total_timesteps) == (HARDER, 1, 100_000_000)
-        changed = {name: value for name, value in dataclasses.asdict(run.settings).items() if value != usual[name]}
-        assert ",".join(f"{name}={value}" for name, value in changed.items()) == run.setting
-        assert not stated & set(changed)
+        assert changed_from(run, seed) == run.setting
+        assert run.setting.startswith("bootstrap_truncation=False")
     assert figure4_settings(PROFILES["benchmark"]).runs == ()
+
+
+def test_two_tasks_are_trained_with_time_limits_as_ends_too():
+    usual = {(run.environment, run.seed): run for run in figure4(PAPER).runs}
+    protocol = figure4_time_limits(PAPER)
+    assert [(run.environment, run.seed) for run in protocol.runs] == [
+        (LOCOMOTION, 1),
+        (LOCOMOTION, 2),
+        (HARDER, 1),
+        (HARDER, 2),
+    ]
+    for run in protocol.runs:
+        first = usual[run.environment, run.seed]
+        assert first.settings.bootstrap_truncation  # as in modular_rl's core.py
+        assert changed_from(run, first) == run.setting == "bootstrap_truncation=False"
+        assert run.total_timesteps == first.total_timesteps
+
+
+def test_no_short_run_lasts_to_a_time_limit():
+    """So that it has the same bits whatever a time limit is."""
+    episodes = read_episodes(Path(experiments.__file__).parents[1] / "results/figure4-tuning/episodes.parquet")
+    assert 0 < episodes["episodic_length"].max() < 1000
 
 
 # Wrong names

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.labels import ENVIRONMENTS, SETTINGS, UNTRAINED
-from experiments.paper.humanoid import figure4, figure4_settings, figure4_tuning
+from experiments.paper.humanoid import figure4, figure4_settings, figure4_time_limits, figure4_tuning
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocol import Protocol
 from experiments.paper.readings import DESIGN
@@ -306,6 +306,11 @@ def write_precision(results: Path, games: int = 400, length: int = 25) -> Path:
 def write_humanoids(results: Path, profile: str = "paper") -> Path:
     """RESULTS/figure4: every run of the profile, a hundred episodes each whose return is 100 x the seed."""
     return _write_planned(results, figure4(PROFILES[profile]), lambda run: 100.0 * run.seed, profile)
+
+
+def write_humanoid_time_limits(results: Path) -> Path:
+    """RESULTS/figure4-time-limits: every run, a hundred episodes each whose return is 10 x the seed."""
+    return _write_planned(results, figure4_time_limits(PROFILES["paper"]), lambda run: 10.0 * run.seed, "paper")
 
 
 def write_humanoid_tuning(

@@ -1,7 +1,9 @@
-"""Section 6.3: Figure 4, the humanoid tasks beside the paper's two runs, Figure 5, and Table 4 with our settings."""
+"""Figure 4, the humanoid tasks beside the paper's two runs, Figure 5, and Table 4 with our settings."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -75,9 +77,9 @@ def figure4_table(data: Data) -> Table:
     shown = pd.DataFrame(
         {
             "Task": environment,
-            "Paper, its two runs": ", ".join(number(value) for value in sorted(paper_last_tenth(environment))[::-1]),
-            "Ours, each seed": _seeds(numbers[numbers["environment"] == environment]),
-            "Of its episodes whole (their return)": _whole(numbers[numbers["environment"] == environment]),
+            "Paper, its two runs": papers(environment),
+            "Ours, each seed": seeds(numbers[numbers["environment"] == environment]),
+            "Of its episodes whole (their return)": wholes(numbers[numbers["environment"] == environment]),
         }
         for environment in TASKS
     )
@@ -92,7 +94,13 @@ def figure4_table(data: Data) -> Table:
     return Table("figure4", titled(title, data), caption, shown, numbers, notes)
 
 
-def _seeds(runs: pd.DataFrame) -> str:
+def papers(environment: str) -> str:
+    """Return the paper's two runs in the last tenth, for a cell."""
+    return ", ".join(number(value) for value in sorted(paper_last_tenth(environment))[::-1])
+
+
+def seeds(runs: pd.DataFrame) -> str:
+    """Return the last tenth of each of ``runs`` of `measured`, or how far it is, for a cell."""
     known = [
         number(run["last_tenth"])
         if pd.notna(run["last_tenth"])
@@ -102,7 +110,8 @@ def _seeds(runs: pd.DataFrame) -> str:
     return ", ".join(known) + calibration.marks(runs[runs["last_tenth"].notna()]) or NOTHING
 
 
-def _whole(runs: pd.DataFrame) -> str:
+def wholes(runs: pd.DataFrame) -> str:
+    """Return for each finished one of ``runs`` the share of whole episodes with their return, for a cell."""
     known = runs[runs["last_tenth"].notna()] if len(runs) else runs
     shares = [f"{run['whole']:.0%} ({number(run['whole_return'])})" for run in known.to_dict("records")]
     return ", ".join(shares) or NOTHING
@@ -144,26 +153,43 @@ def _value(settings: dict[str, Any], words: str, name: str) -> str:
     return f"{settings.get(name, NOTHING)}"
 
 
-@matplotlib.rc_context(STYLE)
-def figure4(data: Data) -> Drawing:
-    """Draw Figure 4: learning curves of the humanoid tasks, ours and the paper's two runs, on the paper's axes."""
-    figure = Figure(figsize=(14, 4.2), layout="constrained")
+@dataclass(frozen=True)
+class Line:
+    """Runs that are drawn alike in every panel."""
+
+    data: Data
+    colour: str
+    label: str
+
+
+def panels(lines: Sequence[Line], tasks: Mapping[str, int]) -> Figure:
+    """Draw the learning curves of ``lines``, each seed, beside the paper's two runs: a panel for each of ``tasks``,
+    environment to steps of the axis."""
+    figure = Figure(figsize=(14 * len(tasks) / 3, 4.2), layout="constrained")
     paper = published("fig4_curves")
-    for axes, (environment, budget) in zip(figure.subplots(1, 3), TASKS.items(), strict=True):
+    grid = figure.subplots(1, len(tasks), squeeze=False)[0]
+    for axes, (environment, budget) in zip(grid, tasks.items(), strict=True):
         for _, curve in paper[paper["env"] == environment].groupby("run"):
             steps = curve["timesteps_M"] * 1e6
             axes.plot(steps, curve["return"], color="#333333", linewidth=1.2, linestyle=DASHES)
-        ours = _curves(data, environment)
-        for _, run in ours.groupby("seed"):
-            axes.plot(run["step"], run["mean_return"], color=algorithm_lines(["ppo"])["ppo"].colour, linewidth=1.6)
-        frame_panel(axes, environment.removesuffix("-v0"), budget, empty="" if len(ours) else "no runs of ours yet")
+        curves = [_curves(line.data, environment) for line in lines]
+        for line, ours in zip(lines, curves, strict=True):
+            for _, run in ours.groupby("seed"):
+                axes.plot(run["step"], run["mean_return"], color=line.colour, linewidth=1.6)
+        empty = "" if any(map(len, curves)) else "no runs of ours yet"
+        frame_panel(axes, environment.removesuffix("-v0"), budget, empty=empty)
     figure.supxlabel("Environment steps", fontsize=10)
     figure.supylabel("Episode return", fontsize=10)
-    handles = [
-        Line2D([], [], color=algorithm_lines(["ppo"])["ppo"].colour, linewidth=1.6, label="ours, each seed"),
-        Line2D([], [], color="#333333", linewidth=1.2, linestyle=DASHES, label="paper, each run (digitised)"),
-    ]
-    figure.legend(handles=handles, loc="outside lower right", ncols=2, fontsize=9)
+    handles = [Line2D([], [], color=line.colour, linewidth=1.6, label=line.label) for line in lines]
+    handles += [Line2D([], [], color="#333333", linewidth=1.2, linestyle=DASHES, label="paper, each run (digitised)")]
+    figure.legend(handles=handles, loc="outside lower right", ncols=len(handles), fontsize=9)
+    return figure
+
+
+@matplotlib.rc_context(STYLE)
+def figure4(data: Data) -> Drawing:
+    """Draw Figure 4: learning curves of the humanoid tasks, ours and the paper's two runs, on the paper's axes."""
+    figure = panels([Line(data, algorithm_lines(["ppo"])["ppo"].colour, "ours, each seed")], TASKS)
     note = note_of(data)
     warn(figure, note)
     caption = (

@@ -65,10 +65,11 @@ def table(data: Data) -> Table:
         shares = {WHOLE_THEN: _shares(at_end["whole"]), DOWN_THEN: _shares(at_end["never_up"])}
         cells.append({"Changed": change_name(setting), **_cells(mine, windows), **shares})
     caption = (
-        f"{environment} with one of the settings changed that Table 4 leaves open, beside Figure 4, digitised: the "
-        f"mean return of the training episodes over {WINDOW / 1e6:g}M steps each, in brackets each run. One seed, the "
-        f"schedules being those of the whole training. Beside the last of these: of the same episodes the share that "
-        f"lasted {WHOLE:,} steps, and the share that ended on the ground, where they began. Nothing was chosen by it."
+        f"{environment} with time limits taken for ends of episodes, as in the first runs, and then with one more "
+        f"setting changed that Table 4 leaves open; beside Figure 4, digitised: the mean return of the training "
+        f"episodes over {WINDOW / 1e6:g}M steps each, in brackets each run. One seed, the schedules being those of "
+        f"the whole training. Beside the last of these: of the same episodes the share that lasted {WHOLE:,} steps, "
+        f"and the share that ended on the ground, where they began. Nothing was chosen by it."
     )
     title = "What moves the beginning of Flagrun harder"
     show = pd.DataFrame(cells).fillna(NOTHING)
