@@ -19,7 +19,10 @@ def about_figure_4() -> list[Pin]:
 
     paper = [shown(harder[name].iloc[0], 0) for name in ("paper_higher", "paper_lower")]
     return [
-        here("two runs end Flagrun harder at {} and {}, where the paper's two have {} and {}.", (*each("last_tenth"), *paper)),
+        here(
+            "two runs end Flagrun harder at {} and {}, where the paper's two have {} and {}.",
+            (*each("last_tenth"), *paper),
+        ),
         here("Of their last episodes {} and {} % last all 1,000 steps", (*each("whole", 100),)),
         here("and return {} and {}. A quarter end after {} steps", (*each("whole_return"), str(NEVER_UP))),
     ]
