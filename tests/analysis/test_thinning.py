@@ -96,7 +96,8 @@ def test_a_whole_record_of_a_run_is_worth_more(tmp_path):
         (
             "figure3",
             {},
-            "holds figure3: only readings, readings-best, tuning, figure4-tuning, none-on-reacher show scores alone",
+            "holds figure3: only readings, readings-best, tuning, figure4-tuning, figure4-settings, none-on-reacher "
+            "show scores alone",
         ),
     ],
 )
@@ -123,43 +124,16 @@ def test_unfinished_runs_stay_whole(tmp_path, capsys):
     assert (path.read_bytes(), path.with_name("episodes.parquet").read_bytes()) == before
 
 
-def write_shared(results: Path, commit: str = "0123abc") -> None:
-    """RESULTS/zzz: a run to its end. RESULTS/compared: the same run, and two that stopped after half of their steps or
-    a little later."""
-    whole = planned("Reacher", "default", 1, settings={"norm_reward": "none"})
-    write(results, "zzz", [{**whole, "commit": commit}], [episodes_of(whole, 1.0)], "paper")
-    runs = [whole] + [
-        planned("Reacher", setting, 1, steps_done=steps, status="running", settings={"clip_coef": steps})
-        for setting, steps in (("first", 10_500), ("second", 11_000))
+def test_of_runs_that_are_compared_over_a_part_the_scores_of_that_part_stay(tmp_path):
+    """Half of the steps: one run went on to its end, for another protocol."""
+    runs = [
+        planned("Reacher", "default", 1, settings={"norm_reward": "none"}),
+        planned("Reacher", "short", 1, steps_done=10_500, settings={"clip_coef": 0.1}),
     ]
-    write(results, "compared", runs, [episodes_of(run, 1.0) for run in runs], "paper", fraction=0.5)
-
-
-def kept_of(results: Path) -> dict[str, int]:
-    thin(results / "compared")
-    table = pd.read_parquet(results / "compared" / "episodes.parquet")
-    return {str(setting): int(step) for setting, step in table.groupby("setting")["step"].max().items()}
-
-
-def test_a_run_that_is_whole_elsewhere_keeps_the_steps_that_all_have(tmp_path):
-    write_shared(tmp_path)
-    assert kept_of(tmp_path) == {"default": 10_500, "first": 10_500, "second": 11_000}
-    told = [run.get("thinned") for run in json.loads((tmp_path / "compared" / "manifest.json").read_text())["runs"]]
-    assert told == ["first 10,500 steps; all are in zzz", None, None]
-    assert kept_of(tmp_path)["default"] == 10_500
-    recorded, problems = recorded_runs(tmp_path, known=None, whole=True)
-    assert not problems
-    assert sorted(run.episodes.parent.name for run in recorded.values()) == ["compared", "compared", "zzz"]
-
-
-@pytest.mark.parametrize("lost", ["other training", "thinned there", "gone there"])
-def test_a_run_that_is_not_whole_elsewhere_loses_nothing(tmp_path, lost):
-    write_shared(tmp_path, commit="fedcba9" if lost == "other training" else "0123abc")
-    path = tmp_path / "zzz" / "manifest.json"
-    if lost == "thinned there":
-        manifest = json.loads(path.read_text())
-        manifest["runs"][0]["thinned"] = "last 100 episodes"
-        path.write_text(json.dumps(manifest))
-    elif lost == "gone there":
-        path.unlink()
-    assert kept_of(tmp_path) == {"default": 20_000, "first": 10_500, "second": 11_000}
+    write(tmp_path, "figure4-settings", runs, [episodes_of(run, 1.0, 50) for run in runs], "paper", fraction=0.5)
+    thin(tmp_path / "figure4-settings")
+    table = pd.read_parquet(tmp_path / "figure4-settings" / "episodes.parquet")
+    spans = table.groupby("setting")["step"].agg(["size", "min", "max"])
+    assert spans.to_numpy().tolist() == [[100, 10_000 - 99 * 50, 10_000]] * 2
+    told = {run["thinned"] for run in json.loads((tmp_path / "figure4-settings/manifest.json").read_text())["runs"]}
+    assert told == {"last 100 episodes and last tenth of the steps of its first 50%"}

@@ -324,21 +324,18 @@ def write_humanoid_tuning(
 
 
 def write_humanoid_settings(results: Path, value: Callable[[Run], float]) -> Path:
-    """RESULTS/figure4-settings: the first fifth of every change. In each million steps two episodes, of which the first
-    returns `value(run)` and the second 10 more; but in the fifth million four, which return 4 `value(run)`, and last
-    1,000, 170, 170 and 300 steps."""
-    middles = np.arange(0.25e6, 20e6, 0.5e6)
-    steps = np.sort(np.concatenate([middles, [4.1e6, 4.9e6]])).astype(np.int64)
-    fifth = (steps > 4e6) & (steps <= 5e6)
+    """RESULTS/figure4-settings: the first fifth of every change. Of two episodes that follow each other the first
+    returns `value(run)` and the second 10 more, but before 18M steps 1,000 more; the last four last 1,000, 170, 170 and
+    300 steps."""
     runs, rows = [], []
     for run in figure4_settings(PROFILES["paper"]).trained:
         done = {"total_timesteps": run.total_timesteps, "steps_done": run.total_timesteps // 5}
         entry = planned("", run.setting, run.seed, **done) | {"environment": run.environment}
         runs.append(entry)
-        returns = np.where(fifth, 4 * value(run), value(run) + 10.0 * (steps % 1_000_000 > 500_000))
-        lengths = np.full(len(steps), 500)
-        lengths[fifth] = [1000, 170, 170, 300]
-        episodes = episodes_of(entry, 0.0, length=run.total_timesteps // 5 // len(steps))
+        steps = np.concatenate([np.arange(0.05e6, 18e6, 0.1e6), [18.1e6, 18.15e6, 19.9e6, 19.95e6]]).astype(np.int64)
+        returns = value(run) + 10.0 * (np.arange(len(steps)) % 2) + 1000.0 * (steps < 18e6)
+        lengths = np.append(np.full(len(steps) - 4, 500), [1000, 170, 170, 300])
+        episodes = pd.concat([episodes_of({**entry, "steps_done": 1}, 0.0, length=1)] * len(steps), ignore_index=True)
         rows.append(episodes.assign(step=steps, episodic_return=returns, episodic_length=lengths.astype(np.int32)))
     write(results, "figure4-settings", runs, rows, "paper", fraction=0.2)
     return results

@@ -1,4 +1,4 @@
-"""The beginning of Flagrun harder with one setting changed that Table 4 leaves open: what moves it towards Figure 4."""
+"""The beginning of Flagrun harder with settings changed that Table 4 leaves open: what moves it towards Figure 4."""
 
 from __future__ import annotations
 
@@ -10,66 +10,51 @@ from analysis.data.endings import WHOLE, endings
 from analysis.data.labels import change_name, ordered
 from analysis.data.load import RUN, Data
 from analysis.data.published import published
-from analysis.data.scores import learning_curves
+from analysis.data.scores import last_tenth
 from analysis.style.cells import seeds_cell
 from analysis.style.formats import NOTHING, Table
 
-WINDOW = 5_000_000
-"""Steps over which a number is a mean."""
-BIN = 1_000_000
-"""Steps with the same weight in it, however many episodes ended there."""
-WHOLE_THEN, DOWN_THEN = "whole", "never up"
-"""Columns about the last window."""
-
 
 def ours(data: Data) -> pd.DataFrame:
-    """Return the means of our finished runs: RUN, `window` (its last step), `score` and the columns of `endings`."""
+    """Return the means of our finished runs over the last tenth of the steps that they have in common: RUN, `score`
+    and the columns of `endings`."""
     finished = data.trained[data.trained["complete"]]
-    last = int(data.fraction * data.trained["total_timesteps"].max()) // WINDOW * WINDOW
-    episodes = data.episodes.merge(finished[RUN], on=RUN).query("step <= @last")
-    curves = learning_curves(episodes, np.arange(BIN, last + 1, BIN), BIN)
-    means = _means(curves.rename(columns={"mean_return": "return"}), RUN)
-    parts = [endings(rows).assign(window=window) for window, rows in episodes.groupby(_window(episodes["step"]))]
-    return means.merge(pd.concat(parts), on=[*RUN, "window"])
+    episodes = data.episodes.merge(finished[RUN], on=RUN)
+    late = episodes[episodes["step"].between(*_span(data), inclusive="right")]
+    return last_tenth(late, finished, data.fraction).merge(endings(late), on=RUN)
 
 
-def papers(environment: str, last: int) -> pd.DataFrame:
-    """Return the means of the paper's two digitised curves up to step `last`: `seed` (which of the two), `window`,
-    `score`."""
-    curves = published("fig4_curves").query("env == @environment").rename(columns={"run": "seed"})
-    return _means(curves.assign(step=1e6 * curves["timesteps_M"]).query("0 < step <= @last"), ["seed"])
+def papers(data: Data) -> pd.DataFrame:
+    """Return the means of the paper's two digitised curves over the same steps: `seed` (which of the two), `score`."""
+    curves = published("fig4_curves").rename(columns={"run": "seed"})
+    curves = curves[curves["env"].isin(data.trained["environment"])]
+    curves = curves[(1e6 * curves["timesteps_M"]).between(*_span(data), inclusive="right")]
+    return curves.groupby("seed", as_index=False).agg(score=("return", "mean"))
 
 
-def _means(curves: pd.DataFrame, of: list[str]) -> pd.DataFrame:
-    return (
-        curves.assign(window=_window(curves["step"]))
-        .groupby([*of, "window"], as_index=False)
-        .agg(score=("return", "mean"))
-    )
-
-
-def _window(steps: pd.Series[int]) -> pd.Series[int]:
-    return -(-steps // WINDOW) * WINDOW
+def _span(data: Data) -> tuple[int, int]:
+    """Return the steps between which a number is a mean."""
+    last = int(data.fraction * data.trained["total_timesteps"].max())
+    return last * 9 // 10, last
 
 
 def table(data: Data) -> Table:
     """Tabulate each change beside the paper's two runs; at least one run is finished."""
     (environment,) = data.trained["environment"].unique()
-    measured = ours(data).assign(diverged_at=np.nan)
-    paper = papers(environment, int(measured["window"].max())).assign(diverged_at=np.nan)
-    windows = sorted(measured["window"].unique())
-    cells = [{"Changed": "the paper's two", **_cells(paper, windows)}]
+    first, last = (step / 1e6 for step in _span(data))
+    span = f"{first:g}M to {last:g}M"
+    measured, paper = (frame.assign(diverged_at=np.nan) for frame in (ours(data), papers(data)))
+    cells = [{"Changed": "the paper's two", span: seeds_cell(paper)}]
     for setting in ordered(measured["setting"], ("default",)):
         mine = measured[measured["setting"] == setting]
-        at_end = mine[mine["window"] == windows[-1]]
-        shares = {WHOLE_THEN: _shares(at_end["whole"]), DOWN_THEN: _shares(at_end["never_up"])}
-        cells.append({"Changed": change_name(setting), **_cells(mine, windows), **shares})
+        shares = {"whole": _shares(mine["whole"]), "never up": _shares(mine["never_up"])}
+        cells.append({"Changed": change_name(setting), span: seeds_cell(mine), **shares})
     caption = (
         f"{environment} with time limits taken for ends of episodes, as in the first runs, and then with one more "
         f"setting changed that Table 4 leaves open; beside Figure 4, digitised: the mean return of the training "
-        f"episodes over {WINDOW / 1e6:g}M steps each, in brackets each run. One seed, the schedules being those of "
-        f"the whole training. Beside the last of these: of the same episodes the share that lasted {WHOLE:,} steps, "
-        f"and the share that ended on the ground, where they began. Nothing was chosen by it."
+        f"episodes from {span} steps, in brackets each run. One seed, the schedules being those of the whole training. "
+        f"Beside it: of the same episodes the share that lasted {WHOLE:,} steps, and the share that ended on the "
+        f"ground, where they began. Nothing was chosen by it."
     )
     title = "What moves the beginning of Flagrun harder"
     show = pd.DataFrame(cells).fillna(NOTHING)
@@ -78,7 +63,3 @@ def table(data: Data) -> Table:
 
 def _shares(each: pd.Series[float]) -> str:
     return ", ".join(f"{share:.0%}" for share in each)
-
-
-def _cells(runs: pd.DataFrame, windows: list[int]) -> dict[str, str]:
-    return {f"up to {last / 1e6:g}M": seeds_cell(runs[runs["window"] == last]) for last in windows}
