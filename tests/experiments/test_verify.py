@@ -90,7 +90,7 @@ def test_a_changed_number_in_a_table_is_found(trained, results):
 def test_a_changed_line_in_a_figure_is_found_and_other_letters_are_not(trained, results):
     path = results / "figures" / "figure3.svg"
     before = path.read_text()
-    place = before.index("L ", before.index('id="line2d_')) + 2
+    place = before.index('d="M ', before.index('id="line2d_')) + len('d="M ')
     path.write_text(before[:place] + "9" + before[place:])
     assert any("figures/figure3.svg is drawn" in problem for problem in compared(trained, results).problems)
     place = before.index("<path", before.index('id="text_1"'))

@@ -182,7 +182,7 @@ def panels(lines: Sequence[Line], tasks: Mapping[str, int]) -> Figure:
     figure.supylabel("Episode return", fontsize=10)
     handles = [Line2D([], [], color=line.colour, linewidth=1.6, label=line.label) for line in lines]
     handles += [Line2D([], [], color="#333333", linewidth=1.2, linestyle=DASHES, label="paper, each run (digitised)")]
-    figure.legend(handles=handles, loc="outside lower right", ncols=len(handles), fontsize=9)
+    figure.legend(handles=handles, loc="outside upper right", ncols=len(handles), fontsize=9)
     return figure
 
 
