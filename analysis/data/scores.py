@@ -129,6 +129,10 @@ def curve_grid(budget: int) -> tuple[npt.NDArray[np.int64], int]:
     return np.arange(spacing, budget + 1, spacing, dtype=np.int64), 5 * spacing
 
 
+SPARSE = 0.2
+"""The last part of each hundredth of the budget: a sparse curve is made of the episodes that ended in it."""
+
+
 def full_budget(data: Data) -> int:
     """Return the environment steps of the longest run that is planned; the paper's million without any."""
     return int(data.trained["total_timesteps"].max()) if len(data.trained) else 1_000_000

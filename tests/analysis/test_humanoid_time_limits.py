@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from analysis.data.load import gather
 from analysis.sections.humanoid.time_limits import figure, table
-from tests.helpers.synthetic import write_humanoid_time_limits, write_humanoids
+from analysis.thinning import thin
+from tests.helpers.synthetic import episodes_of, planned, write, write_humanoid_time_limits, write_humanoids
 
 LOCOMOTION, HARDER = "RoboschoolHumanoid-v0", "RoboschoolHumanoidFlagrunHarder-v0"
 
@@ -31,6 +33,31 @@ def test_what_is_not_trained_yet_is_left_open(tmp_path: Path) -> None:
     made = table(gather(tmp_path, "figure4"), gather(tmp_path, "figure4-time-limits"))
     assert made.shown["Ours, limits cut"].tolist() == ["–", "–"]
     assert made.shown["Ours, limits end"].tolist() == ["10.0, 20.0"] * 2
+
+
+def test_the_episodes_that_stay_are_all_that_is_shown(tmp_path: Path) -> None:
+    """Of 8,000 episodes of 5,000 steps whose returns are random."""
+    generator = np.random.default_rng(0)
+    done = {"total_timesteps": 50_000_000, "steps_done": 50_000_000}
+    runs = [
+        {**planned("", "bootstrap_truncation=False", seed, **done), "environment": LOCOMOTION, "settings": {"x": seed}}
+        for seed in (1, 2)
+    ]
+    rows = [episodes_of(run, generator.normal(size=10_000), 5000) for run in runs]
+    write(tmp_path, "figure4-time-limits", runs, rows, "paper")
+
+    def shown() -> tuple[list[list[float]], list[float]]:
+        nothing, data = gather(tmp_path, "figure4"), gather(tmp_path, "figure4-time-limits")
+        (axes,) = figure(nothing, data).figure.axes
+        return [list(line.get_ydata()) for line in axes.lines], table(nothing, data).data["last_tenth"].tolist()
+
+    before = shown()
+    assert thin(tmp_path / "figure4-time-limits") == (20_000, 2 * (1000 + 90 * 20))
+    after = shown()
+    for was, now in zip(before[0], after[0], strict=True):
+        assert len(now) > 50
+        np.testing.assert_allclose(now, was)
+    assert after[1] == pytest.approx(before[1])
 
 
 @pytest.mark.parametrize("trained", [True, False])

@@ -162,9 +162,9 @@ class Line:
     label: str
 
 
-def panels(lines: Sequence[Line], tasks: Mapping[str, int]) -> Figure:
+def panels(lines: Sequence[Line], tasks: Mapping[str, int], part: float = 1.0) -> Figure:
     """Draw the learning curves of ``lines``, each seed, beside the paper's two runs: a panel for each of ``tasks``,
-    environment to steps of the axis."""
+    environment to steps of the axis. A point is the mean over the last ``part`` of a hundredth of the budget."""
     figure = Figure(figsize=(14 * len(tasks) / 3, 4.2), layout="constrained")
     paper = published("fig4_curves")
     grid = figure.subplots(1, len(tasks), squeeze=False)[0]
@@ -172,7 +172,7 @@ def panels(lines: Sequence[Line], tasks: Mapping[str, int]) -> Figure:
         for _, curve in paper[paper["env"] == environment].groupby("run"):
             steps = curve["timesteps_M"] * 1e6
             axes.plot(steps, curve["return"], color="#333333", linewidth=1.2, linestyle=DASHES)
-        curves = [_curves(line.data, environment) for line in lines]
+        curves = [_curves(line.data, environment, part) for line in lines]
         for line, ours in zip(lines, curves, strict=True):
             for _, run in ours.groupby("seed"):
                 axes.plot(run["step"], run["mean_return"], color=line.colour, linewidth=1.6)
@@ -201,14 +201,14 @@ def figure4(data: Data) -> Drawing:
     return Drawing("figure4", "Figure 4. PPO on 3D humanoid control tasks", sentences(caption, note), figure)
 
 
-def _curves(data: Data, environment: str) -> pd.DataFrame:
-    """Return the curves of one task's runs, on the grid of its budget."""
+def _curves(data: Data, environment: str, part: float) -> pd.DataFrame:
+    """Return the curves of one task's runs, on the grid of its budget, of the last ``part`` of each spacing."""
     runs = data.trained
     runs = runs[runs["environment"] == environment] if len(runs) else runs
     if runs.empty:
         return pd.DataFrame(columns=["seed", "step", "mean_return"])
     grid, _ = curve_grid(int(np.max(runs["total_timesteps"])))
-    return learning_curves(data.episodes.merge(runs[RUN], on=RUN), grid, window=int(grid[0]))
+    return learning_curves(data.episodes.merge(runs[RUN], on=RUN), grid, window=int(part * grid[0]))
 
 
 @matplotlib.rc_context(STYLE)
