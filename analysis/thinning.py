@@ -4,7 +4,7 @@
 
 Of a trained run stay its last 100 episodes (its score) and those that ended in the last tenth of its budget, or of the
 part of it that runs are compared over (--fraction); of the untrained policy all. Tables and figures stay as they are,
-and the folder is a tenth as large; a quarter where curves are drawn of every fifth episode.
+and the folder is a tenth as large; a quarter where sparse curves are drawn too.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pandas as pd
 
 from analysis.data.labels import UNTRAINED
 from analysis.data.load import RUN, before_divergence, runs_frame
-from analysis.data.scores import LAST, SPARSE
+from analysis.data.scores import LAST, SPARSE, curve_grid
 from experiments.store.files import StoreError, locked, write_json
 from experiments.store.manifest import most_rows, read_manifest
 from experiments.store.results import THINNED
@@ -67,11 +67,12 @@ def _what(fraction: float, sparse: float) -> str:
 
 def _needed(episodes: pd.DataFrame, runs: pd.DataFrame, fraction: float, sparse: float) -> pd.Series[bool]:
     """Return a mask of the episodes that a score needs, of runs that are compared over a ``fraction`` of the budget,
-    and of those that ended in the last ``sparse`` part of each hundredth of it."""
-    budgets = fraction * episodes.merge(runs[[*RUN, "total_timesteps"]], on=RUN, how="left")["total_timesteps"]
+    and of those that ended in the last ``sparse`` part before a point of the learning curve."""
+    whole = episodes.merge(runs[[*RUN, "total_timesteps"]], on=RUN, how="left")["total_timesteps"]
+    budgets, spacing = fraction * whole, whole.map({steps: curve_grid(int(steps))[0][0] for steps in whole.unique()})
     counted = episodes["step"] <= budgets
     behind = episodes[counted].groupby(RUN).cumcount(ascending=False).reindex(episodes.index, fill_value=LAST)
-    drawn = (episodes["step"] - 1) % (budgets // 100) >= (1 - sparse) * (budgets // 100)
+    drawn = (episodes["step"] - 1) % spacing >= (1 - sparse) * spacing
     scored = counted & ((behind < LAST) | (episodes["step"] > budgets * 9 // 10) | drawn)
     return scored | (episodes["setting"] == UNTRAINED)
 

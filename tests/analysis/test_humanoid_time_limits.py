@@ -60,6 +60,25 @@ def test_the_episodes_that_stay_are_all_that_is_shown(tmp_path: Path) -> None:
     assert after[1] == pytest.approx(before[1])
 
 
+@pytest.mark.parametrize(("budget", "fraction"), [(65_536, 1.0), (50_000_000, 0.5)])
+def test_a_short_or_stopped_run_keeps_the_episodes_of_its_curve(tmp_path: Path, budget: int, fraction: float) -> None:
+    """Points of a curve are at least 1,000 steps apart, and those of a whole training wherever it stopped."""
+    steps = int(fraction * budget)
+    run = planned("", "bootstrap_truncation=False", 1, total_timesteps=budget, steps_done=steps)
+    run["environment"] = LOCOMOTION
+    rows = episodes_of(run, np.arange(steps // (budget // 600)) % 17, budget // 600)
+    write(tmp_path, "figure4-time-limits", [run], [rows], "paper", **({"fraction": fraction} if fraction < 1 else {}))
+
+    def drawn() -> list[float]:
+        (axes,) = figure(gather(tmp_path, "figure4"), gather(tmp_path, "figure4-time-limits")).figure.axes
+        return [float(value) for value in axes.lines[-1].get_ydata()]
+
+    before = drawn()
+    before_thinning, after_thinning = thin(tmp_path / "figure4-time-limits")
+    assert after_thinning < before_thinning
+    np.testing.assert_allclose(drawn(), before)
+
+
 @pytest.mark.parametrize("trained", [True, False])
 def test_a_panel_has_every_run_and_the_papers_two(tmp_path: Path, trained: bool) -> None:
     write_humanoid_time_limits(write_humanoids(tmp_path) if trained else tmp_path)

@@ -50,10 +50,12 @@ STILLS = "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png"
 """What `ppo video --stills` makes of the policy that `figure4` keeps."""
 
 
-def paper_last_tenth(environment: str) -> list[float]:
-    """Return the mean of each of the paper's two digitised curves over the last tenth of its axis."""
+def paper_last_tenth(environment: str, fraction: float = 1.0) -> list[float]:
+    """Return the mean of each of the paper's two digitised curves over the last tenth of its axis, or of the first
+    ``fraction`` of it."""
     curves = published("fig4_curves").query("env == @environment")
-    late = curves[curves["timesteps_M"] * 1e6 > 0.9 * TASKS[environment]]
+    steps, last = curves["timesteps_M"] * 1e6, fraction * TASKS[environment]
+    late = curves[(steps > 0.9 * last) & (steps <= last)]
     return [float(mean) for mean in late.groupby("run")["return"].mean()]
 
 

@@ -9,8 +9,8 @@ from analysis.data.completeness import incomplete, titled
 from analysis.data.endings import WHOLE, endings
 from analysis.data.labels import change_name, ordered
 from analysis.data.load import RUN, Data
-from analysis.data.published import published
 from analysis.data.scores import last_tenth
+from analysis.sections.humanoid.figure4 import paper_last_tenth
 from analysis.style.cells import seeds_cell
 from analysis.style.formats import NOTHING, Table
 
@@ -26,10 +26,8 @@ def ours(data: Data) -> pd.DataFrame:
 
 def papers(data: Data) -> pd.DataFrame:
     """Return the means of the paper's two digitised curves over the same steps: `seed` (which of the two), `score`."""
-    curves = published("fig4_curves").rename(columns={"run": "seed"})
-    curves = curves[curves["env"].isin(data.trained["environment"])]
-    curves = curves[(1e6 * curves["timesteps_M"]).between(*_span(data), inclusive="right")]
-    return curves.groupby("seed", as_index=False).agg(score=("return", "mean"))
+    (environment,) = data.trained["environment"].unique()
+    return pd.DataFrame({"score": paper_last_tenth(environment, data.fraction)}).rename_axis("seed").reset_index()
 
 
 def _span(data: Data) -> tuple[int, int]:
