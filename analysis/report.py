@@ -29,7 +29,8 @@ from analysis.sections import (
 from analysis.sections.atari import acer, figure6, human_normalised, places, precision, prefix, tables2_6, windows
 from analysis.sections.charts import figure3 as figure3_chart
 from analysis.sections.charts import table1 as table1_charts
-from analysis.sections.humanoid import figure4, settings, time_limits
+from analysis.sections.humanoid import figure4, settings
+from analysis.sections.humanoid import readings as readings_of_humanoids
 from analysis.sections.humanoid import tuning as tuning_of_humanoids
 from analysis.sections.readings import nearest as nearest_readings
 from analysis.sections.readings import report as study_of_readings
@@ -55,7 +56,7 @@ LEAD = (
 
 EPISODES = (
     *("table1", "readings", "readings-best", "figure3", "figure4", "figure4-tuning", "atari", "atari-readings"),
-    *("precision", "tuning", "klip-ppo", "none-on-reacher", "acer-on-breakout", "figure4-time-limits"),
+    *("precision", "tuning", "klip-ppo", "none-on-reacher", "acer-on-breakout", "figure4-readings"),
     "figure4-settings",
 )
 """The protocols whose runs have episodes, in the order of scores.csv."""
@@ -71,7 +72,7 @@ WAITING = {
             "figure2_settings",
             "tuning",
             "figure4_tuning",
-            "figure4_time_limits",
+            "figure4_readings",
             "figure4_settings",
             "atari_places",
             "atari_prefix",
@@ -88,7 +89,7 @@ WAITING = {
             "table1_curves",
             "readings",
             "figure3_aggregate",
-            "figure4_time_limits",
+            "figure4_readings",
             "figure5",
             "tuning",
             "figure6_games",
@@ -248,12 +249,12 @@ def _comparison(data: Data, imports: list[Imported]) -> Section:
 
 
 def _humanoids(every: Mapping[str, Data], stills: Drawing | None) -> Section:
-    data, short, changed, ended = (every[f"figure4{name}"] for name in ("", "-tuning", "-settings", "-time-limits"))
+    data, short, changed, before = (every[f"figure4{name}"] for name in ("", "-tuning", "-settings", "-readings"))
     made = [figure4.figure4_table(data), figure4.table4(data)]
     drawings = [figure4.figure4(data)] + ([stills] if stills else [])
-    if ended.trained["complete"].any():
-        made.append(time_limits.table(data, ended))
-        drawings.append(time_limits.figure(data, ended))
+    if before.trained["complete"].any():
+        made.append(readings_of_humanoids.table(data, before))
+        drawings.append(readings_of_humanoids.figure(data, before))
     made += [tuning_of_humanoids.table(short)] if len(short.trained) else []
     made += [settings.table(changed)] if changed.trained["complete"].any() else []
     return Section("Humanoids that run and steer (section 6.3)", made, drawings)

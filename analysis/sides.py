@@ -18,7 +18,7 @@ from experiments.store.files import check_tree
 
 PROTOCOLS = (
     *("figure3", "table1", "figure4", "atari", "atari-readings", "readings", "readings-best", "tuning"),
-    *("figure4-tuning", "figure4-time-limits", "figure4-settings", "klip-ppo", "none-on-reacher"),
+    *("figure4-tuning", "figure4-readings", "figure4-settings", "klip-ppo", "none-on-reacher"),
     *("acer-on-breakout", "precision"),
 )
 """The protocols whose runs can be compared; a name that is in several means the first of these."""

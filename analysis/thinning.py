@@ -25,7 +25,7 @@ from experiments.store.tables import check_episodes, read_episodes, write_table
 
 UNDRAWN = ("readings", "readings-best", "tuning", "figure4-tuning", "figure4-settings", "none-on-reacher")
 """The protocols of which only scores are shown."""
-SPARSELY = ("figure4-time-limits",)
+SPARSELY = ("figure4-readings",)
 """Those of which curves are drawn too, but sparse ones."""
 
 

@@ -85,9 +85,9 @@ CHOICES = (
         about="PPO on the three humanoid tasks",
         runs=(("ppo", "default"),),
         tasks=("RoboschoolHumanoid", "RoboschoolHumanoidFlagrun", "RoboschoolHumanoidFlagrunHarder"),
-        why="calibration: what a time limit is, which Table 4 leaves open, was looked into because the first runs "
-        "stayed far behind the paper's Figure 4 (protocol figure4-time-limits has these), so agreement in how high "
-        "they end is no evidence",
+        why="calibration: what a time limit is and the details of the release, which Table 4 leaves open, were looked "
+        "into because the first runs stayed far behind the paper's Figure 4 (protocol figure4-readings has these), so "
+        "agreement in how fast they learn and how high they end is no evidence",
     ),
     Choice(
         mark="§",
@@ -95,8 +95,9 @@ CHOICES = (
         about="PPO on RoboschoolHumanoid",
         runs=(("ppo", "default"),),
         tasks=("RoboschoolHumanoid",),
-        why="tuned on this task: the target of the KL and the normalisation, which Table 4 leaves open, were chosen by "
-        "our own returns there in short runs (protocol figure4-tuning, seeds 201 and 202), not by the paper's numbers",
+        why="tuned on this task: the target of the KL and the normalisation of observations, which Table 4 leaves "
+        "open, were chosen by our own returns there in short runs (protocol figure4-tuning, seeds 201 and 202), not by "
+        "the paper's numbers",
     ),
 )
 

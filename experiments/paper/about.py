@@ -32,7 +32,7 @@ PROTOCOLS = {
     "none-on-reacher": "Table 1's row without clipping or penalty on Reacher, with one detail changed",
     "tuning": "sweeps over the unknown settings of the algorithms of Figure 3",
     "figure4-tuning": "short runs over the settings that Table 4 omits",
-    "figure4-time-limits": "two of the humanoid tasks with time limits taken for ends of episodes",
+    "figure4-readings": "two of the humanoid tasks with the details of the first runs, time limits cut and end",
     "figure4-settings": "the humanoid that gets up, with settings changed that Table 4 omits",
     "atari-readings": "the network that section 6.4 cites, and the code released then, on two games",
     "acer-on-breakout": "ACER on Breakout with one of its settings changed",

@@ -6,7 +6,7 @@ from typing import Any
 
 from experiments.paper import about
 from experiments.paper.games import READ_GAMES
-from experiments.paper.humanoid import figure4, figure4_settings, figure4_time_limits, figure4_tuning
+from experiments.paper.humanoid import figure4, figure4_readings, figure4_settings, figure4_tuning
 from experiments.paper.klip_ppo import klip_ppo
 from experiments.paper.profiles import Profile
 from experiments.paper.protocol import Protocol, first_updates, untrained
@@ -148,7 +148,7 @@ PROTOCOLS: dict[str, Callable[[Profile], Protocol]] = {
     "none-on-reacher": none_on_reacher,
     "tuning": tuning,
     "figure4-tuning": figure4_tuning,
-    "figure4-time-limits": figure4_time_limits,
+    "figure4-readings": figure4_readings,
     "figure4-settings": figure4_settings,
     "atari-readings": atari_readings,
     "acer-on-breakout": acer_on_breakout,

@@ -135,28 +135,28 @@ _LOCOMOTION = PPOSettings(  # sec. 6.3, Table 4; all written out, so that runs o
     # what Table 4 leaves open; chosen by `ppo run figure4-tuning` and the rule of analysis/sections/humanoid/tuning.py
     lr_kl_target=0.01,
     norm_obs=True,
-    norm_reward="reset",
-    # what it leaves open and nothing tries
+    # what it leaves open and the rule does not choose
     network="64-64",  # sec. 6.1's. OpenAI's own policies of 2017-05 for these tasks have 256-128 relu
     activation="tanh",
     clip_coef=0.2,  # the best of Table 1
     anneal_lr=False,  # the KL changes it
     anneal_clip=False,
-    vf_coef=0.25,  # from here to max_grad_norm: ppo2 of 2017-11, as in READINGS
+    # from here to vf_clip_range the authors' ppo1 of 2017-07-20, with a process for each actor. With other details, and
+    # with a time limit that is an end, runs stayed behind Figure 4 (`ppo run figure4-readings`): this is calibration
+    norm_reward="none",
+    vf_coef=1.0,
     ent_coef=0.0,
-    clip_obs=10.0,
-    obs_filter="step",
-    initialisation="orthogonal",
+    clip_obs=5.0,
+    obs_filter="batch",
+    initialisation="column-norm",
     adam_eps=1e-5,
-    max_grad_norm=0.5,
-    norm_adv="batch",  # the first release, 2017-07-20
-    minibatch_per_actor=False,
-    vf_clip_range=math.inf,  # equation 9
+    max_grad_norm=math.inf,
+    norm_adv="actor",
+    minibatch_per_actor=True,
+    vf_clip_range=math.inf,
     kl_coef=0.0,
     kl_target=0.0,
-    # joschu/modular_rl, the first author's code of 2016 (core.py); in ppo1 and ppo2 a time limit is an end, and with
-    # that the runs stayed far behind Figure 4 (`ppo run figure4-time-limits`), so this is calibration
-    bootstrap_truncation=True,
+    bootstrap_truncation=True,  # joschu/modular_rl, the first author's code of 2016 (core.py); in ppo1 it is an end
     clip_actions=False,  # all code of 2017; Roboschool's rewards too are those of the unclipped action
     rescale_actions=False,
 )

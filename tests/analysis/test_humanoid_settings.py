@@ -25,7 +25,8 @@ def test_each_change_stands_beside_the_papers_two_runs(tmp_path: Path) -> None:
     """Half of a window's episodes return 10 more; all weigh the same, and those before 18M steps nothing."""
     made = table(gather(write_humanoid_settings(tmp_path, place), "figure4-settings"))
     assert list(made.shown) == ["Changed", "18M to 20M", "whole", "never up"]
-    assert made.shown["Changed"].tolist()[:3] == ["the paper's two", "nothing", "bootstrap_truncation: False"]
+    first = ["the paper's two", "nothing", "details: first, bootstrap_truncation: False"]
+    assert made.shown["Changed"].tolist()[:3] == first
     scores = made.data.set_index("setting")["score"]
     for number, setting in enumerate(CHANGES):
         assert scores[setting] == pytest.approx(number + 5.0)

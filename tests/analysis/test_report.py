@@ -21,8 +21,8 @@ from tests.helpers.synthetic import (
     write_atari_readings,
     write_figure2,
     write_figure3,
+    write_humanoid_readings,
     write_humanoid_settings,
-    write_humanoid_time_limits,
     write_humanoid_tuning,
     write_humanoids,
     write_klip_ppo,
@@ -44,7 +44,7 @@ def test_whole_results_twice_give_the_same_bytes(tmp_path: Path) -> None:
     write_tuning(write_atari(results, ("Pong", "Alien"), lambda run: run["seed"], fraction=0.1))
     write_readings(results, lambda run, levels: run.seed, lambda run, levels: 0.01 * run.seed)
     write_humanoid_tuning(write_humanoids(write_klip_ppo(write_precision(results))))
-    write_humanoid_settings(write_humanoid_time_limits(results), lambda run: 1.0)
+    write_humanoid_settings(write_humanoid_readings(results), lambda run: 1.0)
     write_atari_readings(results, lambda run: run["seed"])
     write_figure2(results, "figure2-settings", ["clip-0.2+update_epochs=15"])
     write_none_on_reacher(write_readings_best(results), {"paper": -500.0})

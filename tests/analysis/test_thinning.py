@@ -97,7 +97,7 @@ def test_a_whole_record_of_a_run_is_worth_more(tmp_path):
             "figure3",
             {},
             "holds figure3, of which every episode is drawn: readings, readings-best, tuning, figure4-tuning, "
-            "figure4-settings, none-on-reacher, figure4-time-limits can be thinned",
+            "figure4-settings, none-on-reacher, figure4-readings can be thinned",
         ),
     ],
 )

@@ -4,6 +4,7 @@ import argparse
 import ast
 import dataclasses
 import inspect
+import math
 import re
 import subprocess
 from collections import Counter
@@ -20,7 +21,7 @@ from experiments.contract.divergence import check_divergence_stays_alone
 from experiments.contract.neighbours import check_alone_and_in_any_stack
 from experiments.contract.resumption import check_continues_from_a_checkpoint
 from experiments.paper import settings as module
-from experiments.paper.humanoid import figure4, figure4_settings, figure4_time_limits, figure4_tuning
+from experiments.paper.humanoid import figure4, figure4_readings, figure4_settings, figure4_tuning
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocols import runs_with_saved_policy
 from experiments.paper.settings import usual_settings
@@ -146,19 +147,50 @@ def test_a_short_run_has_the_log_std_of_the_beginning_of_a_long_one():
 
 
 def test_the_short_runs_differ_from_figure_4s_in_what_they_try_alone():
-    tried = {"lr_kl_target", "norm_obs", "norm_reward", "network", "activation", "log_std_end", "bootstrap_truncation"}
-    usual = dataclasses.asdict(figure4(PAPER).runs[0].settings)
+    """And in the details that these tasks had then, with which they were trained first."""
+    tried = {"lr_kl_target", "norm_obs", "norm_reward", "network", "activation", "log_std_end"}
     for run in figure4_tuning(PAPER).runs:
         assert run.environment == LOCOMOTION
-        own = dataclasses.asdict(run.settings)
-        assert {name for name, value in own.items() if value != usual[name]} <= tried
+        assert {*changed_from(run, figure4(PAPER).runs[0])} - tried <= {*FIRST, "bootstrap_truncation"}
+
+
+PPO1 = {  # openai/baselines da99706, ppo1/pposgd_simple.py and mlp_policy.py, by this project's names
+    "norm_reward": "none",  # no scaling of rewards
+    "vf_coef": 1.0,  # total_loss = pol_surr + pol_entpen + vf_loss, of the plain square
+    "clip_obs": 5.0,  # tf.clip_by_value((ob - ob_rms.mean) / ob_rms.std, -5.0, 5.0)
+    "obs_filter": "batch",  # pi.ob_rms.update(ob) before the epochs
+    "initialisation": "column-norm",  # U.normc_initializer
+    "max_grad_norm": math.inf,  # MpiAdam clips nothing
+    "norm_adv": "actor",  # (atarg - atarg.mean()) / atarg.std() in each process
+    "minibatch_per_actor": True,  # each process draws from its own steps
+    "vf_clip_range": math.inf,
+    "adam_eps": 1e-5,
+    "ent_coef": 0.0,
+}
+FIRST = {  # openai/baselines b05be68, ppo2, but for advantages of the whole batch and values that are not clipped
+    "norm_reward": "reset",
+    "vf_coef": 0.25,
+    "clip_obs": 10.0,
+    "obs_filter": "step",
+    "initialisation": "orthogonal",
+    "max_grad_norm": 0.5,
+    "norm_adv": "batch",
+    "minibatch_per_actor": False,
+}
 
 
 def changed_from(run, usual):
-    """How the settings of ``run`` differ, as its name has it: the time limit first."""
+    """The settings of ``run`` that differ, with their values."""
     before, now = dataclasses.asdict(usual.settings), dataclasses.asdict(run.settings)
-    names = sorted((name for name in now if now[name] != before[name]), key=lambda name: name != "bootstrap_truncation")
-    return ",".join(f"{name}={now[name]}" for name in names)
+    return {name: value for name, value in now.items() if value != before[name]}
+
+
+def test_what_table_4_leaves_open_is_the_authors_release():
+    for run in figure4(PAPER).runs:
+        own = dataclasses.asdict(run.settings)
+        assert {name: own[name] for name in PPO1} == PPO1
+        assert own["bootstrap_truncation"]  # as in modular_rl's core.py
+        assert own["minibatch_size"] % own["num_envs"] == 0  # as many samples of each process
 
 
 def test_the_experiments_change_what_table_4_leaves_out_and_nothing_else():
@@ -166,24 +198,32 @@ def test_the_experiments_change_what_table_4_leaves_out_and_nothing_else():
     assert protocol.runs[0] == seed, "the first is a run of Figure 4"
     for run in protocol.runs[1:]:
         assert (run.environment, run.seed, run.total_timesteps) == (HARDER, 1, 100_000_000)
-        assert changed_from(run, seed) == run.setting
-        assert run.setting.startswith("bootstrap_truncation=False")
+        first, ends, *changes = run.setting.split(",")
+        assert (first, ends) == ("details=first", "bootstrap_truncation=False")
+        named = {name: str(value) for name, value in changed_from(run, seed).items()}
+        expected = {name: str(value) for name, value in FIRST.items()} | {"bootstrap_truncation": "False"}
+        expected |= dict(change.split("=") for change in changes)
+        usual = dataclasses.asdict(seed.settings)
+        assert named == {name: value for name, value in expected.items() if value != str(usual[name])}
     assert figure4_settings(PROFILES["benchmark"]).runs == ()
 
 
-def test_two_tasks_are_trained_with_time_limits_as_ends_too():
+def test_two_tasks_are_trained_with_the_first_details_too():
     usual = {(run.environment, run.seed): run for run in figure4(PAPER).runs}
-    protocol = figure4_time_limits(PAPER)
-    assert [(run.environment, run.seed) for run in protocol.runs] == [
-        (LOCOMOTION, 1),
-        (LOCOMOTION, 2),
-        (HARDER, 1),
-        (HARDER, 2),
+    cuts, ends = "details=first", "details=first,bootstrap_truncation=False"
+    protocol = figure4_readings(PAPER)
+    assert [(run.environment, run.seed, run.setting) for run in protocol.runs] == [
+        (LOCOMOTION, 1, cuts),
+        (LOCOMOTION, 1, ends),
+        (LOCOMOTION, 2, cuts),
+        (LOCOMOTION, 2, ends),
+        (HARDER, 1, ends),
+        (HARDER, 2, ends),
     ]
     for run in protocol.runs:
         first = usual[run.environment, run.seed]
-        assert dataclasses.asdict(first.settings)["bootstrap_truncation"]  # as in modular_rl's core.py
-        assert changed_from(run, first) == run.setting == "bootstrap_truncation=False"
+        limits = {"bootstrap_truncation": False} if run.setting == ends else {}
+        assert changed_from(run, first) == {**FIRST, **limits}
         assert run.total_timesteps == first.total_timesteps
 
 

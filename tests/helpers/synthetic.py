@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from analysis.data.labels import ENVIRONMENTS, SETTINGS, UNTRAINED
-from experiments.paper.humanoid import figure4, figure4_settings, figure4_time_limits, figure4_tuning
+from experiments.paper.humanoid import figure4, figure4_readings, figure4_settings, figure4_tuning
 from experiments.paper.profiles import PROFILES
 from experiments.paper.protocol import Protocol
 from experiments.paper.readings import DESIGN
@@ -308,9 +308,14 @@ def write_humanoids(results: Path, profile: str = "paper") -> Path:
     return _write_planned(results, figure4(PROFILES[profile]), lambda run: 100.0 * run.seed, profile)
 
 
-def write_humanoid_time_limits(results: Path) -> Path:
-    """RESULTS/figure4-time-limits: every run, a hundred episodes each whose return is 10 x the seed."""
-    return _write_planned(results, figure4_time_limits(PROFILES["paper"]), lambda run: 10.0 * run.seed, "paper")
+def write_humanoid_readings(results: Path) -> Path:
+    """RESULTS/figure4-readings: every run, a hundred episodes each whose return is 10 x the seed, or
+    with limits as ends the seed."""
+
+    def value(run: Run) -> float:
+        return run.seed * (1.0 if "bootstrap_truncation" in run.setting else 10.0)
+
+    return _write_planned(results, figure4_readings(PROFILES["paper"]), value, "paper")
 
 
 def write_humanoid_tuning(

@@ -162,6 +162,7 @@ class Line:
     data: Data
     colour: str
     label: str
+    setting: str = "default"
 
 
 def panels(lines: Sequence[Line], tasks: Mapping[str, int], part: float = 1.0) -> Figure:
@@ -174,7 +175,7 @@ def panels(lines: Sequence[Line], tasks: Mapping[str, int], part: float = 1.0) -
         for _, curve in paper[paper["env"] == environment].groupby("run"):
             steps = curve["timesteps_M"] * 1e6
             axes.plot(steps, curve["return"], color="#333333", linewidth=1.2, linestyle=DASHES)
-        curves = [_curves(line.data, environment, part) for line in lines]
+        curves = [_curves(line, environment, part) for line in lines]
         for line, ours in zip(lines, curves, strict=True):
             for _, run in ours.groupby("seed"):
                 axes.plot(run["step"], run["mean_return"], color=line.colour, linewidth=1.6)
@@ -203,10 +204,10 @@ def figure4(data: Data) -> Drawing:
     return Drawing("figure4", "Figure 4. PPO on 3D humanoid control tasks", sentences(caption, note), figure)
 
 
-def _curves(data: Data, environment: str, part: float) -> pd.DataFrame:
+def _curves(line: Line, environment: str, part: float) -> pd.DataFrame:
     """Return the curves of one task's runs, on the grid of its budget, of the last ``part`` of each spacing."""
-    runs = data.trained
-    runs = runs[runs["environment"] == environment] if len(runs) else runs
+    data, runs = line.data, line.data.trained
+    runs = runs[(runs["environment"] == environment) & (runs["setting"] == line.setting)] if len(runs) else runs
     if runs.empty:
         return pd.DataFrame(columns=["seed", "step", "mean_return"])
     grid, _ = curve_grid(int(np.max(runs["total_timesteps"])))

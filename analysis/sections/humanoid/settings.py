@@ -48,11 +48,11 @@ def table(data: Data) -> Table:
         shares = {"whole": _shares(mine["whole"]), "never up": _shares(mine["never_up"])}
         cells.append({"Changed": change_name(setting), span: seeds_cell(mine), **shares})
     caption = (
-        f"{environment} with time limits taken for ends of episodes, as in the first runs, and then with one more "
-        f"setting changed that Table 4 leaves open; beside Figure 4, digitised: the mean return of the training "
-        f"episodes from {span} steps, in brackets each run. One seed, the schedules being those of the whole training. "
-        f"Beside it: of the same episodes the share that lasted {WHOLE:,} steps, and the share that ended on the "
-        f"ground, where they began. Nothing was chosen by it."
+        f"{environment} as in Figure 4 (nothing), with the first runs' details and time limits taken for ends, and "
+        f"then with one more setting changed that Table 4 leaves open; beside Figure 4, digitised: the mean return of "
+        f"the training episodes from {span} steps, in brackets each run. One seed, the schedules being those of the "
+        f"whole training. Beside it: of the same episodes the share that lasted {WHOLE:,} steps, and the share that "
+        f"ended on the ground, where they began. Nothing was chosen by it."
     )
     title = "What moves the beginning of Flagrun harder"
     show = pd.DataFrame(cells).fillna(NOTHING)
