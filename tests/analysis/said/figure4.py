@@ -12,7 +12,7 @@ from tests.analysis.said.pins import Pin, shown, table
 
 def about_figure_4() -> list[Pin]:
     here = functools.partial(Pin, "results/README.md")
-    ended = table("figure4_time_limits").query("limits == 'limits end' and last_tenth.notna()")
+    ended = table("figure4_readings").query("setting == 'details=first,bootstrap_truncation=False'")
     harder = ended.query("task == 'RoboschoolHumanoidFlagrunHarder'")
     assert (harder["never_up"].between(0.23, 0.27)).all(), "a quarter"
 
