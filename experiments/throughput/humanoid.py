@@ -20,7 +20,7 @@ from experiments.store.file_names import file_name
 from experiments.throughput.atari import one_core
 from experiments.throughput.peers import ratio
 from experiments.training.build import build
-from ppo.envs.roboschool.environment import TASKS, RoboschoolVectorEnv
+from ppo.envs.roboschool.environment import RoboschoolVectorEnv
 from ppo.envs.roboschool.model import SUBSTEPS
 from ppo.envs.roboschool.physics import Simulation
 from ppo.seeding import environment_seeds
@@ -37,7 +37,7 @@ class Walk:
 
     def __init__(self, trained: TrainedPolicy, rows: int) -> None:
         self.env = RoboschoolVectorEnv(trained.run.environment, environment_seeds([1], rows))
-        self.bare = Simulation(TASKS[trained.run.environment].harder, rows)
+        self.bare = Simulation(trained.run.environment.startswith("RoboschoolHumanoidFlagrunHarder"), rows)
         self.observations = self.env.reset()
         self.act = trained.actor(1, deterministic=False)
         self.steps = 0

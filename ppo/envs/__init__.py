@@ -34,7 +34,7 @@ def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
     """Make ``env_id`` with one row for each seed. An id that cannot be made raises a one-line ``ValueError``.
 
     ``env_id``: an id, or ``ID(NAME=VALUE, ...)`` with arguments for ``gymnasium.make``, which only Gymnasium's own loop
-    takes. A module that ``MODULE:ID`` names is imported.
+    takes, and of these ``rules`` the humanoid tasks too. A module that ``MODULE:ID`` names is imported.
 
     ``processes``: for Atari, how many to spread the rows over; by default one per core. No result depends on it.
     """
@@ -49,11 +49,11 @@ def make(env_id: str, seeds: Seeds, processes: int | None = None) -> VectorEnv:
         raise ValueError(f"environment {env_id!r}: the list of seeds is empty; one for each row is needed")
     if env_id in MUJOCO_IDS:
         return MujocoVectorEnv(env_id, seeds)
-    if env_id in ROBOSCHOOL_IDS:
-        return RoboschoolVectorEnv(env_id, seeds)
     if env_id in ATARI_ROMS:
         return AtariVectorEnv(env_id, seeds, processes)
     bare, arguments = split_arguments(env_id)
+    if bare in ROBOSCHOOL_IDS and arguments.keys() <= {"rules"}:
+        return RoboschoolVectorEnv(bare, seeds, **arguments)
     if bare in ATARI_ROMS:
         raise ValueError(
             f"environment {env_id!r}: Atari games are played as in 2017, and take no {', '.join(arguments)}"

@@ -11,7 +11,8 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from ppo.envs import ROBOSCHOOL_IDS, make
-from ppo.envs.roboschool.environment import EPISODE_STEPS, TASKS, RoboschoolVectorEnv
+from ppo.envs.roboschool.environment import EPISODE_STEPS, RoboschoolVectorEnv
+from ppo.envs.roboschool.rules import RULES
 from tests.helpers.gymnasium_oracle import Oracle, compare, random_actions
 
 IDS = tuple(ROBOSCHOOL_IDS)
@@ -68,7 +69,7 @@ def test_info_has_the_reward_in_five_parts(env_id):
 
 def test_registered_tasks_are_those_made():
     """The registered tasks are those that are made, and end as they do."""
-    assert set(TASKS) == set(IDS)
+    assert all(set(tasks) == set(IDS) for tasks in RULES.values())
     for env_id in IDS:
         assert gymnasium.spec(env_id).max_episode_steps == EPISODE_STEPS
 
@@ -76,7 +77,7 @@ def test_registered_tasks_are_those_made():
 @pytest.mark.parametrize(
     ("keywords", "message"),
     [
-        ({"wind": 1, "gravity": 2}, "unknown keywords wind, gravity; known are render_mode, width, height"),
+        ({"wind": 1, "gravity": 2}, "unknown keywords wind, gravity; known are render_mode, width, height, rules"),
         ({"render_mode": "ansi"}, "render_mode is 'ansi'; rgb_array or None is possible"),
         ({"width": 0}, "width is 0; a whole number of pixels is needed, 1 to 4096"),
         ({"width": 2**40}, "width is 1099511627776; a whole number of pixels is needed, 1 to 4096"),

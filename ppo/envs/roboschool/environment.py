@@ -1,10 +1,9 @@
 """The humanoid tasks of section 6.3 (Figures 4 and 5, Table 4) on MuJoCo: Roboschool's v0 rules over many rows.
 
 The rules are those of Roboschool at commit c1cb983, the last before its v1 tasks: gym_forward_walkers.py and
-gym_humanoid_flagrun.py. The body is defined in ``model``, its physics in ``physics``.
+gym_humanoid_flagrun.py; ``rules`` has what v1 changed. The body is defined in ``model``, its physics in ``physics``.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
@@ -16,55 +15,27 @@ from ppo.envs.base import Seeds, State, Transition, VectorEnv, restore_rows, sta
 from ppo.envs.mujoco_simulation import Bools, Floats
 from ppo.envs.roboschool.model import CONTROL_STEP, POWERS
 from ppo.envs.roboschool.physics import ALL, Rows, Simulation, Torso
+from ppo.envs.roboschool.rules import REMEMBERED, RULES, STANDING, UNKNOWN, WALK, failure_rates, poses, upright
 
 OBSERVATION_SIZE = 44
 EPISODE_STEPS = 1000
-STANDING = 0.8
-"""Metres: observations hold the height above it, and in Harder the robot is down below it."""
 FALLEN = 0.78
 """Metres: below, the episodes of the two tasks without getting up end."""
-FLAG_STEPS = 200
-"""Steps for which a flag stands at most; also in the paper (section 6.3). v1 has 150."""
 FLAG_RANGE = np.array([13.125, 6.25])
 """Metres: flags lie within +-, x and y: half of the stadium, 26.25 by 12.5."""
-LYING = ((np.pi / 2, 0.45), (3 * np.pi / 2, 0.25))
-"""Pitch and height of the two starts on the ground."""
 DOWN_STEPS = 170
 """In Harder the episode ends when this many more steps were spent down than standing."""
 CUBE_DISTANCE = 4.0
 """Metres from which the cube is thrown."""
 REWARD_PARTS = ("alive", "progress", "electricity", "joints_at_limit", "feet_collision")
-
-
-@dataclass(frozen=True)
-class Task:
-    """The differences between the three tasks."""
-
-    flags: bool
-    """Whether the target is a flag that moves; otherwise it is the point (1000, 0)."""
-    harder: bool
-    """Whether cubes are thrown, episodes may start on the ground, and a fall does not end them."""
-    electricity: float
-    """Weight of the mean of |action x joint speed / 10|: 2.0 x 4.25, and a quarter of it in Harder."""
-
-
-TASKS: dict[str, Task] = {
-    "RoboschoolHumanoid-v0": Task(flags=False, harder=False, electricity=8.5),
-    "RoboschoolHumanoidFlagrun-v0": Task(flags=True, harder=False, electricity=8.5),
-    "RoboschoolHumanoidFlagrunHarder-v0": Task(flags=True, harder=True, electricity=2.125),
-}
 STALL = 0.425
 """Weight of the mean of action^2: 0.1 x 4.25."""
 
 
-def upright(height: Floats) -> Floats:
-    """Return 1 (on the ground) to 2 (standing): what Harder pays for being alive."""
-    rate: Floats = np.clip(height, 0.0, STANDING) / STANDING + 1.0
-    return rate
-
-
 class RoboschoolVectorEnv(VectorEnv):
     """Rows of a task, row i the same to the bit as ``gymnasium.make(env_id)`` after ``reset(seed=seeds[i])``.
+
+    ``rules``: Roboschool's, "v0" or "v1" (``rules.RULES``).
 
     A row's result does not depend on the other rows. ``reward_parts`` has the last step's rewards in their five parts,
     ``[rows, 5]``, in the order of ``REWARD_PARTS``. Actions are not clipped in the reward, as in Roboschool; the motors
@@ -73,10 +44,13 @@ class RoboschoolVectorEnv(VectorEnv):
     Without ``autoreset`` no episode ends by its time, and a row whose robot fell waits for ``begin``.
     """
 
-    def __init__(self, env_id: str, seeds: Seeds, autoreset: bool = True) -> None:
-        if env_id not in TASKS:
-            raise ValueError(f"{env_id!r} is not one of Roboschool's humanoid tasks; known are {', '.join(TASKS)}")
-        self._env_id, self._task = env_id, TASKS[env_id]
+    def __init__(self, env_id: str, seeds: Seeds, autoreset: bool = True, rules: str = "v0") -> None:
+        if not isinstance(rules, str) or rules not in RULES:
+            raise ValueError(f"{env_id}: rules is {rules!r}; {' or '.join(RULES)} is possible")
+        if env_id not in RULES[rules]:
+            known = ", ".join(RULES[rules])
+            raise ValueError(f"{env_id!r} is not one of Roboschool's humanoid tasks; known are {known}")
+        self._env_id, self._task = env_id, RULES[rules][env_id]
         self._seeds, self._autoreset = [int(seed) for seed in seeds], autoreset
         self.rows = rows = len(self._seeds)
         self.sim = Simulation(self._task.harder, rows)
@@ -97,9 +71,19 @@ class RoboschoolVectorEnv(VectorEnv):
         self._on_ground = np.zeros(rows, np.int64)
         self._crawl_start: Floats = np.full(rows, np.nan)  # NaN while the robot is not down
         self._crawl_ignored: Floats = np.zeros(rows)
+        self._poses = poses(self._task)
+        self._start = np.full(rows, WALK)
+        self._outcomes = np.full((rows, len(self._poses), REMEMBERED), UNKNOWN, np.int8)
+        """Of v1's Harder: how each start ended lately, the newest last."""
+        self._over = np.zeros(rows, np.bool_)
 
     def reset(self) -> NDArray[np.float64]:
+        self.forget()
         return self.begin([seeding.np_random(seed)[0] for seed in self._seeds])
+
+    def forget(self) -> None:
+        """Forget how earlier episodes ended."""
+        self._outcomes[...] = UNKNOWN
 
     def begin(self, generators: list[np.random.Generator]) -> NDArray[np.float64]:
         """Start every row's first episode, with a generator for each row."""
@@ -128,11 +112,14 @@ class RoboschoolVectorEnv(VectorEnv):
         at_limits = np.add.reduce(np.abs(joints[0]) > 0.99, axis=1)
         self._contact[...], touching = sim.feet()
         feet = np.add.reduce(touching, axis=1)
-        parts = alive, progress, self._electricity(actions, joints[1]), -0.1 * at_limits, -feet
+        electricity = self._electricity(actions, joints[1], torso.height)
+        parts = alive, progress, electricity, -self._task.joint_at_limit * at_limits, -feet
         self.reward_parts = np.stack(parts, axis=1)
         rewards = np.add.reduce(self.reward_parts, axis=1)
         terminated = (alive < 0) | ~np.isfinite(self._observations).all(axis=1)
         self._elapsed += 1
+        if self._task.by_failure:
+            self._note_outcomes(terminated)
         truncated = (self._elapsed >= EPISODE_STEPS) & self._autoreset
         ended = terminated | truncated
         observations = final_observations = self._observations.copy()
@@ -155,10 +142,13 @@ class RoboschoolVectorEnv(VectorEnv):
                 x, y = (self.target[rows] - position).T
         return np.hypot(x, y), np.arctan2(y, x) - yaw, moved
 
-    def _set_flag(self, row: int) -> None:
+    def _set_flag(self, row: int, first: bool = False) -> None:
         generator = self._generators[row]
-        self.target[row] = [generator.uniform(-limit, limit) for limit in FLAG_RANGE]
-        self._timeout[row] = FLAG_STEPS
+        if first and self._task.straight and generator.integers(2) == 0:
+            self.target[row] = [generator.uniform(FLAG_RANGE[0], 2 * FLAG_RANGE[0]), 0.0]
+        else:
+            self.target[row] = [generator.uniform(-limit, limit) for limit in FLAG_RANGE]
+        self._timeout[row] = self._task.flag_steps
 
     def _observe(self, rows: Rows, torso: Torso, angle: Floats, joints: tuple[Floats, Floats]) -> Floats:
         """Return the observations ``[n, 44]``: height, angle, velocity seen from the torso's yaw, roll, pitch; position
@@ -186,7 +176,10 @@ class RoboschoolVectorEnv(VectorEnv):
         """Return the reward for being alive, negative where the episode ends."""
         if not self._task.harder:
             return np.where(height > FALLEN, 2.0, -1.0)
-        return np.where(self._on_ground < DOWN_STEPS, upright(height), -1.0)
+        return np.where(self._on_ground < DOWN_STEPS, self._upright(ALL, height), -1.0)
+
+    def _upright(self, rows: Rows, height: Floats) -> Floats:
+        return upright(self._task, height, self.sim.pelvis_height(rows))
 
     def _throw_cubes(self, torso: Torso, position: Floats) -> None:
         """Throw the cubes that are due: at robots that stood before this step."""
@@ -195,9 +188,22 @@ class RoboschoolVectorEnv(VectorEnv):
             self._throw(row, np.array([*position[row], torso.height[row]]), torso.velocity[row])
 
     def _count_on_ground(self, height: Floats) -> None:
-        """Count a step more of each robot that is down, and one less of the others."""
-        self._on_ground += np.where(height < STANDING, 1, -1)
+        """Count a step more of each robot that is down, and one less of the others; in v1 a fall from a start on the
+        feet counts as too many."""
+        down = height < STANDING
+        self._on_ground += np.where(down, 1, -1)
         np.maximum(self._on_ground, 0, out=self._on_ground)
+        if self._task.by_failure:
+            self._on_ground[down & (self._start == WALK)] = DOWN_STEPS
+
+    def _note_outcomes(self, terminated: Bools) -> None:
+        """Remember the episodes that end with this step, and whether they lasted to the time limit."""
+        ended = (terminated | (self._elapsed == EPISODE_STEPS)) & ~self._over
+        self._over |= ended
+        for row in np.flatnonzero(ended).tolist():
+            of_start = self._outcomes[row, self._start[row]]
+            of_start[:-1] = of_start[1:]
+            of_start[-1] = self._elapsed[row] == EPISODE_STEPS
 
     def _throw(self, row: int, torso: Floats, velocity: Floats) -> None:
         """Throw the cube from a random side and 1 m above, with 20 to 30 m/s, to where the torso will be."""
@@ -218,14 +224,17 @@ class RoboschoolVectorEnv(VectorEnv):
         start = np.where(np.isnan(start), progress - ignored, start)
         self._crawl_start[rows] = np.where(down, start, np.nan)
         self._crawl_ignored[rows] = np.where(down, progress - start, ignored)
-        return np.where(down, start, progress - ignored) + 100.0 * upright(height)
+        return np.where(down, start, progress - ignored) + 100.0 * self._upright(rows, height)
 
-    def _electricity(self, actions: NDArray[Any], speeds: Floats) -> Floats:
+    def _electricity(self, actions: NDArray[Any], speeds: Floats, height: Floats) -> Floats:
         """Return the cost of the unclipped actions at the speeds after the step, negative."""
+        weight: Floats | float = self._task.electricity
+        if self._task.electricity_down is not None:
+            weight = np.where(height < STANDING, self._task.electricity_down, weight)
         efforts = actions.astype(np.float64)
         power = np.add.reduce(np.abs(efforts * speeds), axis=1) / efforts.shape[1]
         stall = np.add.reduce(np.square(efforts), axis=1) / efforts.shape[1]
-        cost: Floats = -self._task.electricity * power - STALL * stall
+        cost: Floats = -weight * power - STALL * stall
         return cost
 
     def _start_episodes(self, ids: NDArray[np.intp]) -> None:
@@ -236,6 +245,7 @@ class RoboschoolVectorEnv(VectorEnv):
         self._elapsed[ids] = self._on_ground[ids] = 0
         self._crawl_start[ids], self._crawl_ignored[ids] = np.nan, 0.0
         self._contact[ids] = 0.0
+        self._over[ids] = False
         torso = self.sim.torso(ids)
         distance, angle, _ = self._advance_flags(ids, self.sim.mean_position(ids), torso.yaw)
         self._observations[ids] = self._observe(ids, torso, angle, self._joints(ids))
@@ -243,18 +253,23 @@ class RoboschoolVectorEnv(VectorEnv):
 
     def _place(self, row: int) -> None:
         """Draw a start: joints, yaw, standing or lying, flag."""
-        generator = self._generators[row]
+        generator, task = self._generators[row], self._task
         joints = generator.uniform(-0.1, 0.1, len(POWERS))
-        yaw = generator.uniform(-3.14, 3.14) if self._task.flags else 0.0
-        lying = self._task.harder and generator.integers(2) == 0
-        pitch, height = LYING[generator.integers(2)] if lying else (0.0, 1.4)
+        if task.by_failure:
+            rates = failure_rates(self._outcomes[row])
+            self._start[row] = generator.choice(len(rates), p=rates / rates.sum())
+        yaw = generator.uniform(-task.yaw, task.yaw) if task.yaw else 0.0
+        if task.harder and not task.by_failure:
+            self._start[row] = 1 + generator.integers(2) if generator.integers(2) == 0 else WALK
+        pitch, height = self._poses[self._start[row]]
         self.sim.place(row, yaw, pitch, height, joints)
-        if self._task.flags:
-            self._set_flag(row)
+        if task.flags:
+            self._set_flag(row, first=True)
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a state, by name: everything that later steps depend on but the generators."""
-        return {
+        memory = {"start": self._start, "outcomes": self._outcomes} if self._task.by_failure else {}
+        return memory | {
             "simulation": self.sim.state,  # mjSTATE_INTEGRATION, with the drag and the solver's warm start
             "elapsed": self._elapsed,
             "target": self.target,

@@ -13,12 +13,13 @@ from gymnasium.spaces import Box
 from numpy.typing import NDArray
 
 from ppo.envs.mujoco_simulation import Floats
-from ppo.envs.roboschool.environment import REWARD_PARTS, TASKS, RoboschoolVectorEnv
+from ppo.envs.roboschool.environment import REWARD_PARTS, RoboschoolVectorEnv
 from ppo.envs.roboschool.model import CONTROL_STEP, humanoid
+from ppo.envs.roboschool.rules import RULES
 
 MOST_PIXELS = 4096
 """Wide and high at most; what a graphics card draws at once differs, and all draw this."""
-KEYWORDS = ("render_mode", "width", "height")
+KEYWORDS = ("render_mode", "width", "height", "rules")
 PATH_SPACING = 0.25
 """Metres between two marks on the path that is drawn."""
 PATH_MARKS = 500
@@ -34,8 +35,15 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
     metadata = {"render_modes": ["rgb_array"], "render_fps": round(1 / CONTROL_STEP)}  # noqa: RUF012 (Gymnasium's way)
 
     def __init__(
-        self, env_id: str, render_mode: str | None = None, width: int = 480, height: int = 320, **unknown: Any
+        self,
+        env_id: str,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 320,
+        rules: str = "v0",
+        **unknown: Any,
     ) -> None:
+        """``rules``: Roboschool's, "v0" or "v1" (``ppo.envs.roboschool.rules``)."""
         if unknown:
             raise ValueError(f"{env_id}: unknown keywords {', '.join(unknown)}; known are {', '.join(KEYWORDS)}")
         if render_mode not in (None, *self.metadata["render_modes"]):
@@ -47,7 +55,8 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
                     f"{env_id}: {name} is {pixels!r}; a whole number of pixels is needed, 1 to {MOST_PIXELS}"
                 )
         self._env_id, self.render_mode, self._size = env_id, render_mode, (width, height)
-        self.vector_env = RoboschoolVectorEnv(env_id, [0], autoreset=False)
+        self.vector_env = RoboschoolVectorEnv(env_id, [0], autoreset=False, rules=rules)
+        self._task = RULES[rules][env_id]
         self.action_space = Box(-1.0, 1.0, self.vector_env.action_space.shape, np.float32)
         self.observation_space = Box(-5.0, 5.0, self.vector_env.observation_shape, np.float64)
         self._drawing: Drawing | None = None
@@ -56,6 +65,8 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[NDArray[np.float64], dict[str, Any]]:
         super().reset(seed=seed)
+        if seed is not None:
+            self.vector_env.forget()
         observations = self.vector_env.begin([self.np_random])
         if self._drawing:
             self._drawing.begin()
@@ -74,8 +85,7 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         if self.render_mode is None:
             return None
         if self._drawing is None:
-            task = TASKS[self._env_id]
-            self._drawing = Drawing(task.harder, task.flags, *self._size)
+            self._drawing = Drawing(self._task.harder, self._task.flags, *self._size)
         return self._drawing.picture(self.vector_env.sim.qpos[0], self.vector_env.target[0])
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ Rows = slice | NDArray[np.intp]
 ALL = slice(None)
 LINKS = slice(1, 1 + len(BODIES))
 """The robot's bodies; body 0 is the world."""
+PELVIS = 1 + list(BODIES).index("pelvis")
 ROBOT_QPOS, ROBOT_QVEL = 7 + len(POWERS), 6 + len(POWERS)
 """Numbers of the robot's state; the cube's follow."""
 
@@ -107,6 +108,11 @@ class Simulation:
         bodies, anchors = self._xipos[rows, 2 : LINKS.stop, :2], self._xanchor[rows, 1 : 1 + len(POWERS), :2]
         mean: Floats = (np.add.reduce(bodies, axis=1) + np.add.reduce(anchors, axis=1)) / 29
         return mean
+
+    def pelvis_height(self, rows: Rows = ALL) -> Floats:
+        """Return the height of the pelvis' centre of mass, ``[n]``."""
+        height: Floats = self._xipos[rows, PELVIS, 2]
+        return height
 
     def joint_speeds(self, rows: Rows = ALL) -> Floats:
         """Return the rates at which the joints' angles advance, ``[n, 17]``."""
