@@ -20,7 +20,7 @@ TASK_WALK = 0
 
 
 def made(env_id: str, rows: int, seed: int = 0) -> RoboschoolVectorEnv:
-    env = RoboschoolVectorEnv(env_id, range(seed, seed + rows), rules="v1")
+    env = RoboschoolVectorEnv(env_id, range(seed, seed + rows), rules=1)
     env.reset()
     return env
 
@@ -94,7 +94,7 @@ class Kept(RoboschoolVectorEnv):
     """Rows that are not started again by the step that ends them, so that the state after it can be read."""
 
     def __init__(self, rows: int) -> None:
-        super().__init__(HARDER, range(rows), autoreset=False, rules="v1")
+        super().__init__(HARDER, range(rows), autoreset=False, rules=1)
         self.reset()
 
 
@@ -173,7 +173,7 @@ def test_a_flag_stands_for_150_steps() -> None:
 
 @pytest.mark.parametrize(("env_id", "power"), [(HUMANOID, 8.5), (FLAGRUN, 4.25)])
 def test_what_electricity_and_limits_cost(env_id: str, power: float) -> None:
-    env = RoboschoolVectorEnv(env_id, range(16), autoreset=False, rules="v1")
+    env = RoboschoolVectorEnv(env_id, range(16), autoreset=False, rules=1)
     env.reset()
     given = actions(np.random.default_rng(0), 16, 1.0)
     for _ in range(10):
@@ -203,10 +203,10 @@ def test_untrained_policies_return_what_the_papers_curves_begin_with(env_id, pap
 
 @pytest.mark.parametrize("env_id", [HUMANOID, FLAGRUN, HARDER])
 def test_a_row_is_gymnasiums_and_is_restored_to_the_bit(env_id: str) -> None:
-    name = f"{env_id}(rules='v1')"
+    name = f"{env_id}(rules=1)"
     env: VectorEnv = envs.make(name, [3, 4])
     assert isinstance(env, RoboschoolVectorEnv), "many rows at once"
-    single = gymnasium.make(f"ppo.envs:{env_id}", rules="v1")
+    single = gymnasium.make(f"ppo.envs:{env_id}", rules=1)
     observation, _ = single.reset(seed=4)
     np.testing.assert_array_equal(env.reset()[1], observation)
     generator = np.random.default_rng(0)
@@ -234,7 +234,7 @@ def test_a_row_is_gymnasiums_and_is_restored_to_the_bit(env_id: str) -> None:
 
 
 def test_a_seed_forgets_earlier_episodes() -> None:
-    env = gymnasium.make(f"ppo.envs:{HARDER}", rules="v1")
+    env = gymnasium.make(f"ppo.envs:{HARDER}", rules=1)
     starts = []
     for _ in range(2):
         first, _ = env.reset(seed=5)
@@ -244,9 +244,9 @@ def test_a_seed_forgets_earlier_episodes() -> None:
     np.testing.assert_array_equal(*starts)
 
 
-@pytest.mark.parametrize("rules", ["v2", "", None, 1])
+@pytest.mark.parametrize("rules", ["v1", "", None, 2, True, 1.0])
 def test_other_rules_are_one_line(rules: Any) -> None:
-    with pytest.raises(ValueError, match=r"^RoboschoolHumanoid-v0: rules is .*; v0 or v1 is possible$"):
+    with pytest.raises(ValueError, match=r"^RoboschoolHumanoid-v0: rules is .*; 0 or 1 is possible$"):
         RoboschoolVectorEnv(HUMANOID, [0], rules=rules)
-    with pytest.raises(ValueError, match="v0 or v1 is possible"):
+    with pytest.raises(ValueError, match="0 or 1 is possible"):
         gymnasium.make(f"ppo.envs:{HUMANOID}", rules=rules)

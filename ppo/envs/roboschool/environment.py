@@ -35,7 +35,7 @@ STALL = 0.425
 class RoboschoolVectorEnv(VectorEnv):
     """Rows of a task, row i the same to the bit as ``gymnasium.make(env_id)`` after ``reset(seed=seeds[i])``.
 
-    ``rules``: Roboschool's, "v0" or "v1" (``rules.RULES``).
+    ``rules``: Roboschool's, 0 for v0's or 1 for v1's (``rules.RULES``).
 
     A row's result does not depend on the other rows. ``reward_parts`` has the last step's rewards in their five parts,
     ``[rows, 5]``, in the order of ``REWARD_PARTS``. Actions are not clipped in the reward, as in Roboschool; the motors
@@ -44,9 +44,9 @@ class RoboschoolVectorEnv(VectorEnv):
     Without ``autoreset`` no episode ends by its time, and a row whose robot fell waits for ``begin``.
     """
 
-    def __init__(self, env_id: str, seeds: Seeds, autoreset: bool = True, rules: str = "v0") -> None:
-        if not isinstance(rules, str) or rules not in RULES:
-            raise ValueError(f"{env_id}: rules is {rules!r}; {' or '.join(RULES)} is possible")
+    def __init__(self, env_id: str, seeds: Seeds, autoreset: bool = True, rules: int = 0) -> None:
+        if type(rules) is not int or rules not in RULES:
+            raise ValueError(f"{env_id}: rules is {rules!r}; {' or '.join(map(str, RULES))} is possible")
         if env_id not in RULES[rules]:
             known = ", ".join(RULES[rules])
             raise ValueError(f"{env_id!r} is not one of Roboschool's humanoid tasks; known are {known}")

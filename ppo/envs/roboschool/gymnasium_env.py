@@ -40,10 +40,10 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         render_mode: str | None = None,
         width: int = 480,
         height: int = 320,
-        rules: str = "v0",
+        rules: int = 0,
         **unknown: Any,
     ) -> None:
-        """``rules``: Roboschool's, "v0" or "v1" (``ppo.envs.roboschool.rules``)."""
+        """``rules``: Roboschool's, 0 for v0's or 1 for v1's (``ppo.envs.roboschool.rules``)."""
         if unknown:
             raise ValueError(f"{env_id}: unknown keywords {', '.join(unknown)}; known are {', '.join(KEYWORDS)}")
         if render_mode not in (None, *self.metadata["render_modes"]):

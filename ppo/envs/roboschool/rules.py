@@ -1,6 +1,6 @@
 """What differs between the three tasks of section 6.3, and between two states of Roboschool's rules for them.
 
-``v0``: commit c1cb983 (2017-07-07), the last before the work on v1. ``v1``: commit 1f5c1b3 (2017-07-13), a week before
+0, of the v0 tasks: commit c1cb983 (2017-07-07), the last before the work on v1. 1, of the v1 tasks: commit 1f5c1b3 (2017-07-13), a week before
 the paper: gym_forward_walker.py, gym_mujoco_walkers.py and gym_humanoid_flagrun.py. The paper's figure names v0, and
 its curves begin where v1's do (docs/humanoid.md).
 """
@@ -45,13 +45,13 @@ class Task:
     episode; otherwise half of them stand, and a quarter each lie on one side."""
 
 
-RULES: dict[str, dict[str, Task]] = {
-    "v0": {
+RULES: dict[int, dict[str, Task]] = {
+    0: {
         "RoboschoolHumanoid-v0": Task(flags=False, harder=False, electricity=2.0 * 4.25),
         "RoboschoolHumanoidFlagrun-v0": Task(flags=True, harder=False, electricity=2.0 * 4.25, yaw=3.14),
         "RoboschoolHumanoidFlagrunHarder-v0": Task(flags=True, harder=True, electricity=2.0 * 4.25 / 4, yaw=3.14),
     },
-    "v1": {
+    1: {
         "RoboschoolHumanoid-v0": Task(
             flags=False, harder=False, electricity=2.0 * 4.25, joint_at_limit=0.2, yaw=np.pi / 16
         ),
