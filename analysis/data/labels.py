@@ -72,6 +72,11 @@ def task(environment: str) -> str:
     return name.removesuffix(_ATARI) if dash and version.isdigit() else environment
 
 
+def without_arguments(environment: str) -> str:
+    """Return the id of an environment: 'RoboschoolHumanoid-v0(rules=1)' -> 'RoboschoolHumanoid-v0'."""
+    return environment.partition("(")[0]
+
+
 def change_name(setting: str, unchanged: str = "default") -> str:
     """Return what a setting of an experiment changes, for a table: 'ent_coef=0.001' -> 'ent_coef: 0.001'."""
     return "nothing" if setting == unchanged else setting.replace("=", ": ").replace(",", ", ")

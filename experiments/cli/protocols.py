@@ -28,7 +28,7 @@ from experiments.store.files import StoreError, ensure_writable
 from experiments.store.records import Known
 from experiments.training import first_update, scheduler
 from ppo.envs.atari import ATARI_ROMS, find_rom
-from ppo.envs.making import module_of
+from ppo.envs.making import bare_id, module_of
 from ppo.process import cores
 
 
@@ -111,7 +111,7 @@ def _selected(arguments: argparse.Namespace) -> list[Protocol]:
     protocols = select(arguments.protocols, profile, arguments.reading)
     runs = _runs(protocols)
     for flag, field in ONLY.items():
-        planned = {getattr(run, field) for run in runs}
+        planned = {name for run in runs for name in _names(run, field)}
         planned |= {name for name, games in GROUPS.items() if planned & set(games)}
         for value in getattr(arguments, flag) or ():
             if value not in planned:
@@ -159,7 +159,13 @@ def _filtered(arguments: argparse.Namespace, runs: Iterable[Run]) -> tuple[Run, 
         field: [one for name in getattr(arguments, flag) or () for one in GROUPS.get(name, (name,))]
         for flag, field in ONLY.items()
     }
-    return tuple(run for run in runs if all(not of or getattr(run, field) in of for field, of in only.items()))
+    return tuple(run for run in runs if all(not of or _names(run, field) & {*of} for field, of in only.items()))
+
+
+def _names(run: Run, field: str) -> set[Any]:
+    """Return by what a flag can name a run: an environment with arguments also without them."""
+    value = getattr(run, field)
+    return {value, bare_id(value)} if field == "environment" else {value}
 
 
 def _part(arguments: argparse.Namespace, protocol: Protocol) -> Protocol:

@@ -23,6 +23,8 @@ import numpy as np
 
 from baselines import ALGORITHMS, REFERENCE
 from experiments.run import Run
+from ppo.envs import ROBOSCHOOL_IDS
+from ppo.envs.making import bare_id
 
 GAME = "NoFrameskip-v4"
 """End of the ids of Atari games."""
@@ -47,6 +49,7 @@ class Costs:
     def per_vector_step(self, environment: str, algorithm: str, rows: int) -> float:
         """Estimate the seconds of a vector step with ``rows`` = runs x num_envs environments."""
         name = environment.replace("-v5", "-v4")
+        name = bare_id(name) if bare_id(name) in ROBOSCHOOL_IDS else name
         if name.endswith(GAME) and algorithm in self.atari:
             return rows * self.atari[algorithm]
         step = self.environment.get(name, self.environment[""])

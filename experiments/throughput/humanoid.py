@@ -12,19 +12,20 @@ from typing import Any
 
 import numpy as np
 
-from experiments.paper.profiles import HUMANOID_TIMESTEPS
-from experiments.paper.settings import HUMANOID
+from experiments.paper.humanoid import figure4
+from experiments.paper.profiles import PROFILES
 from experiments.policies.evaluation import TrainedPolicy, chosen_policies
-from experiments.run import Run
 from experiments.store.file_names import file_name
 from experiments.throughput.atari import one_core
 from experiments.throughput.peers import ratio
 from experiments.training.build import build
+from ppo import envs
 from ppo.envs.roboschool.environment import RoboschoolVectorEnv
 from ppo.envs.roboschool.model import SUBSTEPS
 from ppo.envs.roboschool.physics import Simulation
 from ppo.seeding import environment_seeds
 
+RUNS = {run.environment: run for run in figure4(PROFILES["paper"]).trained if run.seed == 1}
 Seconds = dict[str, list[float]]
 """CPU seconds per environment step, block by block."""
 TRAINING, ENVIRONMENT, PHYSICS = "training", "environment", "physics of it"
@@ -36,7 +37,9 @@ class Walk:
     """Rows of a task that a policy plays, and the physics alone of each of their steps."""
 
     def __init__(self, trained: TrainedPolicy, rows: int) -> None:
-        self.env = RoboschoolVectorEnv(trained.run.environment, environment_seeds([1], rows))
+        env = envs.make(trained.run.environment, environment_seeds([1], rows))
+        assert isinstance(env, RoboschoolVectorEnv)
+        self.env = env
         self.bare = Simulation(trained.run.environment.startswith("RoboschoolHumanoidFlagrunHarder"), rows)
         self.observations = self.env.reset()
         self.act = trained.actor(1, deterministic=False)
@@ -64,9 +67,8 @@ class Walk:
 
 def measure(trained: TrainedPolicy, blocks: int) -> Seconds:
     """Measure a task with Table 4's number of actors, in turn and on one core; the first block warms up."""
-    environment = trained.run.environment
-    settings = HUMANOID[environment]
-    run = Run(environment, "ppo", "default", 1, HUMANOID_TIMESTEPS[environment], settings)
+    run = RUNS[trained.run.environment]
+    settings = run.settings
     seconds: Seconds = {TRAINING: [], ENVIRONMENT: [], PHYSICS: []}
     with one_core():
         training, walk = build([run]), Walk(trained, settings.num_envs)
@@ -83,7 +85,7 @@ def measure(trained: TrainedPolicy, blocks: int) -> Seconds:
 
 def policies_in(folder: Path) -> list[TrainedPolicy]:
     """Load the policies of ``ppo run figure4``. Raises ``StoreError`` if one is missing."""
-    files = [folder / file_name(f"{environment}_ppo.pt") for environment in HUMANOID]
+    files = [folder / file_name(f"{environment}_ppo.pt") for environment in RUNS]
     return [chosen_policies(file, (), None, None)[0] for file in files]
 
 
@@ -97,7 +99,7 @@ def rows(environment: str, seconds: Seconds) -> list[tuple[str, str, str]]:
     remarks = {ENVIRONMENT: f"takes {ratio(seconds[ENVIRONMENT], seconds[PHYSICS]):.2f}x its physics' time"}
     return [
         (
-            f"{environment}, {HUMANOID[environment].num_envs} rows, {name}",
+            f"{environment}, {RUNS[environment].settings.num_envs} rows, {name}",
             f"{1 / statistics.median(values):,.0f}",
             remarks.get(name, ""),
         )

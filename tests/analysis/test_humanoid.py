@@ -150,13 +150,13 @@ def test_figure_5_shows_the_stills_that_were_filmed(tmp_path: Path) -> None:
     assert figure5(tmp_path) is None
     films = tmp_path / "films"
     films.mkdir()
-    (films / "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png").write_bytes(b"no picture")
+    (films / "RoboschoolHumanoidFlagrun-v0(rules=1)_ppo_default_1.png").write_bytes(b"no picture")
     assert figure5(tmp_path) is None
-    (films / "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png").unlink()
+    (films / "RoboschoolHumanoidFlagrun-v0(rules=1)_ppo_default_1.png").unlink()
     stills = np.random.default_rng(0).random((20, 60, 3))
-    matplotlib.image.imsave(films / "RoboschoolHumanoidFlagrun-v0_ppo_default_2.png", stills / 2)
+    matplotlib.image.imsave(films / "RoboschoolHumanoidFlagrun-v0(rules=1)_ppo_default_2.png", stills / 2)
     assert figure5(tmp_path) is None, "another policy's"
-    matplotlib.image.imsave(films / "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png", stills)
+    matplotlib.image.imsave(films / "RoboschoolHumanoidFlagrun-v0(rules=1)_ppo_default_1.png", stills)
     drawing = figure5(tmp_path)
     assert drawing is not None
     shown = np.asarray(drawing.figure.axes[0].images[0].get_array())[..., :3]

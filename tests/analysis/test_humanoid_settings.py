@@ -10,7 +10,7 @@ from analysis.data.load import gather
 from analysis.data.published import published
 from analysis.sections.humanoid.settings import papers, table
 from analysis.thinning import thin
-from experiments.paper.humanoid import CHANGES
+from experiments.paper.humanoid import CHANGES, ENDS_NAME
 from experiments.run import Run
 from tests.helpers.synthetic import write_humanoid_settings
 
@@ -25,8 +25,8 @@ def test_each_change_stands_beside_the_papers_two_runs(tmp_path: Path) -> None:
     """Half of a window's episodes return 10 more; all weigh the same, and those before 18M steps nothing."""
     made = table(gather(write_humanoid_settings(tmp_path, place), "figure4-settings"))
     assert list(made.shown) == ["Changed", "18M to 20M", "whole", "never up"]
-    first = ["the paper's two", "nothing", "details: first, bootstrap_truncation: False"]
-    assert made.shown["Changed"].tolist()[:3] == first
+    first = ["the paper's two", "details: first, bootstrap_truncation: False"]
+    assert made.shown["Changed"].tolist()[:2] == first
     scores = made.data.set_index("setting")["score"]
     for number, setting in enumerate(CHANGES):
         assert scores[setting] == pytest.approx(number + 5.0)
@@ -36,7 +36,7 @@ def test_each_change_stands_beside_the_papers_two_runs(tmp_path: Path) -> None:
 def test_how_episodes_ended_is_told_of_the_same_steps(tmp_path: Path) -> None:
     """Four episodes of these steps: of 1,000, 170, 170 and 300 steps."""
     made = table(gather(write_humanoid_settings(tmp_path, place), "figure4-settings"))
-    ended = made.data.set_index("setting").loc["default"]
+    ended = made.data.set_index("setting").loc[ENDS_NAME]
     assert (ended["whole"], ended["never_up"]) == (1 / 4, 2 / 4)
     assert made.shown.iloc[1, -2:].tolist() == ["25%", "50%"]
     assert made.shown.iloc[0, -2:].tolist() == ["–", "–"], "of the paper's nothing is known"

@@ -265,15 +265,16 @@ def test_a_learner_without_its_emulator_learns_from_what_it_met(monkeypatch):
 def test_the_humanoids_physics_is_timed_from_the_states_that_the_environment_steps(tmp_path, capsys, monkeypatch):
     """Beside a policy that is written here; without one the command says so in one line."""
     monkeypatch.setattr(humanoid, "STEPS", 2)
-    task = "RoboschoolHumanoidFlagrunHarder-v0"
-    small = dataclasses.replace(HUMANOID[task], num_envs=2, num_steps=8, minibatch_size=16, update_epochs=1)
-    monkeypatch.setattr(humanoid, "HUMANOID", {task: small})
+    task = "RoboschoolHumanoidFlagrunHarder-v0(rules=1)"
+    usual = HUMANOID["RoboschoolHumanoidFlagrunHarder-v0"]
+    small = dataclasses.replace(usual, num_envs=2, num_steps=8, minibatch_size=16, update_epochs=1)
+    run = Run(task, "ppo", "default", 1, 160, small)
+    monkeypatch.setattr(humanoid, "RUNS", {task: run})
     measuring = ["--humanoid", "--policies", str(tmp_path), "--out", str(tmp_path), "--blocks", "2"]
     with pytest.raises(SystemExit, match="2"):
         command.main(measuring)
     assert f"there is no {tmp_path}/{task}_ppo.pt" in capsys.readouterr().err
 
-    run = Run(task, "ppo", "default", 1, 16, small)
     trained = TrainedPolicy(run, build([run]).policy, None, make(task, [0]).action_space)
     export(trained, tmp_path / f"{task}_ppo.pt")
     assert command.main(measuring) == 0
@@ -285,7 +286,7 @@ def test_the_humanoids_physics_is_timed_from_the_states_that_the_environment_ste
     walk = humanoid.Walk(trained, 2)
     plain, actor = make(task, environment_seeds([1], 2)), trained.actor(1, deterministic=False)
     observations = plain.reset()
-    for step in range(20):
+    for step in range(10):
         before = walk.env.sim.qpos[:, :3].copy()
         walk.step()
         observations = plain.step(actor(observations, step)).observations

@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from analysis.data import calibration
 from analysis.data.completeness import incomplete, titled
 from analysis.data.endings import WHOLE, endings
-from analysis.data.labels import task
+from analysis.data.labels import task, without_arguments
 from analysis.data.load import RUN, Data
 from analysis.data.published import published
 from analysis.data.scores import curve_grid, last_tenth, learning_curves
@@ -46,7 +46,7 @@ TABLE4 = {  # the paper's rows: name, value, and our setting
 LEFT_OUT = {"lr_kl_target": 0.0, "anneal_log_std": False, "log_std_start": -0.7, "log_std_end": -1.6}
 """Settings that a manifest omits at their defaults, because runs were recorded before they existed."""
 
-STILLS = "RoboschoolHumanoidFlagrun-v0_ppo_default_1.png"
+STILLS = "RoboschoolHumanoidFlagrun-v0(rules=1)_ppo_default_1.png"
 """What `ppo video --stills` makes of the policy that `figure4` keeps."""
 
 
@@ -68,6 +68,8 @@ def measured(data: Data) -> pd.DataFrame:
     frame = runs[[*RUN, "total_timesteps", "steps_done"]].merge(scores, on=RUN, how="left")
     episodes = data.episodes.merge(runs.loc[runs["complete"], [*RUN, "total_timesteps"]], on=RUN)
     frame = frame.merge(endings(episodes[episodes["step"] > 0.9 * episodes["total_timesteps"]]), on=RUN, how="left")
+    frame["rules"] = frame["environment"].str.endswith("(rules=1)").astype(int)
+    frame["environment"] = frame["environment"].map(without_arguments)
     in_paper = [paper_last_tenth(environment) for environment in frame["environment"]]
     frame["task"] = frame["environment"].map(task)
     return frame.assign(paper_higher=[max(pair) for pair in in_paper], paper_lower=[min(pair) for pair in in_paper])
@@ -200,14 +202,16 @@ def figure4(data: Data) -> Drawing:
         "at every hundredth of the budget the mean return of the episodes that ended within it. Dashed: the "
         "paper's two runs of each task, digitised."
     )
-    caption = " ".join([caption, *calibration.notes(data.trained.assign(task=data.trained["environment"].map(task)))])
+    tasks = data.trained["environment"].map(without_arguments).map(task)
+    caption = " ".join([caption, *calibration.notes(data.trained.assign(task=tasks))])
     return Drawing("figure4", "Figure 4. PPO on 3D humanoid control tasks", sentences(caption, note), figure)
 
 
 def _curves(line: Line, environment: str, part: float) -> pd.DataFrame:
     """Return the curves of one task's runs, on the grid of its budget, of the last ``part`` of each spacing."""
     data, runs = line.data, line.data.trained
-    runs = runs[(runs["environment"] == environment) & (runs["setting"] == line.setting)] if len(runs) else runs
+    if len(runs):
+        runs = runs[(runs["environment"].map(without_arguments) == environment) & (runs["setting"] == line.setting)]
     if runs.empty:
         return pd.DataFrame(columns=["seed", "step", "mean_return"])
     grid, _ = curve_grid(int(np.max(runs["total_timesteps"])))

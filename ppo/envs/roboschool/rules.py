@@ -1,8 +1,8 @@
 """What differs between the three tasks of section 6.3, and between two states of Roboschool's rules for them.
 
-0, of the v0 tasks: commit c1cb983 (2017-07-07), the last before the work on v1. 1, of the v1 tasks: commit 1f5c1b3 (2017-07-13), a week before
-the paper: gym_forward_walker.py, gym_mujoco_walkers.py and gym_humanoid_flagrun.py. The paper's figure names v0, and
-its curves begin where v1's do (docs/humanoid.md).
+0, those of v0: commit c1cb983 (2017-07-07), the last before the work on v1. 1, those of v1: commit 1f5c1b3
+(2017-07-13), a week before the paper: gym_forward_walker.py, gym_mujoco_walkers.py and gym_humanoid_flagrun.py. The
+paper's figure names v0, and its curves begin where v1's do (docs/humanoid.md).
 """
 
 from dataclasses import dataclass
