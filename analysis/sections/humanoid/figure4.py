@@ -89,9 +89,9 @@ def figure4_table(data: Data) -> Table:
     )
     caption = (
         "Mean return of the training episodes over the last tenth of the budget: 50M steps, and 100M of the flagruns. "
-        "Paper: Figure 4, digitised. Ours: the same tasks rebuilt on MuJoCo (docs/humanoid.md says how they were "
-        "checked and what differs from Bullet, in which the paper's runs were simulated). Whole: ended "
-        f"by the limit of {WHOLE:,} steps and not by a fall."
+        "Paper: Figure 4, digitised. Ours: the same tasks rebuilt on MuJoCo, with Roboschool's rules of July 2017 "
+        "(docs/humanoid.md says why, how they were checked and what differs from Bullet, in which the paper's runs "
+        f"were simulated). Whole: ended by the limit of {WHOLE:,} steps and not by a fall."
     )
     title = "Figure 4 in numbers: the humanoid tasks"
     notes = (*_down(numbers), *calibration.notes(numbers), *incomplete(data))

@@ -21,10 +21,11 @@ READINGS = {  # setting -> its name, its colour
     "details=first,bootstrap_truncation=False": ("first details, limits end", "#d55e00"),
 }
 WHAT = (
-    "As in Figure 4: what Table 4 leaves open is from openai/baselines' ppo1 of 2017-07, a process for each actor; "
-    "but where an episode reaches the time limit, the advantages go on with the value of its last state, as in "
-    "the first author's modular_rl of 2016 (limits cut). First details: mostly from ppo2 of 2017-11; with them these "
-    "tasks were trained first. Limits end: the limit is an end without a future, as in ppo1 and ppo2."
+    "As in Figure 4: under Roboschool's rules of July 2017, the others under those of May; and what Table 4 leaves "
+    "open is from openai/baselines' ppo1 of 2017-07, a process for each actor, but where an episode reaches the time "
+    "limit, the advantages go on with the value of its last state, as in the first author's modular_rl of 2016 (limits "
+    "cut). First details: mostly from ppo2 of 2017-11; with them these tasks were trained first. Limits end: the limit "
+    "is an end without a future, as in ppo1 and ppo2."
 )
 
 
