@@ -24,8 +24,8 @@ from experiments.run import Run
 from ppo.envs.making import with_arguments
 from ppo.ppo import PPOSettings
 
-RULES = {"rules": 1}
-"""Of Figure 4's environments."""
+JULY = {"rules": 1}
+"""The argument of Figure 4's environments: Roboschool's rules of July 2017."""
 TUNED_ENVIRONMENT = "RoboschoolHumanoid-v0"
 TUNING_SEEDS = (201, 202)
 """None of those that are reported."""
@@ -51,7 +51,7 @@ REFERENCE = replace(HUMANOID[TUNED_ENVIRONMENT], lr_kl_target=0.01, norm_obs=Tru
 def figure4(profile: Profile) -> Protocol:
     """Plan sec. 6.3: PPO with Table 4's settings on the three humanoid tasks."""
     trained = tuple(
-        Run(with_arguments(environment, RULES), "ppo", "default", seed, steps, HUMANOID[environment])
+        Run(with_arguments(environment, JULY), "ppo", "default", seed, steps, HUMANOID[environment])
         for environment, steps in profile.humanoid_timesteps.items()
         for seed in profile.humanoid_seeds
     )
@@ -74,7 +74,7 @@ def figure4_tuning(profile: Profile) -> Protocol:
 
 
 FIRST_NAME, ENDS_NAME = "details=first", "details=first,bootstrap_truncation=False"
-READINGS = {  # task -> name -> what it changes in the settings of Figure 4
+EARLIER = {  # task -> name -> what it changes in the settings of Figure 4
     TUNED_ENVIRONMENT: {FIRST_NAME: FIRST, ENDS_NAME: ENDS},
     "RoboschoolHumanoidFlagrunHarder-v0": {ENDS_NAME: ENDS},
 }
@@ -92,12 +92,12 @@ CHANGES: dict[str, dict[str, Any]] = {  # name -> what it changes in the setting
 
 
 def figure4_readings(profile: Profile) -> Protocol:
-    """Plan the READINGS that were trained before."""
+    """Plan the EARLIER readings of what Table 4 leaves open."""
     trained = tuple(
         Run(environment, "ppo", name, seed, steps, replace(HUMANOID[environment], **changes))
         for environment, steps in profile.humanoid_timesteps.items()
         for seed in profile.humanoid_seeds
-        for name, changes in READINGS.get(environment, {}).items()
+        for name, changes in EARLIER.get(environment, {}).items()
     )
     return Protocol("figure4-readings", trained)
 

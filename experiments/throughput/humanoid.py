@@ -40,7 +40,7 @@ class Walk:
         env = envs.make(trained.run.environment, environment_seeds([1], rows))
         assert isinstance(env, RoboschoolVectorEnv)
         self.env = env
-        self.bare = Simulation(trained.run.environment.startswith("RoboschoolHumanoidFlagrunHarder"), rows)
+        self.bare = Simulation(env.task.harder, rows)
         self.observations = self.env.reset()
         self.act = trained.actor(1, deterministic=False)
         self.steps = 0

@@ -15,10 +15,12 @@ from analysis.style.formats import NOTHING, Table
 
 TITLE = "What Table 4 leaves open: humanoid tasks with other details"
 FIGURE4 = "as in Figure 4"
+ENDS = "details=first,bootstrap_truncation=False"
+"""The setting of the first runs, which `figure4-settings` changes."""
 READINGS = {  # setting -> its name, its colour
     "default": (FIGURE4, algorithm_lines(["ppo"])["ppo"].colour),
     "details=first": ("first details, limits cut", "#e69f00"),
-    "details=first,bootstrap_truncation=False": ("first details, limits end", "#d55e00"),
+    ENDS: ("first details, limits end", "#d55e00"),
 }
 WHAT = (
     "As in Figure 4: under Roboschool's rules of July 2017, the others under those of May; and what Table 4 leaves "

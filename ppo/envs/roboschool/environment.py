@@ -50,10 +50,10 @@ class RoboschoolVectorEnv(VectorEnv):
         if env_id not in RULES[rules]:
             known = ", ".join(RULES[rules])
             raise ValueError(f"{env_id!r} is not one of Roboschool's humanoid tasks; known are {known}")
-        self._env_id, self._task = env_id, RULES[rules][env_id]
+        self._env_id, self.task = env_id, RULES[rules][env_id]
         self._seeds, self._autoreset = [int(seed) for seed in seeds], autoreset
         self.rows = rows = len(self._seeds)
-        self.sim = Simulation(self._task.harder, rows)
+        self.sim = Simulation(self.task.harder, rows)
         self.observation_shape = (OBSERVATION_SIZE,)
         self.observation_dtype = np.dtype(np.float64)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, self.sim.ctrl.shape[1:], np.float32)
@@ -71,7 +71,7 @@ class RoboschoolVectorEnv(VectorEnv):
         self._on_ground = np.zeros(rows, np.int64)
         self._crawl_start: Floats = np.full(rows, np.nan)  # NaN while the robot is not down
         self._crawl_ignored: Floats = np.zeros(rows)
-        self._poses = poses(self._task)
+        self._poses = poses(self.task)
         self._start = np.full(rows, WALK)
         self._outcomes = np.full((rows, len(self._poses), REMEMBERED), UNKNOWN, np.int8)
         """Of v1's Harder: how each start ended lately, the newest last."""
@@ -102,7 +102,7 @@ class RoboschoolVectorEnv(VectorEnv):
         torso, position, joints = sim.torso(), sim.mean_position(), self._joints(ALL)
         distance, angle, moved = self._advance_flags(ALL, position, torso.yaw)
         self._observations[...] = self._observe(ALL, torso, angle, joints)
-        if self._task.harder:
+        if self.task.harder:
             self._throw_cubes(torso, position)
             self._count_on_ground(torso.height)
         alive = self._alive(torso.height)
@@ -113,12 +113,12 @@ class RoboschoolVectorEnv(VectorEnv):
         self._contact[...], touching = sim.feet()
         feet = np.add.reduce(touching, axis=1)
         electricity = self._electricity(actions, joints[1], torso.height)
-        parts = alive, progress, electricity, -self._task.joint_at_limit * at_limits, -feet
+        parts = alive, progress, electricity, -self.task.joint_at_limit * at_limits, -feet
         self.reward_parts = np.stack(parts, axis=1)
         rewards = np.add.reduce(self.reward_parts, axis=1)
         terminated = (alive < 0) | ~np.isfinite(self._observations).all(axis=1)
         self._elapsed += 1
-        if self._task.by_failure:
+        if self.task.by_failure:
             self._note_outcomes(terminated)
         truncated = (self._elapsed >= EPISODE_STEPS) & self._autoreset
         ended = terminated | truncated
@@ -133,7 +133,7 @@ class RoboschoolVectorEnv(VectorEnv):
         target, the angle to it, and whether it moved."""
         moved = np.zeros(len(yaw), np.bool_)
         x, y = (self.target[rows] - position).T
-        if self._task.flags:
+        if self.task.flags:
             self._timeout[rows] -= 1
             moved = (np.hypot(x, y) < 1) | (self._timeout[rows] <= 0)
             if moved.any():
@@ -144,11 +144,11 @@ class RoboschoolVectorEnv(VectorEnv):
 
     def _set_flag(self, row: int, first: bool = False) -> None:
         generator = self._generators[row]
-        if first and self._task.straight and generator.integers(2) == 0:
+        if first and self.task.straight and generator.integers(2) == 0:
             self.target[row] = [generator.uniform(FLAG_RANGE[0], 2 * FLAG_RANGE[0]), 0.0]
         else:
             self.target[row] = [generator.uniform(-limit, limit) for limit in FLAG_RANGE]
-        self._timeout[row] = self._task.flag_steps
+        self._timeout[row] = self.task.flag_steps
 
     def _observe(self, rows: Rows, torso: Torso, angle: Floats, joints: tuple[Floats, Floats]) -> Floats:
         """Return the observations ``[n, 44]``: height, angle, velocity seen from the torso's yaw, roll, pitch; position
@@ -174,12 +174,12 @@ class RoboschoolVectorEnv(VectorEnv):
 
     def _alive(self, height: Floats) -> Floats:
         """Return the reward for being alive, negative where the episode ends."""
-        if not self._task.harder:
+        if not self.task.harder:
             return np.where(height > FALLEN, 2.0, -1.0)
         return np.where(self._on_ground < DOWN_STEPS, self._upright(ALL, height), -1.0)
 
     def _upright(self, rows: Rows, height: Floats) -> Floats:
-        return upright(self._task, height, self.sim.pelvis_height(rows))
+        return upright(self.task, height, self.sim.pelvis_height(rows))
 
     def _throw_cubes(self, torso: Torso, position: Floats) -> None:
         """Throw the cubes that are due: at robots that stood before this step."""
@@ -193,7 +193,7 @@ class RoboschoolVectorEnv(VectorEnv):
         down = height < STANDING
         self._on_ground += np.where(down, 1, -1)
         np.maximum(self._on_ground, 0, out=self._on_ground)
-        if self._task.by_failure:
+        if self.task.by_failure:
             self._on_ground[down & (self._start == WALK)] = DOWN_STEPS
 
     def _note_outcomes(self, terminated: Bools) -> None:
@@ -218,7 +218,7 @@ class RoboschoolVectorEnv(VectorEnv):
         """Return the potential, whose change is the reward for progress: the negative distance in control steps at
         1 m/s; in Harder without the distance crawled, and 100 to 200 for the height."""
         progress = -distance / CONTROL_STEP
-        if not self._task.harder:
+        if not self.task.harder:
             return progress
         down, start, ignored = height < STANDING, self._crawl_start[rows], self._crawl_ignored[rows]
         start = np.where(np.isnan(start), progress - ignored, start)
@@ -228,9 +228,9 @@ class RoboschoolVectorEnv(VectorEnv):
 
     def _electricity(self, actions: NDArray[Any], speeds: Floats, height: Floats) -> Floats:
         """Return the cost of the unclipped actions at the speeds after the step, negative."""
-        weight: Floats | float = self._task.electricity
-        if self._task.electricity_down is not None:
-            weight = np.where(height < STANDING, self._task.electricity_down, weight)
+        weight: Floats | float = self.task.electricity
+        if self.task.electricity_down is not None:
+            weight = np.where(height < STANDING, self.task.electricity_down, weight)
         efforts = actions.astype(np.float64)
         power = np.add.reduce(np.abs(efforts * speeds), axis=1) / efforts.shape[1]
         stall = np.add.reduce(np.square(efforts), axis=1) / efforts.shape[1]
@@ -253,7 +253,7 @@ class RoboschoolVectorEnv(VectorEnv):
 
     def _place(self, row: int) -> None:
         """Draw a start: joints, yaw, standing or lying, flag."""
-        generator, task = self._generators[row], self._task
+        generator, task = self._generators[row], self.task
         joints = generator.uniform(-0.1, 0.1, len(POWERS))
         if task.by_failure:
             rates = failure_rates(self._outcomes[row])
@@ -268,7 +268,7 @@ class RoboschoolVectorEnv(VectorEnv):
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         """Return the arrays of a state, by name: everything that later steps depend on but the generators."""
-        memory = {"start": self._start, "outcomes": self._outcomes} if self._task.by_failure else {}
+        memory = {"start": self._start, "outcomes": self._outcomes} if self.task.by_failure else {}
         return memory | {
             "simulation": self.sim.state,  # mjSTATE_INTEGRATION, with the drag and the solver's warm start
             "elapsed": self._elapsed,

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from ppo.envs.mujoco_simulation import Floats
 from ppo.envs.roboschool.environment import REWARD_PARTS, RoboschoolVectorEnv
 from ppo.envs.roboschool.model import CONTROL_STEP, humanoid
-from ppo.envs.roboschool.rules import RULES
 
 MOST_PIXELS = 4096
 """Wide and high at most; what a graphics card draws at once differs, and all draw this."""
@@ -56,7 +55,6 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
                 )
         self._env_id, self.render_mode, self._size = env_id, render_mode, (width, height)
         self.vector_env = RoboschoolVectorEnv(env_id, [0], autoreset=False, rules=rules)
-        self._task = RULES[rules][env_id]
         self.action_space = Box(-1.0, 1.0, self.vector_env.action_space.shape, np.float32)
         self.observation_space = Box(-5.0, 5.0, self.vector_env.observation_shape, np.float64)
         self._drawing: Drawing | None = None
@@ -85,7 +83,8 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         if self.render_mode is None:
             return None
         if self._drawing is None:
-            self._drawing = Drawing(self._task.harder, self._task.flags, *self._size)
+            task = self.vector_env.task
+            self._drawing = Drawing(task.harder, task.flags, *self._size)
         return self._drawing.picture(self.vector_env.sim.qpos[0], self.vector_env.target[0])
 
     def close(self) -> None:

@@ -14,7 +14,8 @@ from ppo.envs.mujoco_simulation import Floats
 
 STANDING = 0.8
 """Metres: observations hold the height above it, and in Harder the robot is down below it."""
-WALK, STAND_UP, ROLL_OVER = range(3)
+WALK = 0
+"""The place of the start on the feet among ``poses``."""
 REMEMBERED = 10
 """Episodes of each start by whose failures v1's Harder chooses the next one."""
 UNKNOWN = -1
