@@ -10,6 +10,7 @@ import torch
 import tests.experiments.odd  # noqa: F401 (its environments are asked for by name)
 from experiments.cli import commands as cli
 from experiments.run import Run, trainable
+from experiments.store import provenance
 from experiments.store.files import read_json
 from experiments.store.tables import read_episodes
 from experiments.training import worker
@@ -186,8 +187,24 @@ def test_versions_that_changed_are_said_from_where_on(tmp_path, monkeypatch, cap
     assert work(stack) == FINISHED
     (run,) = read_json(stack.manifest)["runs"]
     assert run["inexact"] == [[3 * STEPS, line.partition(": ")[2]]], "said once, not at each stop after it"
-    assert run["began_with"]["mujoco"] == now["mujoco"]
-    assert run["began_with"]["commit"]
+    assert "began_with" not in run, "it began with what it ended with"
+
+
+def test_what_a_run_began_with_is_recorded_where_it_ended_with_something_else(tmp_path, monkeypatch):
+    stack = stack_in(tmp_path, runs_of("InvertedPendulum-v4"))
+    now = provenance.versions()
+    with monkeypatch.context() as before:
+        before.setattr(provenance, "versions", lambda: {**now, "mujoco": "1.0"})
+        train_until(stack, 3)
+    assert work(stack) == FINISHED
+    (run,) = read_json(stack.manifest)["runs"]
+    assert run["versions"] == now
+    assert run["began_with"] == {
+        **now,
+        "mujoco": "1.0",
+        "processor": provenance.processor(),
+        "commit": provenance.commit(),
+    }
 
 
 # --- checkpoints of our own, and what is lost

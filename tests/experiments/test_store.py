@@ -56,6 +56,15 @@ def test_a_disk_that_is_full_leaves_the_old_file_and_nothing_else(tmp_path):
     assert os.listdir(tmp_path) == ["episodes.parquet"]
 
 
+def test_each_entry_of_a_list_has_a_line_and_the_file_reads_as_it_was(tmp_path):
+    runs = [{"seed": seed, "settings": {"name": "a\nb", "sizes": [64, 64]}} for seed in (1, 2)]
+    manifest = {"runs": runs, "protocol": "x", "empty": [], "about": {"torch": {"version": "2.13"}}}
+    files.write_json(tmp_path / "manifest.json", manifest)
+    text = (tmp_path / "manifest.json").read_text()
+    assert json.loads(text) == manifest
+    assert [json.loads(line.rstrip(",")) for line in text.splitlines() if '"seed"' in line] == runs
+
+
 def test_data_that_are_no_strict_json_leave_the_old_file(tmp_path):
     path = tmp_path / "manifest.json"
     files.write_json(path, {"a": 1})

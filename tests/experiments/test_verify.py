@@ -52,6 +52,12 @@ def change_manifest(results, change):
     path.write_text(json.dumps(manifest))
 
 
+def begun(run):
+    """What a run began with that ended with the same: a manifest says it only where they differ."""
+    assert "began_with" not in run
+    return {**run["versions"], "processor": run["processor"], "commit": run["commit"]}
+
+
 def change_returns(results, seed=1):
     """From the fourth episode of a run on."""
     path = results / "figure3" / "episodes.parquet"
@@ -107,7 +113,7 @@ def test_files_that_are_missing_or_of_nothing_are_named(trained, results):
 
 
 def test_other_versions_are_named_and_the_seeds_range_decides(results):
-    change_manifest(results, lambda run: run["began_with"].update(torch="1.0"))
+    change_manifest(results, lambda run: run.update(began_with={**begun(run), "torch": "1.0"}))
     (own,) = runs_of(results)
     again = replace(retrain(own, 2048), same=False)
     assert again.differs == (f"torch {provenance.versions()['torch']}, not 1.0",)
@@ -151,7 +157,7 @@ def test_files_of_strangers_are_unreadable_in_one_line(trained, results, monkeyp
 def test_what_of_the_processor_differs_is_named(results, change, said):
     (own,) = runs_of(results)
     processor = {**provenance.processor(), **change} if change else None
-    entry = {**own.entry, "began_with": {**own.entry["began_with"], "processor": processor}}
+    entry = {**own.entry, "began_with": {**begun(own.entry), "processor": processor}}
     here = {**provenance.versions(), "processor": provenance.processor()}
     found = differences(entry, here, own.entry["engine"])
     assert " ".join(found).startswith(said)
@@ -212,7 +218,7 @@ def test_a_prefix_is_compared_with_the_whole_at_its_own_step(trained, tmp_path, 
 
 def test_runs_of_another_processor_are_counted_in_the_range_of_the_seeds(results, tmp_path):
     other = shutil.copytree(results, tmp_path / "other")
-    change_manifest(other, lambda run: run["began_with"].update(torch="1.0"))
+    change_manifest(other, lambda run: run.update(began_with={**begun(run), "torch": "1.0"}))
     change_returns(other)
     first, second = compare(other, results)
     assert (first.same, second.same) == (False, True)
