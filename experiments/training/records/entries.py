@@ -14,7 +14,7 @@ def trains_with() -> dict[str, Any]:
 
 
 def begins_with() -> dict[str, Any]:
-    """Return those, and the commit, of a training that begins now."""
+    """Return those and the commit: what a training begins with that begins now."""
     return {**trains_with(), "commit": provenance.commit()}
 
 
@@ -33,13 +33,13 @@ def entries(
     failed, what is to be said of it: it has no episodes that count, and is to be trained again. ``engine`` and
     ``device`` in words; ``wall_time`` in seconds; ``inexact``: from which steps on, and why, it may not be what it
     would have been without a stop."""
-    ends_with = begins_with()
+    now = begins_with()
     common = {
         "status": "finished",
         "steps_done": algorithm.steps_done,
         "versions": provenance.versions(),
-        "commit": ends_with["commit"],
-        **({"began_with": dict(began_with)} if began_with and dict(began_with) != ends_with else {}),
+        "commit": provenance.commit(),
+        **({"began_with": dict(began_with)} if began_with != now else {}),
         "machine": provenance.machine(),
         "processor": provenance.processor(),
         "device": device,
