@@ -171,7 +171,8 @@ def test_effects_have_intervals_and_places(tmp_path):
 def test_the_games_of_atari_have_the_papers_numbers():
     rows = re.findall(r"(?m)^\| (\w+) \| ([\d.]+) · ([\d.]+) · ([\d.]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", ATARI)
     assert sorted(game for game, *_ in rows) == sorted(TWELVE)
-    curves = published("fig6_curves").query("algorithm == 'PPO'").set_index(["game", "frames_M", "seed"])["return"]
+    ppo = published("fig6_curves").query("algorithm == 'PPO'")
+    curves = ppo.set_index(["game", "frames_M", "seed"])["return"].sort_index()
     table6 = published("atari_table6").set_index("game")
     for game, *numbers in rows:
         rise = sorted(curves[game, 4.0] - curves[game, 0.4])
