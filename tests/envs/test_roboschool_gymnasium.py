@@ -161,13 +161,35 @@ np.savez("drawn.npz", pictures=pictures, observation=observation)
 """
 
 
+RUN = """
+import sys, numpy as np
+from ppo.envs.roboschool.environment import RoboschoolVectorEnv
+from ppo.envs.roboschool.gymnasium_env import Drawing
+env = RoboschoolVectorEnv("RoboschoolHumanoid-v0", [0])
+env.reset()
+qpos, flag = env.sim.qpos[0].copy(), np.zeros(2)
+try:
+    drawing = Drawing(cube=False, flag=False, width=120, height=80)
+except Exception as error:
+    sys.exit(f"cannot draw: {error}")
+pictures = []
+for qpos[0] in np.arange(25):
+    pictures.append(drawing.picture(qpos, flag))
+np.savez("drawn.npz", pictures=pictures)
+"""
+
+
 def drawn(env_id, actions, others=0):
-    """Pictures and the last observation, while ``others`` are drawn too; by a process of its own, for MuJoCo chooses
-    its library of graphics once."""
+    """Pictures and the last observation, while ``others`` are drawn too."""
     np.save("actions.npy", actions)
+    return in_a_process(DRAW, env_id, str(others))
+
+
+def in_a_process(code, *arguments):
+    """What ``code`` leaves in drawn.npz; by a process of its own, for MuJoCo chooses its library of graphics once."""
     environment = {"MUJOCO_GL": "egl"} | os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-c", DRAW, env_id, str(others)],
+        [sys.executable, "-W", "error::UserWarning", "-c", code, *arguments],
         capture_output=True,
         text=True,
         env=environment,
@@ -198,3 +220,17 @@ def test_pictures_show_robot_and_flag_and_change_nothing():
     for action in actions:
         undrawn = env.step(action)[0]
     np.testing.assert_array_equal(with_flag["observation"], undrawn)
+
+
+def test_pictures_follow_a_robot_that_runs_far():
+    def seen(picture):
+        """Where the picture is of the robot's colour, above the marks of its path, and where of the floor's."""
+        red, green, blue = picture[:55].astype(int).transpose(2, 0, 1)
+        return (red > 50) & (red > 1.3 * green), (green > 60) & (green > 1.2 * red) & (green > 1.2 * blue)
+
+    pictures = in_a_process(RUN)["pictures"]
+    (robot, floor), (robot_there, floor_there) = seen(pictures[0]), seen(pictures[-1])
+    assert robot.sum() > 100
+    assert (robot != robot_there).mean() < 0.01
+    assert floor.mean() > 0.2
+    assert (floor != floor_there).mean() < 0.01
