@@ -4,7 +4,8 @@
 
 Of a trained run stay its last 100 episodes (its score) and those that ended in the last tenth of its budget, or of the
 part of it that runs are compared over (--fraction); of the untrained policy all. Tables and figures stay as they are,
-and the folder is a tenth as large; a quarter where sparse curves are drawn too.
+and the folder is a tenth as large; a quarter where sparse curves are drawn too, as of the humanoid tasks. What is left
+can still be compared with another training (`ppo verify --against`).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from experiments.store.tables import check_episodes, read_episodes, write_table
 
 UNDRAWN = ("readings", "readings-best", "tuning", "figure4-tuning", "figure4-settings", "none-on-reacher")
 """The protocols of which only scores are shown."""
-SPARSELY = ("figure4-readings",)
+SPARSELY = ("figure4", "figure4-readings")
 """Those of which curves are drawn too, but sparse ones."""
 
 

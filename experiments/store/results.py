@@ -61,14 +61,18 @@ class Recorded:
     @property
     def worth(self) -> tuple[bool, int, bool]:
         """Of several records of a run, the one with the largest worth is used."""
-        return not self.entry.get("superseded"), int(self.entry["steps_done"]), THINNED not in self.entry
+        return not self.entry.get("superseded"), int(self.entry["steps_done"]), self.whole
 
     @property
     def comparable(self) -> bool:
-        """Return whether another training of it can be compared with it: not if it is superseded, an untrained policy
-        or without its first episodes."""
-        told = self.entry.get("superseded") or self.entry.get(THINNED)
-        return not told and self.entry["setting"] != "untrained"
+        """Return whether another training of it can be compared with it: not if it is superseded or an untrained
+        policy."""
+        return not self.entry.get("superseded") and self.entry["setting"] != "untrained"
+
+    @property
+    def whole(self) -> bool:
+        """Return whether all of its episodes are kept."""
+        return THINNED not in self.entry
 
 
 def recorded_runs(

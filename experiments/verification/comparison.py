@@ -65,12 +65,13 @@ def recorded_in(folder: Path) -> dict[str, Recorded]:
 
 def beside(own: Recorded, table: pd.DataFrame, here: pd.DataFrame, steps: int, differs: tuple[str, ...]) -> Retrained:
     """Set the episodes ``here`` of a run that was trained again for so many ``steps`` beside ``table``, which holds the
-    recorded one's and those of its other seeds."""
+    recorded one's and those of its other seeds; of a run that is not recorded whole, the episodes that are."""
     entry = own.entry
     kind = [name for name in IDENTITY if name != "seed"]
     every = table[(table[kind] == [entry[name] for name in kind]).all(axis=1) & (table["step"] <= steps)]
     recorded = every.loc[every["seed"] == entry["seed"], EPISODE].reset_index(drop=True)
-    here = here.loc[here["step"] <= steps, EPISODE].reset_index(drop=True)
+    here = here.loc[here["step"] <= steps, EPISODE]
+    here = (here if own.whole else _as_recorded(here, recorded["step"])).reset_index(drop=True)
     means = every.groupby(IDENTITY)["episodic_return"].mean()
     return Retrained(
         f"{entry['environment']} {entry['algorithm']} {entry['setting']} seed {entry['seed']}",
@@ -90,11 +91,11 @@ def beside(own: Recorded, table: pd.DataFrame, here: pd.DataFrame, steps: int, d
 def compare(folder: Path, reference: Path) -> list[Retrained]:
     """Compare the runs in ``folder`` with the same runs recorded in ``reference``, up to the step that both reached.
 
-    Left out: untrained policies, runs that are superseded, and those whose first episodes were left out.
+    Left out: untrained policies, runs that are superseded, and those that are not whole in ``folder``.
     """
     mine, theirs = recorded_in(folder), recorded_in(reference)
     common = sorted(mine.keys() & theirs.keys())
-    both = [key for key in common if mine[key].comparable and theirs[key].comparable]
+    both = [key for key in common if mine[key].comparable and mine[key].whole and theirs[key].comparable]
     steps = {key: min(each[key].entry["steps_done"] for each in (mine, theirs)) for key in both}
     tables = {}
     for path in {each[key].episodes for key in both for each in (mine, theirs)}:
@@ -109,6 +110,12 @@ def compare(folder: Path, reference: Path) -> list[Retrained]:
         engine, began = first_engine(here.entry), began_with(here.entry)
         compared.append(beside(own, tables[own.episodes], episodes, steps[key], differences(own.entry, began, engine)))
     return compared
+
+
+def _as_recorded(episodes: pd.DataFrame, steps: pd.Series[int]) -> pd.DataFrame:
+    """Select the episodes that ended at one of the recorded ``steps``; the last ones of those that ended together."""
+    behind = episodes.groupby("step").cumcount(ascending=False)
+    return episodes[behind < episodes["step"].map(steps.value_counts()).fillna(0)]
 
 
 def equal_from_the_first(recorded: pd.DataFrame, here: pd.DataFrame, near: float = 0.0) -> int:

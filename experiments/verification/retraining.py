@@ -29,10 +29,12 @@ CHEAP = 15.0
 def candidates(folder: Path) -> list[Recorded]:
     """List the runs of all protocols in ``folder`` that are cheap to begin again, in the order of their keys.
 
-    Left out: what cannot be compared (`Recorded.comparable`), what a GPU or another than this version's code trained,
-    and environments and algorithms that need a module, which nothing recorded may have imported.
+    Left out: what cannot be compared (`Recorded.comparable`) or is kept without its first episodes, what a GPU or
+    another than this version's code trained, and environments and algorithms that need a module, which nothing recorded
+    may have imported.
     """
-    return [own for _, own in sorted(recorded_in(folder).items()) if own.comparable and _is_cheap(own.entry)]
+    recorded = [own for _, own in sorted(recorded_in(folder).items()) if own.comparable and own.whole]
+    return [own for own in recorded if _is_cheap(own.entry)]
 
 
 def _is_cheap(entry: Mapping[str, Any]) -> bool:

@@ -216,6 +216,42 @@ def test_a_prefix_is_compared_with_the_whole_at_its_own_step(trained, tmp_path, 
     assert "1 differs where nothing explains it" in said
 
 
+def thinned(results, kept):
+    """The results with only ``kept`` of each trained run's episodes, a function of their number in each run's order."""
+    path = results / "figure3" / "episodes.parquet"
+    table = read_episodes(path)
+    number = table.groupby(["setting", "seed"]).cumcount()
+    write_table(path, table[kept(number) | (table["setting"] == "untrained")])
+    change_manifest(results, lambda run: run.update(thinned="some") if run["setting"] != "untrained" else None)
+    return results
+
+
+def test_of_a_run_that_is_not_recorded_whole_the_episodes_that_are_kept_are_compared(results, tmp_path, capsys):
+    reference = thinned(shutil.copytree(results, tmp_path / "reference"), lambda number: number % 3 == 1)
+    assert candidates(reference) == [], "their first steps are not all there"
+    runs = compare(results, reference)
+    assert [run.same for run in runs] == [True, True]
+    whole = [run.episodes for run in compare(results, results)]
+    assert [run.episodes for run in runs] == [(count + 1) // 3 for count in whole]
+    assert main(["verify", "--results", str(reference), "--against", str(results)]) == 2
+    assert "is also recorded in" in capsys.readouterr().err
+    change_returns(results)
+    assert [(run.same, run.equal) for run in compare(results, reference)] == [(False, 1), (True, runs[1].episodes)]
+
+
+def test_of_episodes_that_ended_together_the_last_ones_are_kept(trained, tmp_path):
+    """As where the last 100 begin among them."""
+    results = shutil.copytree(trained, tmp_path / "results")
+    path = results / "figure3" / "episodes.parquet"
+    table = read_episodes(path)
+    mine = table["setting"] != "untrained"
+    table.loc[mine, "step"] = (table.loc[mine, "step"] // 50 * 50).clip(lower=50)
+    write_table(path, table)
+    reference = thinned(shutil.copytree(results, tmp_path / "reference"), lambda number: number > 6)
+    assert table[mine].groupby("seed")["step"].apply(lambda steps: steps.iloc[6] == steps.iloc[7]).any()
+    assert [run.same for run in compare(results, reference)] == [True, True]
+
+
 def test_runs_of_another_processor_are_counted_in_the_range_of_the_seeds(results, tmp_path):
     other = shutil.copytree(results, tmp_path / "other")
     change_manifest(other, lambda run: run.update(began_with={**begun(run), "torch": "1.0"}))

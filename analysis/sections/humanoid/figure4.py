@@ -20,7 +20,7 @@ from analysis.data.endings import WHOLE, endings
 from analysis.data.labels import task, without_arguments
 from analysis.data.load import RUN, Data
 from analysis.data.published import published
-from analysis.data.scores import curve_grid, last_tenth, learning_curves
+from analysis.data.scores import SPARSE, curve_grid, last_tenth, learning_curves
 from analysis.style.colours import algorithm_lines
 from analysis.style.drawing import DASHES, STYLE, Drawing, frame_panel, note_of, sentences, warn
 from analysis.style.formats import NOTHING, Table, number
@@ -167,9 +167,9 @@ class Line:
     setting: str = "default"
 
 
-def panels(lines: Sequence[Line], tasks: Mapping[str, int], part: float = 1.0) -> Figure:
+def panels(lines: Sequence[Line], tasks: Mapping[str, int]) -> Figure:
     """Draw the learning curves of ``lines``, each seed, beside the paper's two runs: a panel for each of ``tasks``,
-    environment to steps of the axis. A point is the mean over the last ``part`` of a hundredth of the budget."""
+    environment to steps of the axis. A point is the mean over the last part (`SPARSE`) of a hundredth of the budget."""
     figure = Figure(figsize=(14 * len(tasks) / 3, 4.2), layout="constrained")
     paper = published("fig4_curves")
     grid = figure.subplots(1, len(tasks), squeeze=False)[0]
@@ -177,7 +177,7 @@ def panels(lines: Sequence[Line], tasks: Mapping[str, int], part: float = 1.0) -
         for _, curve in paper[paper["env"] == environment].groupby("run"):
             steps = curve["timesteps_M"] * 1e6
             axes.plot(steps, curve["return"], color="#333333", linewidth=1.2, linestyle=DASHES)
-        curves = [_curves(line, environment, part) for line in lines]
+        curves = [_curves(line, environment) for line in lines]
         for line, ours in zip(lines, curves, strict=True):
             for _, run in ours.groupby("seed"):
                 axes.plot(run["step"], run["mean_return"], color=line.colour, linewidth=1.6)
@@ -199,23 +199,23 @@ def figure4(data: Data) -> Drawing:
     warn(figure, note)
     caption = (
         "Return of training episodes against environment steps on the three humanoid tasks, rebuilt on MuJoCo. Ours: "
-        "at every hundredth of the budget the mean return of the episodes that ended within it. Dashed: the "
-        "paper's two runs of each task, digitised."
+        f"at every hundredth of the budget the mean return of the episodes that ended in the last {SPARSE:.0%} of it. "
+        "Dashed: the paper's two runs of each task, digitised."
     )
     tasks = data.trained["environment"].map(without_arguments).map(task)
     caption = " ".join([caption, *calibration.notes(data.trained.assign(task=tasks))])
     return Drawing("figure4", "Figure 4. PPO on 3D humanoid control tasks", sentences(caption, note), figure)
 
 
-def _curves(line: Line, environment: str, part: float) -> pd.DataFrame:
-    """Return the curves of one task's runs, on the grid of its budget, of the last ``part`` of each spacing."""
+def _curves(line: Line, environment: str) -> pd.DataFrame:
+    """Return the curves of one task's runs, on the grid of its budget, of the last part of each spacing."""
     data, runs = line.data, line.data.trained
     if len(runs):
         runs = runs[(runs["environment"].map(without_arguments) == environment) & (runs["setting"] == line.setting)]
     if runs.empty:
         return pd.DataFrame(columns=["seed", "step", "mean_return"])
     grid, _ = curve_grid(int(np.max(runs["total_timesteps"])))
-    return learning_curves(data.episodes.merge(runs[RUN], on=RUN), grid, window=int(part * grid[0]))
+    return learning_curves(data.episodes.merge(runs[RUN], on=RUN), grid, window=int(SPARSE * grid[0]))
 
 
 @matplotlib.rc_context(STYLE)
@@ -232,7 +232,7 @@ def figure5(results: Path) -> Drawing | None:
     axes.set_axis_off()
     caption = (
         "One episode of our final Flagrun policy, in the order of reading. Red: the flag, which moves when the robot "
-        "reaches it or after 200 steps; the arrow on the floor points to it. White: where the robot has walked. Each "
+        "reaches it or after 150 steps; the arrow on the floor points to it. White: where the robot has walked. Each "
         "picture has its step and the return so far."
     )
     return Drawing("figure5", "Figure 5. Stills of the policy on RoboschoolHumanoidFlagrun", caption, figure)

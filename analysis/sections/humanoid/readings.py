@@ -58,7 +58,7 @@ def figure(data: Data, before: Data) -> Drawing:
         Line(data if name == FIGURE4 else before, colour, f"ours, {name}", setting)
         for setting, (name, colour) in READINGS.items()
     ]
-    drawn = panels(lines, {environment: TASKS[environment] for environment in _tasks(before)}, SPARSE)
+    drawn = panels(lines, {environment: TASKS[environment] for environment in _tasks(before)})
     note = note_of(before)
     warn(drawn, note)
     caption = (
