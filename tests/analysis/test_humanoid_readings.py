@@ -60,7 +60,7 @@ def test_the_episodes_that_stay_are_all_that_is_shown(tmp_path: Path, protocol: 
             if protocol == "figure4"
             else (figure(figure4, data), table(figure4, data))
         )
-        lines = [list(line.get_ydata()) for line in drawn.figure.axes[0].lines]
+        lines = [np.asarray(line.get_ydata(), float).tolist() for line in drawn.figure.axes[0].lines]
         return lines, made.data["last_tenth"].tolist()
 
     before = shown()
