@@ -76,7 +76,7 @@ class Recorded:
 
 
 def recorded_runs(
-    results: Path, known: Known | None, mend: bool = False, whole: bool = False
+    results: Path, known: Known | None, mend: bool = False, whole: bool = False, first: Path | None = None
 ) -> tuple[dict[str, Recorded], list[str]]:
     """Return every recorded run in ``results`` by its key, in its longest version, and messages about damaged files.
 
@@ -84,14 +84,16 @@ def recorded_runs(
     file of another version is never changed: it raises ``OtherVersionError``. A run that any manifest marks as
     superseded (with a reason to train it again) counts as superseded in every file with the same training of it.
     ``whole``: whether a table with runs that its manifest does not list counts as damaged; a kill leaves such a table,
-    newer than its manifest, until the command that trains writes both again.
+    newer than its manifest, until the command that trains writes both again. ``first``: the folder whose record is taken
+    where others are worth the same; what is left of a run's episodes may differ.
     """
     check_tree(results)
     if results.exists() and not results.is_dir():
         raise StoreError(f"{results} is no folder: name a results folder")
     candidates: list[tuple[str, Recorded]] = []
     problems: list[str] = []
-    manifests = [*sorted(results.glob("*/manifest.json")), *sorted(results.glob("manifest.json"))]
+    of_protocols = sorted(results.glob("*/manifest.json"), key=lambda path: (path.parent != first, path))
+    manifests = [*of_protocols, *results.glob("manifest.json")]
     manifests += [folder.manifest for folder in stack_folders(results) if folder.finished]
     for path in manifests:
         episodes = path.with_name("episodes.parquet")
@@ -160,7 +162,7 @@ def collect(
     make_folder(check_inside(results, folder))
     with locked(folder, patience=math.inf):
         remove_unfinished(folder)
-        recorded, problems = recorded_runs(results, known)
+        recorded, problems = recorded_runs(results, known, first=folder)
         path = folder / "manifest.json"
         listed: list[RunRecord] = []
         fractions = {about.get("fraction", 1.0)}

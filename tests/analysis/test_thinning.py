@@ -10,7 +10,8 @@ import pytest
 from analysis.data.load import gather
 from analysis.sections import tuning
 from analysis.thinning import main, thin
-from experiments.store.results import recorded_runs
+from experiments.store.records import records_from_json
+from experiments.store.results import collect, recorded_runs
 from tests.helpers.synthetic import episodes_of, planned, write
 
 DIVERGED = 12_345
@@ -88,6 +89,24 @@ def test_a_whole_record_of_a_run_is_worth_more(tmp_path):
     (whole, _), (thinned, _) = (recorded_runs(tmp_path / name, known=None) for name in ("one", "two"))
     key = next(key for key, run in thinned.items() if run.entry["setting"] != "untrained")
     assert whole[key].worth > thinned[key].worth
+
+
+@pytest.mark.parametrize("names", [("readings", "tuning"), ("tuning", "readings")])
+def test_what_is_left_stays_where_another_protocol_has_left_other_episodes(tmp_path, names):
+    """Of the same run, one compared over half of its steps: each folder keeps its own when it is written again."""
+    run = planned("Reacher", "default", 1, algorithm="a2c", settings={"clip_coef": 0.1})
+    for name, fraction in zip(names, (1.0, 0.5), strict=True):
+        more = {"fraction": fraction} if fraction < 1 else {}
+        write(tmp_path, name, [run], [episodes_of(run, np.arange(400.0), 50)], "paper", **more)
+        thin(tmp_path / name)
+    for name in names:
+        folder = tmp_path / name
+        manifest = json.loads((folder / "manifest.json").read_text())
+        before = pd.read_parquet(folder / "episodes.parquet")
+        about = {key: value for key, value in manifest.items() if key != "runs"}
+        runs = records_from_json(folder, manifest["runs"])
+        assert collect(tmp_path, folder, about, runs, None) == []
+        pd.testing.assert_frame_equal(pd.read_parquet(folder / "episodes.parquet"), before)
 
 
 @pytest.mark.parametrize(
