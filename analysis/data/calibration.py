@@ -87,9 +87,8 @@ CHOICES = (
         tasks=("RoboschoolHumanoid", "RoboschoolHumanoidFlagrun", "RoboschoolHumanoidFlagrunHarder"),
         why="calibration: what a time limit is and the details of the release, which Table 4 leaves open, were looked "
         "into because the first runs stayed far behind the paper's Figure 4 (protocol figure4-readings has these), and "
-        "of Roboschool's three sets of rules each task has the one that fits the paper's curves best "
-        "(docs/humanoid.md), so agreement in where they begin, how fast they learn and how high they end is no "
-        "evidence",
+        "of Roboschool's two sets of rules it has the one under which untrained policies return what the paper's "
+        "curves begin with, so agreement in where they begin, how fast they learn and how high they end is no evidence",
     ),
     Choice(
         mark="§",

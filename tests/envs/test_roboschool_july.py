@@ -1,5 +1,5 @@
-"""Roboschool's rules of 2017-07-13 (commit 1f5c1b3) and of 2017-07-08 (b327363), against a reading of the sources in
-plain Python, row by row."""
+"""Roboschool's rules of 2017-07-13 (commit 1f5c1b3) and of 2017-07-08 (b327363), against a reading of the sources row by
+row in plain Python."""
 
 from __future__ import annotations
 
@@ -210,9 +210,8 @@ def test_what_electricity_and_limits_cost(env_id: str, power: float, rules: int)
     ("env_id", "papers", "rows"), [(HUMANOID, (-91, -94), 800), (FLAGRUN, (-39, -37), 800), (HARDER, (-47, -43), 600)]
 )
 def test_untrained_policies_return_what_the_papers_curves_begin_with(env_id, papers, rows) -> None:
-    """Of deviation 1; v0's rules give -92 on Flagrun and -169 on Flagrun harder, b327363's -106 there.
-
-    5 is the distance of the engines."""
+    """Of deviation 1; v0's rules give -92 on Flagrun and -169 on Flagrun harder, b327363's -106 there. 5 is the distance
+    of the engines."""
     env, generator = made(env_id, rows, seed=500), np.random.default_rng(11)
     returns, going = np.zeros(rows), np.ones(rows, bool)
     while going.any():

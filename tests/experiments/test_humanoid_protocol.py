@@ -8,7 +8,6 @@ import math
 import re
 import subprocess
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -201,13 +200,7 @@ def test_what_table_4_leaves_open_is_the_authors_release():
 def test_the_experiments_change_what_table_4_leaves_out_and_nothing_else():
     protocol, seed = figure4_settings(PAPER), figure4(PAPER).runs[4]
     assert protocol.runs[0] in figure4_readings(PAPER).runs
-    changed, ruled = protocol.runs[:6], protocol.runs[6:]
-    assert [(run.environment, run.seed) for run in ruled] == [
-        (f"{HARDER}{rules}", seed) for rules in ("", "(rules=1)", "(rules=2)") for seed in (1, 2)
-    ]
-    assert ruled[4:] == figure4(PAPER).runs[4:]
-    assert all(replace(run, environment=seed.environment, seed=1) == seed for run in ruled)
-    for run in changed:
+    for run in protocol.runs:
         assert (run.environment, run.seed, run.total_timesteps) == (HARDER, 1, 100_000_000)
         first, ends, *changes = run.setting.split(",")
         assert (first, ends) == ("details=first", "bootstrap_truncation=False")

@@ -68,7 +68,7 @@ def measured(data: Data) -> pd.DataFrame:
     frame = runs[[*RUN, "total_timesteps", "steps_done"]].merge(scores, on=RUN, how="left")
     episodes = data.episodes.merge(runs.loc[runs["complete"], [*RUN, "total_timesteps"]], on=RUN)
     frame = frame.merge(endings(episodes[episodes["step"] > 0.9 * episodes["total_timesteps"]]), on=RUN, how="left")
-    frame["rules"] = frame["environment"].str.extract(r"\(rules=(\d+)\)$", expand=False).fillna(0).astype(int)
+    frame["rules"] = frame["environment"].str.endswith("(rules=1)").astype(int)
     frame["environment"] = frame["environment"].map(without_arguments)
     in_paper = [paper_last_tenth(environment) for environment in frame["environment"]]
     frame["task"] = frame["environment"].map(task)

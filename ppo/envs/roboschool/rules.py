@@ -1,8 +1,8 @@
 """What differs between the three tasks of section 6.3, and between three states of Roboschool's rules for them.
 
 0, those of v0: commit c1cb983 (2017-07-07), the last before the work on v1. 1, those of v1: commit 1f5c1b3
-(2017-07-13), a week before the paper: gym_forward_walker.py, gym_mujoco_walkers.py and gym_humanoid_flagrun.py. 2,
-those between them, when the ids still ended in v0: commit b327363 (2017-07-08), gym_forward_walkers.py and
+(2017-07-13), a week before the paper: gym_forward_walker.py, gym_mujoco_walkers.py and gym_humanoid_flagrun.py. 2, those
+on the way from one to the other, when the ids still ended in v0: commit b327363 (2017-07-08), gym_forward_walkers.py and
 gym_humanoid_flagrun.py. Which the paper's figure has: docs/humanoid.md.
 """
 

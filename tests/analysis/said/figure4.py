@@ -11,8 +11,6 @@ from analysis.data.endings import NEVER_UP
 from analysis.data.published import published
 from tests.analysis.said.pins import RESULTS, Pin, shown, table
 
-HARDER = "RoboschoolHumanoidFlagrunHarder-v0"
-
 
 def against_the_papers(runs: pd.DataFrame) -> tuple[float, float]:
     """Return by how many percent our runs end higher than the paper's, and the p value. None lies between them."""
@@ -54,8 +52,6 @@ def about_figure_4() -> list[Pin]:
     ours, papers = on_the_way("RoboschoolHumanoidFlagrun", 45, 50)
     assert 2.5 < sum(ours) / sum(papers) < 3.5, "about three times, in docs/humanoid.md"
     sooner = tuple(shown(value, 0) for value in (*ours, *papers))
-    begun = published("fig4_curves").query("env == @HARDER and 18 < timesteps_M <= 20").groupby("run")["return"].mean()
-    newest = [*table("figure4_settings").query("environment == @HARDER + '(rules=1)'")["score"], *begun]
 
     def each(runs: pd.DataFrame, column: str, scale: float = 1) -> list[str]:
         return [shown(scale * value, 0) for value in runs[column]]
@@ -75,10 +71,6 @@ def about_figure_4() -> list[Pin]:
         here(
             "Of our last episodes {} and {} % last all 1,000 steps and return {} and {}. The",
             (*each(flagrun, "whole", 100), *each(flagrun, "whole_return")),
-        ),
-        here(
-            "two runs returned {} and {} from 18M to 20M steps, where the paper's have {} and {}",
-            tuple(shown(value, 0) for value in newest),
         ),
         here("RoboschoolHumanoid at {} and {} where limits are taken for ends", (*each(locomotion, "last_tenth"),)),
         here("and at {} and {} where they cut", (*each(cut, "last_tenth"),)),
