@@ -32,21 +32,18 @@ from ppo.ppo import PPO, PPOSettings
 PAPER, QUICK = PROFILES["paper"], PROFILES["quick"]
 LOCOMOTION = "RoboschoolHumanoid-v0"
 FLAGRUN, HARDER = "RoboschoolHumanoidFlagrun-v0", "RoboschoolHumanoidFlagrunHarder-v0"
-
-
-def july(environment):
-    return f"{environment}(rules={2 if environment == HARDER else 1})"
+JULY = "{}(rules=1)".format
 
 
 def test_figure_4_is_two_runs_of_each_task_as_long_as_its_axes():
     runs = figure4(PAPER).runs
     assert [(run.environment, run.seed, run.total_timesteps) for run in runs] == [
-        (july(LOCOMOTION), 1, 50_000_000),
-        (july(LOCOMOTION), 2, 50_000_000),
-        (july(FLAGRUN), 1, 100_000_000),
-        (july(FLAGRUN), 2, 100_000_000),
-        (july(HARDER), 1, 100_000_000),
-        (july(HARDER), 2, 100_000_000),
+        (JULY(LOCOMOTION), 1, 50_000_000),
+        (JULY(LOCOMOTION), 2, 50_000_000),
+        (JULY(FLAGRUN), 1, 100_000_000),
+        (JULY(FLAGRUN), 2, 100_000_000),
+        (JULY(HARDER), 1, 100_000_000),
+        (JULY(HARDER), 2, 100_000_000),
     ]
 
 
@@ -57,7 +54,7 @@ def test_every_run_has_the_numbers_of_table_4(profile):
         assert isinstance(own, PPOSettings)
         assert (own.num_steps, own.update_epochs, own.minibatch_size) == (512, 15, 4096)
         assert (own.gamma, own.gae_lambda) == (0.99, 0.95)
-        assert own.num_envs == (32 if run.environment == july(LOCOMOTION) else 128)
+        assert own.num_envs == (32 if run.environment == JULY(LOCOMOTION) else 128)
         assert (own.anneal_log_std, own.log_std_start, own.log_std_end) == (True, -0.7, -1.6)
         assert own.lr_kl_target > 0  # "adjusted based on the target value of the KL divergence"
         assert not own.anneal_lr
@@ -83,7 +80,7 @@ def test_every_run_is_trained_by_itself_and_two_cores_are_balanced():
 
 
 def test_the_quick_profile_takes_minutes():
-    assert {run.environment for run in figure4(QUICK).runs} == {*map(july, (LOCOMOTION, FLAGRUN, HARDER))}
+    assert {run.environment for run in figure4(QUICK).runs} == {*map(JULY, (LOCOMOTION, FLAGRUN, HARDER))}
     assert seconds(stacks(figure4(QUICK).runs), 1) < 300
 
 
@@ -101,7 +98,7 @@ def test_make_benchmark_leaves_figure_4_out(profile, more):
 
 def test_the_first_seed_of_each_task_keeps_its_policy():
     kept = [(run.environment, run.seed) for run in runs_with_saved_policy(PAPER) if "Roboschool" in run.environment]
-    assert kept == [(july(LOCOMOTION), 1), (july(FLAGRUN), 1), (july(HARDER), 1)]
+    assert kept == [(JULY(LOCOMOTION), 1), (JULY(FLAGRUN), 1), (JULY(HARDER), 1)]
 
 
 @pytest.mark.parametrize("named", ["{}", "{}(max_episode_steps=500)", "ppo.envs:{}", "ppo.envs:{}(width=64)"])
@@ -225,7 +222,7 @@ def test_two_tasks_are_trained_with_the_first_details_too():
         (HARDER, 2, ends),
     ]
     for run in protocol.runs:
-        first = usual[july(run.environment), run.seed]
+        first = usual[JULY(run.environment), run.seed]
         limits = {"bootstrap_truncation": False} if run.setting == ends else {}
         assert changed_from(run, first) == {**FIRST, **limits}
         assert run.total_timesteps == first.total_timesteps

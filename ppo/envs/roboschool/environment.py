@@ -1,7 +1,7 @@
-"""The humanoid tasks of section 6.3 (Figures 4 and 5, Table 4) on MuJoCo: Roboschool's rules over many rows.
+"""The humanoid tasks of section 6.3 (Figures 4 and 5, Table 4) on MuJoCo: Roboschool's v0 rules over many rows.
 
 The rules are those of Roboschool at commit c1cb983, the last before its v1 tasks: gym_forward_walkers.py and
-gym_humanoid_flagrun.py; ``rules`` has what changed later. The body is defined in ``model``, its physics in ``physics``.
+gym_humanoid_flagrun.py; ``rules`` has what v1 changed. The body is defined in ``model``, its physics in ``physics``.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ STALL = 0.425
 class RoboschoolVectorEnv(VectorEnv):
     """Rows of a task, row i the same to the bit as ``gymnasium.make(env_id)`` after ``reset(seed=seeds[i])``.
 
-    ``rules``: Roboschool's, 0 for v0's, 1 for v1's, or 2 (``rules.RULES``).
+    ``rules``: Roboschool's, 0 for v0's or 1 for v1's (``rules.RULES``).
 
     A row's result does not depend on the other rows. ``reward_parts`` has the last step's rewards in their five parts,
     ``[rows, 5]``, in the order of ``REWARD_PARTS``. Actions are not clipped in the reward, as in Roboschool; the motors
@@ -46,7 +46,7 @@ class RoboschoolVectorEnv(VectorEnv):
 
     def __init__(self, env_id: str, seeds: Seeds, autoreset: bool = True, rules: int = 0) -> None:
         if type(rules) is not int or rules not in RULES:
-            raise ValueError(f"{env_id}: rules is {rules!r}; {', '.join(map(str, RULES))} are possible")
+            raise ValueError(f"{env_id}: rules is {rules!r}; {' or '.join(map(str, RULES))} is possible")
         if env_id not in RULES[rules]:
             known = ", ".join(RULES[rules])
             raise ValueError(f"{env_id!r} is not one of Roboschool's humanoid tasks; known are {known}")

@@ -42,7 +42,7 @@ class RoboschoolEnv(gymnasium.Env[NDArray[np.float64], NDArray[np.float32]]):
         rules: int = 0,
         **unknown: Any,
     ) -> None:
-        """``rules``: Roboschool's, 0 for v0's, 1 for v1's, or 2 (``ppo.envs.roboschool.rules``)."""
+        """``rules``: Roboschool's, 0 for v0's or 1 for v1's (``ppo.envs.roboschool.rules``)."""
         if unknown:
             raise ValueError(f"{env_id}: unknown keywords {', '.join(unknown)}; known are {', '.join(KEYWORDS)}")
         if render_mode not in (None, *self.metadata["render_modes"]):

@@ -1,9 +1,8 @@
-"""What differs between the three tasks of section 6.3, and between three states of Roboschool's rules for them.
+"""What differs between the three tasks of section 6.3, and between two states of Roboschool's rules for them.
 
 0, those of v0: commit c1cb983 (2017-07-07), the last before the work on v1. 1, those of v1: commit 1f5c1b3
-(2017-07-13), a week before the paper: gym_forward_walker.py, gym_mujoco_walkers.py and gym_humanoid_flagrun.py. 2, those
-on the way from one to the other, when the ids still ended in v0: commit b327363 (2017-07-08), gym_forward_walkers.py and
-gym_humanoid_flagrun.py. Which the paper's figure has: docs/humanoid.md.
+(2017-07-13), a week before the paper: gym_forward_walker.py, gym_mujoco_walkers.py and gym_humanoid_flagrun.py. The
+paper's figure names v0, and its curves begin where v1's do (docs/humanoid.md).
 """
 
 from dataclasses import dataclass
@@ -38,8 +37,6 @@ class Task:
     """Cost of a joint at the end of its range."""
     yaw: float = 0.0
     """An episode starts with a yaw between +- this, in rad."""
-    pelvis: bool = False
-    """Whether what Harder pays for standing counts the pelvis too."""
     flag_steps: int = 200
     """Steps for which a flag stands at most; 200 in the paper too (section 6.3)."""
     straight: bool = False
@@ -75,27 +72,9 @@ RULES: dict[int, dict[str, Task]] = {
             electricity_down=2.0 / 5,
             joint_at_limit=0.2,
             yaw=np.pi / 16,
-            pelvis=True,
             flag_steps=150,
             straight=True,
             by_failure=True,
-        ),
-    },
-    2: {
-        "RoboschoolHumanoid-v0": Task(flags=False, harder=False, electricity=2.0 * 4.25, joint_at_limit=0.2),
-        "RoboschoolHumanoidFlagrun-v0": Task(
-            flags=True, harder=False, electricity=2.0 * 4.25 / 2, joint_at_limit=0.2, flag_steps=150, straight=True
-        ),
-        "RoboschoolHumanoidFlagrunHarder-v0": Task(
-            flags=True,
-            harder=True,
-            electricity=2.0 / 2,
-            electricity_down=2.0 / 5,
-            joint_at_limit=0.2,
-            yaw=np.pi,
-            pelvis=True,
-            flag_steps=150,
-            straight=True,
         ),
     },
 }
@@ -109,8 +88,8 @@ def poses(task: Task) -> NDArray[np.float64]:
 
 
 def upright(task: Task, torso: Floats, pelvis: Floats) -> Floats:
-    """Return what Harder pays for being alive, at these heights: 1 (on the ground) to 2 (standing), or about so."""
-    if not task.pelvis:
+    """Return what Harder pays for being alive, at these heights: 1 (on the ground) to 2 (standing), in v1 about so."""
+    if not task.by_failure:
         low: Floats = np.clip(torso, 0.0, STANDING) / STANDING + 1.0
         return low
     mixed: Floats = 0.5 + 1.5 * np.clip(0.7 * torso + 0.3 * pelvis, 0.0, 0.7) / 0.7
