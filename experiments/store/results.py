@@ -84,8 +84,8 @@ def recorded_runs(
     file of another version is never changed: it raises ``OtherVersionError``. A run that any manifest marks as
     superseded (with a reason to train it again) counts as superseded in every file with the same training of it.
     ``whole``: whether a table with runs that its manifest does not list counts as damaged; a kill leaves such a table,
-    newer than its manifest, until the command that trains writes both again. ``first``: the folder whose record is taken
-    where others are worth the same; what is left of a run's episodes may differ.
+    newer than its manifest, until the command that trains writes both again. ``first``: the folder whose record is
+    taken where others are worth the same; what is left of a run's episodes may differ.
     """
     check_tree(results)
     if results.exists() and not results.is_dir():
